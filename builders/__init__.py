@@ -1,0 +1,1 @@
+"""Dataset builders: raw questions in, and what this project wrote."""

@@ -1,0 +1,70 @@
+"""Every error this library raises on purpose.
+
+    ToolgenError
+    ├── ConfigError (ValueError)        a recipe, an argument or a model reference cannot be used
+    ├── DataError (ValueError)          an input file or a dataset is not what it should be
+    ├── GenerationError (RuntimeError)  a model or an engine gave no text after its retries
+    ├── ToolError                       a tool call cannot be parsed or run
+    │   ├── CallSyntaxError             no balanced call, or its argument is no expression
+    │   ├── ForbiddenError              the argument holds what a tool never runs (names, strings, ...)
+    │   ├── LimitError                  too long, too deep or too large to be worth computing
+    │   └── UndefinedError              no finite result: division by zero, NaN, infinity
+    └── HubError                        a repository on the Hub could not be read or written
+
+A message says what is wrong, the offending value, where it stands, and what to do about it. A bad
+*row* is no error: it keeps its ``reason`` and goes to ``rejected``.
+"""
+
+
+class ToolgenError(Exception):
+    """Base of every error of this library."""
+
+
+class ConfigError(ToolgenError, ValueError):
+    """A recipe, an argument or a model reference cannot be used as given."""
+
+
+class DataError(ToolgenError, ValueError):
+    """An input file or dataset is not what it should be."""
+
+
+class GenerationError(ToolgenError, RuntimeError):
+    """A model or an engine gave no text after its retries."""
+
+
+class ToolError(ToolgenError):
+    """A tool call cannot be parsed or run.
+
+    ``code`` names the kind of failure in one word for counting (``"syntax"``, ``"limit"``, ...);
+    the message is for people.
+    """
+
+    code = "tool"
+
+
+class CallSyntaxError(ToolError):
+    """There is no balanced call, or its argument is not an expression."""
+
+    code = "syntax"
+
+
+class ForbiddenError(ToolError):
+    """The argument holds something that the tool never runs, such as a name or a string."""
+
+    code = "forbidden"
+
+
+class LimitError(ToolError):
+    """The call is too long, too deep or too large to be worth computing."""
+
+    code = "limit"
+
+
+class UndefinedError(ToolError):
+    """The call has no finite result: division by zero, NaN or infinity."""
+
+    code = "undefined"
+
+
+class HubError(ToolgenError):
+    """A repository on the Hub could not be read or written."""

@@ -1,0 +1,1 @@
+"""Where text comes from: local models, the dataset itself, and the store under them."""

@@ -1,0 +1,80 @@
+"""The columns at every stage boundary, in one place.
+
+`raw -> answered -> called -> stage1` on one side, `responses -> executed -> stage2` on the other;
+`rejected` gathers what fell out on the way, with the stage and the reason.
+"""
+
+from __future__ import annotations
+
+from datasets import Features, List, Value
+
+_STRING = Value("string")
+
+RAW = Features({
+    "id": _STRING,  # "{dataset}-{split}-{n}", stable for ever
+    "question": _STRING,
+    "answer": List(_STRING),  # every accepted answer; one for GSM8K
+    "solution": _STRING,  # the worked solution or the equation, null if there is none
+})
+
+ANSWERED = Features({
+    **RAW,
+    "response": _STRING,  # the student's text, without a tool
+    "prediction": _STRING,  # the answer read from it, null if it states none
+    "correct": Value("bool"),
+    "reason": _STRING,  # why the row cannot be used, null if it can
+})
+
+ATTEMPT = {
+    "teacher": _STRING,
+    "output": _STRING,  # the teacher's text, null if it had none to give
+    "result": _STRING,  # what the call gave when run
+    "reason": _STRING,  # why it was not accepted, null if it was
+}
+
+CALLED = Features({
+    **ANSWERED,
+    "tool_call": _STRING,  # the verified call of a wrong row
+    "teacher": _STRING,  # who wrote it
+    "attempts": List(ATTEMPT),
+})
+
+STAGE1 = Features({
+    "id": _STRING,
+    "instruction": _STRING,
+    "input": _STRING,
+    "output": _STRING,
+    "answer": List(_STRING),
+})
+
+RESPONSES = Features({
+    "id": _STRING,
+    "question": _STRING,
+    "answer": List(_STRING),
+    "source": _STRING,
+    "response": _STRING,
+})
+
+EXECUTED = Features({
+    **RESPONSES,
+    "uses_tool": Value("bool"),
+    "prediction": _STRING,  # the call's result, or the answer read from the text
+    "error": _STRING,  # why the call could not be run, null if it could or there was none
+    "correct": Value("bool"),
+})
+
+STAGE2 = Features({
+    "id": _STRING,
+    "query": _STRING,
+    "responses": List(_STRING),
+    "origin": List(_STRING),  # which source gave each response; "gold" first
+    "scores": List(Value("int64")),
+    "answer": List(_STRING),  # each response's own answer, "" if it has none
+})
+
+REJECTED = Features({
+    "id": _STRING,
+    "stage": _STRING,
+    "reason": _STRING,
+    "detail": _STRING,  # JSON: what there was of the row when it fell out
+})

@@ -1,0 +1,1 @@
+"""Tools that a response may call, by name."""
