@@ -1,1 +1,17 @@
-"""Dataset builders: raw questions in, and what this project wrote."""
+"""Dataset builders: raw questions in, and what this project wrote.
+
+    from toolgen_hf.builders import GSM8K, QA, Produced, load
+
+    load(GSM8K())["train"][0]["answer"]  # ["72"]
+    load(QA(data_files="faq.csv", columns={"question": "prompt", "answer": "gold"}, dataset_name="FAQ"))
+    load(Produced("stage2", data_dir="outputs/quickstart"))
+
+Each is a `datasets.GeneratorBasedBuilder`: ``download_and_prepare()`` and ``as_dataset()`` work as well.
+"""
+
+from toolgen_hf.builders.base import RowsBuilder, RowsConfig, load
+from toolgen_hf.builders.gsm8k import GSM8K, GSM8KConfig
+from toolgen_hf.builders.produced import Produced
+from toolgen_hf.builders.qa import QA, QAConfig
+
+__all__ = ["GSM8K", "QA", "GSM8KConfig", "Produced", "QAConfig", "RowsBuilder", "RowsConfig", "load"]

@@ -1,0 +1,126 @@
+"""What the builders share: rows from files into the `datasets` cache, named by the files' bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import datasets
+from datasets import BuilderConfig, DatasetBuilder, DatasetDict, GeneratorBasedBuilder, SplitGenerator
+from datasets.exceptions import DatasetGenerationError
+from toolgen_hf.builders.columns import known, nearest
+from toolgen_hf.builders.inputs import Inputs, StrPath, digest
+from toolgen_hf.builders.rows import Row, fault, read_rows
+
+from toolgen_hf.errors import ConfigError, DataError, ToolgenError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# `datasets` replaces `open`, `os.path` and `pathlib.Path` in every module that defines a builder (to stream
+# from URLs), so these modules leave files alone: inputs.py and rows.py touch them.
+
+
+def load(builder: DatasetBuilder) -> DatasetDict:
+    """Every split of a builder, from the cache if its inputs were seen before; no progress bars.
+
+        load(GSM8K())["test"][0]["answer"]  # ["18"]
+
+    Safe for several processes at once. Raises `DataError` for bad input, and then caches nothing.
+    """
+    with _no_progress_bars():
+        builder.download_and_prepare()
+        return builder.as_dataset()
+
+
+@dataclass
+class RowsConfig(BuilderConfig):  # type: ignore[misc]
+    """A config of a builder over files."""
+
+    dataset: str = ""  # the dataset's name in the ids that are made for its rows: "{dataset}-{split}-{n}"
+
+
+class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
+    """A builder over local files: a subclass says which, and makes one row of the dataset from one of theirs.
+
+    The rows are cached under ``{module}/{config}/{VERSION}/{digest of the inputs}``: raise ``VERSION`` when
+    a change of code gives other rows for the same files.
+    """
+
+    BUILDER_CONFIG_CLASS = RowsConfig
+    may_be_empty = False
+    ids_are_unique = True
+
+    def __init__(self, config_name: str, inputs: Inputs, cache_dir: StrPath | None, **fields: object) -> None:
+        self.inputs = inputs
+        super().__init__(
+            cache_dir=None if cache_dir is None else str(cache_dir),
+            config_name=config_name,
+            hash=digest(inputs),
+            **{name: value for name, value in fields.items() if value is not None},
+        )
+
+    @classmethod
+    def known_config(cls, name: str) -> Any:
+        """The shipped config of this name. Raises `ConfigError` if there is none."""
+        if name not in cls.builder_configs:
+            choices = known(cls.builder_configs)
+            hint = nearest(name, cls.builder_configs)
+            raise ConfigError(f"{cls.__name__} has no config {name!r}; there is {choices}{hint}")
+        return cls.builder_configs[name]
+
+    def _read(self, path: Path, split: str) -> Iterator[tuple[str, Row]]:
+        """The rows of one file, each with its place."""
+        return read_rows(path)
+
+    def _row(self, row: Row, where: str, new_id: str) -> Row:
+        """One row of the dataset. ``new_id`` is for a row that brings none."""
+        raise NotImplementedError
+
+    def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+        """As in `datasets`, but an error of this library arrives as itself."""
+        try:
+            super().download_and_prepare(*args, **kwargs)
+        except DatasetGenerationError as error:
+            if isinstance(error.__cause__, ToolgenError):
+                raise error.__cause__ from None
+            raise
+
+    def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+        super()._download_and_prepare(*args, **kwargs)
+        if digest(self.inputs) != self.hash:  # or other rows would be cached under this digest
+            files = known(str(path) for paths in self.inputs.values() for path in paths)
+            raise DataError(f"{files}: changed since this {type(self).__name__} was made: make a new one")
+
+    def _split_generators(self, dl_manager: object) -> list[SplitGenerator]:
+        return [SplitGenerator(name=split, gen_kwargs={"split": split}) for split in self.inputs]
+
+    def _generate_examples(self, split: str) -> Iterator[tuple[int, Row]]:
+        seen: dict[str, str] = {}
+        number = 0
+        for path in self.inputs[split]:
+            first = number
+            for where, raw in self._read(path, split):
+                row = self._row(raw, where, f"{self.config.dataset}-{split}-{number}")
+                if self.ids_are_unique and seen.setdefault(row["id"], where) != where:
+                    raise fault(
+                        where, f"id {row['id']!r} stands at {seen[row['id']]} already: ids must differ"
+                    )
+                yield number, row
+                number += 1
+            if number == first and not self.may_be_empty:
+                raise fault(str(path), "holds no rows")
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    if datasets.are_progress_bars_disabled() or datasets.config.HF_DATASETS_DISABLE_PROGRESS_BARS is False:
+        yield  # disabled already, or asked for through the environment
+        return
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.enable_progress_bars()

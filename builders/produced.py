@@ -1,0 +1,137 @@
+"""What this project wrote, opened again: Parquet, or the JSON files of the method's published layout.
+
+A line of ``data/stage2/GSM8K/GSM8K.json``
+
+    {"query": "please solve it\\nJean has ...", "responses": ["calculator(3*19)", "Jean has $54."],
+     "origin": ["gold", "vicuna"], "scores": [20, 15], "answer": ["57.0", "54.0"]}
+
+gives the same row with the columns of `toolgen_hf.schemas.STAGE2`; it brings no id, so ``GSM8K-train-0`` is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from datasets import DatasetInfo, Features, List, Value
+from toolgen_hf.builders.base import RowsBuilder, RowsConfig
+from toolgen_hf.builders.columns import as_text, pick
+from toolgen_hf.builders.inputs import StrPath
+from toolgen_hf.builders.layout import locate, source_of
+from toolgen_hf.builders.rows import Row, fault, shorten
+
+from toolgen_hf import schemas
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_UNANSWERED = {"solution": None, "response": None, "prediction": None, "reason": None}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The columns of a config, and what stands for those that its published JSON files leave out."""
+
+    features: Features
+    defaults: dict[str, object]
+    description: str
+
+
+KINDS = {
+    "raw": Kind(schemas.RAW, {"solution": None}, "questions with known answers"),
+    "right": Kind(schemas.ANSWERED, {**_UNANSWERED, "correct": True}, "answered right without a tool"),
+    "wrong": Kind(schemas.ANSWERED, {**_UNANSWERED, "correct": False}, "answered wrong without a tool"),
+    "answered": Kind(schemas.ANSWERED, {}, "the student's answers without a tool"),
+    "called": Kind(schemas.CALLED, {}, "the teachers' tool calls"),
+    "stage1": Kind(schemas.STAGE1, {"answer": None}, "behavior cloning"),
+    "stage1_wrong": Kind(schemas.STAGE1, {"answer": None}, "behavior cloning, tool calls alone"),
+    "responses": Kind(schemas.RESPONSES, {}, "one response a source and question"),
+    "executed": Kind(schemas.EXECUTED, {}, "responses with their tool calls run"),
+    "stage2": Kind(schemas.STAGE2, {}, "reinforcement learning with execution feedback"),
+    "rejected": Kind(schemas.REJECTED, {}, "what fell out on the way, with the reason"),
+}
+
+
+class Produced(RowsBuilder):
+    """A config of a produced directory, with the features of `toolgen_hf.schemas`.
+
+        load(Produced("stage2", data_dir="outputs/quickstart"))
+        load(Produced("stage1", data_dir="outputs/quickstart", dataset_name="mix"))  # stage1/mix/mix.json
+
+    The directory's Parquet is read; where a config has none, or a ``dataset_name`` is given, its JSON exports
+    are. Columns that the schema does not know are left out. Raises `DataError` for a config that is not
+    there and for a row that does not fit.
+    """
+
+    VERSION = "1.0.0"
+    BUILDER_CONFIGS = tuple(
+        RowsConfig(name=name, version="1.0.0", description=kind.description) for name, kind in KINDS.items()
+    )
+    may_be_empty = True  # a run may well answer nothing right, or reject nothing
+    ids_are_unique = False  # a mix may repeat a row; responses have one a source
+
+    def __init__(
+        self,
+        config_name: str,
+        *,
+        data_dir: StrPath,
+        dataset_name: str | None = None,
+        cache_dir: StrPath | None = None,
+    ) -> None:
+        self.known_config(config_name)
+        inputs, name = locate(data_dir, config_name, dataset_name)
+        super().__init__(config_name, inputs, cache_dir, dataset=name)
+
+    def _info(self) -> DatasetInfo:
+        kind = KINDS[self.config.name]
+        return DatasetInfo(
+            description=f"TRICE tool learning data: {kind.description}.", features=kind.features
+        )
+
+    def _read(self, path: Path, split: str) -> Iterator[tuple[str, Row]]:
+        if path.suffix == ".parquet":
+            return super()._read(path, split)
+        defaults = dict(KINDS[self.config.name].defaults)
+        if self.config.name == "responses":
+            defaults["source"] = source_of(path, self.config.dataset, split)
+        return ((where, {**defaults, **row}) for where, row in super()._read(path, split))
+
+    def _row(self, row: Row, where: str, new_id: str) -> Row:
+        features = KINDS[self.config.name].features
+        row = {**row, "id": new_id if row.get("id") is None else row["id"]}
+        fitted = {name: fit(pick(row, name, where), features[name], name, where) for name in features}
+        if self.config.name == "stage2":
+            _check_lengths(fitted, where)
+        return fitted
+
+
+def fit(value: Any, feature: Any, column: str, where: str) -> Any:
+    """A value as its feature has it: a lone answer becomes a list, a number text where text is due.
+
+    Null stays null. Raises `DataError` for anything else that is not of the feature's type.
+    """
+    if value is None:
+        return None
+    if isinstance(feature, List):
+        items = value if isinstance(value, list) or isinstance(feature.feature, dict) else [value]
+        return [fit(item, feature.feature, column, where) for item in items]
+    if isinstance(feature, dict):
+        if not isinstance(value, dict):
+            raise fault(
+                where, f"{column!r} is {shorten(value)}, expected an object with {', '.join(feature)}"
+            )
+        return {name: fit(value.get(name), feature[name], f"{column}.{name}", where) for name in feature}
+    if feature == Value("string"):
+        return as_text(value, column, where)
+    kind = {"int64": int, "bool": bool}[feature.dtype]
+    if type(value) is not kind:
+        raise fault(where, f"{column!r} holds {shorten(value)}, expected {kind.__name__}")
+    return value
+
+
+def _check_lengths(row: Row, where: str) -> None:
+    """One origin, score and answer to each response."""
+    lengths = {name: len(row[name] or []) for name in ("responses", "origin", "scores", "answer")}
+    if len(set(lengths.values())) > 1:
+        raise fault(where, f"these must be of one length, one item a response: {lengths}")
