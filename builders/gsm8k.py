@@ -116,7 +116,7 @@ class GSM8K(RowsBuilder):
 
 
 def split_answer(official: str, where: str) -> tuple[str | None, str]:
-    """The worked solution and the final answer: ``"... <<3*4=12>>12\\n#### 12" -> ("... <<3*4=12>>12", "12")``.
+    """The worked solution and the final answer: ``"<<3*4=12>>12\\n#### 12" -> ("<<3*4=12>>12", "12")``.
 
     Raises `DataError` if the text does not end in a ``#### answer`` line.
     """

@@ -67,8 +67,11 @@ def digest(inputs: Inputs) -> str:
     total = hashlib.sha256()
     for split, paths in inputs.items():
         for path in paths:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
+            try:
+                with path.open("rb") as file:
+                    content = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise DataError(f"{path}: cannot be read ({error.strerror})") from error
             total.update(f"{split}\0{path.name}\0{content}\n".encode())
     return total.hexdigest()[:32]
 

@@ -48,6 +48,9 @@ def locate(data_dir: StrPath, config: str, dataset_name: str | None = None) -> t
         name = _choose(names, dataset_name, f"{root}, {config}")
         if inputs := _json(names[name], config):
             return inputs, name
+    if dataset_name is not None:
+        what = f"there are no JSON exports of {config!r}, which dataset_name={dataset_name!r} chooses from"
+        raise DataError(f"{root}: {what}. Leave it out to read Parquet")
     there = sorted(_parquet_configs(root) | {other for other in JSON_LAYOUT if _datasets(root, other)})
     raise DataError(f"{root}: there is no {config!r}; there is {known(there)}{nearest(config, there)}")
 

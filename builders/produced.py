@@ -5,7 +5,7 @@ A line of ``data/stage2/GSM8K/GSM8K.json``
     {"query": "please solve it\\nJean has ...", "responses": ["calculator(3*19)", "Jean has $54."],
      "origin": ["gold", "vicuna"], "scores": [20, 15], "answer": ["57.0", "54.0"]}
 
-gives the same row with the columns of `toolgen_hf.schemas.STAGE2`; it brings no id, so ``GSM8K-train-0`` is made.
+gives the same row with the columns of `toolgen_hf.schemas.STAGE2`. It brings no id: ``GSM8K-train-0``.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
     """Each row of a file as ``(where, row)``, ``where`` being ``"path:line"`` (Parquet: ``"path, row n"``).
 
     A ``.json`` or ``.jsonl`` file may hold JSON Lines or one array of objects; blank lines are skipped. CSV
-    has a header line, and its values are text as written. Raises `DataError` at the first thing that is wrong.
+    has a header line, and its values are text as written. Raises `DataError` at the first thing wrong.
     """
     reader = {".parquet": _parquet, ".csv": _csv}.get(path.suffix, _json)
     for where, row in reader(path):

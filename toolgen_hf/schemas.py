@@ -63,11 +63,21 @@ EXECUTED = Features({
     "correct": Value("bool"),
 })
 
+CANDIDATES = Features({
+    "id": _STRING,
+    "query": _STRING,
+    "answer": List(_STRING),  # the accepted answers
+    "responses": List(_STRING),
+    "origin": List(_STRING),  # which source gave each response; "gold" first
+    "predictions": List(_STRING),
+    "uses_tool": List(Value("bool")),
+})
+
 STAGE2 = Features({
     "id": _STRING,
     "query": _STRING,
     "responses": List(_STRING),
-    "origin": List(_STRING),  # which source gave each response; "gold" first
+    "origin": List(_STRING),
     "scores": List(Value("int64")),
     "answer": List(_STRING),  # each response's own answer, "" if it has none
 })

@@ -1,1 +1,23 @@
-"""Where text comes from: local models, the dataset itself, and the store under them."""
+"""Where text comes from: local models, the dataset itself, and the store under them.
+
+A config is light and frozen; ``build`` makes the generator from it where it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from toolgen_hf.generators.base import Generator
+from toolgen_hf.generators.config import GeneratorConfig
+
+# kind -> module:class; imported when used, so that nobody pays for torch who does not generate
+GENERATORS = {
+    "local": "toolgen_hf.generators.local:LocalGenerator",
+}
+
+
+def build(config: GeneratorConfig) -> Generator:
+    """The generator that ``config`` describes. Cheap: a model is loaded at its first request."""
+    module, _, name = GENERATORS[config.kind].partition(":")
+    generator: Generator = getattr(import_module(module), name)(config)
+    return generator

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Config(BaseModel):
@@ -32,12 +32,13 @@ class LocalConfig(Config):
     max_new_tokens: int = Field(128, ge=1)
     num_beams: int = Field(1, ge=1)
     do_sample: bool = False
+    """Off, decoding is greedy or a deterministic beam search, and the next three have no effect."""
     temperature: float = Field(1.0, gt=0)
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int = Field(0, ge=0)
     """0 turns it off."""
     repetition_penalty: float = Field(1.0, gt=0)
-    stop: tuple[str, ...] = ()
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Text is cut before the first of these."""
     seed: int = 0
     """Used only when ``do_sample`` is on."""
@@ -46,6 +47,17 @@ class LocalConfig(Config):
     """Sequences decoded together; changes speed, not (in float32) the text."""
     device: str = "auto"
 
+    @model_validator(mode="after")
+    def _samples_or_searches(self) -> Self:
+        if self.do_sample and self.num_beams > 1:
+            raise ValueError(f"do_sample with num_beams={self.num_beams}: sample with num_beams=1, or search")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The model's short name, without where it comes from."""
+        return self.model.rstrip("/").rpartition(":")[2].rpartition("/")[2]
+
 
 class AnnotationsConfig(Config):
     """The dataset's own worked solution, composed into one tool call; needs no model."""
@@ -53,4 +65,5 @@ class AnnotationsConfig(Config):
     kind: Literal["annotations"] = "annotations"
 
 
-
+GeneratorConfig = LocalConfig
+TeacherConfig = Annotated[AnnotationsConfig | LocalConfig, Field(discriminator="kind")]

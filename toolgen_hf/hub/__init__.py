@@ -1,0 +1,1 @@
+"""What a result needs to live on the Hub."""

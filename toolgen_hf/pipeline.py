@@ -1,0 +1,280 @@
+"""The whole flow, from a recipe to a produced directory, readable from top to bottom.
+
+builders ── raw ──> answer ──> right ─────────────────────┐
+                       └────> wrong ──> tool_api ─────────┴──> stage1 ──> finetune
+gold (stage1's output) + every source's responses ──> execute ──> score ──> stage2
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, DatasetDict
+
+from toolgen_hf import schemas
+from toolgen_hf.builders import GSM8K, QA, load
+from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.export import export_json
+from toolgen_hf.finetune import FinetuneResult, finetune
+from toolgen_hf.generators import build
+from toolgen_hf.generators.config import LocalConfig
+from toolgen_hf.generators.store import digest
+from toolgen_hf.produced import check_target, is_current, read_manifest, write_produced
+from toolgen_hf.recipe import ADAPTER_PREFIX, DatasetConfig, Recipe
+from toolgen_hf.stages.answer import answer
+from toolgen_hf.stages.execute import execute
+from toolgen_hf.stages.respond import SourceConfig, respond
+from toolgen_hf.stages.score import gather, score
+from toolgen_hf.stages.stage1 import gold, stage1
+from toolgen_hf.stages.tool_api import tool_api
+from toolgen_hf.summary import Summary, summarize
+from toolgen_hf.workspace import Workspace
+
+LIBRARIES = ("datasets", "huggingface_hub", "transformers", "peft", "torch", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave: where it lies, what happened, and the tables themselves."""
+
+    directory: Path
+    summary: Summary
+    configs: Mapping[str, DatasetDict]
+
+
+def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace | None = None) -> Result:
+    """Build everything that a recipe asks for, and write it to a directory.
+
+    Running it again costs nothing: every stage comes from the cache. After a change, the stages that
+    depend on it run; texts that were generated before are taken from the store.
+
+    Args:
+        output: where the result goes; default the recipe's ``output``.
+        workspace: cache and store; default those of this user.
+
+    Raises:
+        ConfigError: the output directory or a model cannot be used.
+        DataError: the questions cannot be used.
+        GenerationError: a model failed. What was generated is safe; run again to go on.
+    """
+    directory = Path(output or recipe.output_dir)
+    check_target(directory)
+    workspace = workspace or Workspace()
+    started = time.monotonic()
+    with workspace:
+        raw, source = load_raw(recipe.dataset)
+        answered = answer(raw, recipe.answer.generator, workspace, recipe.task, recipe.answer.instruction)
+        _require_usable(answered)
+        called = tool_api(
+            answered, recipe.tool_api.teachers, workspace, recipe.task, recipe.tool_api.max_attempts
+        )
+        cloned = stage1(called, workspace, recipe.task)
+        sources = with_adapters(recipe, cloned, workspace)
+        executed = {"gold": execute(gold(cloned, workspace), workspace, recipe.task, "execute gold")}
+        for name, config in sources.items():
+            responses = respond(raw, name, config, workspace, recipe.task)
+            executed[name] = execute(responses, workspace, recipe.task, f"execute {name}")
+        scored = score(gather(executed, recipe.task), workspace, recipe.task, recipe.score.strategy)
+        rejected = collect_rejected(called)
+        check_counts(raw, cloned, scored, rejected)
+
+        configs = {"stage2": scored, "stage1": cloned, "raw": raw, "rejected": rejected}
+        summary = summarize(recipe.name, workspace, called, cloned, executed, scored)
+        key = digest([recipe.to_yaml(), _version("toolgen_hf"), _fingerprints(configs, executed)])
+        if is_current(directory, key):
+            summary.up_to_date = True
+        else:
+            manifest = {"key": key, **_facts(recipe, sources, source, summary)}
+            name = source["name"]
+            write_produced(
+                directory,
+                configs,
+                lambda root: export_json(root, name, called, cloned, executed, scored),
+                recipe.to_yaml(),
+                manifest,
+            )
+    summary.seconds = time.monotonic() - started
+    return Result(directory, summary, configs)
+
+
+def load_raw(config: DatasetConfig) -> tuple[DatasetDict, dict[str, str]]:
+    """The questions that a recipe asks for (``schemas.RAW``), and the name and licence of their source.
+
+    Raises:
+        DataError: a file is malformed, or a split is not there.
+    """
+    options = {
+        "data_dir": config.data_dir,
+        "data_files": config.data_files,
+        "columns": config.columns,
+        "dataset_name": config.name,
+        "config_name": config.config,
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    builder = {"gsm8k": GSM8K, "qa": QA}[config.builder](**given)
+    splits = load(builder)
+    wanted = config.rows or dict.fromkeys(str(split) for split in splits)
+    if missing := [split for split in wanted if split not in splits]:
+        raise DataError(f"dataset.rows asks for the splits {missing}, but there are only {list(splits)}")
+    raw = {split: _draw(splits[split], count, config.seed) for split, count in wanted.items()}
+    info = builder.info
+    about = {"name": builder.config.dataset, "license": info.license or "unknown"}
+    return DatasetDict(raw), {**about, "homepage": info.homepage or ""}
+
+
+def _draw(rows: Dataset, count: int | None, seed: int) -> Dataset:
+    """``count`` rows drawn by ``seed``, in their own order."""
+    if count is None or count >= len(rows):
+        return rows
+    order = rows.shuffle(seed=seed, load_from_cache_file=False)
+    positions = sorted(order._indices.column(0).to_pylist()[:count])
+    return rows.select(positions)
+
+
+def with_adapters(recipe: Recipe, cloned: DatasetDict, workspace: Workspace) -> dict[str, SourceConfig]:
+    """Train the adapters that the sources want, and the sources with their adapters' paths filled in.
+
+    Raises:
+        DataError: there is no train split to train on, or it is empty.
+    """
+    wanted = {
+        (source.generator.adapter or "").removeprefix(ADAPTER_PREFIX)
+        for source in recipe.sources.values()
+        if (source.generator.adapter or "").startswith(ADAPTER_PREFIX)
+    }
+    trained: dict[str, FinetuneResult] = {}
+    for name in (name for name in recipe.finetune if name in wanted):
+        trained[name] = train_adapter(name, recipe, cloned, workspace)
+
+    def fill(source: SourceConfig) -> SourceConfig:
+        adapter = source.generator.adapter or ""
+        if not adapter.startswith(ADAPTER_PREFIX):
+            return source
+        path = str(trained[adapter.removeprefix(ADAPTER_PREFIX)].adapter)
+        return source.model_copy(update={"generator": source.generator.model_copy(update={"adapter": path})})
+
+    return {name: fill(source) for name, source in recipe.sources.items()}
+
+
+def train_adapter(name: str, recipe: Recipe, cloned: DatasetDict, workspace: Workspace) -> FinetuneResult:
+    """Train one adapter on stage 1's train split, or find it trained already."""
+    if "train" not in cloned or len(cloned["train"]) == 0:
+        raise DataError(
+            f"finetune {name!r} needs stage 1 rows in a split named 'train'; there are only "
+            f"{ {str(split): len(rows) for split, rows in cloned.items()} }"
+        )
+    started = time.monotonic()
+    rows, config = cloned["train"], recipe.finetune[name]
+    key = digest(
+        [config.model_dump(mode="json"), rows.select_columns(["instruction", "input", "output"]).to_list()]
+    )
+    result = finetune(rows, config, workspace.cache_dir / "adapters" / f"{name}-{key[:16]}")
+    workspace.report(
+        stage=f"finetune {name}",
+        split="train",
+        rows_in=len(rows),
+        rows_out=len(rows),
+        rejected={},
+        cached=result.cached,
+        seconds=time.monotonic() - started,
+    )
+    return result
+
+
+def collect_rejected(called: DatasetDict) -> DatasetDict:
+    """The rows that fell out, with the stage, the reason and what there was of them."""
+
+    def table(rows: Dataset) -> Dataset:
+        out = [row for row in rows if row["reason"] is not None]
+        made = {
+            "id": [row["id"] for row in out],
+            "stage": ["answer" if row["response"] is None else "tool_api" for row in out],
+            "reason": [row["reason"] for row in out],
+            "detail": [json.dumps(row, ensure_ascii=False) for row in out],
+        }
+        return Dataset.from_dict(made, features=schemas.REJECTED, split=rows.split)
+
+    return DatasetDict({split: table(rows) for split, rows in called.items()})
+
+
+def check_counts(raw: DatasetDict, cloned: DatasetDict, scored: DatasetDict, rejected: DatasetDict) -> None:
+    """Every question is in stage 1 or in rejected, and all of stage 1 is in stage 2.
+
+    Raises:
+        DataError: the counts do not add up, which is a defect of this library.
+    """
+    for split in raw:
+        asked, kept, out = len(raw[split]), len(cloned[split]), len(rejected[split])
+        if asked != kept + out or kept != len(scored[split]):
+            raise DataError(
+                f"rows were lost in split {str(split)!r}: {asked} questions, {kept} in stage 1, {out} rejected, "
+                f"{len(scored[split])} in stage 2; please report this"
+            )
+
+
+def _require_usable(answered: DatasetDict) -> None:
+    first = next((row for rows in answered.values() for row in rows), None)
+    if first is None:
+        raise DataError("there are no questions: every split is empty")
+    if all(reason is not None for rows in answered.values() for reason in rows["reason"]):
+        raise DataError(
+            f"no question can be used: {first['reason']}, such as {first['answer']!r} of {first['id']!r}; "
+            "check which column is mapped to 'answer'"
+        )
+
+
+def _fingerprints(configs: Mapping[str, DatasetDict], executed: Mapping[str, DatasetDict]) -> list[Any]:
+    tables = {**configs, **executed}
+    return [
+        [name, str(split), rows._fingerprint]
+        for name, splits in tables.items()
+        for split, rows in splits.items()
+        if name != "rejected"  # follows from the others
+    ]
+
+
+def _facts(
+    recipe: Recipe, sources: Mapping[str, SourceConfig], source: Mapping[str, str], summary: Summary
+) -> dict[str, Any]:
+    """What the manifest records besides the key and the files' digests."""
+    models: dict[str, LocalConfig] = {"student": recipe.answer.generator}
+    models |= {name: config.generator for name, config in sources.items()}
+    return {
+        "name": recipe.name,
+        "description": recipe.description,
+        "toolgen_hf": _version("toolgen_hf"),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
+        "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "source_dataset": source["name"],
+        "license": source["license"],
+        "strategy": recipe.score.strategy,
+        "models": {role: config.name for role, config in models.items()},
+        "generators": {role: dict(build(config).identity()) for role, config in models.items()},
+        "summary": summary.to_dict(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def load_summary(directory: str | Path) -> Summary:
+    """The summary of a produced directory.
+
+    Raises:
+        ConfigError: the directory holds no result.
+    """
+    manifest = read_manifest(Path(directory))
+    if manifest is None:
+        raise ConfigError(f"{str(directory)!r} is no produced directory: it has no readable manifest.json")
+    return Summary.from_dict(manifest["summary"])

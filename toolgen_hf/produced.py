@@ -1,0 +1,134 @@
+"""The result on disk: a dataset repository that ``load_dataset`` opens, here and from the Hub.
+
+    outputs/quickstart/
+      README.md         the card; its YAML names the configs and holds a digest of each one's content
+      raw/ stage1/ stage2/ rejected/     one Parquet file a split
+      data/             the JSON exports in the published layout
+      recipe.yaml       what was asked for, every default filled in
+      manifest.json     what was done: versions, models, digests, counts, timings
+
+It is written beside its place and swapped in whole, so that a killed run leaves the previous result as
+it was. The digests matter to readers too: ``load_dataset`` keys its cache of a local directory on the
+card's YAML and not on the Parquet bytes, so without them it would show the rows of an earlier result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from datasets import DatasetDict
+from filelock import FileLock
+
+from toolgen_hf.atomic import replace_directory
+from toolgen_hf.errors import ConfigError
+from toolgen_hf.hub.card import render_card
+
+MANIFEST = "manifest.json"
+
+
+def is_current(directory: Path, key: str) -> bool:
+    """Whether the directory holds exactly this result, every file as it was written."""
+    manifest = read_manifest(directory)
+    if manifest is None or manifest.get("key") != key:
+        return False
+    return all(
+        (directory / name).is_file() and sha256(directory / name) == digest
+        for name, digest in manifest["files"].items()
+    )
+
+
+def read_manifest(directory: Path) -> dict[str, Any] | None:
+    """The manifest of a produced directory; None if it is none (or a damaged one)."""
+    try:
+        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) and "files" in manifest else None
+
+
+def check_target(directory: Path) -> None:
+    """Check, before any work, that the result may go there.
+
+    Raises:
+        ConfigError: the directory holds something that this library did not write.
+    """
+    if directory.is_dir() and any(directory.iterdir()) and not (directory / MANIFEST).exists():
+        raise ConfigError(
+            f"{str(directory)!r} is not empty and holds no {MANIFEST}, so it is not ours to replace; "
+            "choose another output directory, or empty it"
+        )
+    if directory.exists() and not directory.is_dir():
+        raise ConfigError(f"{str(directory)!r} is a file; choose another output directory")
+
+
+def write_produced(
+    directory: Path,
+    configs: Mapping[str, DatasetDict],
+    exports: Callable[[Path], None],
+    recipe_yaml: str,
+    manifest: Mapping[str, Any],
+) -> None:
+    """Write the whole directory and put it in place of the previous one, at once.
+
+    Args:
+        configs: the tables by config name; the one named ``stage2`` is what opens by default.
+        exports: writes the JSON exports under the path it is given.
+        manifest: facts to record; ``key`` identifies the content.
+
+    Raises:
+        ConfigError: see ``check_target``.
+        OSError: the disk is full or not writable; the previous result is untouched.
+    """
+    check_target(directory)
+    directory = directory.absolute()
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(directory.parent / f".{directory.name}.lock"):
+        _write(directory, configs, exports, recipe_yaml, manifest)
+
+
+def _write(
+    directory: Path,
+    configs: Mapping[str, DatasetDict],
+    exports: Callable[[Path], None],
+    recipe_yaml: str,
+    manifest: Mapping[str, Any],
+) -> None:
+    for left_over in directory.parent.glob(f".{directory.name}.partial-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    partial = directory.parent / f".{directory.name}.partial-{uuid.uuid4().hex[:8]}"
+    try:
+        partial.mkdir()
+        for config, splits in configs.items():
+            for split, rows in splits.items():
+                path = partial / parquet_path(config, str(split))
+                path.parent.mkdir(exist_ok=True)
+                rows.to_parquet(path)
+        exports(partial / "data")
+        (partial / "recipe.yaml").write_text(recipe_yaml, encoding="utf-8")
+        (partial / "README.md").write_text(render_card(partial, configs, manifest), encoding="utf-8")
+        files = sorted(path for path in partial.rglob("*") if path.is_file())
+        digests = {str(path.relative_to(partial)): sha256(path) for path in files}
+        text = json.dumps({**manifest, "files": digests}, indent=2, ensure_ascii=False)
+        (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        replace_directory(partial, directory)
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(partial)
+
+
+def parquet_path(config: str, split: str) -> str:
+    """Where a split lies, by the Hub's naming convention."""
+    return f"{config}/{split}-00000-of-00001.parquet"
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

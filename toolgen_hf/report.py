@@ -1,0 +1,138 @@
+"""The summary that a run ends with, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from toolgen_hf.summary import Summary
+
+SCORES = ("20", "15", "10", "5", "0")
+
+
+def print_summary(summary: Summary, directory: str | Path, console: Console | None = None) -> None:
+    """Print what a run did: stages, student, tool calls, rejects, scores, one example each, where it is."""
+    console = console or Console()
+    console.print()
+    console.rule(f"[bold]{summary.name}")
+    console.print(_stages(summary.stages))
+    console.print(_numbers(summary))
+    console.print(_sources(summary.sources))
+    for config, row in summary.examples.items():
+        console.print(Panel(_example(row), title=f"one {config} example", title_align="left", expand=False))
+    console.print(_where(summary, directory))
+
+
+def _stages(stages: Iterable[Mapping[str, Any]]) -> Table:
+    table = Table(title="Stages", title_justify="left", box=None, pad_edge=False, header_style="dim")
+    table.add_column("stage")
+    table.add_column("split")
+    for name in ("rows in", "rows out", "rejected", "texts", "time"):
+        table.add_column(name, justify="right")
+    for stage in stages:
+        rejected = sum(stage["rejected"].values())
+        texts = f"{stage['generated']} new" if stage["generated"] else ""
+        if stage["reused"]:
+            texts = f"{texts} + {stage['reused']} stored" if texts else f"{stage['reused']} stored"
+        time = "[dim]cached[/dim]" if stage["cached"] else _seconds(stage["seconds"])
+        table.add_row(
+            stage["stage"],
+            stage["split"],
+            str(stage["rows_in"]),
+            str(stage["rows_out"]),
+            str(rejected) if rejected else "",
+            texts,
+            time,
+        )
+    return table
+
+
+def _numbers(summary: Summary) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column()
+    for split, count in summary.student["splits"].items():
+        asked, correct = count["asked"], count["correct"]
+        note = "" if correct else ": every question needs a tool"
+        table.add_row(
+            f"student, {split}", f"{correct} of {asked} right without a tool ({_share(correct, asked)}){note}"
+        )
+    verified = sum(summary.teachers.values())
+    by = ", ".join(f"{count} by {teacher}" for teacher, count in summary.teachers.items())
+    table.add_row(
+        "tool calls",
+        f"{verified} of {summary.calls_needed} verified by running them" + (f" ({by})" if by else ""),
+    )
+    total = sum(summary.rejected.values())
+    reasons = "".join(f"\n  {count} × {reason}" for reason, count in summary.rejected.items())
+    table.add_row("rejected", f"{total}{reasons}")
+    work = f"{summary.generated} texts generated, {summary.reused} from the store, {summary.transforms_run} transforms run"
+    if not summary.generated and not summary.transforms_run:
+        work = "no LM call and no transform: every stage came from the cache"
+    table.add_row("work", f"{work}, {_seconds(summary.seconds)}")
+    return table
+
+
+def _sources(sources: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = Table(title="Responses", title_justify="left", box=None, pad_edge=False, header_style="dim")
+    table.add_column("source")
+    for name in ("responses", "with tool", "call failed", "right"):
+        table.add_column(name, justify="right")
+    for score in SCORES:
+        table.add_column(f"score {score}", justify="right")
+    for name, source in sources.items():
+        table.add_row(
+            name,
+            str(source["responses"]),
+            _share(source["tool"], source["responses"]),
+            str(source["failed"] or ""),
+            _share(source["correct"], source["responses"]),
+            *(str(source["scores"].get(score, "")) for score in SCORES),
+        )
+    return table
+
+
+def _example(row: Mapping[str, Any]) -> RenderableType:
+    """One row, whole; a stage 2 row as a table of its responses."""
+    if "responses" not in row:
+        return Group(*(Text.assemble((f"{key}: ", "bold"), str(value)) for key, value in row.items()))
+    table = Table(box=None, pad_edge=False, header_style="dim", show_lines=False)
+    for name in ("score", "origin", "answer", "response"):
+        table.add_column(name, overflow="fold")
+    for cells in zip(row["scores"], row["origin"], row["answer"], row["responses"], strict=True):
+        score, origin, answer, response = cells
+        table.add_row(str(score), origin, answer or "-", Text(response.strip() or "(empty)"))
+    return Group(
+        Text.assemble(("id: ", "bold"), row["id"]), Text.assemble(("query: ", "bold"), row["query"]), table
+    )
+
+
+def _where(summary: Summary, directory: str | Path) -> Panel:
+    split = summary.splits[0] if summary.splits else "train"
+    code = (
+        "from datasets import load_dataset\n"
+        f'stage2 = load_dataset("{directory}", "stage2")\n'
+        f'print(stage2["{split}"][0])'
+    )
+    state = "already up to date" if summary.up_to_date else "written"
+    text = Text.assemble(
+        (str(directory), "bold"),
+        f" ({state}): Parquet in raw/ stage1/ stage2/ rejected/, JSON in data/, README.md, recipe.yaml, manifest.json\n\n",
+        (code, "cyan"),
+    )
+    return Panel(text, title="your data", title_align="left", expand=False)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "-"
+
+
+def _seconds(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes:.0f} min {rest:02.0f} s" if minutes else f"{seconds:.1f} s"

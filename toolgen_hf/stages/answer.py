@@ -1,0 +1,85 @@
+"""Stage 1 of the flow: the student answers every question without a tool, and is graded.
+
+    in   {"id": "GSM8K-train-0", "question": "Natalia sold clips to 48 ...", "answer": ["72"], "solution": ...}
+    out  {..., "response": "48 + 24 = 72. The answer is 72.", "prediction": "72.0", "correct": true, "reason": null}
+
+The hypothesis of the method: an LM needs a tool exactly where it is wrong without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from datasets import DatasetDict
+
+from toolgen_hf import schemas
+from toolgen_hf.generators import build
+from toolgen_hf.generators.base import Prompt
+from toolgen_hf.generators.config import GeneratorConfig
+from toolgen_hf.prompts.fewshot import PromptSet, answer_prompt, load_prompts
+from toolgen_hf.stages.base import Batch, Stage, require_columns
+from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.base import Task
+from toolgen_hf.workspace import Workspace
+
+STAGE = Stage("answer", version=1, features=schemas.ANSWERED)
+
+Write = Callable[[Sequence[Prompt]], list[str]]
+"""Turns prompts into texts, one each and in order."""
+
+
+def answer_batch(batch: Batch, task: Task, prompts: PromptSet, write: Write) -> Batch:
+    """Ask and grade. A row whose gold answer is none of this task's is not asked but rejected."""
+    reasons = [_unusable(answer, task) for answer in batch["answer"]]
+    asked = [answer_prompt(prompts, q) for q, r in zip(batch["question"], reasons, strict=True) if r is None]
+    texts = iter(write(asked) if asked else [])
+    responses = [next(texts) if reason is None else None for reason in reasons]
+    predictions = [None if text is None else task.extract(text) for text in responses]
+    return {
+        **{name: batch[name] for name in schemas.RAW},
+        "response": responses,
+        "prediction": predictions,
+        "correct": [task.is_correct(p, a) for p, a in zip(predictions, batch["answer"], strict=True)],
+        "reason": reasons,
+    }
+
+
+def _unusable(answer: Sequence[str], task: Task) -> str | None:
+    if any(task.normalize(value) is not None for value in answer):
+        return None
+    return f"the gold answer is no answer of the task {task.name!r}"
+
+
+def answer(
+    raw: DatasetDict,
+    student: GeneratorConfig,
+    workspace: Workspace,
+    task: str = "math",
+    instruction: str | None = None,
+) -> DatasetDict:
+    """Let the student answer every question of every split (columns ``schemas.RAW`` -> ``ANSWERED``).
+
+    Args:
+        student: which model answers, and how it decodes.
+        instruction: what it is told; default the task's own.
+
+    Raises:
+        DataError: a column is missing.
+        GenerationError: the model failed; texts written before are in the store.
+    """
+    require_columns(raw, schemas.RAW, "answer")
+    grader = get_task(task)
+    prompts = load_prompts(grader.name, "answer")
+    if instruction is not None:
+        prompts = PromptSet(instruction)
+    generator = build(student)
+    settings = {
+        "task": [grader.name, grader.version],
+        "prompts": prompts.settings(),
+        "generator": generator.identity(),
+    }
+
+    def write(asked: Sequence[Prompt]) -> list[str]:
+        return [made.text for made in workspace.generate(generator, asked, STAGE.name)]
+
+    return STAGE.run(raw, lambda batch: answer_batch(batch, grader, prompts, write), settings, workspace)

@@ -1,0 +1,76 @@
+"""Execution: a response with a tool call is run, and its answer is the result.
+
+    in   {"id": "GSM8K-train-0", ..., "source": "vicuna", "response": "calculator(48+48/2)"}
+    out  {..., "uses_tool": true, "prediction": "72.0", "error": null, "correct": true}
+
+A response without a call has the answer that its text states. A call that cannot be run has no answer,
+and ``error`` says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from datasets import DatasetDict
+
+from toolgen_hf import schemas
+from toolgen_hf.errors import CallSyntaxError, ToolError
+from toolgen_hf.stages.base import Batch, Stage, require_columns
+from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.base import Task
+from toolgen_hf.workspace import Workspace
+
+STAGE = Stage("execute", version=1, features=schemas.EXECUTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What came of one response. ``call`` is the tool call as it should be written, if there is a whole one."""
+
+    uses_tool: bool
+    call: str | None = None
+    prediction: str | None = None
+    error: str | None = None
+
+
+def execute_response(response: str | None, task: Task) -> Execution:
+    """Run the response's first tool call, or read the answer from its text."""
+    if response is None:
+        return Execution(uses_tool=False)
+    try:
+        call = task.tool.find_call(response)
+    except CallSyntaxError as error:
+        return Execution(uses_tool=True, error=f"{error.code}: {error}")
+    if call is None:
+        return Execution(uses_tool=False, prediction=task.extract(response))
+    try:
+        result = task.tool.run(call.argument)
+    except ToolError as error:
+        return Execution(uses_tool=True, call=str(call), error=f"{error.code}: {error}")
+    return Execution(uses_tool=True, call=str(call), prediction=task.normalize(result))
+
+
+def execute_batch(batch: Batch, task: Task) -> Batch:
+    """Execute and grade every response."""
+    done = [execute_response(response, task) for response in batch["response"]]
+    return {
+        **{name: batch[name] for name in schemas.RESPONSES},
+        "uses_tool": [e.uses_tool for e in done],
+        "prediction": [e.prediction for e in done],
+        "error": [e.error for e in done],
+        "correct": [task.is_correct(e.prediction, a) for e, a in zip(done, batch["answer"], strict=True)],
+    }
+
+
+def execute(
+    responses: DatasetDict, workspace: Workspace, task: str = "math", label: str | None = None
+) -> DatasetDict:
+    """Execute every response (columns ``schemas.RESPONSES`` -> ``EXECUTED``).
+
+    Raises:
+        DataError: a column is missing.
+    """
+    require_columns(responses, schemas.RESPONSES, "execute")
+    grader = get_task(task)
+    settings = {"task": [grader.name, grader.version], "tool": [grader.tool.name, grader.tool.version]}
+    return STAGE.run(responses, lambda batch: execute_batch(batch, grader), settings, workspace, label)

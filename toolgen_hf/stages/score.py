@@ -1,0 +1,150 @@
+"""Scores: the responses to one question, ranked for RLEF.
+
+    in   {"query": "Given a math problem, ...", "responses": ["calculator(3*19)", ..., "Jean has $54."],
+          "origin": ["gold", ...], "predictions": ["57.0", ..., "54.0"], "answer": ["57"], ...}
+    out  {"query": ..., "responses": ..., "origin": ..., "scores": [20, ..., 15], "answer": ["57.0", ..., "54.0"]}
+
+Two published strategies:
+
+``distance`` (the default; the released code and example of TRICE): gold 20; right with gold's tool decision
+20; right with the other decision 15; wrong ones by distance to the gold answer, nearest first, on the levels
+that are left of 20/15/10/5/0 (15 is taken once there is a right response with the other decision). Equal
+distance, equal score; no answer, 0.
+
+``consistency`` (the paper): right or wrong first, then whether the tool decision is gold's: 20, 15, 10, 5;
+no answer, 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from datasets import Dataset, DatasetDict
+from datasets.fingerprint import Hasher
+
+from toolgen_hf import schemas
+from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.stages.base import Batch, Stage, require_columns
+from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.base import Task
+from toolgen_hf.workspace import Workspace
+
+STAGE = Stage("score", version=1, features=schemas.STAGE2)
+LEVELS = (20, 15, 10, 5, 0)
+
+Strategy = Literal["distance", "consistency"]
+
+
+def score_distance(
+    predictions: Sequence[str | None], uses_tool: Sequence[bool], answer: Sequence[str], task: Task
+) -> list[int]:
+    """Scores by answer, tool decision and distance; the gold response comes first."""
+    right = [task.is_correct(prediction, answer) for prediction in predictions]
+    other = [uses != uses_tool[0] for uses in uses_tool]
+    free = LEVELS[2:] if any(r and o for r, o in zip(right[1:], other[1:], strict=True)) else LEVELS[1:]
+    distances = [
+        None if p is None or r else task.distance(p, answer) for p, r in zip(predictions, right, strict=True)
+    ]
+    ranks = {d: rank for rank, d in enumerate(sorted({d for d in distances[1:] if d is not None}))}
+
+    def score(i: int) -> int:
+        if right[i]:
+            return LEVELS[1] if other[i] else LEVELS[0]
+        rank = ranks.get(distances[i]) if distances[i] is not None else None
+        return free[rank] if rank is not None and rank < len(free) else 0
+
+    return [LEVELS[0], *(score(i) for i in range(1, len(predictions)))]
+
+
+def score_consistency(
+    predictions: Sequence[str | None], uses_tool: Sequence[bool], answer: Sequence[str], task: Task
+) -> list[int]:
+    """Scores by answer, then by tool decision; the gold response comes first."""
+
+    def score(prediction: str | None, uses: bool) -> int:
+        if prediction is None:
+            return 0
+        return LEVELS[2 * (not task.is_correct(prediction, answer)) + (uses != uses_tool[0])]
+
+    return [LEVELS[0], *(score(p, u) for p, u in zip(predictions[1:], uses_tool[1:], strict=True))]
+
+
+STRATEGIES: dict[str, Callable[[Sequence[str | None], Sequence[bool], Sequence[str], Task], list[int]]] = {
+    "distance": score_distance,
+    "consistency": score_consistency,
+}
+
+
+def score_batch(batch: Batch, strategy: str, task: Task) -> Batch:
+    """Score every row's responses."""
+    rows = zip(batch["predictions"], batch["uses_tool"], batch["answer"], strict=True)
+    return {
+        **{name: batch[name] for name in ("id", "query", "responses", "origin")},
+        "scores": [STRATEGIES[strategy](p, u, a, task) for p, u, a in rows],
+        "answer": [["" if p is None else p for p in predictions] for predictions in batch["predictions"]],
+    }
+
+
+def score(
+    candidates: DatasetDict, workspace: Workspace, task: str = "math", strategy: Strategy = "distance"
+) -> DatasetDict:
+    """Score the responses of every question (columns ``schemas.CANDIDATES`` -> ``STAGE2``).
+
+    Raises:
+        ConfigError: there is no such strategy.
+        DataError: a column is missing.
+    """
+    require_columns(candidates, schemas.CANDIDATES, "score")
+    if strategy not in STRATEGIES:
+        raise ConfigError(f"unknown scoring strategy {strategy!r}; known: {', '.join(STRATEGIES)}")
+    grader = get_task(task)
+    settings = {"strategy": strategy, "task": [grader.name, grader.version]}
+    return STAGE.run(candidates, lambda batch: score_batch(batch, strategy, grader), settings, workspace)
+
+
+def gather(executed: Mapping[str, DatasetDict], task: str = "math") -> DatasetDict:
+    """Bring the sources' executed responses together, one row a question that has a gold response.
+
+    Args:
+        executed: by source (``schemas.EXECUTED``); ``gold`` decides which questions, and their order.
+
+    Returns:
+        ``schemas.CANDIDATES`` rows, gold first and then the sources in the order given.
+
+    Raises:
+        DataError: a source has no response to a question that gold has.
+    """
+    return DatasetDict(
+        {
+            split: _gather_split({name: source[split] for name, source in executed.items()}, get_task(task))
+            for split in executed["gold"]
+        }
+    )
+
+
+def _gather_split(executed: Mapping[str, Dataset], task: Task) -> Dataset:
+    ordered = {"gold": executed["gold"]} | dict(executed)
+    by_id: dict[str, dict[str, Mapping[str, Any]]] = {
+        name: {row["id"]: row for row in rows} for name, rows in ordered.items()
+    }
+    for name, rows in by_id.items():
+        if missing := [key for key in by_id["gold"] if key not in rows]:
+            raise DataError(
+                f"source {name!r} has no response to {len(missing)} of {len(by_id['gold'])} questions, "
+                f"the first being {missing[0]!r}; let it answer them too, or leave the source out"
+            )
+    made: Batch = {name: [] for name in schemas.CANDIDATES}
+    for key, gold in by_id["gold"].items():
+        rows = [source[key] for source in by_id.values()]
+        made["id"].append(key)
+        made["query"].append(f"{task.query_instruction}\n{gold['question']}")
+        made["answer"].append(gold["answer"])
+        made["responses"].append([row["response"] for row in rows])
+        made["origin"].append(list(by_id))
+        made["predictions"].append([row["prediction"] for row in rows])
+        made["uses_tool"].append([row["uses_tool"] for row in rows])
+    candidates = Dataset.from_dict(made, features=schemas.CANDIDATES, split=executed["gold"].split)
+    parts = [[name, rows._fingerprint] for name, rows in ordered.items()]
+    candidates._fingerprint = Hasher.hash([*parts, task.query_instruction])
+    return candidates

@@ -1,0 +1,62 @@
+"""Stage 1, behavior cloning: the student's response where it was right, the tool call where it was wrong.
+
+    in   {"id": "GSM8K-train-0", ..., "correct": false, "tool_call": "calculator(48+48/2)", "reason": null}
+    out  {"id": "GSM8K-train-0", "instruction": "Given a math problem, ...", "input": "Natalia sold ...",
+          "output": "calculator(48+48/2)", "answer": ["72"]}
+
+Rejected rows are left out here; they are in the input, with their reasons.
+"""
+
+from __future__ import annotations
+
+from datasets import DatasetDict
+
+from toolgen_hf import schemas
+from toolgen_hf.stages.base import Batch, Stage, require_columns
+from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.base import Task
+from toolgen_hf.workspace import Workspace
+
+STAGE = Stage("stage1", version=1, features=schemas.STAGE1)
+GOLD = Stage("gold", version=1, features=schemas.RESPONSES)
+
+
+def stage1_batch(batch: Batch, task: Task) -> Batch:
+    """Keep what can be trained on."""
+    kept = [i for i, reason in enumerate(batch["reason"]) if reason is None]
+    return {
+        "id": [batch["id"][i] for i in kept],
+        "instruction": [task.instruction] * len(kept),
+        "input": [batch["question"][i] for i in kept],
+        "output": [batch["response"][i] if batch["correct"][i] else batch["tool_call"][i] for i in kept],
+        "answer": [batch["answer"][i] for i in kept],
+    }
+
+
+def gold_batch(batch: Batch) -> Batch:
+    """Stage 1's outputs as the responses of a source named ``gold``."""
+    return {
+        "id": batch["id"],
+        "question": batch["input"],
+        "answer": batch["answer"],
+        "source": ["gold"] * len(batch["id"]),
+        "response": batch["output"],
+    }
+
+
+def stage1(called: DatasetDict, workspace: Workspace, task: str = "math") -> DatasetDict:
+    """Assemble the behavior cloning set (columns ``schemas.CALLED`` -> ``STAGE1``).
+
+    Raises:
+        DataError: a column is missing.
+    """
+    require_columns(called, schemas.CALLED, "stage1")
+    grader = get_task(task)
+    settings = {"task": [grader.name, grader.version], "instruction": grader.instruction}
+    return STAGE.run(called, lambda batch: stage1_batch(batch, grader), settings, workspace)
+
+
+def gold(stage1_rows: DatasetDict, workspace: Workspace) -> DatasetDict:
+    """The gold responses for stage 2 (columns ``schemas.STAGE1`` -> ``RESPONSES``)."""
+    require_columns(stage1_rows, schemas.STAGE1, "gold")
+    return GOLD.run(stage1_rows, gold_batch, {}, workspace)

@@ -1,0 +1,110 @@
+"""What a run did, as plain data: for the screen (report.py), ``--json`` and the manifest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from datasets import Dataset, DatasetDict
+
+from toolgen_hf.workspace import Workspace
+
+
+@dataclass
+class Summary:
+    """Counts add up: every question is in stage 1 or among the rejected.
+
+    ``student``: ``{"splits": {split: {"asked", "correct"}}}``. ``teachers``: verified calls by teacher, of
+    ``calls_needed``. ``sources``: per source the number of responses, of those with a tool call
+    (``tool``), with a call that failed (``failed``) and right ones (``correct``), and how often each
+    score was given. ``examples``: one stage 1 and one stage 2 row, whole.
+    """
+
+    name: str
+    stages: list[dict[str, Any]]
+    student: dict[str, Any]
+    calls_needed: int
+    teachers: dict[str, int]
+    rejected: dict[str, int]
+    sources: dict[str, dict[str, Any]]
+    examples: dict[str, dict[str, Any]]
+    generated: int
+    reused: int
+    transforms_run: int
+    splits: list[str]
+    seconds: float = 0.0
+    up_to_date: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """From what ``to_dict`` gave; keys of other versions are ignored."""
+        names = {f.name for f in fields(cls)}
+        return cls(**{key: value for key, value in data.items() if key in names})
+
+
+def summarize(
+    name: str,
+    workspace: Workspace,
+    called: DatasetDict,
+    stage1: DatasetDict,
+    executed: Mapping[str, DatasetDict],
+    stage2: DatasetDict,
+) -> Summary:
+    """Count what happened, from the stages' own tables and the workspace's reports."""
+    teachers = Counter(t for rows in called.values() for t in rows["teacher"] if t is not None)
+    usable = {
+        split: [c for c, r in zip(rows["correct"], rows["response"], strict=True) if r is not None]
+        for split, rows in called.items()
+    }
+    student = {str(split): {"asked": len(right), "correct": sum(right)} for split, right in usable.items()}
+    rejected = Counter(r for rows in called.values() for r in rows["reason"] if r is not None)
+    return Summary(
+        name=name,
+        stages=[asdict(report) for report in workspace.reports],
+        student={"splits": student},
+        calls_needed=sum(count["asked"] - count["correct"] for count in student.values()),
+        teachers=dict(teachers.most_common()),
+        rejected=dict(rejected.most_common()),
+        sources={source: _source(source, splits, stage2) for source, splits in executed.items()},
+        examples=_examples(stage1, stage2),
+        generated=sum(report.generated for report in workspace.reports),
+        reused=sum(report.reused for report in workspace.reports),
+        transforms_run=sum(not report.cached for report in workspace.reports),
+        splits=[str(split) for split in stage1],
+    )
+
+
+def _source(source: str, executed: DatasetDict, stage2: DatasetDict) -> dict[str, Any]:
+    rows = [row for split in executed.values() for row in split]
+    scores = Counter(
+        str(score)
+        for split in stage2.values()
+        for row in split
+        for origin, score in zip(row["origin"], row["scores"], strict=True)
+        if origin == source
+    )
+    return {
+        "responses": len(rows),
+        "tool": sum(row["uses_tool"] for row in rows),
+        "failed": sum(row["error"] is not None for row in rows),
+        "correct": sum(row["correct"] for row in rows),
+        "scores": dict(scores),
+    }
+
+
+def _examples(stage1: DatasetDict, stage2: DatasetDict) -> dict[str, dict[str, Any]]:
+    """The first stage 1 row, and the stage 2 row with the most different scores."""
+
+    def rows(splits: DatasetDict) -> list[dict[str, Any]]:
+        first: Dataset = next((split for split in splits.values() if len(split)), next(iter(splits.values())))
+        return first.to_list()
+
+    ranked = sorted(rows(stage2), key=lambda row: -len(set(row["scores"])))
+    found = {"stage1": rows(stage1)[:1], "stage2": ranked[:1]}
+    return {config: dict(row[0]) for config, row in found.items() if row}

@@ -1,0 +1,150 @@
+"""Stage tables as files, for people who run one stage at a time.
+
+A table is one file (``rows.json`` or ``rows.jsonl``: JSON Lines; ``rows.parquet``; ``rows.csv``), or a folder
+with one file a split (``train.jsonl``, ``test.jsonl``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, DatasetDict, Features, List
+
+from toolgen_hf import schemas
+from toolgen_hf.builders.columns import known, nearest
+from toolgen_hf.builders.inputs import Inputs, from_files, from_folder
+from toolgen_hf.builders.rows import fault, read_rows
+from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.export import write_json_lines
+from toolgen_hf.generators.store import digest
+from toolgen_hf.stages.base import Batch
+from toolgen_hf.stages.execute import execute_response
+from toolgen_hf.tasks import get_task
+
+ALIASES = {"question": "input", "response": "output", "prediction": "pred"}
+"""Column names of the published files that mean one of ours."""
+OPTIONAL = (
+    "solution",
+    "response",
+    "prediction",
+    "reason",
+    "error",
+    "tool_call",
+    "teacher",
+    "attempts",
+    "source",
+)
+"""Columns that may be absent from a file; null then."""
+
+
+def read_table(path: Path, features: Features) -> DatasetDict:
+    """Read a stage's input.
+
+    Raises:
+        DataError: a file is missing, malformed or lacks a column; names the file and line.
+    """
+    inputs: Inputs = from_folder(path, "train") if path.is_dir() else from_files(path, "train")
+    return DatasetDict({split: _read_split(split, files, features) for split, files in inputs.items()})
+
+
+def _read_split(split: str, files: tuple[Path, ...], features: Features) -> Dataset:
+    columns: Batch = {name: [] for name in features}
+    places: dict[str, str] = {}
+    for where, row in (pair for path in files for pair in read_rows(path)):
+        for name in features:
+            columns[name].append(_value(row, name, features, where))
+        key = str(columns["id"][-1]) if "id" in columns else where
+        if key in places:
+            raise fault(where, f"the id {key!r} is already that of {places[key]}; ids must be unique")
+        places[key] = where
+    if not places:
+        raise DataError(f"{', '.join(map(str, files))}: no row in this file")
+    try:
+        rows = Dataset.from_dict(columns, features=features, split=split)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{', '.join(map(str, files))}: {error}") from error
+    rows._fingerprint = digest([split, columns])[:32]
+    return rows
+
+
+def _value(row: Mapping[str, Any], name: str, features: Features, where: str) -> Any:
+    found = name if name in row else ALIASES.get(name, name)
+    if found not in row:
+        if name in OPTIONAL:
+            return [] if isinstance(features[name], List) else None
+        raise fault(where, f"no column {name!r}; there is {known(row)}{nearest(name, row)}")
+    value = row[found]
+    if isinstance(features[name], List) and not isinstance(value, list):
+        return [] if value is None else [str(value)]
+    return value
+
+
+def write_table(table: DatasetDict, path: Path) -> None:
+    """Write a stage's output, by the suffix of ``path``; a path without one is a folder of JSON Lines.
+
+    Raises:
+        ConfigError: several splits are to go into one file, or the suffix is unknown.
+    """
+    if not path.suffix:
+        for split, rows in table.items():
+            write_json_lines(path / f"{split}.jsonl", rows)
+        return
+    if len(table) != 1:
+        raise ConfigError(
+            f"{str(path)!r} is one file, but there are the splits {list(table)}; give a folder (no suffix)"
+        )
+    (rows,) = table.values()
+    if path.suffix in (".json", ".jsonl"):
+        write_json_lines(path, rows)
+    elif path.suffix == ".parquet":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows.to_parquet(path)
+    else:
+        raise ConfigError(f"{str(path)!r}: unknown suffix {path.suffix!r}; known are .json, .jsonl, .parquet")
+
+
+def read_candidates(path: Path, task: str) -> DatasetDict:
+    """Rows of the published form (``query, responses, origin``), every response executed.
+
+        {"query": "Given a math problem, ...", "responses": ["calculator(3*19)", ...], "origin": ["gold", ...]}
+
+    The gold response comes first; its answer is the accepted one.
+
+    Raises:
+        DataError: a file is malformed, gold is not first, or its response has no answer.
+    """
+    grader = get_task(task)
+    inputs = from_folder(path, "train") if path.is_dir() else from_files(path, "train")
+    made: dict[str, Dataset] = {}
+    for split, files in inputs.items():
+        columns: Batch = {name: [] for name in schemas.CANDIDATES}
+        for number, (where, row) in enumerate(pair for file in files for pair in read_rows(file)):
+            for name in ("query", "responses", "origin"):
+                columns[name].append(_value(row, name, schemas.CANDIDATES, where))
+            responses, origin = row["responses"], row["origin"]
+            if not origin or origin[0] != "gold" or len(origin) != len(responses):
+                raise fault(
+                    where,
+                    f"origin is {origin!r}: it must name each of the {len(responses)} responses, gold first",
+                )
+            ran = [execute_response(response, grader) for response in responses]
+            if ran[0].prediction is None:
+                raise fault(
+                    where,
+                    f"the gold response {responses[0]!r} has no answer: {ran[0].error or 'none is stated'}",
+                )
+            columns["id"].append(str(row.get("id", f"{split}-{number}")))
+            columns["answer"].append([ran[0].prediction])
+            columns["predictions"].append([r.prediction for r in ran])
+            columns["uses_tool"].append([r.uses_tool for r in ran])
+        made[split] = Dataset.from_dict(columns, features=schemas.CANDIDATES, split=split)
+        made[split]._fingerprint = digest(columns)[:32]
+    return DatasetDict(made)
+
+
+def show_row(row: Mapping[str, Any]) -> str:
+    """One row as indented JSON, for the terminal."""
+    return json.dumps(row, indent=2, ensure_ascii=False, default=str)

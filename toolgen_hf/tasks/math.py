@@ -1,0 +1,119 @@
+"""Math word problems with one number as the answer, such as GSM8K and SVAMP.
+
+question    "Jean has 30 lollipops. She eats 2 and packs 2 in a bag. How many bags does she fill?"
+response    "30 - 2 = <<30-2=28>>28 are left, so 28 / 2 = 14 bags. The answer is 14."
+prediction  "14.0"        answer ["14"]        correct
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Sequence
+from math import inf
+from typing import Final
+
+from toolgen_hf.tasks.numbers import NUMBER, normal_form, read_at, read_bare, read_words
+from toolgen_hf.tools.base import Tool
+from toolgen_hf.tools.calculator import CALCULATOR
+
+_ANNOTATION = re.compile(r"<<[^<>]*>>")
+_FRACTION = re.compile(r"\\[dt]?frac\s?\{([0-9]{1,9})\}\s?\{([0-9]{1,9})\}")
+_LATEX_COMMA = re.compile(r"(?<=[0-9])(?:\{,\}|\\,|\\!,|,\\!)(?=[0-9]{3})")
+
+_HASHES = re.compile(r"####(?![ \t]*[0-9]{1,2}[.)][ \t])")  # "#### 2. Add them" is a heading
+_MARKER = re.compile(
+    r"""\banswer\b[*_]{0,3}(?:[ ](?:to|for)\b[^.:\n]{0,60}?)?[ ]?(?:is\b|was\b|[:=]|(?=\n))
+    |^[ \t]*[*_]{0,3}A[*_]{0,3}:""",
+    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+)
+_MARKERS: Final = 20  # a text that repeats one more often than this is no answer
+_LEAD = re.compile(r"""[\s:*_$€£¥₹\\(\[{"'`~≈=+−–-]{0,16}""")
+_OPERATOR = re.compile(r"[ ]?(?:[-+*/x×÷^=−–]|\\times|\\div|\\cdot)[ ]?[-$€£\\({.0-9]")
+_STATEMENT = re.compile(r"[^.,;!?:\n]{1,80}")
+
+
+class Math:
+    """Implements :class:`toolgen_hf.tasks.base.Task`.
+
+    The normal form of an answer is a float of at most two decimals as text: ``"57.0"``, ``"16.67"``.
+    """
+
+    name = "math"
+    version = 1
+    tool: Tool = CALCULATOR
+    instruction = "Given a math problem, please answer it and you can use a calculator for help."
+    query_instruction = "Given a math problem, please solve it and you can use a calculator for help."
+
+    def extract(self, text: str) -> str | None:
+        r"""The number that a response states as its answer: the first of these that there is.
+
+        1. the last ``\\boxed{...}``
+        2. the number after the last ``####``
+        3. the number, or the number in words, after the last "the answer is", "Answer:" or ``A:``
+        4. the last number of the text, or all of the text if that is a number in words
+
+        ``<<48/2=24>>`` annotations are not part of what is said. Of an equation, the right side counts.
+        """
+        text = _LATEX_COMMA.sub(",", _FRACTION.sub(r" \1/\2", _ANNOTATION.sub("", text)))
+        value = _boxed(text)
+        for marker in (_HASHES, _MARKER):
+            if value is None:
+                value = _after_last(marker, text)
+        for match in deque(NUMBER.finditer(text), maxlen=1) if value is None else ():
+            value = read_at(text, match)
+        return normal_form(read_words(text.strip(" \n*.!")) if value is None else value)
+
+    def normalize(self, value: str) -> str | None:
+        """``"72"`` as ``"72.0"``, ``"$1,234.5"`` as ``"1234.5"``, ``"3/4"`` as ``"0.75"``; else None."""
+        return normal_form(read_bare(value))
+
+    def is_correct(self, prediction: str | None, answer: Sequence[str]) -> bool:
+        """Whether they are equal to two decimals."""
+        return prediction is not None and prediction in map(self.normalize, answer)
+
+    def distance(self, prediction: str, answer: Sequence[str]) -> float:
+        """The absolute difference to the nearest accepted answer; ``inf`` if one of the two is no number."""
+        value = self.normalize(prediction)
+        accepted = [float(form) for form in map(self.normalize, answer) if form is not None]
+        return inf if value is None else min((abs(float(value) - gold) for gold in accepted), default=inf)
+
+
+def _boxed(text: str) -> float | None:
+    start = text.rfind("\\boxed{")
+    return None if start < 0 else _stated(text, start + len("\\boxed{"))
+
+
+def _after_last(marker: re.Pattern[str], text: str) -> float | None:
+    for start in reversed([match.end() for match in deque(marker.finditer(text), _MARKERS)]):
+        value = _stated(text, start)
+        if value is not None:
+            return value
+    return None
+
+
+def _stated(text: str, start: int) -> float | None:
+    """The number that stands at ``start``, after blanks, currency and markup; None if there is none."""
+    lead = _LEAD.match(text, start)
+    match = NUMBER.match(text, lead.end() if lead else start)
+    if match is None:
+        return _spelled(text, lead.end() if lead else start)
+    if _OPERATOR.match(text, match.end()):  # "20 - 5 = 15": what it comes to
+        line_end = text.find("\n", match.end())
+        equals = text.rfind("=", match.end(), line_end if line_end >= 0 else len(text))
+        result = _stated(text, equals + 1) if equals >= 0 else None
+        return read_at(text, match) if result is None else result
+    return read_at(text, match)
+
+
+def _spelled(text: str, start: int) -> float | None:
+    """A number in words, with at most one word (its unit) after it: ``"twelve apples"``."""
+    statement = _STATEMENT.match(text, start)
+    if statement is None:
+        return None
+    words = statement.group().strip(" *_").split(" ")
+    number = read_words(" ".join(words))
+    return number if number is not None or len(words) < 2 else read_words(" ".join(words[:-1]))
+
+
+MATH: Final = Math()

@@ -1,0 +1,292 @@
+"""Arithmetic as people and language models write it: parsed, computed and printed.
+
+An expression is held in postfix order, a flat tuple of exact numbers and operators:
+
+    parse("48+48/2")  ->  (48, 48, 2, "/", "+")      evaluate -> 72      render -> "48+48/2"
+
+Why not Python's own ``ast``: the notation is not Python's (``20%``, ``2(3+4)``, ``×``, ``$1,450``), and
+``ast.parse`` spends memory and stack on hostile text before any node can be checked. Here one regular
+expression cuts tokens and two stacks order them (Dijkstra's shunting yard): no recursion, and no names
+in the grammar, so there is nothing that could be run. Cost is linear in a length that is bounded first.
+
+How the ambiguous is read:
+
+- ``20%`` is 0.2, so ``50*20%`` is 10 and ``100+20%`` is 100.2; but ``%`` right before a number or a
+  bracket is the remainder, as in Python: ``17%5`` is 2.
+- ``,`` separates thousands only in full groups of three after a non-zero digit: ``1,450`` and
+  ``12,000.5``; ``1,5`` and ``0,500`` might be decimals, so they are errors.
+- A bracket beside a number or a bracket multiplies, as strongly as ``*``: ``6/2(1+2)`` is 9.
+- ``x``, ``X`` and ``of`` multiply; ``$`` and other currency signs carry no value.
+- ``48/2=24`` is ``48/2``: what follows a ``=`` is a claim that must be arithmetic, and is dropped.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from decimal import Context, Decimal, Inexact
+from fractions import Fraction
+from itertools import zip_longest
+from math import isfinite
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from toolgen_hf.errors import CallSyntaxError, ForbiddenError, LimitError, ToolError, UndefinedError
+
+Value: TypeAlias = Fraction | float
+Expression: TypeAlias = tuple[Fraction | str, ...]
+"""Postfix: decimal numbers, ``+ - * / // % **``, and the unary ``neg`` (minus) and ``percent``."""
+
+MAX_LENGTH: Final = 1000
+"""Characters of an expression: several times what a worked solution needs."""
+MAX_DEPTH: Final = 100
+"""Brackets and operators that wait for their right side."""
+MAX_BITS: Final = 4096
+"""Numerators and denominators stay exact up to here; beyond, a value goes on as a float."""
+MAX_EXPONENT: Final = 400
+"""The ``400`` of ``1e400``, checked before the number is expanded."""
+
+_ADD, _FLOOR, _MULTIPLY, _NEGATE, _POWER, _PERCENT, _NUMBER = range(1, 8)
+
+
+class _Binary(NamedTuple):
+    """An operator: how strongly it binds, and the weakest sides it takes without brackets."""
+
+    apply: Callable[[Any, Any], Any]
+    strength: int
+    left: int
+    right: int
+
+
+_BINARY: Final = {
+    "+": _Binary(operator.add, _ADD, _ADD, _ADD),
+    "-": _Binary(operator.sub, _ADD, _ADD, _FLOOR),
+    "*": _Binary(operator.mul, _MULTIPLY, _FLOOR, _MULTIPLY),
+    "/": _Binary(operator.truediv, _MULTIPLY, _FLOOR, _NEGATE),
+    "//": _Binary(operator.floordiv, _MULTIPLY, _FLOOR, _NEGATE),
+    "%": _Binary(operator.mod, _MULTIPLY, _FLOOR, _NEGATE),
+    "**": _Binary(lambda base, exponent: _power(base, exponent), _POWER, _PERCENT, _POWER),
+}
+_STRENGTH: Final = {symbol: binary.strength for symbol, binary in _BINARY.items()} | {"neg": _NEGATE}
+_MINUS: Final = "-−–—‐‑‒﹣－"
+_TIMES: Final = "*×·⋅∗•xX"
+_DIVIDE: Final = "/÷∕⁄"
+_SYNONYMS: Final = {
+    **dict.fromkeys(_MINUS, "-"),
+    **dict.fromkeys(_TIMES, "*"),
+    **dict.fromkeys(_DIVIDE, "/"),
+    "of": "*",
+    "^": "**",
+}
+_BRACKETS: Final = {"(": ")", "[": "]", "{": "}"}
+_DECIMAL: Final = Context(prec=2 * MAX_LENGTH, traps=[Inexact])
+
+_TOKEN = re.compile(
+    rf"""(?P<blank>[\s$€£¥₹₩₽₱]+)
+    |(?P<number>(?:(?:[1-9][0-9]{{0,2}}(?:,[0-9]{{3}})+(?![0-9])|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)
+               (?:[eE][+-]?[0-9]+)?)
+    |(?P<open>[(\[{{])
+    |(?P<close>[)\]}}])
+    |(?P<operator>\*\*|//|[xX](?![^\W\d])|of\b|[+%^*×·⋅∗•{_DIVIDE}{_MINUS[1:]}-])
+    |(?P<forbidden>[^\W\d]\w*|["'`])
+    |(?P<other>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+
+
+_END: Final = _Token("end", "")
+
+
+def parse(text: str) -> Expression:
+    """The expression that ``text`` writes.
+
+    Raises:
+        LimitError: longer than ``MAX_LENGTH``, deeper than ``MAX_DEPTH``, or a number out of bounds.
+        ForbiddenError: it holds a name, a string or anything else that a program could be made of.
+        CallSyntaxError: it is not an expression.
+    """
+    if len(text) > MAX_LENGTH:
+        raise LimitError(f"expression of {len(text)} characters; at most {MAX_LENGTH} are computed")
+    try:
+        sides = [_tokens(side) for side in text.split("=")]
+        if len(sides) > 1 and not sides[-1]:  # "48/2 ="
+            sides.pop()
+        expression, *_claims = [_to_postfix(side) for side in sides]
+        return expression
+    except ToolError as error:
+        raise type(error)(f"{error} in {shorten(text)}") from None
+
+
+def evaluate(expression: Expression) -> Value:
+    """The exact value, or a float where a root or the size of the numbers asks for one.
+
+    Raises:
+        UndefinedError: division by zero, or no real result.
+        LimitError: a value beyond the range of a float.
+    """
+    stack: list[Value] = []
+    for item in expression:
+        if isinstance(item, Fraction):
+            stack.append(item)
+        elif item == "neg":
+            stack.append(-stack.pop())
+        elif item == "percent":
+            stack.append(_bounded(stack.pop() / 100))
+        else:
+            right, left = stack.pop(), stack.pop()
+            stack.append(_apply(item, left, right))
+    return stack.pop()
+
+
+def render(expression: Expression) -> str:
+    """The expression as text, with the fewest brackets that keep its value.
+
+    ``(12/60)*50`` prints as ``12/60*50`` and ``a+(b-c)`` as ``a+b-c``, for the arithmetic is exact;
+    only a negative right side keeps brackets that it could do without: ``5-(-3)``.
+    """
+    stack: list[tuple[str, int]] = []
+    for item in expression:
+        if isinstance(item, Fraction):
+            stack.append((format(_DECIMAL.divide(Decimal(item.numerator), item.denominator), "f"), _NUMBER))
+        elif item == "neg":
+            text, strength = stack.pop()
+            bare = strength in (_MULTIPLY, _POWER, _PERCENT, _NUMBER) and text[0] != "-"
+            stack.append((f"-{text}", min(strength, _NEGATE)) if bare else (f"-({text})", _NEGATE))
+        elif item == "percent":
+            text, strength = stack.pop()
+            stack.append((_bracketed(text, strength, _PERCENT) + "%", _PERCENT))
+        else:
+            right, left = stack.pop(), stack.pop()
+            stack.append(_join(item, left, right))
+    return stack.pop()[0]
+
+
+def operations(expression: Expression) -> int:
+    """How many operations it takes; a sign or a percent sign is none."""
+    return sum(item in _BINARY for item in expression)
+
+
+def shorten(text: str, length: int = 60) -> str:
+    """``text`` quoted for a message, however long it is."""
+    return repr(text if len(text) <= length else f"{text[:length]}...")
+
+
+def _tokens(side: str) -> list[_Token]:
+    """The tokens of one side of ``=``, in ASCII, with implied ``*`` and percent signs made plain."""
+    found = [(match.lastgroup or "", match.group()) for match in _TOKEN.finditer(side)]
+    written = [_Token(kind, _SYNONYMS.get(text, text)) for kind, text in found if kind != "blank"]
+    for token in written:
+        if token.kind == "forbidden":
+            raise ForbiddenError(f"{token.text!r} is no arithmetic")
+    tokens: list[_Token] = []
+    for token, following in zip_longest(written, written[1:], fillvalue=_END):
+        before = tokens[-1].kind if tokens else ""
+        if token.kind == "other":
+            hint = " (thousands are separated as in 1,450)" if token.text == "," else ""
+            raise CallSyntaxError(f"{token.text!r} is out of place{hint}")
+        if (before, token.kind) in (("number", "open"), ("close", "open"), ("close", "number")):
+            tokens.append(_Token("operator", "*"))
+        if token.text == "%" and following.kind not in ("number", "open"):
+            token = _Token("percent", "percent")
+        tokens.append(token)
+    return tokens
+
+
+def _to_postfix(tokens: list[_Token]) -> Expression:
+    """Operators wait on ``pending`` until one that binds less, or a closing bracket, lets them out."""
+    output: list[Fraction | str] = []
+    pending: list[str] = []
+    operand = False  # whether one has just ended, so that an operator may follow
+    for kind, text in tokens:
+        if not operand and kind == "number":
+            output.append(_number(text))
+            operand = True
+        elif not operand and (kind == "open" or text in ("+", "-")):
+            pending += {"+": [], "-": ["neg"]}.get(text, [text])
+        elif operand and kind == "close":
+            _release(pending, output, 0)
+            if not pending or _BRACKETS[pending.pop()] != text:
+                raise CallSyntaxError(f"{text!r} closes nothing")
+        elif operand and kind == "percent":
+            output.append(text)
+        elif operand and kind == "operator":
+            _release(pending, output, _STRENGTH[text] + (text == "**"))  # a power binds from the right
+            pending.append(text)
+            operand = False
+        else:
+            missing = "an operator" if operand else "a number"
+            raise CallSyntaxError(f"{missing} is missing before {text!r}")
+        if len(pending) > MAX_DEPTH:
+            raise LimitError(f"nested deeper than {MAX_DEPTH}")
+    if not operand:
+        raise CallSyntaxError("a number is missing at the end")
+    _release(pending, output, 0)
+    if pending:
+        raise CallSyntaxError(f"{pending[-1]!r} never closes")
+    return tuple(output)
+
+
+def _release(pending: list[str], output: list[Fraction | str], strength: int) -> None:
+    while pending and pending[-1] not in _BRACKETS and _STRENGTH[pending[-1]] >= strength:
+        output.append(pending.pop())
+
+
+def _number(text: str) -> Fraction:
+    digits, _, exponent = text.replace(",", "").lower().partition("e")
+    if exponent and (len(exponent) > 5 or abs(int(exponent)) > MAX_EXPONENT):
+        raise LimitError(f"{text} is too large or too small")
+    return Fraction(digits + "0" if digits.endswith(".") else digits) * Fraction(10) ** int(exponent or 0)
+
+
+def _apply(symbol: str, left: Value, right: Value) -> Value:
+    try:
+        return _bounded(_BINARY[symbol].apply(left, right))
+    except ZeroDivisionError:
+        raise UndefinedError(f"division by zero in {left!s:.40} {symbol} {right!s:.40}") from None
+    except OverflowError:
+        raise LimitError(f"{left!s:.40} {symbol} {right!s:.40} is beyond the range of numbers") from None
+
+
+def _power(base: Value, exponent: Value) -> Value:
+    if isinstance(base, Fraction) and isinstance(exponent, Fraction) and exponent.denominator == 1:
+        bits = max(base.numerator.bit_length(), base.denominator.bit_length())
+        if abs(exponent) * bits <= MAX_BITS:
+            exact: Fraction = base**exponent.numerator
+            return exact
+    value: float | complex = float(base) ** float(exponent)
+    if isinstance(value, complex):
+        raise UndefinedError(f"{base!s:.40} ** {exponent!s:.40} is no real number")
+    if value == 0 != base:
+        raise OverflowError
+    return value
+
+
+def _bounded(value: Value) -> Value:
+    """``value``, exact as long as that is cheap."""
+    if isinstance(value, Fraction):
+        bits = max(value.numerator.bit_length(), value.denominator.bit_length())
+        value = value if bits <= MAX_BITS else float(value)
+    if not isfinite(value):
+        raise OverflowError
+    return value
+
+
+def _join(symbol: str, left: tuple[str, int], right: tuple[str, int]) -> tuple[str, int]:
+    """Both sides around an operator, and how strongly the whole binds.
+
+    ``//`` and ``%`` round, so a product that begins with one (``7//2*3``) is weaker: it can be the left
+    side of another product as it stands, but not the right.
+    """
+    rule = _BINARY[symbol]
+    rounds = symbol in ("//", "%") or (rule.strength == _MULTIPLY and left[1] == _FLOOR)
+    text = f"{_bracketed(*left, rule.left)}{symbol}{_bracketed(*right, rule.right, sign=False)}"
+    return text, _FLOOR if rounds else rule.strength
+
+
+def _bracketed(text: str, strength: int, least: int, *, sign: bool = True) -> str:
+    return text if strength >= least and (sign or text[0] != "-") else f"({text})"

@@ -1,0 +1,132 @@
+"""Where a run keeps what it made, and what it has done so far.
+
+    {cache home}/store.sqlite       every generated text (generators/store.py)
+    {cache home}/stages/*.arrow     every stage's output, by fingerprint (stages/base.py)
+    {cache home}/adapters/          fine-tuned LoRA adapters, by what they were trained from
+
+Deleting the folder costs time and money but loses no result that was written to an output directory.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tqdm.auto import tqdm
+
+from toolgen_hf.generators.base import Generation, Generator, Prompt, Request
+from toolgen_hf.generators.store import Store, generate
+from toolgen_hf.paths import cache_home
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """What one stage did with one split."""
+
+    stage: str
+    split: str
+    rows_in: int
+    rows_out: int
+    rejected: Mapping[str, int]  # reason -> rows, of the rows that this stage rejected
+    cached: bool  # taken whole from the cache: no transform ran
+    seconds: float
+    generated: int = 0  # texts that a model wrote
+    reused: int = 0  # texts that the store already had
+    tokens: int = 0  # of the texts that a model wrote
+
+    def __str__(self) -> str:
+        parts = [f"{self.stage}[{self.split}]: {self.rows_in} rows in, {self.rows_out} out"]
+        parts += [f"{count} rejected ({reason})" for reason, count in self.rejected.items()]
+        if self.generated or self.reused:
+            parts.append(f"{self.generated} texts generated, {self.reused} from the store")
+        parts.append("cached" if self.cached else f"{self.seconds:.1f} s")
+        return ", ".join(parts)
+
+
+@dataclass
+class _TextCount:
+    generated: int = 0
+    reused: int = 0
+    tokens: int = 0
+
+
+@dataclass
+class Workspace:
+    """The cache, the store and the log of one run.
+
+    Args:
+        cache_dir: where to keep things; default ``$TOOLGEN_HF_HOME`` or ``toolgen_hf`` in the Hugging
+            Face cache home.
+        store: the text store's file; default ``store.sqlite`` in ``cache_dir``.
+        progress: show progress bars.
+    """
+
+    cache_dir: Path = field(default_factory=cache_home)
+    store_path: Path | None = None
+    progress: bool = True
+    reports: list[StageReport] = field(default_factory=list)
+    _store: Store | None = field(default=None, repr=False)
+    _texts: _TextCount = field(default_factory=_TextCount, repr=False)
+
+    @property
+    def store(self) -> Store:
+        """The text store, opened when first needed."""
+        if self._store is None:
+            self._store = Store(self.store_path or self.cache_dir / "store.sqlite")
+        return self._store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._store is not None:
+            self._store.close()
+
+    def generate(self, generator: Generator, prompts: Sequence[Prompt], label: str) -> list[Generation]:
+        """One text for each prompt, through the store, under a progress bar.
+
+        Raises:
+            GenerationError: the generator failed; what it gave before is in the store.
+        """
+        bar = tqdm(total=len(prompts), desc=label, unit="text", disable=not self.progress, leave=False)
+        tokens = 0
+
+        def on_text(made: Generation) -> None:
+            nonlocal tokens
+            tokens += made.completion_tokens
+            bar.update()
+            elapsed = bar.format_dict["elapsed"]
+            if elapsed:
+                bar.set_postfix_str(f"{tokens / elapsed:.0f} tokens/s", refresh=False)
+
+        with bar:
+            texts, generated = generate(generator, [Request(p) for p in prompts], self.store, on_text)
+        self._texts.generated += generated
+        self._texts.reused += len(prompts) - generated
+        self._texts.tokens += tokens
+        return texts
+
+    def report(self, **facts: Any) -> StageReport:
+        """Log and keep what a stage did; texts generated since the last report are counted to it."""
+        counts, self._texts = self._texts, _TextCount()
+        entry = StageReport(**facts, generated=counts.generated, reused=counts.reused, tokens=counts.tokens)
+        logger.info("%s", entry)
+        self.reports.append(entry)
+        return entry
+
+    @property
+    def rejected(self) -> Counter[str]:
+        """Rejected rows by reason, over all stages so far."""
+        total: Counter[str] = Counter()
+        for entry in self.reports:
+            total.update(entry.rejected)
+        return total
