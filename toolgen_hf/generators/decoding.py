@@ -43,7 +43,7 @@ def decode(
     padding = torch.tensor([width - len(prompt) for prompt in prompts], device=loaded.device)
     ids = torch.tensor([[pad] * (width - len(p)) + p for p in prompts], device=loaded.device)
     mask = (torch.arange(width, device=loaded.device) >= padding[:, None]).long()
-    settings = GenerationConfig(  # type: ignore[no-untyped-call]
+    settings = GenerationConfig(
         max_new_tokens=config.max_new_tokens,
         num_beams=config.num_beams,
         do_sample=False,  # `_Sample` does it, reproducibly
@@ -100,7 +100,7 @@ def _processors(config: LocalConfig, padding: torch.Tensor, seeds: Sequence[int]
     return processors
 
 
-class _RepetitionPenalty(LogitsProcessor):
+class _RepetitionPenalty(LogitsProcessor):  # type: ignore[misc]
     """CTRL's penalty (https://arxiv.org/abs/1909.05858) on every token of the prompt and the text.
 
     Not on padding: its token is often the end of the text, which a short row would then avoid.
@@ -120,7 +120,7 @@ class _RepetitionPenalty(LogitsProcessor):
         return torch.where(seen, penalized, scores)
 
 
-class _Sample(LogitsProcessor):
+class _Sample(LogitsProcessor):  # type: ignore[misc]
     """Draws from softmax(scores) by the Gumbel-max trick: add Gumbel noise and let the argmax choose.
 
     Each row has its own generator, on the CPU so that every device draws the same numbers.
@@ -135,7 +135,7 @@ class _Sample(LogitsProcessor):
         return scores - noise.clamp_min(tiny).log().to(scores.device)
 
 
-class _StopStrings(StoppingCriteria):
+class _StopStrings(StoppingCriteria):  # type: ignore[misc]
     """Ends a row once its generated text, without the prompt, holds one of the strings."""
 
     def __init__(self, stop: tuple[str, ...], tokenizer: PreTrainedTokenizerBase, prompt_width: int) -> None:

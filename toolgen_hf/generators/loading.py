@@ -33,7 +33,7 @@ class LoadedModel:
         self.context: int | None = getattr(self.model.config, "max_position_embeddings", None)
         # What a model recommends for its own decoding (a temperature, a penalty) would otherwise fill
         # in every setting that a caller left at its default.
-        self.model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+        self.model.generation_config = GenerationConfig()
         self._peft: PeftModel | None = None
         self._lock = threading.Lock()
 

@@ -78,7 +78,7 @@ class LocalGenerator:
         """
         if not requests:
             return
-        _require_torch()
+        require_torch()
         from toolgen_hf.generators.decoding import decode
         from toolgen_hf.generators.loading import load
 
@@ -107,7 +107,7 @@ def resolve_device(device: str) -> str:
     """``auto`` is a CUDA GPU where there is one, else the CPU."""
     if device != "auto":
         return device
-    _require_torch()
+    require_torch()
     if metadata.version("torch").endswith("+cpu"):  # known without the seconds that importing it takes
         return "cpu"
     import torch
@@ -138,7 +138,7 @@ def _seed(seed: int, request: Request) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7])
 
 
-def _require_torch() -> None:
+def require_torch() -> None:
     try:
         for package in ("torch", "transformers", "peft"):
             metadata.version(package)
