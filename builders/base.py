@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import datasets
 from datasets import BuilderConfig, DatasetBuilder, DatasetDict, GeneratorBasedBuilder, SplitGenerator
 from datasets.exceptions import DatasetGenerationError
+
 from toolgen_hf.builders.columns import known, nearest
 from toolgen_hf.builders.inputs import Inputs, StrPath, digest
 from toolgen_hf.builders.rows import Row, fault, read_rows
-
 from toolgen_hf.errors import ConfigError, DataError, ToolgenError
 
 if TYPE_CHECKING:

@@ -20,14 +20,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import httpx2
 from datasets import DatasetInfo
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HFValidationError
+
 from toolgen_hf.builders.base import RowsBuilder, RowsConfig
 from toolgen_hf.builders.columns import nearest, text
 from toolgen_hf.builders.inputs import DataFiles, Inputs, StrPath, bundled, from_files, listing, names
 from toolgen_hf.builders.rows import Row, fault, shorten
-
 from toolgen_hf.errors import ConfigError, DataError, HubError
 from toolgen_hf.schemas import RAW
 
@@ -152,7 +153,7 @@ def _from_hub(name: str, revision: str) -> str:
     """The local copy of a file; one of a pinned commit is downloaded once, and then found with no network."""
     try:
         return hf_hub_download(HUB_REPO, name, repo_type="dataset", revision=revision)
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except (httpx2.HTTPError, HFValidationError, OSError) as error:
         raise HubError(
             f"{HUB_REPO}@{revision}: cannot get {name} ({error}). GSM8K() alone takes the data that ships "
             "with this package and needs no network"

@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 from huggingface_hub import metadata_load
+
 from toolgen_hf.builders.columns import known, nearest
 from toolgen_hf.builders.inputs import SPLITS, Inputs, StrPath, listing, ordered, unsharded, whole
-
 from toolgen_hf.errors import DataError
 
 JSON_LAYOUT = {

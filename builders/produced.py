@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from datasets import DatasetInfo, Features, List, Value
+from datasets import Dataset, DatasetInfo, Features, List, Value
+
+from toolgen_hf import schemas
 from toolgen_hf.builders.base import RowsBuilder, RowsConfig
-from toolgen_hf.builders.columns import as_text, pick
+from toolgen_hf.builders.columns import answers, as_text, pick, text
 from toolgen_hf.builders.inputs import StrPath
 from toolgen_hf.builders.layout import locate, source_of
 from toolgen_hf.builders.rows import Row, fault, shorten
-
-from toolgen_hf import schemas
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,6 @@ class Produced(RowsBuilder):
         RowsConfig(name=name, version="1.0.0", description=kind.description) for name, kind in KINDS.items()
     )
     may_be_empty = True  # a run may well answer nothing right, or reject nothing
-    ids_are_unique = False  # a mix may repeat a row; responses have one a source
 
     def __init__(
         self,
@@ -81,6 +80,7 @@ class Produced(RowsBuilder):
     ) -> None:
         self.known_config(config_name)
         inputs, name = locate(data_dir, config_name, dataset_name)
+        self.ids_are_unique = config_name == "raw"  # a mix may repeat rows; responses have one a source
         super().__init__(config_name, inputs, cache_dir, dataset=name)
 
     def _info(self) -> DatasetInfo:
@@ -88,6 +88,13 @@ class Produced(RowsBuilder):
         return DatasetInfo(
             description=f"TRICE tool learning data: {kind.description}.", features=kind.features
         )
+
+    def _as_dataset(self, split: str = "train", in_memory: bool = False) -> Dataset:
+        """As in `datasets`, which writes a split without rows but cannot open it."""
+        if str(split) in self.info.splits and not self.info.splits[str(split)].num_examples:
+            columns: dict[str, list[object]] = {name: [] for name in self.info.features}
+            return Dataset.from_dict(columns, self.info.features, self.info.copy(), split)
+        return super()._as_dataset(split, in_memory)
 
     def _read(self, path: Path, split: str) -> Iterator[tuple[str, Row]]:
         if path.suffix == ".parquet":
@@ -103,6 +110,9 @@ class Produced(RowsBuilder):
         fitted = {name: fit(pick(row, name, where), features[name], name, where) for name in features}
         if self.config.name == "stage2":
             _check_lengths(fitted, where)
+        if "question" in features:
+            text(fitted, "question", where)
+            answers(fitted, "answer", where)
         return fitted
 
 

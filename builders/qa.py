@@ -21,11 +21,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from datasets import DatasetInfo
+
 from toolgen_hf.builders.base import RowsBuilder, RowsConfig
 from toolgen_hf.builders.columns import answers, known, nearest, optional_text, text
 from toolgen_hf.builders.inputs import DataFiles, StrPath, bundled, from_files, from_folder
 from toolgen_hf.builders.rows import Row
-
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.schemas import RAW
 

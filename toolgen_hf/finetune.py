@@ -149,7 +149,7 @@ def finetune(
     require_torch()
     model, output = resolve_model(config.model, config.revision), Path(output_dir)
     fingerprint = _fingerprint(examples, config, model)
-    training = _prepare(output, fingerprint)
+    training = _prepare(output, fingerprint, config)
     if training:
         logger.info("finetune: done before, %s", output)
         return _result(training, config, output, cached=True)
@@ -191,19 +191,24 @@ def _fingerprint(examples: list[Example], config: FinetuneConfig, model: Weights
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _prepare(output: Path, fingerprint: str) -> Training | None:
+def _prepare(output: Path, fingerprint: str, config: FinetuneConfig) -> Training | None:
     """The same run if it is done; else the folder holds checkpoints of this run or none."""
     record = _read(output / RECORD)
+    done = record.get("training")
     if record.get("fingerprint") == fingerprint:
-        done = record["training"]
-        return Training(**{**done, "losses": tuple(done["losses"])}) if done else None
+        if not done:
+            return None
+        if all((folder / "adapter_model.safetensors").exists() for folder in _checkpoints(config, output)):
+            return Training(**{**done, "losses": tuple(done["losses"])})
     stale = sorted(output.glob("checkpoint-*"))
     if stale and not record:
         raise ConfigError(f"{str(output)!r} holds checkpoints of something else; give another folder")
     for checkpoint in stale:
         shutil.rmtree(checkpoint)
     if stale:
-        logger.warning("finetune: replaced %d checkpoints of another run in %s", len(stale), output)
+        logger.warning(
+            "finetune: replaced %d checkpoints that were not of this run in %s", len(stale), output
+        )
     return None
 
 
@@ -225,9 +230,11 @@ def _write(output: Path, fingerprint: str, training: Training | None) -> None:
     scratch.replace(output / RECORD)
 
 
+def _checkpoints(config: FinetuneConfig, output: Path) -> tuple[Path, ...]:
+    return tuple(output / f"checkpoint-{step}" for step in config.saved_steps)
+
+
 def _result(training: Training, config: FinetuneConfig, output: Path, *, cached: bool) -> FinetuneResult:
-    checkpoints = {step: output / f"checkpoint-{step}" for step in config.saved_steps}
-    adapter = checkpoints[config.chosen_step]
-    return FinetuneResult(
-        **asdict(training), adapter=adapter, checkpoints=tuple(checkpoints.values()), cached=cached
-    )
+    adapter = output / f"checkpoint-{config.chosen_step}"
+    checkpoints = _checkpoints(config, output)
+    return FinetuneResult(**asdict(training), adapter=adapter, checkpoints=checkpoints, cached=cached)

@@ -184,6 +184,8 @@ def _tidy(checkpoint: Path, weights: Weights) -> None:
     public = weights.path is None or weights.name.startswith("pip:")
     config = json.loads(file.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = weights.name if public else Path(weights.name).name
+    if isinstance(config["target_modules"], list):
+        config["target_modules"].sort()  # PEFT writes a set, in the order of this process's hash seed
     file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
 
 

@@ -29,6 +29,7 @@ from filelock import FileLock
 from toolgen_hf.atomic import replace_directory
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.hub.card import render_card
+from toolgen_hf.stages.base import quiet_progress
 
 MANIFEST = "manifest.json"
 
@@ -109,10 +110,11 @@ def _write(
             for split, rows in splits.items():
                 path = partial / parquet_path(config, str(split))
                 path.parent.mkdir(exist_ok=True)
-                rows.to_parquet(path)
+                with quiet_progress():
+                    rows.to_parquet(path)
         exports(partial / "data")
         (partial / "recipe.yaml").write_text(recipe_yaml, encoding="utf-8")
-        (partial / "README.md").write_text(render_card(partial, configs, manifest), encoding="utf-8")
+        (partial / "README.md").write_text(render_card(partial, _loadable(configs), manifest), encoding="utf-8")
         files = sorted(path for path in partial.rglob("*") if path.is_file())
         digests = {str(path.relative_to(partial)): sha256(path) for path in files}
         text = json.dumps({**manifest, "files": digests}, indent=2, ensure_ascii=False)
@@ -121,6 +123,15 @@ def _write(
     finally:
         with suppress(OSError):
             shutil.rmtree(partial)
+
+
+def _loadable(configs: Mapping[str, DatasetDict]) -> dict[str, DatasetDict]:
+    """What the card may name: ``load_dataset`` fails on a split without rows, so those are only files."""
+    full = {
+        config: DatasetDict({split: rows for split, rows in splits.items() if len(rows)})
+        for config, splits in configs.items()
+    }
+    return {config: splits for config, splits in full.items() if splits}
 
 
 def parquet_path(config: str, split: str) -> str:

@@ -102,7 +102,7 @@ class Stage:
         if len(rows) == 0:  # map would return the input's columns, not the stage's
             return empty(self.features, rows)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _quiet_maps():
+        with quiet_progress():
             return rows.map(
                 function,
                 batched=True,
@@ -155,8 +155,8 @@ def _readable(path: Path) -> bool:
 
 
 @contextmanager
-def _quiet_maps() -> Iterator[None]:
-    """No bar for each map: most take milliseconds, and generation shows one of its own."""
+def quiet_progress() -> Iterator[None]:
+    """No bar of ``datasets`` for each table: most take milliseconds, and generation shows one of its own."""
     if datasets.are_progress_bars_disabled():
         yield
         return

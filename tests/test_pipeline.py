@@ -1,0 +1,277 @@
+"""The whole flow: what comes out, what a rerun costs, what a change reruns."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import get_dataset_config_names, load_dataset
+
+from tests.support import scripted
+from tests.support.recipes import ROWS, sums_data, sums_recipe, write_questions
+from toolgen_hf import Recipe, Result, Workspace, run, schemas
+from toolgen_hf.errors import ConfigError, DataError, GenerationError
+
+pytestmark = pytest.mark.usefixtures("scripted_models")
+
+ALL_STAGES = {
+    "answer", "tool_api", "stage1", "gold", "execute gold", "respond talker", "execute talker", "respond caller",
+    "execute caller", "respond failer", "execute failer", "score",
+}  # fmt: skip
+
+
+def ran(result: Result) -> set[str]:
+    return {stage["stage"] for stage in result.summary.stages if not stage["cached"]}
+
+
+def build(tmp_path: Path, **changes: Any) -> Result:
+    recipe = sums_recipe(tmp_path / "questions", **changes)
+    return run(recipe, tmp_path / "out" / recipe.name, Workspace(tmp_path / "cache", progress=False))
+
+
+def test_every_question_is_kept_or_rejected_and_counts_add_up(tmp_path: Path) -> None:
+    result = build(tmp_path)
+    sizes = {
+        config: {split: len(rows) for split, rows in splits.items()} for config, splits in result.configs.items()
+    }
+    assert sizes["raw"] == sizes["stage1"] == sizes["stage2"] == {"train": 8, "test": 4}
+    assert sizes["rejected"] == {"train": 0, "test": 0}
+    asked = result.summary.student["splits"]
+    assert sum(split["asked"] for split in asked.values()) == 12
+    assert sum(result.summary.teachers.values()) == result.summary.calls_needed > 0
+    assert ran(result) == ALL_STAGES
+
+
+def test_stage1_has_the_response_where_right_and_the_call_where_wrong(tmp_path: Path) -> None:
+    result = build(tmp_path)
+    for row, raw in zip(result.configs["stage1"]["train"], ROWS, strict=False):
+        total = int(raw["answer"])
+        first, second = [word for word in str(raw["question"]).split() if word.isdigit()]
+        right = f"That makes {total}. The answer is {total}."
+        assert row["output"] == (right if total % 2 == 0 else f"calculator({first}+{second})")
+        assert row["input"] == raw["question"]
+
+
+def test_stage2_has_the_responses_in_order_with_gold_first(tmp_path: Path) -> None:
+    for row in build(tmp_path).configs["stage2"]["train"]:
+        assert row["origin"] == ["gold", "talker", "caller", "failer"]
+        gold_calls = row["responses"][0].startswith("calculator(")
+        assert row["scores"] == ([20, 15, 20, 0] if gold_calls else [20, 20, 15, 0])
+        assert row["answer"][3] == ""
+        assert row["query"].startswith("Given a math problem, please solve it and you can use a calculator for help.\n")
+
+
+def test_the_directory_loads_with_datasets_alone_and_exact_features(tmp_path: Path) -> None:
+    data = sums_data(tmp_path / "questions")
+    write_questions(tmp_path / "questions", [{**row, "answer": "?"} if n in (0, 9) else row for n, row in enumerate(ROWS)])
+    result = run(Recipe.parse(data), tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
+    expected = {
+        "raw": schemas.RAW,
+        "stage1": schemas.STAGE1,
+        "stage2": schemas.STAGE2,
+        "rejected": schemas.REJECTED,
+    }
+    for config, features in expected.items():
+        loaded = load_dataset(str(result.directory), config, cache_dir=str(tmp_path / "hf"))
+        assert list(loaded) == ["train", "test"]
+        for split, rows in loaded.items():
+            assert rows.features == features
+            assert rows.to_list() == result.configs[config][split].to_list()
+    assert load_dataset(str(result.directory), cache_dir=str(tmp_path / "hf"))["train"].features == schemas.STAGE2
+
+
+def test_a_config_or_split_without_rows_is_not_listed(tmp_path: Path) -> None:
+    result = build(tmp_path)
+    assert get_dataset_config_names(str(result.directory)) == ["stage2", "stage1", "raw"]
+    assert (result.directory / "rejected" / "train-00000-of-00001.parquet").is_file()
+    data = sums_data(tmp_path / "questions")
+    write_questions(tmp_path / "questions", [{**ROWS[0], "answer": "?"}, *ROWS[1:]])
+    result = run(Recipe.parse(data), tmp_path / "out" / "sums", Workspace(tmp_path / "cache", progress=False))
+    loaded = load_dataset(str(result.directory), "rejected", cache_dir=str(tmp_path / "hf"))
+    assert {split: len(rows) for split, rows in loaded.items()} == {"train": 1}
+
+
+def test_a_rebuilt_directory_never_loads_stale_rows(tmp_path: Path) -> None:
+    def scores(directory: Path) -> list[list[int]]:
+        loaded = load_dataset(str(directory), "stage2", split="train", cache_dir=str(tmp_path / "hf"))
+        return [list(row) for row in loaded["scores"]]
+
+    first = build(tmp_path)
+    before = scores(first.directory)
+    again = build(tmp_path, score__strategy="consistency")
+    assert again.directory == first.directory
+    assert scores(again.directory) == again.configs["stage2"]["train"]["scores"][:]
+    twin = tmp_path / "elsewhere" / first.directory.name  # another directory of the same basename
+    recipe = sums_recipe(tmp_path / "questions", answer__generator__model="wrong")
+    other = run(recipe, twin, Workspace(tmp_path / "cache", progress=False))
+    assert scores(twin) == other.configs["stage2"]["train"]["scores"][:]
+    assert scores(twin) != before
+
+
+def test_a_rerun_asks_nothing_and_executes_nothing(tmp_path: Path) -> None:
+    first = build(tmp_path)
+    written = {path: path.stat().st_mtime_ns for path in first.directory.rglob("*") if path.is_file()}
+    scripted.CALLS.clear()
+    again = build(tmp_path)
+    assert scripted.CALLS == []
+    assert ran(again) == set()
+    assert (again.summary.generated, again.summary.reused, again.summary.transforms_run) == (0, 0, 0)
+    assert again.summary.up_to_date
+    assert {path: path.stat().st_mtime_ns for path in first.directory.rglob("*") if path.is_file()} == written
+
+
+AFTER_ANSWER = {"answer", "tool_api", "stage1", "gold", "execute gold", "score"}
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        ({"answer__generator__temperature": 0.5}, AFTER_ANSWER),
+        ({"answer__instruction": "Think, then answer."}, AFTER_ANSWER),
+        ({"tool_api__max_attempts": 3}, AFTER_ANSWER - {"answer"}),
+        ({"sources__talker__generator__temperature": 0.5}, {"respond talker", "execute talker", "score"}),
+        ({"sources__talker__generator__adapter": "other"}, {"respond talker", "execute talker", "score"}),
+        ({"sources__caller__examples": 2}, {"respond caller", "execute caller", "score"}),
+        ({"score__strategy": "consistency"}, {"score"}),
+        ({"answer__generator__batch_size": 2}, set()),
+        ({"description": "other words"}, set()),
+    ],
+)
+def test_a_change_reruns_exactly_what_depends_on_it(
+    tmp_path: Path, change: dict[str, Any], stages: set[str]
+) -> None:
+    build(tmp_path)
+    assert ran(build(tmp_path, **change)) == stages
+
+
+def test_a_stage_of_another_version_is_a_miss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    from toolgen_hf.stages import score
+
+    build(tmp_path)
+    monkeypatch.setattr(score, "STAGE", replace(score.STAGE, version=score.STAGE.version + 1))
+    assert ran(build(tmp_path)) == {"score"}
+
+
+def test_one_more_question_costs_one_request_a_model(tmp_path: Path) -> None:
+    build(tmp_path)
+    scripted.CALLS.clear()
+    extra = {**ROWS[0], "question": "Bob has 70 pens and buys 4 more. How many pens has he?", "answer": "74"}
+    data = sums_data(tmp_path / "questions")
+    write_questions(tmp_path / "questions", [extra, *ROWS])
+    run(Recipe.parse(data), tmp_path / "out" / "sums", Workspace(tmp_path / "cache", progress=False))
+    assert len(scripted.CALLS) == 1 + 3  # the student and three sources
+
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from tests.support import scripted
+from toolgen_hf import Recipe, Workspace, generators, run
+generators.GENERATORS["local"] = scripted.HOME
+recipe = Recipe.parse(json.loads(Path(sys.argv[1]).read_text()))
+result = run(recipe, sys.argv[2], Workspace(Path(sys.argv[3]), progress=False))
+print(json.dumps({"calls": len(scripted.CALLS), **result.summary.to_dict()}))
+"""
+
+
+def in_a_process(tmp_path: Path, name: str = "script.py", **environment: str) -> subprocess.CompletedProcess[str]:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps(sums_data(tmp_path / "questions")), encoding="utf-8")
+    folder = tmp_path / f"cwd-of-{name}"
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(SCRIPT, encoding="utf-8")
+    root = str(Path(__file__).parent.parent)
+    return subprocess.run(
+        [sys.executable, name, str(recipe), str(tmp_path / "out" / "sums"), str(tmp_path / "cache")],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": root, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_another_process_hash_seed_folder_and_script_is_still_a_hit(tmp_path: Path) -> None:
+    first = json.loads(in_a_process(tmp_path, "one.py", PYTHONHASHSEED="1").stdout)
+    again = json.loads(in_a_process(tmp_path, "two.py", PYTHONHASHSEED="2").stdout)
+    assert first["calls"] == 12 + 3 * 12
+    assert again["calls"] == again["transforms_run"] == 0
+    assert again["up_to_date"]
+
+
+@pytest.mark.parametrize("after", [4, 16, 40])  # within the student's texts, the first and the last source's
+def test_a_killed_run_goes_on_and_pays_for_nothing_twice(tmp_path: Path, after: int) -> None:
+    killed = in_a_process(tmp_path, SCRIPTED_DIE_AFTER=str(after))
+    assert killed.returncode == -9
+    assert not (tmp_path / "out" / "sums").exists()
+    summary = json.loads(in_a_process(tmp_path).stdout)
+    assert after + summary["calls"] == 48
+    assert {split["asked"] for split in summary["student"]["splits"].values()} == {8, 4}
+
+
+def test_a_failing_model_leaves_the_previous_result_whole(tmp_path: Path) -> None:
+    first = build(tmp_path)
+    manifest = (first.directory / "manifest.json").read_bytes()
+    with pytest.raises(GenerationError, match="the backend is gone"):
+        build(tmp_path, sources__talker__generator__model="fails")
+    assert (first.directory / "manifest.json").read_bytes() == manifest
+    assert {path.name for path in first.directory.parent.iterdir()} == {".sums.lock", "sums"}
+
+
+def test_a_row_whose_answer_is_no_number_is_rejected_with_a_reason(tmp_path: Path) -> None:
+    data = sums_data(tmp_path / "questions")
+    write_questions(tmp_path / "questions", [{**ROWS[0], "answer": "plenty"}, *ROWS[1:]])
+    result = run(Recipe.parse(data), tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
+    (row,) = result.configs["rejected"]["train"]
+    assert (row["id"], row["stage"]) == ("Sums-train-0", "answer")
+    assert row["reason"] == "the gold answer is no answer of the task 'math'"
+    assert json.loads(row["detail"])["answer"] == ["plenty"]
+    assert len(result.configs["stage1"]["train"]) == 7
+
+
+def test_a_question_that_no_teacher_can_do_is_rejected_with_every_attempt(tmp_path: Path) -> None:
+    data = sums_data(tmp_path / "questions", answer__generator__model="wrong")
+    data["tool_api"] = {"teachers": [{"kind": "annotations"}, {"kind": "local", "model": "wrong"}]}
+    write_questions(tmp_path / "questions", [{**ROWS[0], "solution": "It is obvious."}, *ROWS[1:]])
+    result = run(Recipe.parse(data), tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
+    (row,) = result.configs["rejected"]["train"]
+    assert row["reason"] == "no verified tool call: the teacher wrote no tool call"
+    attempts = json.loads(row["detail"])["attempts"]
+    assert [attempt["teacher"] for attempt in attempts] == ["annotations", "wrong", "wrong"]
+
+
+def test_no_usable_question_at_all_is_an_error_that_says_what_to_look_at(tmp_path: Path) -> None:
+    data = sums_data(tmp_path / "questions")
+    write_questions(tmp_path / "questions", [{**row, "answer": "plenty"} for row in ROWS])
+    with pytest.raises(DataError, match=r"no question can be used.*\['plenty'\] of 'Sums-train-0'.*'answer'"):
+        run(Recipe.parse(data), tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
+
+
+def test_a_directory_that_is_not_ours_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("dear reader")
+    with pytest.raises(ConfigError, match=r"not ours to replace"):
+        run(sums_recipe(tmp_path / "questions"), tmp_path / "thesis", Workspace(tmp_path / "cache"))
+    assert scripted.CALLS == []
+
+
+def test_rows_are_drawn_by_the_seed_and_keep_their_order(tmp_path: Path) -> None:
+    def ids(seed: int) -> list[str]:
+        rows = build(tmp_path, dataset__rows={"train": 4}, dataset__seed=seed).configs["raw"]["train"]
+        return list(rows["id"])
+
+    assert ids(0) == ids(0) == sorted(ids(0))
+    assert ids(0) != ids(1)
+
+
+def test_a_split_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"\['dev'\].*\['train', 'test'\]"):
+        build(tmp_path, dataset__rows={"dev": 4})
