@@ -1,9 +1,10 @@
 """Equations in one unknown, solved into the step that gives it.
 
-    "3*x - 5 = 16"      x = (16+5)/3      Step((16, 5, "+", 3, "/"), 7)
+    "3*x - 5 = 16"                 x = (16+5)/3         Step((16, 5, "+", 3, "/"), 7)
+    "x + 4 + x + 2(4+x) = 56"      x = (56-(4+2*4))/(1+1+2)
 
-A side is kept as ``a*x + b`` with ``a`` and ``b`` expressions, None for nothing: so the numbers of the
-question stay visible in what comes out.
+A side is kept as ``a*x + b``, where ``a`` and ``b`` are expressions and not values, so the question's
+numbers stay visible in the formula.
 """
 
 from __future__ import annotations
@@ -11,84 +12,120 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from toolgen_hf.errors import ToolError
 from toolgen_hf.generators.formula import Step
-from toolgen_hf.tools.expression import Expression, evaluate, parse
+from toolgen_hf.generators.steps import MAX_STEPS, tidy, value_of
+from toolgen_hf.tools.expression import Expression, parse
 
-_UNKNOWN: Final = Fraction("987654321.123456789")
-_VARIABLE = re.compile(r"(?<![A-Za-z'’])[A-Za-z](?![A-Za-z'’])")
-_WORDS = re.compile(r"[/-]?[A-Za-z'’]{2,}|[^\w\s$%.,()\[\]{}+\-*/×÷=−–]")
-_TIMES = re.compile(r"(?<=[0-9)])\s?[xX]\s?(?=[0-9($.])")
-_BREAK = re.compile(r"(?<=[.;:?!,])\s+|\n|:")
-ONE: Final[Expression] = (Fraction(1),)
+_LETTER = r"(?<![A-Za-z'’])(?![aAI]\s+[A-Za-z]){}(?![A-Za-z'’])"
+_UNKNOWN = re.compile(_LETTER.format("[A-Za-z]"))
+_MARK = re.compile(r"<<[^<>]*>>")
+_SENTENCE = re.compile(r"(?<=[.;?!,])\s+|\n|:")
+_WORD = re.compile(r"[/-]?[A-Za-z][A-Za-z'’]+|[^\w\s$%.,()\[\]{}+*/×÷=−–-]|(?<![A-Za-z])[aAI](?=\s+[A-Za-z])")
+_BREAK: Final = ";"
+
+_PLACEHOLDER: Final = "(987654321.123456789)"  # the parser knows no names: a number that no text holds
+_X: Final = Fraction(_PLACEHOLDER.strip("()"))
+_ONE: Final[Expression] = (Fraction(1),)
 
 
-class Linear(NamedTuple):
+class _Linear(NamedTuple):
+    """``a*x + b``; None is nothing."""
+
     a: Expression | None
     b: Expression | None
 
 
-def solved(solution):
-    text = re.sub(r"<<[^<>]*>>", "", solution)
-    seen = set()
-    for sentence in _BREAK.split(text):
-        if not sentence or "=" not in sentence: continue
-        sides = _WORDS.sub(";", _TIMES.sub("*", sentence)).split("=")
-        for left, right in zip(sides, sides[1:]):
-            names = set(_VARIABLE.findall(left+right)) - {"a", "I", "A"}
-            if len(names) != 1: continue
-            name = names.pop()
-            l = side(left, name, True); r = side(right, name, False)
-            if not l or not r: continue
-            try: s = solve(l, r)
-            except (ToolError, ZeroDivisionError): continue
-            if s and s.result not in seen:
-                seen.add(s.result); yield s
+def read_equations(solution: str) -> list[Step]:
+    """A step for each value that an equation in one letter has; the first equation that has it.
 
-def side(text, name, left):
-    t = text.rsplit(";",1)[-1] if left else text.split(";",1)[0]
-    for t in (text.replace(";"," "), t):
-        t = re.sub(rf"(?<![A-Za-z]){name}(?![A-Za-z])", f"({_UNKNOWN_TEXT})", t.strip().rstrip(".,"))
-        try: return linear(parse(t))
-        except ToolError: continue
-_UNKNOWN_TEXT = "987654321.123456789"
+    The first is the fullest: ``3x-5=16`` comes before ``3x=21``.
+    """
+    steps: dict[Fraction, Step] = {}
+    for step in _solutions(_MARK.sub("", tidy(solution))):
+        steps.setdefault(step.result, step)
+        if len(steps) == MAX_STEPS:
+            break
+    return list(steps.values())
 
-def comb(op, x, y):
-    if x is None and y is None: return None
-    if x is None: return (*y, "neg") if op == "-" else y
-    if y is None: return x
-    return (*x, *y, op)
 
-def mul(op, x, y):
-    if x is None: return None
-    if y is None: return None
-    if y == ONE: return x
-    if x == ONE and op == "*": return y
-    return (*x, *y, op)
+def _solutions(text: str) -> Iterator[Step]:
+    for sentence in _SENTENCE.split(text):
+        for left, right in pairwise(_WORD.sub(_BREAK, sentence).split("=")):
+            letters = set(_UNKNOWN.findall(left + right))
+            if len(letters) == 1:
+                letter = letters.pop()
+                sides = (
+                    _side(left, left.rpartition(_BREAK)[2], letter),
+                    _side(right, right.partition(_BREAK)[0], letter),
+                )
+                step = sides[0] and sides[1] and _solve(sides[0], sides[1])
+                if step:
+                    yield step
 
-def linear(expr):
-    st = []
-    for it in expr:
-        if it == _UNKNOWN: st.append(Linear(ONE, None))
-        elif isinstance(it, Fraction): st.append(Linear(None, (it,)))
-        elif it in ("neg", "percent"):
-            v = st.pop()
-            st.append(Linear(v.a and (*v.a, it), v.b and (*v.b, it)))
+
+def _side(text: str, nearest: str, letter: str) -> _Linear | None:
+    """One side, all of it without its words, or else what stands nearest to the equals sign."""
+    for candidate in (text.replace(_BREAK, " "), nearest):
+        written = re.sub(_LETTER.format(letter), _PLACEHOLDER, candidate.strip().rstrip(".,"))
+        try:
+            return _linear(parse(written))
+        except ToolError:
+            continue
+    return None
+
+
+def _linear(expression: Expression) -> _Linear | None:
+    """The expression as ``a*x + b``; None if it is not linear in x."""
+    stack: list[_Linear] = []
+    for item in expression:
+        if item == _X:
+            stack.append(_Linear(_ONE, None))
+        elif isinstance(item, Fraction):
+            stack.append(_Linear(None, (item,)))
+        elif item in ("neg", "percent"):
+            side = stack.pop()
+            stack.append(_Linear(side.a and (*side.a, item), side.b and (*side.b, item)))
         else:
-            r, l = st.pop(), st.pop()
-            if it in "+-": st.append(Linear(comb(it, l.a, r.a), comb(it, l.b, r.b)))
-            elif r.a is None and it in ("*","/"): st.append(Linear(mul(it,l.a,r.b), mul(it,l.b,r.b)))
-            elif l.a is None and it == "*": st.append(Linear(mul(it,l.b,r.a), mul(it,l.b,r.b)))
-            else: return None
-    return st.pop()
+            right, left = stack.pop(), stack.pop()
+            if item == "*" and left.a is None:
+                left, right = right, left
+            if item in ("+", "-"):
+                stack.append(_Linear(_sum(left.a, item, right.a), _sum(left.b, item, right.b)))
+            elif item in ("*", "/") and right.a is None:
+                stack.append(_Linear(_product(left.a, item, right.b), _product(left.b, item, right.b)))
+            else:
+                return None
+    return stack.pop()
 
-def solve(l, r):
-    a = comb("-", l.a, r.a); b = comb("-", r.b, l.b)
-    if l.a and r.a and evaluate(a) < 0: a = comb("-", r.a, l.a); b = comb("-", l.b, r.b)
-    elif l.a is None and r.a is not None: a = r.a; b = comb("-", l.b, r.b)
-    if a is None or b is None or evaluate(a)==0: return None
-    e = mul("/", b, a)
-    v = evaluate(e)
-    return Step(e, Fraction(v).limit_denominator(10**6) if isinstance(v,float) else v)
+
+def _solve(left: _Linear, right: _Linear) -> Step | None:
+    """``(right.b-left.b) / (left.a-right.a)``, the other way round if that spares a minus sign."""
+    factor = _sum(left.a, "-", right.a)
+    if factor and (value_of(factor) or 0) < 0:
+        left, right = right, left
+        factor = _sum(left.a, "-", right.a)
+    expression = _product(_sum(right.b, "-", left.b), "/", factor)
+    result = value_of(expression) if expression else None
+    return Step(expression, result) if expression and result is not None else None
+
+
+def _sum(left: Expression | None, symbol: str, right: Expression | None) -> Expression | None:
+    if left is None or right is None:
+        return left or (_negative(right) if right and symbol == "-" else right)
+    if right[-1] == "neg":
+        return (*left, *right[:-1], "-" if symbol == "+" else "+")
+    return (*left, *right, symbol)
+
+
+def _negative(expression: Expression) -> Expression:
+    return expression[:-1] if expression[-1] == "neg" else (*expression, "neg")
+
+
+def _product(left: Expression | None, symbol: str, right: Expression | None) -> Expression | None:
+    if left is None or right is None or right == _ONE:
+        return left and right and left
+    return right if left == _ONE and symbol == "*" else (*left, *right, symbol)

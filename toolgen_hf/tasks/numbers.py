@@ -41,9 +41,10 @@ _SIGN_BEFORE = re.compile(
 _ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
 _TEENS = "sixteen seventeen eighteen nineteen"
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_SMALL: Final = {word: n for n, word in enumerate(f"{_ONES} {_TEENS}".split())} | {
+WORDS: Final = {word: n for n, word in enumerate(f"{_ONES} {_TEENS}".split())} | {
     word: 10 * n for n, word in enumerate(_TENS.split(), start=2)
 }
+"""``"seven"`` is 7: the words of one number each that add up to others."""
 _SCALES: Final = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 
 
@@ -101,7 +102,7 @@ def _spelled(words: Iterable[str]) -> float | None:
     """``room`` is what the next word must be smaller than: nothing fits after "five", ones after "twenty"."""
     total, current, room, scale, before = 0, 0, 1000, 10**15, ""
     for word in words:
-        number = 1 if word in ("a", "an") and not before else _SMALL.get(word)
+        number = 1 if word in ("a", "an") and not before else WORDS.get(word)
         if number is not None and number < room and (number or not before):
             current, room = current + number, 10 if number >= 20 else 0
         elif word == "hundred" and 0 < current < 20:
