@@ -115,6 +115,9 @@ def _expand(paths: StrPath | Sequence[StrPath], data_dir: StrPath | None) -> lis
     listed = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not listed:
         raise DataError("data_files names no file: give a path, a list of paths, or {split: paths}")
+    remote = [item for item in listed if "://" in os.fspath(item)]
+    if remote:
+        raise DataError(f"{remote[0]}: only local files are read: download it first")
     return [path for item in listed for path in _matches(Path(data_dir or "", item).expanduser())]
 
 

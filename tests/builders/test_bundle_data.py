@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import Write
+
+from tests.builders.conftest import Write
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "bundle_data.py"))
 ROWS = [{"question": "À €?", "answer": "é\n#### 1"}, {"question": "b", "answer": "#### 2"}]
@@ -18,7 +19,8 @@ ROWS = [{"question": "À €?", "answer": "é\n#### 1"}, {"question": "b", "answ
 def _official(write: Write, content: bytes) -> Path:
     for name in ("train.jsonl", "test.jsonl"):
         write(f"official/{name}", content)
-    return write("official/LICENSE", "MIT").parent
+    license_file: Path = write("official/LICENSE", "MIT")
+    return license_file.parent
 
 
 def test_bundle(write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

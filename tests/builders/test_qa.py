@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Write
 
+from tests.builders.conftest import Write
 from toolgen_hf.builders import QA, load
 from toolgen_hf.builders.columns import as_text
 from toolgen_hf.builders.inputs import bundled
@@ -199,7 +199,8 @@ def test_empty_files(write: Write, cache: Path, name: str, content: str) -> None
 
 def test_bad_inputs(write: Write, tmp_path: Path) -> None:
     path = write("d/faq.jsonl", [GOOD])
-    for arguments, message in [
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"data_files": "https://example.org/faq.jsonl"}, "only local files are read: download it first"),
         ({"data_files": path.with_name("fqa.jsonl")}, "there is no such file; .* holds 'faq.jsonl'"),
         (
             {"data_files": write("faq.xlsx", "")},
@@ -212,7 +213,8 @@ def test_bad_inputs(write: Write, tmp_path: Path) -> None:
         ({"data_dir": path}, "is a file: give it as data_files"),
         ({"data_dir": tmp_path / "none"}, "there is no such folder"),
         ({"data_dir": write("empty/x.txt", "").parent}, r"no data file \(.*which holds 'x.txt'"),
-    ]:
+    ]
+    for arguments, message in cases:
         with pytest.raises(DataError, match=message):
             QA(**arguments)
 
@@ -222,7 +224,7 @@ def test_bad_arguments(write: Write) -> None:
     with pytest.raises(ConfigError, match="QA has no files: give data_files"):
         QA()
     with pytest.raises(
-        ConfigError, match="no config 'svmap'; there is 'default', 'svamp'. Did you mean 'svamp'"
+        ConfigError, match=r"no config 'svmap'; there is 'default', 'svamp'. Did you mean 'svamp'"
     ):
         QA("svmap")
     with pytest.raises(ConfigError, match=r"'anwser' is not a field of a row; .*Did you mean 'answer'"):

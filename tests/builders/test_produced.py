@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Write
 from datasets import Dataset
 
+from tests.builders.conftest import Write
 from toolgen_hf import schemas
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.builders.produced import KINDS
@@ -221,7 +221,7 @@ def test_what_is_not_there(layout: Path, produced: Path, tmp_path: Path) -> None
         Produced("rejected", data_dir=produced)
     with pytest.raises(DataError, match="several datasets: give dataset_name, one of 'GSM8K', 'mix'"):
         Produced("stage1", data_dir=layout)
-    with pytest.raises(DataError, match="no dataset 'gsm8k'; there is 'GSM8K', 'mix'. Did you mean 'GSM8K'"):
+    with pytest.raises(DataError, match=r"no dataset 'gsm8k'; there is 'GSM8K', 'mix'. Did you mean 'GSM8K'"):
         Produced("stage1", data_dir=layout, dataset_name="gsm8k")
     with pytest.raises(DataError, match="no JSON exports of 'stage2'"):
         Produced("stage2", data_dir=produced, dataset_name="GSM8K")

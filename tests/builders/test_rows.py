@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Write
 
+from tests.builders.conftest import Write
 from toolgen_hf.builders.rows import read_rows
 from toolgen_hf.errors import DataError
 
@@ -55,7 +55,7 @@ def test_parquet_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "place", "message"),
     [
-        ("a.jsonl", '{"q": 1}\n{"q": \n', ":2", "Each line must hold one JSON object"),
+        ("a.jsonl", '{"q": 1}\n{"q": \n', ":2", "Each line must hold one JSON object, or the file one array"),
         ("a.jsonl", '{"q": 1}\n' + "x" * 500, ":2", "xxx..."),
         ("a.jsonl", '{"q": 1}\n"text"\n', ":2", "expected an object with named columns, found 'text'"),
         ("a.jsonl", "[" * 100_000, ":1", "not valid JSON"),

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import datasets
 import pytest
-from conftest import Write
 
+from tests.builders.conftest import Write
 from toolgen_hf.builders import GSM8K, QA, load
 from toolgen_hf.errors import DataError
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import Write
 
+from tests.builders.conftest import Write
 from toolgen_hf.builders import GSM8K, load
 from toolgen_hf.builders.gsm8k import split_answer
 from toolgen_hf.builders.inputs import bundled
@@ -60,13 +60,13 @@ def test_the_bundle_holds_the_official_bytes(split: str) -> None:
 def test_official_files(write: Write, cache: Path, given: str) -> None:
     path = write("official/test.jsonl", OFFICIAL)
     write("official/test_socratic.jsonl", "of another form")
-    arguments: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "data_dir": {"data_dir": path.parent},
         "path": {"data_files": path},
         "mapping": {"data_files": {"test": [str(path)]}},
         "relative": {"data_dir": str(path.parent), "data_files": "test.jsonl"},
-    }[given]
-    data = load(GSM8K(**arguments, cache_dir=cache))
+    }
+    data = load(GSM8K(**ways[given], cache_dir=cache))
     assert list(data) == ["test"]
     assert data["test"].to_list() == [
         {
