@@ -79,6 +79,7 @@ _SYNONYMS: Final = {
     "^": "**",
 }
 _BRACKETS: Final = {"(": ")", "[": "]", "{": "}"}
+_HUNDRED: Final = Fraction(100)
 _DECIMAL: Final = Context(prec=2 * MAX_LENGTH, traps=[Inexact])
 
 _TOKEN = re.compile(
@@ -136,7 +137,7 @@ def evaluate(expression: Expression) -> Value:
         elif item == "neg":
             stack.append(-stack.pop())
         elif item == "percent":
-            stack.append(_bounded(stack.pop() / 100))
+            stack.append(_apply("/", stack.pop(), _HUNDRED))
         else:
             right, left = stack.pop(), stack.pop()
             stack.append(_apply(item, left, right))
@@ -238,9 +239,12 @@ def _release(pending: list[str], output: list[Fraction | str], strength: int) ->
 
 def _number(text: str) -> Fraction:
     digits, _, exponent = text.replace(",", "").lower().partition("e")
-    if exponent and (len(exponent) > 5 or abs(int(exponent)) > MAX_EXPONENT):
-        raise LimitError(f"{text} is too large or too small")
-    return Fraction(digits + "0" if digits.endswith(".") else digits) * Fraction(10) ** int(exponent or 0)
+    number = Fraction(digits.rstrip("."))
+    if not exponent:
+        return number
+    if len(exponent) > 5 or abs(int(exponent)) > MAX_EXPONENT:
+        raise LimitError(f"{shorten(text)} is too large or too small")
+    return number * Fraction(10) ** int(exponent)
 
 
 def _apply(symbol: str, left: Value, right: Value) -> Value:
@@ -254,8 +258,7 @@ def _apply(symbol: str, left: Value, right: Value) -> Value:
 
 def _power(base: Value, exponent: Value) -> Value:
     if isinstance(base, Fraction) and isinstance(exponent, Fraction) and exponent.denominator == 1:
-        bits = max(base.numerator.bit_length(), base.denominator.bit_length())
-        if abs(exponent) * bits <= MAX_BITS:
+        if abs(exponent) * _bits(base) <= MAX_BITS:
             exact: Fraction = base**exponent.numerator
             return exact
     value: float | complex = float(base) ** float(exponent)
@@ -266,14 +269,18 @@ def _power(base: Value, exponent: Value) -> Value:
     return value
 
 
-def _bounded(value: Value) -> Value:
+def _bounded(value: Value | int) -> Value:
     """``value``, exact as long as that is cheap."""
-    if isinstance(value, Fraction):
-        bits = max(value.numerator.bit_length(), value.denominator.bit_length())
-        value = value if bits <= MAX_BITS else float(value)
-    if not isfinite(value):
+    if not isinstance(value, float) and _bits(value) <= MAX_BITS:
+        return Fraction(value)  # "//" of two fractions is an int
+    number = float(value)
+    if not isfinite(number) or number == 0 != value:
         raise OverflowError
-    return value
+    return number
+
+
+def _bits(value: Fraction | int) -> int:
+    return max(value.numerator.bit_length(), value.denominator.bit_length())
 
 
 def _join(symbol: str, left: tuple[str, int], right: tuple[str, int]) -> tuple[str, int]:
