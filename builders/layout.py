@@ -3,7 +3,7 @@
 stage2/train-00000-of-00001.parquet                 listed under `configs` in README.md
 data/raw/GSM8K/GSM8K.json                           raw, split train
 data/raw/GSM8K/GSM8K_test_wrong.json                wrong, split test
-data/stage1/GSM8K/GSM8K_wrong.json                  stage1_wrong: stage 1's tool calls alone
+data/stage1/GSM8K/GSM8K_wrong.json                  stage1_wrong: the verified tool calls
 data/stage2/GSM8K/GSM8K_test_chatgpt_response.json  responses of source chatgpt, split test
 data/stage2/mix/mix.json                            stage2 of the dataset called mix
 """

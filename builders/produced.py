@@ -11,7 +11,7 @@ gives the same row with the columns of `toolgen_hf.schemas.STAGE2`. It brings no
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset, DatasetInfo, Features, List, Value
@@ -26,30 +26,36 @@ from toolgen_hf.builders.rows import Row, fault, shorten
 if TYPE_CHECKING:
     from pathlib import Path
 
-_UNANSWERED = {"solution": None, "response": None, "prediction": None, "reason": None}
+_UNGRADED = {"solution": None, "response": None, "prediction": None, "reason": None}
+_CALL_ALONE: dict[str, object] = {**_UNGRADED, "correct": False, "teacher": None, "attempts": []}
 
 
 @dataclass(frozen=True)
 class Kind:
-    """The columns of a config, and what stands for those that its published JSON files leave out."""
+    """The columns of a config, and how its published JSON files differ: columns left out, other names."""
 
     features: Features
-    defaults: dict[str, object]
     description: str
+    defaults: dict[str, object] = field(default_factory=dict)
+    published_as: dict[str, str] = field(default_factory=dict)
 
 
 KINDS = {
-    "raw": Kind(schemas.RAW, {"solution": None}, "questions with known answers"),
-    "right": Kind(schemas.ANSWERED, {**_UNANSWERED, "correct": True}, "answered right without a tool"),
-    "wrong": Kind(schemas.ANSWERED, {**_UNANSWERED, "correct": False}, "answered wrong without a tool"),
-    "answered": Kind(schemas.ANSWERED, {}, "the student's answers without a tool"),
-    "called": Kind(schemas.CALLED, {}, "the teachers' tool calls"),
-    "stage1": Kind(schemas.STAGE1, {"answer": None}, "behavior cloning"),
-    "stage1_wrong": Kind(schemas.STAGE1, {"answer": None}, "behavior cloning, tool calls alone"),
-    "responses": Kind(schemas.RESPONSES, {}, "one response a source and question"),
-    "executed": Kind(schemas.EXECUTED, {}, "responses with their tool calls run"),
-    "stage2": Kind(schemas.STAGE2, {}, "reinforcement learning with execution feedback"),
-    "rejected": Kind(schemas.REJECTED, {}, "what fell out on the way, with the reason"),
+    "raw": Kind(schemas.RAW, "questions with known answers", {"solution": None}),
+    "right": Kind(schemas.ANSWERED, "answered right without a tool", {**_UNGRADED, "correct": True}),
+    "wrong": Kind(schemas.ANSWERED, "answered wrong without a tool", {**_UNGRADED, "correct": False}),
+    "answered": Kind(schemas.ANSWERED, "the student's answers without a tool"),
+    "called": Kind(schemas.CALLED, "the teachers' tool calls"),
+    "stage1": Kind(schemas.STAGE1, "behavior cloning", {"answer": None}),
+    "stage1_wrong": Kind(schemas.CALLED, "the verified tool calls", _CALL_ALONE, {"tool_call": "tool"}),
+    "responses": Kind(
+        schemas.RESPONSES,
+        "one response a source and question",
+        published_as={"question": "input", "response": "output"},
+    ),
+    "executed": Kind(schemas.EXECUTED, "responses with their tool calls run"),
+    "stage2": Kind(schemas.STAGE2, "reinforcement learning with execution feedback"),
+    "rejected": Kind(schemas.REJECTED, "what fell out on the way, with the reason"),
 }
 
 
@@ -99,10 +105,16 @@ class Produced(RowsBuilder):
     def _read(self, path: Path, split: str) -> Iterator[tuple[str, Row]]:
         if path.suffix == ".parquet":
             return super()._read(path, split)
-        defaults = dict(KINDS[self.config.name].defaults)
+        kind = KINDS[self.config.name]
+        defaults = dict(kind.defaults)
         if self.config.name == "responses":
             defaults["source"] = source_of(path, self.config.dataset, split)
-        return ((where, {**defaults, **row}) for where, row in super()._read(path, split))
+
+        def ours(row: Row) -> Row:
+            named = {name: row[other] for name, other in kind.published_as.items() if other in row}
+            return {**defaults, **named, **row}
+
+        return ((where, ours(row)) for where, row in super()._read(path, split))
 
     def _row(self, row: Row, where: str, new_id: str) -> Row:
         features = KINDS[self.config.name].features

@@ -63,8 +63,8 @@ def _json_lines(path: Path) -> Iterator[tuple[str, object]]:
                 yield where, json.loads(line)
             except (ValueError, RecursionError) as error:
                 found = shorten(line.rstrip("\r\n"))
-                message = f"not valid JSON ({error}): {found}. Each line must hold one JSON object, or the file one array"
-                raise fault(where, message) from None
+                form = "Each line must hold one JSON object, or the file one array"
+                raise fault(where, f"not valid JSON ({error}): {found}. {form}") from None
 
 
 def _json_array(path: Path) -> Iterator[tuple[str, object]]:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import Dataset
+from datasets import Dataset, DatasetDict, Features
 
 from tests.builders.conftest import Write
 from toolgen_hf import schemas
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.builders.produced import KINDS
 from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.export import export_json
 
 STAGE1 = {"instruction": "Given a math problem, ...", "input": "How many?", "output": "calculator(3*19)"}
 STAGE2 = {
@@ -23,7 +24,8 @@ STAGE2 = {
     "scores": [20, 15],
     "answer": ["57.0", "54.0"],
 }
-RESPONSE = {"id": "a", "question": "How many?", "answer": ["57"], "response": "Jean has $54."}
+RESPONSE = {"id": "a", "input": "How many?", "answer": ["57"], "response": "Jean has $54.", "pred": "54"}
+GOLD = {**STAGE1, "id": "a", "answer": ["57"], "pred": "57"}
 
 LAYOUT = {
     "data/raw/GSM8K/GSM8K.json": [
@@ -35,14 +37,14 @@ LAYOUT = {
     "data/raw/GSM8K/GSM8K_wrong.json": [{"question": "Q", "answer": "7", "response": "It is 6."}],
     "data/raw/GSM8K/GSM8K_test_wrong.json": [{"question": "T", "answer": "9"}],
     "data/stage1/GSM8K/GSM8K.json": [STAGE1, {**STAGE1, "id": "y", "answer": ["57"], "extra": 1}],
-    "data/stage1/GSM8K/GSM8K_wrong.json": [STAGE1],
+    "data/stage1/GSM8K/GSM8K_wrong.json": [{"question": "Q", "answer": ["7"], "tool": "calculator(7)"}],
     "data/stage1/mix/mix.json": [STAGE1, STAGE1],
     "data/stage2/GSM8K/GSM8K.json": [STAGE2],
     "data/stage2/GSM8K/GSM8K_test.json": [STAGE2],
     "data/stage2/GSM8K/GSM8K_holdout.json": [STAGE2],
-    "data/stage2/GSM8K/GSM8K_gold_response.json": [RESPONSE],
+    "data/stage2/GSM8K/GSM8K_gold_response.json": [GOLD],
     "data/stage2/GSM8K/GSM8K_my_model_response.json": [RESPONSE],
-    "data/stage2/GSM8K/GSM8K_test_gold_response.json": [RESPONSE],
+    "data/stage2/GSM8K/GSM8K_test_gold_response.json": [GOLD],
     "data/stage2/GSM8K/GSM8K_holdout_my_model_response.json": [{**RESPONSE, "source": "named"}],
 }
 
@@ -99,7 +101,12 @@ def test_json_rows_take_the_form_of_their_schema(layout: Path, cache: Path) -> N
     assert rows("wrong")[0]["correct"] is False
     assert rows("stage1", dataset_name="GSM8K")[1] == {**STAGE1, "id": "y", "answer": ["57"]}
     assert rows("stage2", "test") == [{"id": "GSM8K-test-0", **STAGE2}]
-    assert [row["source"] for row in rows("responses")] == ["gold", "my_model"]
+    assert rows("stage1_wrong")[0]["tool_call"] == "calculator(7)"
+    both = {"id": "a", "question": "How many?", "answer": ["57"]}
+    assert rows("responses") == [
+        {**both, "source": "gold", "response": "calculator(3*19)"},
+        {**both, "source": "my_model", "response": "Jean has $54."},
+    ]
     assert rows("responses", "test")[0]["source"] == "gold"
     assert rows("responses", "holdout")[0]["source"] == "named"
 
@@ -248,3 +255,46 @@ def test_a_card_that_cannot_be_read(produced: Path, configs: str) -> None:
     (produced / "README.md").write_text(f"---\nconfigs: {configs}\n---\n")
     with pytest.raises(DataError, match=r"README.md: its `configs` cannot be read"):
         Produced("stage2", data_dir=produced)
+
+
+def test_what_is_exported_opens_again(tmp_path: Path, cache: Path) -> None:
+    """The published JSON of `toolgen_hf.export`, read back, is what went in."""
+
+    def both(features: Features, *rows: dict[str, Any]) -> DatasetDict:
+        blank = dict.fromkeys(features)
+        return DatasetDict(
+            {
+                split: Dataset.from_list(
+                    [{**blank, "id": f"G-{split}-0", **row} for row in rows], features=features
+                )
+                for split in ("train", "test")
+            }
+        )
+
+    graded = {"question": "Où?", "answer": ["7"], "response": "It is 6.", "correct": False}
+    called = both(schemas.CALLED, {**graded, "tool_call": "calculator(7)", "attempts": []})
+    stage1 = both(schemas.STAGE1, {**STAGE1, "answer": ["7"]})
+    ran = {"question": "How many?", "answer": ["7"]}
+    executed = {
+        source: both(schemas.EXECUTED, {**ran, "source": source, "response": response})
+        for source, response in {"gold": "calculator(3*19)", "vicuna-7b": "It is 54."}.items()
+    }
+    stage2 = both(schemas.STAGE2, STAGE2)
+    export_json(tmp_path / "data", "G", called, stage1, executed, stage2)
+
+    def opened(config: str) -> DatasetDict:
+        return load(Produced(config, data_dir=tmp_path, cache_dir=cache))
+
+    for split in ("train", "test"):
+        assert opened("raw")[split].to_list() == called.select_columns(list(schemas.RAW))[split].to_list()
+        assert (
+            opened("wrong")[split].to_list() == called.select_columns(list(schemas.ANSWERED))[split].to_list()
+        )
+        assert opened("right")[split].num_rows == 0
+        assert opened("stage1_wrong")[split][0]["tool_call"] == "calculator(7)"
+        assert opened("stage1")[split][0]["output"] == "calculator(3*19)"
+        assert opened("stage2")[split].to_list() == stage2[split].to_list()
+        responses = [
+            row for rows in executed.values() for row in rows[split].select_columns(list(schemas.RESPONSES))
+        ]
+        assert opened("responses")[split].to_list() == responses
