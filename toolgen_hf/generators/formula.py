@@ -24,6 +24,8 @@ MAX_DEVIATIONS: Final = 2
 MAX_FORMULAS: Final = 200
 """Tried for one step."""
 
+_TIMES_HUNDRED: Final = [Fraction(100), "*"]
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -88,6 +90,9 @@ def _expand(steps: Sequence[Step], last: int, links: Links) -> Expression | None
         items: list[Fraction | str] = []
         for position, item in enumerate(step.expression):
             source = links.get((index, position))
-            items += (item,) if source is None else expanded[source]
+            if item == "percent" and items[-2:] == _TIMES_HUNDRED:  # points to percent and back
+                del items[-2:]
+            else:
+                items += (item,) if source is None else expanded[source]
         expanded.append(tuple(items[: MAX_ITEMS + 1]))
     return expanded[last] if len(expanded[last]) <= MAX_ITEMS else None

@@ -32,7 +32,7 @@ NUMBER: Final = re.compile(_VALUE, re.VERBOSE)
 """A number without its sign, which only what stands before it can tell from a subtraction."""
 
 _BARE = re.compile(
-    rf"(?P<sign>[{_MINUS}+]?)[ ]?(?:{_CURRENCY})?[ ]?(?P<sign2>[{_MINUS}]?){_VALUE}[ ]?\\?%?\.?", re.VERBOSE
+    rf"(?P<sign>[{_MINUS}+]?)[ ]?(?:{_CURRENCY}[ ]?(?P<sign2>[{_MINUS}]?))?{_VALUE}[ ]?\\?%?\.?", re.VERBOSE
 )
 _SIGN_BEFORE = re.compile(
     rf"(?:^|[^\w\s)\]%]|[^0-9\s)\]%][ ]+|\n[ ]*)(?:[{_MINUS}](?:{_CURRENCY})?|(?:{_CURRENCY})[{_MINUS}])$"
@@ -93,9 +93,7 @@ def read_words(text: str) -> float | None:
     words = re.findall(r"\w+|[^\w\s-]", text[:200].lower())
     if len(text) > 200 or not words:
         return None
-    dozens = words[-1] == "dozen"
-    value = _spelled(words[:-1] if dozens else words)
-    return value if value is None or not dozens else 12 * value
+    return _spelled(words)
 
 
 def _spelled(words: Iterable[str]) -> float | None:
@@ -110,6 +108,8 @@ def _spelled(words: Iterable[str]) -> float | None:
         elif word in _SCALES and word != "hundred" and current and _SCALES[word] < scale:
             scale = _SCALES[word]
             total, current, room = total + current * scale, 0, 1000
+        elif word == "dozen" and current:
+            current, room = current * 12, 0
         elif word != "and" or before not in _SCALES:
             return None
         before = word

@@ -257,10 +257,10 @@ def _apply(symbol: str, left: Value, right: Value) -> Value:
 
 
 def _power(base: Value, exponent: Value) -> Value:
-    if isinstance(base, Fraction) and isinstance(exponent, Fraction) and exponent.denominator == 1:
-        if abs(exponent) * _bits(base) <= MAX_BITS:
-            exact: Fraction = base**exponent.numerator
-            return exact
+    if isinstance(base, Fraction) and isinstance(exponent, Fraction) and exponent == int(exponent):
+        whole = int(exponent)
+        if abs(whole) * _bits(base) <= MAX_BITS:
+            return base**whole
     value: float | complex = float(base) ** float(exponent)
     if isinstance(value, complex):
         raise UndefinedError(f"{base!s:.40} ** {exponent!s:.40} is no real number")
