@@ -74,12 +74,15 @@ def compose(question: str, solution: str | None, answer: Sequence[str], task: Ta
 
 
 def _read(solution: str) -> list[Step]:
-    try:
-        expression = parse(solution)
-    except ToolError:
-        return read_steps(solution)
-    value = value_of(expression)
-    return [] if value is None else [Step(expression, value)]
+    steps = read_steps(solution)
+    if not steps:
+        try:
+            expression = parse(solution)
+        except ToolError:
+            return []
+        value = value_of(expression)
+        steps = [] if value is None else [Step(expression, value)]
+    return steps
 
 
 def _readings(question: str, solution: str, steps: list[Step]) -> Iterator[list[Step]]:

@@ -91,10 +91,10 @@ def _linear(expression: Expression) -> _Linear | None:
             stack.append(_Linear(side.a and (*side.a, item), side.b and (*side.b, item)))
         else:
             right, left = stack.pop(), stack.pop()
-            if item == "*" and left.a is None:
-                left, right = right, left
             if item in ("+", "-"):
                 stack.append(_Linear(_sum(left.a, item, right.a), _sum(left.b, item, right.b)))
+            elif item == "*" and left.a is None:
+                stack.append(_Linear(_product(left.b, item, right.a), _product(left.b, item, right.b)))
             elif item in ("*", "/") and right.a is None:
                 stack.append(_Linear(_product(left.a, item, right.b), _product(left.b, item, right.b)))
             else:

@@ -29,10 +29,11 @@ _ROUNDING: Final = Fraction(1, 100)  # a result may be rounded to cents, or cut 
 _BARE_MARK = re.compile(r"<<(-?[0-9.]+)=\1>>(?:\1)?")  # "1.5 / .25 = <<6=6>>6" says no more than 6
 _SPOKEN = re.compile(r"(?<=[0-9%]) (plus|minus|times|divided by) (?=[$0-9.])")
 _OPERATORS: Final = {"plus": "+", "minus": "-", "times": "*", "divided by": "/"}
+_PERCENT_OF = re.compile(r"(?<!= )(?<![0-9.])([0-9.]+%) of (?=[$0-9])")  # but not "= 15% of $300"
 _SPACED = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?: [0-9]{3})+(?![0-9])")  # 80 000
 _MIXED = re.compile(r"(?<![0-9.,/])([0-9]{1,2})(?: and)? ([1-9][0-9]?/[1-9][0-9]?)(?![0-9/])")  # 1 1/2
 _BY_FRACTION = re.compile(r"(?<=/ )[1-9][0-9]*/[1-9][0-9]*(?![0-9/.])")  # 28 / 1/5
-_CROSS = re.compile(r"(?<=[0-9)%]) ?[xX] ?(?=[0-9($.])")
+_CROSS = re.compile(r"(?<=[0-9)%]) ?[xX] ?(?=[0-9($.])|(?<=[a-z]) x (?=[0-9$.])")
 
 _PIECE = re.compile(r"(<<[^<>]*>>)|(?<=[.;:?!])\s+|\n")
 _WORD = re.compile(r"(?:/\s?|-)?[A-Za-z][\w'’-]*|[^\w\s$%.,()\[\]{}+*/×÷=−–-]")
@@ -50,6 +51,7 @@ def tidy(solution: str) -> str:
     """The solution without its final ``#### answer``, its numbers and operators in plain notation."""
     text = solution.partition("####")[0][:MAX_TEXT]
     text = _BARE_MARK.sub(r"\1", text).replace(" equals ", " = ")
+    text = _PERCENT_OF.sub(r"\1 * ", text)
     text = _SPOKEN.sub(lambda match: _OPERATORS[match[1]], text)
     text = _SPACED.sub(lambda match: match[0].replace(" ", ""), text)
     text = _MIXED.sub(r"(\1+\2)", text)
