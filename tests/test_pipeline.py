@@ -37,7 +37,8 @@ def build(tmp_path: Path, **changes: Any) -> Result:
 def test_every_question_is_kept_or_rejected_and_counts_add_up(tmp_path: Path) -> None:
     result = build(tmp_path)
     sizes = {
-        config: {split: len(rows) for split, rows in splits.items()} for config, splits in result.configs.items()
+        config: {split: len(rows) for split, rows in splits.items()}
+        for config, splits in result.configs.items()
     }
     assert sizes["raw"] == sizes["stage1"] == sizes["stage2"] == {"train": 8, "test": 4}
     assert sizes["rejected"] == {"train": 0, "test": 0}
@@ -63,12 +64,16 @@ def test_stage2_has_the_responses_in_order_with_gold_first(tmp_path: Path) -> No
         gold_calls = row["responses"][0].startswith("calculator(")
         assert row["scores"] == ([20, 15, 20, 0] if gold_calls else [20, 20, 15, 0])
         assert row["answer"][3] == ""
-        assert row["query"].startswith("Given a math problem, please solve it and you can use a calculator for help.\n")
+        assert row["query"].startswith(
+            "Given a math problem, please solve it and you can use a calculator for help.\n"
+        )
 
 
 def test_the_directory_loads_with_datasets_alone_and_exact_features(tmp_path: Path) -> None:
     data = sums_data(tmp_path / "questions")
-    write_questions(tmp_path / "questions", [{**row, "answer": "?"} if n in (0, 9) else row for n, row in enumerate(ROWS)])
+    write_questions(
+        tmp_path / "questions", [{**row, "answer": "?"} if n in (0, 9) else row for n, row in enumerate(ROWS)]
+    )
     result = run(Recipe.parse(data), tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
     expected = {
         "raw": schemas.RAW,
@@ -82,7 +87,10 @@ def test_the_directory_loads_with_datasets_alone_and_exact_features(tmp_path: Pa
         for split, rows in loaded.items():
             assert rows.features == features
             assert rows.to_list() == result.configs[config][split].to_list()
-    assert load_dataset(str(result.directory), cache_dir=str(tmp_path / "hf"))["train"].features == schemas.STAGE2
+    assert (
+        load_dataset(str(result.directory), cache_dir=str(tmp_path / "hf"))["train"].features
+        == schemas.STAGE2
+    )
 
 
 def test_a_config_or_split_without_rows_is_not_listed(tmp_path: Path) -> None:
@@ -181,7 +189,9 @@ print(json.dumps({"calls": len(scripted.CALLS), **result.summary.to_dict()}))
 """
 
 
-def in_a_process(tmp_path: Path, name: str = "script.py", **environment: str) -> subprocess.CompletedProcess[str]:
+def in_a_process(
+    tmp_path: Path, name: str = "script.py", **environment: str
+) -> subprocess.CompletedProcess[str]:
     recipe = tmp_path / "recipe.json"
     recipe.write_text(json.dumps(sums_data(tmp_path / "questions")), encoding="utf-8")
     folder = tmp_path / f"cwd-of-{name}"

@@ -78,7 +78,7 @@ def _show(arguments: argparse.Namespace) -> None:
     if arguments.config is None:
         print_summary(load_summary(arguments.directory), arguments.directory)
         return
-    splits = load(Produced(data_dir=str(arguments.directory), config_name=arguments.config))
+    splits = load(Produced(arguments.config, data_dir=arguments.directory))
     rows = (row for split in splits.values() for row in split if arguments.id in (None, row["id"]))
     shown = [row for row, _ in zip(rows, range(arguments.rows), strict=False)]
     if arguments.id is not None and not shown:

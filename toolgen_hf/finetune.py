@@ -71,7 +71,9 @@ class FinetuneConfig(Config):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if self.batch_size % self.rows_at_once:
-            raise ValueError(f"micro_batch_size={self.micro_batch_size} must divide {self.batch_size=}")
+            raise ValueError(
+                f"micro_batch_size={self.micro_batch_size} must divide batch_size={self.batch_size}"
+            )
         if isinstance(self.checkpoint, int) and self.checkpoint not in self.saved_steps:
             raise ValueError(f"checkpoint={self.checkpoint} is not saved; these are: {self.saved_steps}")
         return self

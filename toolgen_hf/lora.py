@@ -59,11 +59,14 @@ def train(examples: Sequence[Example], weights: Weights, config: FinetuneConfig,
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_Progress())
         last = last_whole_checkpoint(output)
-        with _out_of_memory(config):
-            trainer.train(resume_from_checkpoint=str(last) if last else None)
-    for checkpoint in output.glob("checkpoint-*"):
+        # Resumed at its very end, the Trainer would take one step more.
+        if last is None or _step(last) < config.max_steps:
+            with _out_of_memory(config):
+                trainer.train(resume_from_checkpoint=str(last) if last else None)
+    for checkpoint in _checkpoints(output):
         _tidy(checkpoint, weights)
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    history = _json(_checkpoints(output)[-1] / "trainer_state.json")["log_history"]
+    losses = [entry["loss"] for entry in history if "loss" in entry]
     seconds = round(time.perf_counter() - started, 2)
     return Training(tuple(losses), len(features), truncated, seconds, resumed=last is not None)
 
@@ -108,8 +111,7 @@ def collate(features: Sequence[Feature]) -> dict[str, torch.Tensor]:
 
 def last_whole_checkpoint(output: Path) -> Path | None:
     """The latest checkpoint that was saved to its end; later ones, cut off by a kill, are deleted."""
-    checkpoints = sorted(output.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    for checkpoint in reversed(checkpoints):
+    for checkpoint in reversed(_checkpoints(output)):
         if _is_whole(checkpoint):
             return checkpoint
         shutil.rmtree(checkpoint)
@@ -119,14 +121,26 @@ def last_whole_checkpoint(output: Path) -> Path | None:
 def _is_whole(checkpoint: Path) -> bool:
     """Nothing is unpickled to find out: a ``.pt`` file is a ZIP archive with checksums."""
     try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))  # written last
-        json.loads((checkpoint / "adapter_config.json").read_text(encoding="utf-8"))
+        _json(checkpoint / "trainer_state.json")  # written last
+        _json(checkpoint / "adapter_config.json")
         with safe_open(checkpoint / "adapter_model.safetensors", "pt"):
             pass
         archives = [checkpoint / name for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth")]
         return all(zipfile.ZipFile(archive).testzip() is None for archive in archives)
     except (OSError, ValueError, SafetensorError, zipfile.BadZipFile):
         return False
+
+
+def _checkpoints(output: Path) -> list[Path]:
+    return sorted(output.glob("checkpoint-*"), key=_step)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _json(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
 def _with_lora(base: Any, config: FinetuneConfig) -> Any:
@@ -182,7 +196,7 @@ def _tidy(checkpoint: Path, weights: Weights) -> None:
         (checkpoint / name).unlink(missing_ok=True)
     file = checkpoint / "adapter_config.json"
     public = weights.path is None or weights.name.startswith("pip:")
-    config = json.loads(file.read_text(encoding="utf-8"))
+    config = _json(file)
     config["base_model_name_or_path"] = weights.name if public else Path(weights.name).name
     if isinstance(config["target_modules"], list):
         config["target_modules"].sort()  # PEFT writes a set, in the order of this process's hash seed

@@ -110,13 +110,8 @@ def load_raw(config: DatasetConfig) -> tuple[DatasetDict, dict[str, str]]:
     Raises:
         DataError: a file is malformed, or a split is not there.
     """
-    options = {
-        "data_dir": config.data_dir,
-        "data_files": config.data_files,
-        "columns": config.columns,
-        "dataset_name": config.name,
-        "config_name": config.config,
-    }
+    options = config.model_dump(include={"source", "revision", "data_dir", "data_files", "columns"})
+    options |= {"dataset_name": config.name, "config_name": config.config}
     given = {key: value for key, value in options.items() if value is not None}
     builder = {"gsm8k": GSM8K, "qa": QA}[config.builder](**given)
     splits = load(builder)

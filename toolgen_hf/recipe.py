@@ -39,6 +39,9 @@ class DatasetConfig(Config):
     builder: Literal["gsm8k", "qa"] = "gsm8k"
     config: str | None = None
     """A named configuration of the builder, such as ``svamp`` of ``qa``."""
+    source: Literal["bundled", "hub"] | None = None
+    """For ``gsm8k`` without files: the bundled data, or the Hub's at ``revision``."""
+    revision: str | None = None
     data_dir: str | None = None
     data_files: str | dict[str, str] | None = None
     columns: dict[str, str] | None = None
@@ -49,6 +52,13 @@ class DatasetConfig(Config):
     """Splits to take, and how many rows of each (null: all); default every split, whole."""
     seed: int = 0
     """Which rows are drawn where only some are taken. They keep their order."""
+
+    @model_validator(mode="after")
+    def _fits_the_builder(self) -> Self:
+        alien = {"gsm8k": ("columns",), "qa": ("source", "revision")}[self.builder]
+        if given := [key for key in alien if getattr(self, key) is not None]:
+            raise ValueError(f"the builder {self.builder!r} has no {given[0]!r}")
+        return self
 
     @field_validator("rows")
     @classmethod

@@ -21,36 +21,44 @@ def print_summary(summary: Summary, directory: str | Path, console: Console | No
     console = console or Console()
     console.print()
     console.rule(f"[bold]{summary.name}")
-    console.print(_stages(summary.stages))
-    console.print(_numbers(summary))
-    console.print(_sources(summary.sources))
+    console.print(_stages(summary.stages), "")
+    console.print(_numbers(summary), "")
+    console.print(_sources(summary.sources), "")
     for config, row in summary.examples.items():
         console.print(Panel(_example(row), title=f"one {config} example", title_align="left", expand=False))
     console.print(_where(summary, directory))
 
 
 def _stages(stages: Iterable[Mapping[str, Any]]) -> Table:
-    table = Table(title="Stages", title_justify="left", box=None, pad_edge=False, header_style="dim")
+    """One line a stage; counts of its splits side by side."""
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    for stage in stages:
+        by_name.setdefault(stage["stage"], []).append(stage)
+    splits = " + ".join(part["split"] for part in next(iter(by_name.values()), []))
+    table = Table(
+        title=f"Stages ({splits})", title_justify="left", box=None, pad_edge=False, header_style="dim"
+    )
     table.add_column("stage")
-    table.add_column("split")
     for name in ("rows in", "rows out", "rejected", "texts", "time"):
         table.add_column(name, justify="right")
-    for stage in stages:
-        rejected = sum(stage["rejected"].values())
-        texts = f"{stage['generated']} new" if stage["generated"] else ""
-        if stage["reused"]:
-            texts = f"{texts} + {stage['reused']} stored" if texts else f"{stage['reused']} stored"
-        time = "[dim]cached[/dim]" if stage["cached"] else _seconds(stage["seconds"])
+    for name, parts in by_name.items():
+        rejected = sum(sum(part["rejected"].values()) for part in parts)
         table.add_row(
-            stage["stage"],
-            stage["split"],
-            str(stage["rows_in"]),
-            str(stage["rows_out"]),
-            str(rejected) if rejected else "",
-            texts,
-            time,
+            name,
+            " + ".join(str(part["rows_in"]) for part in parts),
+            " + ".join(str(part["rows_out"]) for part in parts),
+            str(rejected or ""),
+            _texts(sum(part["generated"] for part in parts), sum(part["reused"] for part in parts)),
+            "[dim]cached[/dim]"
+            if all(part["cached"] for part in parts)
+            else _seconds(sum(p["seconds"] for p in parts)),
         )
     return table
+
+
+def _texts(generated: int, reused: int) -> str:
+    counts = {"new": generated, "stored": reused}
+    return " + ".join(f"{count} {kind}" for kind, count in counts.items() if count)
 
 
 def _numbers(summary: Summary) -> Table:
@@ -80,12 +88,16 @@ def _numbers(summary: Summary) -> Table:
 
 
 def _sources(sources: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table(title="Responses", title_justify="left", box=None, pad_edge=False, header_style="dim")
+    table = Table(
+        title="Responses, and how often each score was given",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="dim",
+    )
     table.add_column("source")
-    for name in ("responses", "with tool", "call failed", "right"):
+    for name in ("rows", "with tool", "failed", "right", *SCORES):
         table.add_column(name, justify="right")
-    for score in SCORES:
-        table.add_column(f"score {score}", justify="right")
     for name, source in sources.items():
         table.add_row(
             name,

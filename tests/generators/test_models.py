@@ -47,7 +47,9 @@ def test_a_folder_is_known_by_its_content_not_its_place(tmp_path: Path) -> None:
     assert one.folder() == tmp_path / "one"
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"])
+@pytest.mark.parametrize(
+    "file", ["model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"]
+)
 def test_whatever_changes_the_texts_changes_the_identity(tmp_path: Path, file: str) -> None:
     folder = model_folder(tmp_path / "model")
     before = resolve_model(str(folder))
@@ -71,16 +73,19 @@ def test_an_adapter_retrained_in_place_is_another(tmp_path: Path) -> None:
 
 
 def test_an_adapter_does_not_depend_on_where_its_base_lay(tmp_path: Path) -> None:
-    one, other = adapter_folder(tmp_path / "1", base="/a/base"), adapter_folder(tmp_path / "2", base="/b/base")
+    one, other = (
+        adapter_folder(tmp_path / "1", base="/a/base"),
+        adapter_folder(tmp_path / "2", base="/b/base"),
+    )
     assert resolve_adapter(str(one)) == resolve_adapter(str(other))
 
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda folder: (folder / "config.json").unlink(), "is not a model folder: it has no config.json"),
-        (lambda folder: (folder / "model.safetensors").unlink(), r"it has no \*.safetensors"),
-        (lambda folder: (folder / "tokenizer.json").unlink(), "it has no a tokenizer"),
+        (lambda folder: (folder / "config.json").unlink(), "is not a model folder: it lacks config.json"),
+        (lambda folder: (folder / "model.safetensors").unlink(), r"it lacks \*.safetensors"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "it lacks a tokenizer"),
         (lambda folder: (folder / "config.json").write_text("no"), "config.json is not JSON"),
         (lambda folder: (folder / "config.json").write_text("[]"), "config.json is not a JSON object"),
         (
@@ -91,7 +96,7 @@ def test_an_adapter_does_not_depend_on_where_its_base_lay(tmp_path: Path) -> Non
             lambda folder: (folder / "model.safetensors.index.json").write_text(
                 '{"weight_map": {"a": "model-2.safetensors"}}'
             ),
-            "it has no model-2.safetensors",
+            "it lacks model-2.safetensors",
         ),
         (lambda folder: (folder / "config.json").rename(folder / "adapter_config.json"), "is a LoRA adapter"),
     ],
@@ -244,5 +249,3 @@ def test_moving_a_model_keeps_its_identity(tmp_path: Path) -> None:
     before = resolve_model(str(model_folder(tmp_path / "model")))
     shutil.move(tmp_path / "model", tmp_path / "elsewhere")
     assert resolve_model(str(tmp_path / "elsewhere")) == before
-
-

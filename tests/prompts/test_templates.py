@@ -51,7 +51,11 @@ def test_braces_in_a_question_stay_as_they_are() -> None:
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
-    fields = {"prompt_input": "{instruction}|{input}>", "prompt_no_input": "{instruction}>", "response_split": ">"}
+    fields = {
+        "prompt_input": "{instruction}|{input}>",
+        "prompt_no_input": "{instruction}>",
+        "response_split": ">",
+    }
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(fields), encoding="utf-8")
     template = load_template(str(path))

@@ -72,8 +72,9 @@ class LoadedModel:
                     raise ValueError(f"{[*found.missing_keys, *found.unexpected_keys][0]} has no counterpart")
             except (ValueError, RuntimeError, KeyError, TypeError) as error:
                 _LOADED.clear()  # it is half attached
+                reason = " ".join(str(error).split("\n\t")[:2])  # torch lists every layer
                 raise ConfigError(
-                    f"the adapter {adapter.name!r} does not fit the model {self.name!r}: {error}; "
+                    f"the adapter {adapter.name!r} does not fit the model {self.name!r}: {reason}; "
                     "use the base it was trained on"
                 ) from error
             self._peft.eval()

@@ -180,7 +180,7 @@ def _check(folder: Path, name: str, kind: _Kind) -> None:
         missing.append("a tokenizer")
     missing += _missing_shards(folder, files)
     if missing:
-        raise ConfigError(f"{name!r} is not a {kind.noun} folder: it has no {', no '.join(missing)}")
+        raise ConfigError(f"{name!r} is not a {kind.noun} folder: it lacks {', '.join(missing)}")
 
 
 def _missing_shards(folder: Path, files: set[str]) -> list[str]:

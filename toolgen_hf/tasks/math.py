@@ -48,7 +48,7 @@ class Math:
     def extract(self, text: str) -> str | None:
         r"""The number that a response states as its answer: the first of these that there is.
 
-        1. the last ``\\boxed{...}``
+        1. the last ``\boxed{...}``
         2. the number after the last ``####``
         3. the number, or the number in words, after the last "the answer is", "Answer:" or ``A:``
         4. the last number of the text, or all of the text if that is a number in words

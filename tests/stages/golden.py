@@ -1,0 +1,100 @@
+"""Golden rows: for each stage a few input rows and what they become, as JSON Lines.
+
+After a change of behaviour that is meant:  python -m tests.stages.golden
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from toolgen_hf.generators.annotations import compose
+from toolgen_hf.generators.base import Prompt
+from toolgen_hf.prompts.fewshot import load_prompts
+from toolgen_hf.stages.answer import answer_batch
+from toolgen_hf.stages.base import Batch
+from toolgen_hf.stages.execute import execute_batch
+from toolgen_hf.stages.score import score_batch
+from toolgen_hf.stages.stage1 import gold_batch, stage1_batch
+from toolgen_hf.stages.tool_api import Case, tool_api_batch
+from toolgen_hf.tasks import get_task
+
+FOLDER = Path(__file__).parent.parent / "data" / "golden"
+MATH = get_task("math")
+
+
+def write(prompts: Sequence[Prompt]) -> list[str]:
+    """A student that answers 72 to everything."""
+    return ["48 + 24 = 72, so the answer is 72." for _ in prompts]
+
+
+def annotations(cases: Sequence[Case]) -> list[tuple[str | None, str | None]]:
+    made = [compose(case.question, case.solution, case.answer) for case in cases]
+    return [(f"calculator({m.formula})" if m.formula else None, m.reason) for m in made]
+
+
+def answer(batch: Batch) -> Batch:
+    return answer_batch(batch, MATH, load_prompts("math", "answer"), write)
+
+
+def tool_api(batch: Batch) -> Batch:
+    return tool_api_batch(batch, MATH, [("annotations", 1, annotations)])
+
+
+def stage1(batch: Batch) -> Batch:
+    return stage1_batch(batch, MATH)
+
+
+def execute(batch: Batch) -> Batch:
+    return execute_batch(batch, MATH)
+
+
+def score_distance(batch: Batch) -> Batch:
+    return score_batch(batch, "distance", MATH)
+
+
+def score_consistency(batch: Batch) -> Batch:
+    return score_batch(batch, "consistency", MATH)
+
+
+BATCH_FUNCTIONS: dict[str, Callable[[Batch], Batch]] = {
+    "answer": answer,
+    "tool_api": tool_api,
+    "stage1": stage1,
+    "gold": gold_batch,
+    "execute": execute,
+    "score_distance": score_distance,
+    "score_consistency": score_consistency,
+}
+
+
+def to_batch(rows: Sequence[dict[str, Any]]) -> Batch:
+    """Rows to columns."""
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def to_rows(batch: Batch) -> list[dict[str, Any]]:
+    """Columns to rows."""
+    return [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+
+
+def read(name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The input rows of a stage, and the output rows that are expected."""
+    text = (FOLDER / f"{name}.jsonl").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
+    return [line["in"] for line in lines], [row for line in lines for row in line["out"]]
+
+
+def regenerate() -> None:
+    """Write every file's expected rows anew, each input row mapped by itself."""
+    for name, function in BATCH_FUNCTIONS.items():
+        rows, _ = read(name)
+        lines = [{"in": row, "out": to_rows(function(to_batch([row])))} for row in rows]
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (FOLDER / f"{name}.jsonl").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    regenerate()

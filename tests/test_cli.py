@@ -1,0 +1,221 @@
+"""The command line: what it prints, what it writes, how it fails."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support import scripted
+from tests.support.recipes import sums_data, write_questions
+from toolgen_hf.cli import main
+
+EXAMPLE = {
+    "query": "Given a math problem, please solve it and you can use a calculator for help.\nJean has three times "
+    "as much money as Jane. They have a combined total of $76. How much money does Jean have?",
+    "responses": [
+        "calculator(3*19)",
+        "calculator(3*19)",
+        " calculator(76/4*3)",
+        "Jean has $76 / 3 = $<<76/3=25>>25",
+        "Jean has $54.",
+    ],
+    "origin": ["gold", "chatgpt", "davinci", "vicuna", "alpaca"],
+}
+
+
+def write_recipe(tmp_path: Path) -> str:
+    data = sums_data(tmp_path / "questions")
+    data["output"] = str(tmp_path / "out")
+    (tmp_path / "sums.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
+    return str(tmp_path / "sums.yaml")
+
+
+def rows(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_published_example_comes_out_exactly(tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_text(json.dumps(EXAMPLE) + "\n", encoding="utf-8")
+    assert main(["score", str(tmp_path / "in.json"), str(tmp_path / "out.json"), "-q"]) == 0
+    (scored,) = rows(tmp_path / "out.json")
+    assert list(scored) == ["query", "responses", "origin", "scores", "answer"]
+    assert scored == {
+        **EXAMPLE,
+        "scores": [20, 20, 20, 10, 15],
+        "answer": ["57.0", "57.0", "57.0", "25.0", "54.0"],
+    }
+
+
+def test_the_published_example_by_the_papers_strategy(tmp_path: Path) -> None:
+    (tmp_path / "in.json").write_text(json.dumps(EXAMPLE) + "\n", encoding="utf-8")
+    arguments = [
+        "score",
+        str(tmp_path / "in.json"),
+        str(tmp_path / "out.json"),
+        "--set",
+        "score.strategy=consistency",
+    ]
+    assert main(arguments) == 0
+    assert rows(tmp_path / "out.json")[0]["scores"] == [20, 20, 20, 5, 5]
+
+
+@pytest.mark.usefixtures("scripted_models")
+def test_run_prints_a_summary_and_show_prints_it_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", write_recipe(tmp_path)]) == 0
+    first = capsys.readouterr().out
+    for words in ("right without a tool", "verified by running", "one stage1 example", "one stage2 example"):
+        assert words in first
+    assert f'load_dataset("{tmp_path / "out"}", "stage2")' in first.replace("\n", "").replace(
+        "│", ""
+    ).replace("  ", "")
+    assert "answer[train]" not in first  # stage lines go to stderr
+    assert main(["show", str(tmp_path / "out")]) == 0
+    assert "one stage2 example" in capsys.readouterr().out
+    assert main(["run", write_recipe(tmp_path)]) == 0
+    assert "no LM call and no transform" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("scripted_models")
+def test_json_summary_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", write_recipe(tmp_path), "--json", "-q"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["directory"] == str(tmp_path / "out")
+    assert sum(split["asked"] for split in summary["student"]["splits"].values()) == 12
+
+
+@pytest.mark.usefixtures("scripted_models")
+def test_stage_by_stage_gives_what_run_gives(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    assert main(["run", recipe, "-q"]) == 0
+    raw = tmp_path / "out" / "data" / "raw" / "Sums" / "Sums.json"
+
+    def stage(name: str, source: Path, target: str, *more: str) -> Path:
+        assert main([name, str(source), str(tmp_path / target), "--recipe", recipe, "-q", *more]) == 0
+        return tmp_path / target
+
+    called = stage("tool-api", stage("answer", raw, "answered.jsonl"), "called.parquet")
+    made = rows(stage("stage1", called, "stage1.json"))
+    assert [row["output"] for row in made] == [
+        row["output"] for row in rows(raw.parents[2] / "stage1/Sums/Sums.json")
+    ]
+    executed = stage("execute", stage("respond", raw, "caller.json", "--name", "caller"), "executed.json")
+    assert [row["correct"] for row in rows(executed)] == [True] * 8
+
+
+@pytest.mark.usefixtures("scripted_models")
+def test_show_prints_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", write_recipe(tmp_path), "-q"]) == 0
+    capsys.readouterr()
+    assert main(["show", str(tmp_path / "out"), "--config", "stage2", "--id", "Sums-test-1"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == "Sums-test-1"
+    assert main(["show", str(tmp_path / "out"), "--config", "stage2", "--id", "nobody"]) == 2
+    assert "no row 'nobody'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "quickstrat"], "did you mean 'quickstart'?"),
+        (["show", "."], "is no produced directory"),
+        (["respond", "x.json", "y.json", "--name", "nobody"], "no sources.nobody; it has: smollm2-fewshot"),
+        (["score", "missing.json", "out.json"], "missing.json"),
+    ],
+)
+def test_a_wrong_command_says_what_to_do(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+
+
+BAD_FILES = {
+    "malformed": (
+        '{"id": "a", "question": "1+1?", "answer": "2"}\n{"id": "b", ',
+        r"in.json:2: not valid JSON",
+    ),
+    "missing column": ('{"id": "a", "question": "1+1?"}\n', "no column 'answer'; there is 'id', 'question'"),
+    "duplicate id": ('{"id": "a", "question": "q", "answer": "2"}\n' * 2, "id 'a'"),
+    "empty": ("", "in.json"),
+    "not a row": ("[1, 2]\n", "in.json:1"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+@pytest.mark.usefixtures("scripted_models")
+def test_bad_input_is_named_and_nothing_is_written(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, message = BAD_FILES[name]
+    (tmp_path / "in.json").write_text(text, encoding="utf-8")
+    assert main(["answer", str(tmp_path / "in.json"), str(tmp_path / "out.json"), "-q"]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out.json").exists()
+    assert scripted.CALLS == []
+
+
+@pytest.mark.usefixtures("scripted_models")
+def test_a_failing_backend_exits_1_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = write_recipe(tmp_path)
+    assert main(["run", recipe, "--set", "answer.generator.model=fails"]) == 1
+    assert "error: the backend is gone" in capsys.readouterr().err
+
+
+SLOW = """
+import sys, time
+from tests.support import scripted
+from toolgen_hf import generators
+from toolgen_hf.cli import main
+generators.GENERATORS["local"] = scripted.HOME
+text = scripted.ScriptedGenerator.text
+def slow(self, request):
+    time.sleep(0.2)
+    return text(self, request)
+scripted.ScriptedGenerator.text = slow
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    arguments = ["run", write_recipe(tmp_path), "--cache-dir", str(tmp_path / "cache")]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    store = tmp_path / "cache" / "store.sqlite"
+    deadline = time.monotonic() + 60
+    while not store.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command to go on" in errors
+    assert "Traceback" not in errors
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_an_error_without_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(tmp_path / "out"))
+
+    write_questions(tmp_path)
+    monkeypatch.setattr("toolgen_hf.pipeline.check_target", full)
+    assert main(["run", write_recipe(tmp_path)]) == 1
+    assert "No space left on device" in capsys.readouterr().err
