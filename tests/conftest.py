@@ -63,8 +63,7 @@ def tiny_model(smollm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_position_embeddings=256,
         initializer_range=0.5,  # large, so that texts differ
         bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=2,
+        eos_token_id=2,  # no padding token: it would zero the row of the end of text, which it also is
         tie_word_embeddings=True,
     )
     folder = tmp_path_factory.mktemp("models") / "tiny"

@@ -46,19 +46,19 @@ class FinetuneConfig(Config):
     revision: str | None = None
     template: str = "alpaca"
     """The prompt's form, which must be the same when the adapter is used."""
-    max_steps: int = Field(12, ge=1)
-    batch_size: int = Field(8, ge=1)
+    max_steps: int = Field(default=12, ge=1)
+    batch_size: int = Field(default=8, ge=1)
     """Rows per step."""
-    micro_batch_size: int = Field(8, ge=1)
+    micro_batch_size: int = Field(default=8, ge=1)
     """Rows at once; more than this many are accumulated. Must divide ``batch_size`` if smaller."""
-    learning_rate: float = Field(3e-4, gt=0)
+    learning_rate: float = Field(default=3e-4, gt=0)
     """At the first step; falls to zero linearly."""
-    lora_r: int = Field(8, ge=1)
-    lora_alpha: int = Field(16, ge=1)
-    lora_dropout: float = Field(0.05, ge=0, lt=1)
+    lora_r: int = Field(default=8, ge=1)
+    lora_alpha: int = Field(default=16, ge=1)
+    lora_dropout: float = Field(default=0.05, ge=0, lt=1)
     target_modules: tuple[str, ...] | None = ("q_proj", "v_proj")
     """Names of the layers that get an adapter; None leaves it to PEFT's table of architectures."""
-    cutoff_len: int = Field(512, ge=2)
+    cutoff_len: int = Field(default=512, ge=2)
     """Tokens a row may have; what is beyond is cut off."""
     save_every: PositiveInt | None = None
     """Steps between checkpoints; half of ``max_steps`` if not given. The last step is always saved."""

@@ -292,7 +292,7 @@ def test_an_adapter_of_another_base(
     folder = adapter(1)
     config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     (folder / "adapter_config.json").write_text(json.dumps({**config, "target_modules": [layer]}))
-    with pytest.raises(ConfigError, match="(?s)does not fit the model .*; use the base it was trained on"):
+    with pytest.raises(ConfigError, match=r"(?s)does not fit the model .*; use the base it was trained on"):
         texts(REQUESTS[:1], smollm, adapter=str(folder))
     assert texts(REQUESTS[:1], tiny_model), "a failed adapter is in the way of what comes next"
 

@@ -29,21 +29,21 @@ class LocalConfig(Config):
     template: str = "chat"
     """``chat`` (the tokenizer's own), ``completion`` (plain text), or a prompt template: the name of
     one that ships (``alpaca``, ``vicuna``) or a path to a JSON file of that form."""
-    max_new_tokens: int = Field(128, ge=1)
-    num_beams: int = Field(1, ge=1)
+    max_new_tokens: int = Field(default=128, ge=1)
+    num_beams: int = Field(default=1, ge=1)
     do_sample: bool = False
     """Off, decoding is greedy or a deterministic beam search, and the next three have no effect."""
-    temperature: float = Field(1.0, gt=0)
-    top_p: float = Field(1.0, gt=0, le=1)
-    top_k: int = Field(0, ge=0)
+    temperature: float = Field(default=1.0, gt=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
     """0 turns it off."""
-    repetition_penalty: float = Field(1.0, gt=0)
+    repetition_penalty: float = Field(default=1.0, gt=0)
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Text is cut before the first of these."""
     seed: int = 0
     """Used only when ``do_sample`` is on."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(default=32, ge=1)
     """Sequences decoded together; changes speed, not (in float32) the text."""
     device: str = "auto"
 
