@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -37,7 +38,7 @@ def write_recipe(tmp_path: Path) -> str:
     return str(tmp_path / "sums.yaml")
 
 
-def rows(path: Path) -> list[dict[str, object]]:
+def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
@@ -107,8 +108,30 @@ def test_stage_by_stage_gives_what_run_gives(tmp_path: Path) -> None:
     assert [row["output"] for row in made] == [
         row["output"] for row in rows(raw.parents[2] / "stage1/Sums/Sums.json")
     ]
-    executed = stage("execute", stage("respond", raw, "caller.json", "--name", "caller"), "executed.json")
-    assert [row["correct"] for row in rows(executed)] == [True] * 8
+    stage("execute", stage("gold", tmp_path / "stage1.json", "responses/gold.json"), "executed/gold.json")
+    for source in ("talker", "caller", "failer"):
+        responses = stage("respond", raw, f"responses/{source}.json", "--name", source)
+        stage("execute", responses, f"executed/{source}.json")
+    scored = rows(stage("score", tmp_path / "executed", "stage2.json"))
+    whole = rows(raw.parents[2] / "stage2/Sums/Sums.json")
+    for row, expected in zip(scored, whole, strict=True):
+        by_source = dict(zip(expected["origin"], expected["scores"], strict=True))
+        assert dict(zip(row["origin"], row["scores"], strict=True)) == by_source
+
+
+def test_raw_writes_the_questions_of_a_recipe(tmp_path: Path) -> None:
+    assert main(["raw", str(tmp_path / "raw.jsonl"), "--set", "dataset.rows={test: 3}"]) == 0
+    assert [row["id"].split("-")[:2] for row in rows(tmp_path / "raw.jsonl")] == [["GSM8K", "test"]] * 3
+
+
+def test_an_adapter_that_only_a_whole_run_trains_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["raw", str(tmp_path / "raw.jsonl"), "--set", "dataset.rows={test: 3}"])
+    assert (
+        main(["respond", str(tmp_path / "raw.jsonl"), str(tmp_path / "out.jsonl"), "--name", "vicuna"]) == 2
+    )
+    assert "--set sources.vicuna.generator.adapter=ITS_CHECKPOINT" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("scripted_models")

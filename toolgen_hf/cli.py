@@ -59,7 +59,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from toolgen_hf.workspace import Workspace
 
     recipe = Recipe.load(arguments.recipe, arguments.set)
-    workspace = Workspace(**_places(arguments), progress=not arguments.quiet)
+    workspace = Workspace(arguments.cache_dir, arguments.store, progress=not arguments.quiet)
     result = run(recipe, arguments.output, workspace)
     if arguments.json:
         print(
@@ -100,13 +100,23 @@ def _one_stage(arguments: argparse.Namespace) -> None:
     from toolgen_hf.workspace import Workspace
 
     recipe = Recipe.load(arguments.recipe, arguments.set)
-    with Workspace(**_places(arguments), progress=not arguments.quiet) as workspace:
+    with Workspace(arguments.cache_dir, arguments.store, progress=not arguments.quiet) as workspace:
         run_stage(arguments.stage, arguments.input, arguments.output, recipe, arguments.name, workspace)
 
 
-def _places(arguments: argparse.Namespace) -> dict[str, Path]:
-    places = {"cache_dir": arguments.cache_dir, "store_path": arguments.store}
-    return {key: path for key, path in places.items() if path is not None}
+def _raw(arguments: argparse.Namespace) -> None:
+    from toolgen_hf.recipe import Recipe
+    from toolgen_hf.single import write_raw
+
+    write_raw(arguments.output, Recipe.load(arguments.recipe, arguments.set))
+
+
+def _finetune(arguments: argparse.Namespace) -> None:
+    from toolgen_hf.recipe import Recipe
+    from toolgen_hf.single import train
+
+    recipe = Recipe.load(arguments.recipe, arguments.set)
+    print(train(arguments.input, arguments.output, recipe, arguments.name))
 
 
 def _log_to_stderr(arguments: argparse.Namespace) -> None:
@@ -133,28 +143,50 @@ def _parser() -> argparse.ArgumentParser:
     _add_show(commands)
     listing = commands.add_parser("stages", help="list the stages, their versions and their columns")
     listing.set_defaults(command=_stages)
-    for stage, does, example in _SINGLE:
-        _add_stage(commands, stage, does, example)
+    for stage, (command, does, example) in _SINGLE.items():
+        _add_stage(commands, stage, command, does, example)
     return parser
 
 
-_SINGLE = (
-    (
-        "answer",
+_SINGLE: dict[str, tuple[Command, str, str]] = {
+    "raw": (_raw, "write the questions of a recipe", "raw raw.jsonl --set 'dataset.rows={train: 8}'"),
+    "answer": (
+        _one_stage,
         "let the student answer questions without a tool",
-        "answer raw.json answered.json --recipe quickstart",
+        "answer raw.jsonl answered.jsonl",
     ),
-    ("tool-api", "get verified tool calls for the wrong ones", "tool-api answered.json called.json"),
-    ("stage1", "assemble the behavior cloning set", "stage1 called.json stage1.json"),
-    ("finetune", "train a LoRA adapter on stage 1", "finetune stage1.json adapters/vicuna --name vicuna"),
-    ("respond", "let one source respond to every question", "respond raw.json vicuna.json --name vicuna"),
-    ("execute", "run the tool calls in responses", "execute vicuna.json executed.json"),
-    (
-        "score",
-        "score the responses to each question",
-        "score candidates.json stage2.json --set score.strategy=distance",
+    "tool-api": (
+        _one_stage,
+        "get verified tool calls for the wrong ones",
+        "tool-api answered.jsonl called.jsonl",
     ),
-)
+    "stage1": (_one_stage, "assemble the behavior cloning set", "stage1 called.jsonl stage1.jsonl"),
+    "finetune": (
+        _finetune,
+        "train a LoRA adapter on stage 1; prints the checkpoint to use",
+        "finetune stage1.jsonl adapters/vicuna --name vicuna",
+    ),
+    "gold": (
+        _one_stage,
+        "turn stage 1's outputs into the gold responses",
+        "gold stage1.jsonl responses/gold.jsonl",
+    ),
+    "respond": (
+        _one_stage,
+        "let one source respond to every question",
+        "respond raw.jsonl responses/few.jsonl --name smollm2-fewshot",
+    ),
+    "execute": (
+        _one_stage,
+        "run the tool calls in responses",
+        "execute responses/few.jsonl executed/few.jsonl",
+    ),
+    "score": (
+        _one_stage,
+        "score the responses to each question (rows of responses, or a folder of executed sources)",
+        "score executed stage2.jsonl --set score.strategy=distance",
+    ),
+}
 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -191,18 +223,22 @@ def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _add_stage(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], stage: str, does: str, example: str
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    stage: str,
+    command: Command,
+    does: str,
+    example: str,
 ) -> None:
     parser = commands.add_parser(
         stage,
         help=does,
-        description=f"{does[0].upper()}{does[1:]}: one stage, from a file (or a folder, one file a split) to another.",
+        description=f"{does[0].upper()}{does[1:]}: one stage, with the settings of a recipe.",
         epilog=f"example:\n  toolgen-hf {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "input", type=Path, help="JSON Lines (.json, .jsonl), Parquet or CSV, or a folder of them"
-    )
+    if stage != "raw":
+        table = "JSON Lines (.json, .jsonl), Parquet or CSV, or a folder with one file a split"
+        parser.add_argument("input", type=Path, help=table)
     parser.add_argument("output", type=Path, help="a .json, .jsonl or .parquet file, or a folder")
     parser.add_argument(
         "--recipe", default="quickstart", help="where the settings come from (default: quickstart)"
@@ -211,7 +247,7 @@ def _add_stage(
         what = "adapter under finetune" if stage == "finetune" else "source under sources"
         parser.add_argument("--name", required=True, help=f"which {what} in the recipe")
     _add_common(parser)
-    parser.set_defaults(command=_one_stage, stage=stage, name=None)
+    parser.set_defaults(command=command, stage=stage, name=None)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

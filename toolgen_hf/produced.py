@@ -114,7 +114,9 @@ def _write(
                     rows.to_parquet(path)
         exports(partial / "data")
         (partial / "recipe.yaml").write_text(recipe_yaml, encoding="utf-8")
-        (partial / "README.md").write_text(render_card(partial, _loadable(configs), manifest), encoding="utf-8")
+        (partial / "README.md").write_text(
+            render_card(partial, _loadable(configs), manifest), encoding="utf-8"
+        )
         files = sorted(path for path in partial.rglob("*") if path.is_file())
         digests = {str(path.relative_to(partial)): sha256(path) for path in files}
         text = json.dumps({**manifest, "files": digests}, indent=2, ensure_ascii=False)

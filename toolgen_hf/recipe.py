@@ -80,9 +80,9 @@ class AnswerConfig(Config):
 class ToolApiConfig(Config):
     """Who writes the tool calls."""
 
-    teachers: tuple[TeacherConfig, ...] = Field((AnnotationsConfig(),), min_length=1)
+    teachers: tuple[TeacherConfig, ...] = Field(default=(AnnotationsConfig(),), min_length=1)
     """Asked in this order; each gets what those before it could not do."""
-    max_attempts: int = Field(2, ge=1)
+    max_attempts: int = Field(default=2, ge=1)
     """How often a model is asked about one question, each time told what its last call gave."""
 
 
@@ -100,8 +100,8 @@ class Recipe(Config):
     task: str = "math"
     dataset: DatasetConfig = DatasetConfig()
     answer: AnswerConfig
-    tool_api: ToolApiConfig = ToolApiConfig()
-    finetune: dict[str, FinetuneConfig] = {}
+    tool_api: ToolApiConfig = Field(default_factory=ToolApiConfig)
+    finetune: dict[str, FinetuneConfig] = Field(default_factory=dict)
     sources: dict[str, SourceConfig]
     score: ScoreConfig = ScoreConfig()
     output: str | None = None

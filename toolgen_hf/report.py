@@ -80,7 +80,10 @@ def _numbers(summary: Summary) -> Table:
     total = sum(summary.rejected.values())
     reasons = "".join(f"\n  {count} × {reason}" for reason, count in summary.rejected.items())
     table.add_row("rejected", f"{total}{reasons}")
-    work = f"{summary.generated} texts generated, {summary.reused} from the store, {summary.transforms_run} transforms run"
+    work = (
+        f"{summary.generated} texts generated, {summary.reused} from the store, "
+        f"{summary.transforms_run} transforms run"
+    )
     if not summary.generated and not summary.transforms_run:
         work = "no LM call and no transform: every stage came from the cache"
     table.add_row("work", f"{work}, {_seconds(summary.seconds)}")
@@ -135,7 +138,8 @@ def _where(summary: Summary, directory: str | Path) -> Panel:
     state = "already up to date" if summary.up_to_date else "written"
     text = Text.assemble(
         (str(directory), "bold"),
-        f" ({state}): Parquet in raw/ stage1/ stage2/ rejected/, JSON in data/, README.md, recipe.yaml, manifest.json\n\n",
+        f" ({state}): Parquet in raw/ stage1/ stage2/ rejected/, JSON exports in data/, a card in README.md, "
+        "recipe.yaml and manifest.json\n\n",
         (code, "cyan"),
     )
     return Panel(text, title="your data", title_align="left", expand=False)

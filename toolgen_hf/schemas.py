@@ -10,20 +10,24 @@ from datasets import Features, List, Value
 
 _STRING = Value("string")
 
-RAW = Features({
-    "id": _STRING,  # "{dataset}-{split}-{n}", stable for ever
-    "question": _STRING,
-    "answer": List(_STRING),  # every accepted answer; one for GSM8K
-    "solution": _STRING,  # the worked solution or the equation, null if there is none
-})
+RAW = Features(
+    {
+        "id": _STRING,  # "{dataset}-{split}-{n}", stable for ever
+        "question": _STRING,
+        "answer": List(_STRING),  # every accepted answer; one for GSM8K
+        "solution": _STRING,  # the worked solution or the equation, null if there is none
+    }
+)
 
-ANSWERED = Features({
-    **RAW,
-    "response": _STRING,  # the student's text, without a tool
-    "prediction": _STRING,  # the answer read from it, null if it states none
-    "correct": Value("bool"),
-    "reason": _STRING,  # why the row cannot be used, null if it can
-})
+ANSWERED = Features(
+    {
+        **RAW,
+        "response": _STRING,  # the student's text, without a tool
+        "prediction": _STRING,  # the answer read from it, null if it states none
+        "correct": Value("bool"),
+        "reason": _STRING,  # why the row cannot be used, null if it can
+    }
+)
 
 ATTEMPT = {
     "teacher": _STRING,
@@ -32,59 +36,73 @@ ATTEMPT = {
     "reason": _STRING,  # why it was not accepted, null if it was
 }
 
-CALLED = Features({
-    **ANSWERED,
-    "tool_call": _STRING,  # the verified call of a wrong row
-    "teacher": _STRING,  # who wrote it
-    "attempts": List(ATTEMPT),
-})
+CALLED = Features(
+    {
+        **ANSWERED,
+        "tool_call": _STRING,  # the verified call of a wrong row
+        "teacher": _STRING,  # who wrote it
+        "attempts": List(ATTEMPT),
+    }
+)
 
-STAGE1 = Features({
-    "id": _STRING,
-    "instruction": _STRING,
-    "input": _STRING,
-    "output": _STRING,
-    "answer": List(_STRING),
-})
+STAGE1 = Features(
+    {
+        "id": _STRING,
+        "instruction": _STRING,
+        "input": _STRING,
+        "output": _STRING,
+        "answer": List(_STRING),
+    }
+)
 
-RESPONSES = Features({
-    "id": _STRING,
-    "question": _STRING,
-    "answer": List(_STRING),
-    "source": _STRING,
-    "response": _STRING,
-})
+RESPONSES = Features(
+    {
+        "id": _STRING,
+        "question": _STRING,
+        "answer": List(_STRING),
+        "source": _STRING,
+        "response": _STRING,
+    }
+)
 
-EXECUTED = Features({
-    **RESPONSES,
-    "uses_tool": Value("bool"),
-    "prediction": _STRING,  # the call's result, or the answer read from the text
-    "error": _STRING,  # why the call could not be run, null if it could or there was none
-    "correct": Value("bool"),
-})
+EXECUTED = Features(
+    {
+        **RESPONSES,
+        "uses_tool": Value("bool"),
+        "prediction": _STRING,  # the call's result, or the answer read from the text
+        "error": _STRING,  # why the call could not be run, null if it could or there was none
+        "correct": Value("bool"),
+    }
+)
 
-CANDIDATES = Features({
-    "id": _STRING,
-    "query": _STRING,
-    "answer": List(_STRING),  # the accepted answers
-    "responses": List(_STRING),
-    "origin": List(_STRING),  # which source gave each response; "gold" first
-    "predictions": List(_STRING),
-    "uses_tool": List(Value("bool")),
-})
+CANDIDATES = Features(
+    {
+        "id": _STRING,
+        "query": _STRING,
+        "answer": List(_STRING),  # the accepted answers
+        "responses": List(_STRING),
+        "origin": List(_STRING),  # which source gave each response; "gold" first
+        "predictions": List(_STRING),
+        "uses_tool": List(Value("bool")),
+    }
+)
 
-STAGE2 = Features({
-    "id": _STRING,
-    "query": _STRING,
-    "responses": List(_STRING),
-    "origin": List(_STRING),
-    "scores": List(Value("int64")),
-    "answer": List(_STRING),  # each response's own answer, "" if it has none
-})
+STAGE2 = Features(
+    {
+        "id": _STRING,
+        "query": _STRING,
+        "responses": List(_STRING),
+        "origin": List(_STRING),
+        "scores": List(Value("int64")),
+        "answer": List(_STRING),  # each response's own answer, "" if it has none
+    }
+)
 
-REJECTED = Features({
-    "id": _STRING,
-    "stage": _STRING,
-    "reason": _STRING,
-    "detail": _STRING,  # JSON: what there was of the row when it fell out
-})
+REJECTED = Features(
+    {
+        "id": _STRING,
+        "stage": _STRING,
+        "reason": _STRING,
+        "detail": _STRING,  # JSON: what there was of the row when it fell out
+    }
+)

@@ -11,14 +11,15 @@ from datasets import DatasetDict
 from toolgen_hf import schemas
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.finetune import finetune
-from toolgen_hf.recipe import Recipe
+from toolgen_hf.pipeline import load_raw
+from toolgen_hf.recipe import ADAPTER_PREFIX, Recipe
 from toolgen_hf.stages.answer import answer
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import respond
-from toolgen_hf.stages.score import score
-from toolgen_hf.stages.stage1 import stage1
+from toolgen_hf.stages.score import gather, score
+from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.stages.tool_api import tool_api
-from toolgen_hf.tables import read_candidates, read_table, write_table
+from toolgen_hf.tables import read_candidates, read_sources, read_table, write_table
 from toolgen_hf.workspace import Workspace
 
 
@@ -28,18 +29,29 @@ def run_stage(
     """Run ``stage`` on the table at ``source`` and write its output to ``target``.
 
     Args:
-        name: for ``respond`` the source, for ``finetune`` the adapter, by its name in the recipe.
+        name: for ``respond`` the source, by its name in the recipe.
 
     Raises:
-        ConfigError: the recipe has no such source or adapter, or ``target`` cannot hold the output.
+        ConfigError: the recipe has no such source, or ``target`` cannot hold the output.
         DataError: the input is malformed or lacks a column.
     """
-    if stage == "finetune":
-        rows = read_table(source, schemas.STAGE1)
-        config = _named(recipe.finetune, name, "finetune")
-        finetune(rows["train"], config, target)
-        return
     write_table(STAGES[stage](source, recipe, name, workspace), target)
+
+
+def write_raw(target: Path, recipe: Recipe) -> None:
+    """Write the questions that the recipe asks for to ``target``."""
+    write_table(load_raw(recipe.dataset)[0], target)
+
+
+def train(source: Path, target: Path, recipe: Recipe, name: str) -> Path:
+    """Train one of the recipe's adapters on the stage 1 rows at ``source``; the checkpoint to use.
+
+    Raises:
+        ConfigError: the recipe has no such adapter, or the model cannot be used.
+        DataError: the input is malformed or lacks a column.
+    """
+    rows = read_table(source, schemas.STAGE1)
+    return finetune(rows["train"], _named(recipe.finetune, name, "finetune"), target).adapter
 
 
 def _answer(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
@@ -56,8 +68,17 @@ def _stage1(source: Path, recipe: Recipe, name: str | None, workspace: Workspace
     return stage1(read_table(source, schemas.CALLED), workspace, recipe.task)
 
 
+def _gold(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
+    return gold(read_table(source, schemas.STAGE1), workspace)
+
+
 def _respond(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
     config = _named(recipe.sources, name, "sources")
+    if (config.generator.adapter or "").startswith(ADAPTER_PREFIX):
+        raise ConfigError(
+            f"sources.{name} wants the adapter {config.generator.adapter!r}, which a whole run would train: train it "
+            f"with 'toolgen-hf finetune' and give --set sources.{name}.generator.adapter=ITS_CHECKPOINT"
+        )
     return respond(read_table(source, schemas.RAW), str(name), config, workspace, recipe.task)
 
 
@@ -66,7 +87,8 @@ def _execute(source: Path, recipe: Recipe, name: str | None, workspace: Workspac
 
 
 def _score(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
-    candidates = read_candidates(source, recipe.task)
+    by_source = read_sources(source)
+    candidates = gather(by_source, recipe.task) if by_source else read_candidates(source, recipe.task)
     scored = score(candidates, workspace, recipe.task, recipe.score.strategy)
     published = [column for column in schemas.STAGE2 if column != "id"]
     return DatasetDict({split: rows.select_columns(published) for split, rows in scored.items()})
@@ -78,6 +100,7 @@ STAGES: dict[str, Callable[[Path, Recipe, str | None, Workspace], DatasetDict]] 
     "answer": _answer,
     "tool-api": _tool_api,
     "stage1": _stage1,
+    "gold": _gold,
     "respond": _respond,
     "execute": _execute,
     "score": _score,
@@ -85,6 +108,6 @@ STAGES: dict[str, Callable[[Path, Recipe, str | None, Workspace], DatasetDict]] 
 
 
 def _named(among: Mapping[str, T], name: str | None, where: str) -> T:
-    if name not in among:
+    if name is None or name not in among:
         raise ConfigError(f"the recipe has no {where}.{name}; it has: {', '.join(among) or 'none'}")
     return among[name]

@@ -103,7 +103,8 @@ def _examples(stage1: DatasetDict, stage2: DatasetDict) -> dict[str, dict[str, A
 
     def rows(splits: DatasetDict) -> list[dict[str, Any]]:
         first: Dataset = next((split for split in splits.values() if len(split)), next(iter(splits.values())))
-        return first.to_list()
+        found: list[dict[str, Any]] = first.to_list()
+        return found
 
     ranked = sorted(rows(stage2), key=lambda row: -len(set(row["scores"])))
     found = {"stage1": rows(stage1)[:1], "stage2": ranked[:1]}

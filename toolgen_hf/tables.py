@@ -106,6 +106,20 @@ def write_table(table: DatasetDict, path: Path) -> None:
         raise ConfigError(f"{str(path)!r}: unknown suffix {path.suffix!r}; known are .json, .jsonl, .parquet")
 
 
+def read_sources(folder: Path) -> dict[str, DatasetDict]:
+    """The executed responses of a folder with one file a source, ``gold`` among them; empty if it is none.
+
+    Raises:
+        DataError: a file is malformed or lacks a column.
+    """
+    files = {path.stem: path for path in folder.iterdir()} if folder.is_dir() else {}
+    if "gold" not in files:
+        return {}
+    ordered = {"gold": files["gold"]} | dict(sorted(files.items()))
+    tables = {name: read_table(path, schemas.EXECUTED)["train"] for name, path in ordered.items()}
+    return {name: DatasetDict({"train": rows}) for name, rows in tables.items()}
+
+
 def read_candidates(path: Path, task: str) -> DatasetDict:
     """Rows of the published form (``query, responses, origin``), every response executed.
 

@@ -10,9 +10,8 @@ Deleting the folder costs time and money but loses no result that was written to
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -57,29 +56,34 @@ class _TextCount:
     tokens: int = 0
 
 
-@dataclass
 class Workspace:
     """The cache, the store and the log of one run.
 
     Args:
         cache_dir: where to keep things; default ``$TOOLGEN_HF_HOME`` or ``toolgen_hf`` in the Hugging
             Face cache home.
-        store: the text store's file; default ``store.sqlite`` in ``cache_dir``.
+        store_path: the text store's file; default ``store.sqlite`` in ``cache_dir``.
         progress: show progress bars.
     """
 
-    cache_dir: Path = field(default_factory=cache_home)
-    store_path: Path | None = None
-    progress: bool = True
-    reports: list[StageReport] = field(default_factory=list)
-    _store: Store | None = field(default=None, repr=False)
-    _texts: _TextCount = field(default_factory=_TextCount, repr=False)
+    def __init__(
+        self,
+        cache_dir: str | Path | None = None,
+        store_path: str | Path | None = None,
+        progress: bool = True,
+    ) -> None:
+        self.cache_dir = Path(cache_dir) if cache_dir is not None else cache_home()
+        self.store_path = Path(store_path) if store_path is not None else self.cache_dir / "store.sqlite"
+        self.progress = progress
+        self.reports: list[StageReport] = []
+        self._store: Store | None = None
+        self._texts = _TextCount()
 
     @property
     def store(self) -> Store:
         """The text store, opened when first needed."""
         if self._store is None:
-            self._store = Store(self.store_path or self.cache_dir / "store.sqlite")
+            self._store = Store(self.store_path)
         return self._store
 
     def __enter__(self) -> Self:
@@ -122,11 +126,3 @@ class Workspace:
         logger.info("%s", entry)
         self.reports.append(entry)
         return entry
-
-    @property
-    def rejected(self) -> Counter[str]:
-        """Rejected rows by reason, over all stages so far."""
-        total: Counter[str] = Counter()
-        for entry in self.reports:
-            total.update(entry.rejected)
-        return total

@@ -19,12 +19,16 @@ DEFAULT_CONFIG = "stage2"
 
 def render_card(root: Path, configs: Mapping[str, DatasetDict], manifest: Mapping[str, Any]) -> str:
     """The README of a produced directory whose Parquet files lie under ``root``."""
-    data = DatasetCardData(pretty_name=manifest["name"], license=manifest["license"], language=["en"])
-    data.tags = ["tool-use", "trice", "toolgen_hf"]
-    data.task_categories = ["text-generation"]
+    data = DatasetCardData(
+        pretty_name=manifest["name"],
+        license=manifest["license"].lower(),
+        language=["en"],
+        task_categories=["text-generation"],
+        tags=["tool-use", "trice", "toolgen_hf"],
+    )
     infos = {config: _info(root, config, splits) for config, splits in configs.items()}
     DatasetInfosDict(infos).to_dataset_card_data(data)
-    header = data.to_dict()
+    header: dict[str, Any] = data.to_dict()  # type: ignore[no-untyped-call]
     header["configs"] = [_config_entry(root, config, splits) for config, splits in configs.items()]
     block = yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
     template = Template(files("toolgen_hf.hub").joinpath("card.md").read_text(encoding="utf-8"))

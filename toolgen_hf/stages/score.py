@@ -44,15 +44,17 @@ def score_distance(
     other = [uses != uses_tool[0] for uses in uses_tool]
     free = LEVELS[2:] if any(r and o for r, o in zip(right[1:], other[1:], strict=True)) else LEVELS[1:]
     distances = [
-        None if p is None or r else task.distance(p, answer) for p, r in zip(predictions, right, strict=True)
+        task.distance(prediction, answer) if prediction is not None and not r else None
+        for prediction, r in zip(predictions, right, strict=True)
     ]
-    ranks = {d: rank for rank, d in enumerate(sorted({d for d in distances[1:] if d is not None}))}
+    nearest_first = sorted({distance for distance in distances[1:] if distance is not None})
 
     def score(i: int) -> int:
         if right[i]:
             return LEVELS[1] if other[i] else LEVELS[0]
-        rank = ranks.get(distances[i]) if distances[i] is not None else None
-        return free[rank] if rank is not None and rank < len(free) else 0
+        distance = distances[i]
+        rank = len(free) if distance is None else nearest_first.index(distance)
+        return free[rank] if rank < len(free) else 0
 
     return [LEVELS[0], *(score(i) for i in range(1, len(predictions)))]
 
@@ -136,15 +138,15 @@ def _gather_split(executed: Mapping[str, Dataset], task: Task) -> Dataset:
             )
     made: Batch = {name: [] for name in schemas.CANDIDATES}
     for key, gold in by_id["gold"].items():
-        rows = [source[key] for source in by_id.values()]
+        candidates = [source[key] for source in by_id.values()]
         made["id"].append(key)
         made["query"].append(f"{task.query_instruction}\n{gold['question']}")
         made["answer"].append(gold["answer"])
-        made["responses"].append([row["response"] for row in rows])
+        made["responses"].append([row["response"] for row in candidates])
         made["origin"].append(list(by_id))
-        made["predictions"].append([row["prediction"] for row in rows])
-        made["uses_tool"].append([row["uses_tool"] for row in rows])
-    candidates = Dataset.from_dict(made, features=schemas.CANDIDATES, split=executed["gold"].split)
+        made["predictions"].append([row["prediction"] for row in candidates])
+        made["uses_tool"].append([row["uses_tool"] for row in candidates])
+    gathered = Dataset.from_dict(made, features=schemas.CANDIDATES, split=executed["gold"].split)
     parts = [[name, rows._fingerprint] for name, rows in ordered.items()]
-    candidates._fingerprint = Hasher.hash([*parts, task.query_instruction])
-    return candidates
+    gathered._fingerprint = Hasher.hash([*parts, task.query_instruction])
+    return gathered
