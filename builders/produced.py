@@ -26,7 +26,7 @@ from toolgen_hf.builders.rows import Row, fault, shorten
 if TYPE_CHECKING:
     from pathlib import Path
 
-_UNGRADED = {"solution": None, "response": None, "prediction": None, "reason": None}
+_UNGRADED = {"solution": None, "response": None, "truncated": None, "prediction": None, "reason": None}
 _CALL_ALONE: dict[str, object] = {**_UNGRADED, "correct": False, "teacher": None, "attempts": []}
 
 

@@ -20,11 +20,11 @@ def own_caches(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def scripted_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
+def scripted_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Local models answer from a script (tests/support/scripted.py)."""
     monkeypatch.setitem(generators.GENERATORS, "local", scripted.HOME)
     scripted.CALLS.clear()
-    yield scripted.CALLS
+    yield
     scripted.CALLS.clear()
 
 

@@ -129,9 +129,12 @@ def test_an_adapter_that_only_a_whole_run_trains_is_asked_for(
 ) -> None:
     main(["raw", str(tmp_path / "raw.jsonl"), "--set", "dataset.rows={test: 3}"])
     assert (
-        main(["respond", str(tmp_path / "raw.jsonl"), str(tmp_path / "out.jsonl"), "--name", "vicuna"]) == 2
+        main(
+            ["respond", str(tmp_path / "raw.jsonl"), str(tmp_path / "out.jsonl"), "--name", "smollm2-vicuna"]
+        )
+        == 2
     )
-    assert "--set sources.vicuna.generator.adapter=ITS_CHECKPOINT" in capsys.readouterr().err
+    assert "--set sources.smollm2-vicuna.generator.adapter=ITS_CHECKPOINT" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("scripted_models")

@@ -241,6 +241,7 @@ def _facts(
     """What the manifest records besides the key and the files' digests."""
     models: dict[str, LocalConfig] = {"student": recipe.answer.generator}
     models |= {name: config.generator for name, config in sources.items()}
+    generators = {role: dict(build(config).identity()) for role, config in models.items()}
     return {
         "name": recipe.name,
         "description": recipe.description,
@@ -250,10 +251,18 @@ def _facts(
         "source_dataset": source["name"],
         "license": source["license"],
         "strategy": recipe.score.strategy,
-        "models": {role: config.name for role, config in models.items()},
-        "generators": {role: dict(build(config).identity()) for role, config in models.items()},
+        "models": {role: _describe(config, generators[role]) for role, config in models.items()},
+        "generators": generators,
         "summary": summary.to_dict(),
     }
+
+
+def _describe(config: LocalConfig, identity: Mapping[str, Any]) -> str:
+    """A model for the card: its name and content, not where it lies on this machine."""
+    parts = [f"`{config.name}` ({str(identity['model'])[:19]})"]
+    if identity.get("adapter"):
+        parts.append(f"LoRA adapter ({str(identity['adapter'])[:19]})")
+    return ", ".join([*parts, f"prompt form `{Path(config.template).name}`"])
 
 
 def _version(package: str) -> str:

@@ -68,8 +68,10 @@ def _numbers(summary: Summary) -> Table:
     for split, count in summary.student["splits"].items():
         asked, correct = count["asked"], count["correct"]
         note = "" if correct else ": every question needs a tool"
+        cut = f"; {count['truncated']} cut at the token limit" if count["truncated"] else ""
         table.add_row(
-            f"student, {split}", f"{correct} of {asked} right without a tool ({_share(correct, asked)}){note}"
+            f"student, {split}",
+            f"{correct} of {asked} right without a tool ({_share(correct, asked)}){note}{cut}",
         )
     verified = sum(summary.teachers.values())
     by = ", ".join(f"{count} by {teacher}" for teacher, count in summary.teachers.items())

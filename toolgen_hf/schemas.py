@@ -23,8 +23,9 @@ ANSWERED = Features(
     {
         **RAW,
         "response": _STRING,  # the student's text, without a tool
+        "truncated": Value("bool"),  # it was cut at the token limit, and so cannot be imitated
         "prediction": _STRING,  # the answer read from it, null if it states none
-        "correct": Value("bool"),
+        "correct": Value("bool"),  # the prediction is right and the response whole
         "reason": _STRING,  # why the row cannot be used, null if it can
     }
 )

@@ -16,7 +16,7 @@ from toolgen_hf.workspace import Workspace
 class Summary:
     """Counts add up: every question is in stage 1 or among the rejected.
 
-    ``student``: ``{"splits": {split: {"asked", "correct"}}}``. ``teachers``: verified calls by teacher, of
+    ``student``: ``{"splits": {split: {"asked", "correct", "truncated"}}}``. ``teachers``: verified calls by teacher, of
     ``calls_needed``. ``sources``: per source the number of responses, of those with a tool call
     (``tool``), with a call that failed (``failed``) and right ones (``correct``), and how often each
     score was given. ``examples``: one stage 1 and one stage 2 row, whole.
@@ -58,11 +58,7 @@ def summarize(
 ) -> Summary:
     """Count what happened, from the stages' own tables and the workspace's reports."""
     teachers = Counter(t for rows in called.values() for t in rows["teacher"] if t is not None)
-    usable = {
-        split: [c for c, r in zip(rows["correct"], rows["response"], strict=True) if r is not None]
-        for split, rows in called.items()
-    }
-    student = {str(split): {"asked": len(right), "correct": sum(right)} for split, right in usable.items()}
+    student = {str(split): _student(rows) for split, rows in called.items()}
     rejected = Counter(r for rows in called.values() for r in rows["reason"] if r is not None)
     return Summary(
         name=name,
@@ -78,6 +74,19 @@ def summarize(
         transforms_run=sum(not report.cached for report in workspace.reports),
         splits=[str(split) for split in stage1],
     )
+
+
+def _student(called: Dataset) -> dict[str, int]:
+    asked = [
+        row
+        for row in called.select_columns(["response", "correct", "truncated"])
+        if row["response"] is not None
+    ]
+    return {
+        "asked": len(asked),
+        "correct": sum(row["correct"] for row in asked),
+        "truncated": sum(row["truncated"] for row in asked),
+    }
 
 
 def _source(source: str, executed: DatasetDict, stage2: DatasetDict) -> dict[str, Any]:

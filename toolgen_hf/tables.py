@@ -29,6 +29,7 @@ ALIASES = {"question": "input", "response": "output", "prediction": "pred"}
 OPTIONAL = (
     "solution",
     "response",
+    "truncated",
     "prediction",
     "reason",
     "error",

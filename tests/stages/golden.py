@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from toolgen_hf.generators.annotations import compose
-from toolgen_hf.generators.base import Prompt
+from toolgen_hf.generators.base import Generation, Prompt
 from toolgen_hf.prompts.fewshot import load_prompts
 from toolgen_hf.stages.answer import answer_batch
 from toolgen_hf.stages.base import Batch
@@ -25,9 +25,10 @@ FOLDER = Path(__file__).parent.parent / "data" / "golden"
 MATH = get_task("math")
 
 
-def write(prompts: Sequence[Prompt]) -> list[str]:
-    """A student that answers 72 to everything."""
-    return ["48 + 24 = 72, so the answer is 72." for _ in prompts]
+def write(prompts: Sequence[Prompt]) -> list[Generation]:
+    """A student that answers 72 to everything, but is cut off where Ann is asked about."""
+    text = "48 + 24 = 72, so the answer is 72."
+    return [Generation(text, "length" if "Ann" in prompt.user else "stop") for prompt in prompts]
 
 
 def annotations(cases: Sequence[Case]) -> list[tuple[str | None, str | None]]:

@@ -6,10 +6,11 @@ Importing this module imports torch; whoever only needs an identity uses `models
 
 from __future__ import annotations
 
+import io
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     """Writes a GGUF model as float32 safetensors with its tokenizer."""
     source: dict[str, Any] = {"gguf_file": gguf.name, "trust_remote_code": False}
     try:
-        with quiet():
+        with quiet(), redirect_stderr(io.StringIO()):  # its progress bar heeds no setting
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **source)
             model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **source)
             # It is dequantized by now, but still says that it is not and then refuses to be saved.

@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import pyarrow.parquet as pq
 import yaml
 from datasets import DatasetDict, DatasetInfo, SplitDict, SplitInfo
 from datasets.info import DatasetInfosDict
@@ -53,7 +54,8 @@ def _config_entry(root: Path, config: str, splits: DatasetDict) -> dict[str, Any
 def _info(root: Path, config: str, splits: DatasetDict) -> DatasetInfo:
     sizes = SplitDict()
     for split, rows in splits.items():
-        sizes.add(SplitInfo(name=str(split), num_bytes=rows.data.nbytes, num_examples=len(rows)))
+        size = pq.read_table(next((root / config).glob(f"{split}-*.parquet"))).nbytes
+        sizes.add(SplitInfo(name=str(split), num_bytes=size, num_examples=len(rows)))
     files_size = sum(path.stat().st_size for path in (root / config).glob("*.parquet"))
     features = next(iter(splits.values())).features
     total = sum(info.num_bytes for info in sizes.values())
@@ -77,7 +79,7 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
         f"{_share(s['correct'], s['responses'])} |"
         for name, s in summary["sources"].items()
     )
-    models = "\n".join(f"- `{role}`: {label}" for role, label in manifest["models"].items())
+    models = "\n".join(f"- `{role}`: {model}" for role, model in manifest["models"].items())
     return {
         "name": manifest["name"],
         "description": manifest["description"],

@@ -1,7 +1,8 @@
 """Stage 1 of the flow: the student answers every question without a tool, and is graded.
 
     in   {"id": "GSM8K-train-0", "question": "Natalia sold clips to 48 ...", "answer": ["72"], "solution": ...}
-    out  {..., "response": "48 + 24 = 72. The answer is 72.", "prediction": "72.0", "correct": true, "reason": null}
+    out  {..., "response": "48 + 24 = 72. The answer is 72.", "truncated": false, "prediction": "72.0",
+          "correct": true, "reason": null}
 
 The hypothesis of the method: an LM needs a tool exactly where it is wrong without one.
 """
@@ -14,7 +15,7 @@ from datasets import DatasetDict
 
 from toolgen_hf import schemas
 from toolgen_hf.generators import build
-from toolgen_hf.generators.base import Prompt
+from toolgen_hf.generators.base import Generation, Prompt
 from toolgen_hf.generators.config import GeneratorConfig
 from toolgen_hf.prompts.fewshot import PromptSet, answer_prompt, load_prompts
 from toolgen_hf.stages.base import Batch, Stage, require_columns
@@ -24,22 +25,30 @@ from toolgen_hf.workspace import Workspace
 
 STAGE = Stage("answer", version=1, features=schemas.ANSWERED)
 
-Write = Callable[[Sequence[Prompt]], list[str]]
+Write = Callable[[Sequence[Prompt]], list[Generation]]
 """Turns prompts into texts, one each and in order."""
 
 
 def answer_batch(batch: Batch, task: Task, prompts: PromptSet, write: Write) -> Batch:
-    """Ask and grade. A row whose gold answer is none of this task's is not asked but rejected."""
+    """Ask and grade.
+
+    A response that was cut at the token limit is not correct, whatever number it happens to end on: it
+    reached no answer, and as a target it would teach to stop in mid-sentence. A row whose gold answer is
+    none of this task's is not asked but rejected.
+    """
     reasons = [_unusable(answer, task) for answer in batch["answer"]]
     asked = [answer_prompt(prompts, q) for q, r in zip(batch["question"], reasons, strict=True) if r is None]
     texts = iter(write(asked) if asked else [])
-    responses = [next(texts) if reason is None else None for reason in reasons]
-    predictions = [None if text is None else task.extract(text) for text in responses]
+    made = [next(texts) if reason is None else None for reason in reasons]
+    truncated = [m is not None and m.finish_reason == "length" for m in made]
+    predictions = [None if m is None else task.extract(m.text) for m in made]
+    graded = zip(predictions, batch["answer"], truncated, strict=True)
     return {
         **{name: batch[name] for name in schemas.RAW},
-        "response": responses,
+        "response": [None if m is None else m.text for m in made],
+        "truncated": truncated,
         "prediction": predictions,
-        "correct": [task.is_correct(p, a) for p, a in zip(predictions, batch["answer"], strict=True)],
+        "correct": [task.is_correct(p, a) and not cut for p, a, cut in graded],
         "reason": reasons,
     }
 
@@ -79,7 +88,7 @@ def answer(
         "generator": generator.identity(),
     }
 
-    def write(asked: Sequence[Prompt]) -> list[str]:
-        return [made.text for made in workspace.generate(generator, asked, STAGE.name)]
+    def write(asked: Sequence[Prompt]) -> list[Generation]:
+        return workspace.generate(generator, asked, STAGE.name)
 
     return STAGE.run(raw, lambda batch: answer_batch(batch, grader, prompts, write), settings, workspace)
