@@ -2,7 +2,7 @@
 # make test         the tests, from the same fresh machine
 # make quality      lint, format and types; make style mends what can be mended
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed

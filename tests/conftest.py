@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +18,16 @@ def own_caches(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """Nothing a test does reaches the user's caches, and nothing there helps it."""
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("hf-datasets"))
     monkeypatch.setenv("TOOLGEN_HF_HOME", str(tmp_path_factory.mktemp("toolgen-home")))
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """The command line's log handler does not outlive the test that called it."""
+    logger = logging.getLogger("toolgen_hf")
+    handlers, level = logger.handlers[:], logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
 
 
 @pytest.fixture
