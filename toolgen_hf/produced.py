@@ -51,7 +51,7 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
         manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return manifest if isinstance(manifest, dict) and "files" in manifest else None
+    return manifest if isinstance(manifest, dict) and {"toolgen_hf", "files"} <= manifest.keys() else None
 
 
 def check_target(directory: Path) -> None:
@@ -60,9 +60,9 @@ def check_target(directory: Path) -> None:
     Raises:
         ConfigError: the directory holds something that this library did not write.
     """
-    if directory.is_dir() and any(directory.iterdir()) and not (directory / MANIFEST).exists():
+    if directory.is_dir() and any(directory.iterdir()) and read_manifest(directory) is None:
         raise ConfigError(
-            f"{str(directory)!r} is not empty and holds no {MANIFEST}, so it is not ours to replace; "
+            f"{str(directory)!r} is not empty and holds no {MANIFEST} of ours, so it is not ours to replace; "
             "choose another output directory, or empty it"
         )
     if directory.exists() and not directory.is_dir():

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
@@ -28,6 +28,9 @@ from toolgen_hf.generators.config import AnnotationsConfig, Config, GeneratorCon
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.stages.score import Strategy
 from toolgen_hf.tasks import get_task
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""What becomes part of a file name: nothing that leads elsewhere."""
 
 ADAPTER_PREFIX = "finetune:"
 """``adapter: finetune:NAME`` is the adapter that the recipe itself trains under ``finetune: NAME``."""
@@ -46,7 +49,7 @@ class DatasetConfig(Config):
     data_files: str | dict[str, str] | None = None
     columns: dict[str, str] | None = None
     """For ``qa``: which of the file's columns is the question, answer, solution, context, id."""
-    name: str | None = None
+    name: str | None = Field(default=None, pattern=NAME)
     """The dataset's name in ids and in the exports; default the builder's own."""
     rows: dict[str, int | None] | None = None
     """Splits to take, and how many rows of each (null: all); default every split, whole."""
@@ -95,13 +98,13 @@ class ScoreConfig(Config):
 class Recipe(Config):
     """What to build, from which questions, with which models."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=NAME)
     description: str = ""
     task: str = "math"
     dataset: DatasetConfig = DatasetConfig()
     answer: AnswerConfig
     tool_api: ToolApiConfig = Field(default_factory=ToolApiConfig)
-    finetune: dict[str, FinetuneConfig] = Field(default_factory=dict)
+    finetune: dict[Annotated[str, Field(pattern=NAME)], FinetuneConfig] = Field(default_factory=dict)
     sources: dict[str, SourceConfig]
     score: ScoreConfig = ScoreConfig()
     output: str | None = None
