@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import datasets
 from datasets import BuilderConfig, DatasetBuilder, DatasetDict, GeneratorBasedBuilder, SplitGenerator
 from datasets.exceptions import DatasetGenerationError
 
@@ -15,6 +13,7 @@ from toolgen_hf.builders.columns import known, nearest
 from toolgen_hf.builders.inputs import Inputs, StrPath, digest
 from toolgen_hf.builders.rows import Row, fault, read_rows
 from toolgen_hf.errors import ConfigError, DataError, ToolgenError
+from toolgen_hf.progress import quiet_datasets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +29,7 @@ def load(builder: DatasetBuilder) -> DatasetDict:
 
     Safe for several processes at once. Raises `DataError` for bad input, and then caches nothing.
     """
-    with _no_progress_bars():
+    with quiet_datasets():
         builder.download_and_prepare()
         return builder.as_dataset()
 
@@ -112,15 +111,3 @@ class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
                 number += 1
             if number == first and not self.may_be_empty:
                 raise fault(str(path), "holds no rows")
-
-
-@contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    if datasets.are_progress_bars_disabled() or datasets.config.HF_DATASETS_DISABLE_PROGRESS_BARS is False:
-        yield  # disabled already, or asked for through the environment
-        return
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        datasets.enable_progress_bars()

@@ -29,7 +29,7 @@ from filelock import FileLock
 from toolgen_hf.atomic import replace_directory
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.hub.card import render_card
-from toolgen_hf.stages.base import quiet_progress
+from toolgen_hf.progress import quiet_datasets
 
 MANIFEST = "manifest.json"
 
@@ -90,41 +90,36 @@ def write_produced(
     check_target(directory)
     directory = directory.absolute()
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(directory.parent / f".{directory.name}.lock"):
-        _write(directory, configs, exports, recipe_yaml, manifest)
+    with FileLock(directory.parent / f".{directory.name}.lock"), quiet_datasets():
+        for left_over in directory.parent.glob(f".{directory.name}.partial-*"):
+            shutil.rmtree(left_over, ignore_errors=True)
+        partial = directory.parent / f".{directory.name}.partial-{uuid.uuid4().hex[:8]}"
+        try:
+            _write_tables(partial, configs)
+            exports(partial / "data")
+            (partial / "recipe.yaml").write_text(recipe_yaml, encoding="utf-8")
+            (partial / "README.md").write_text(
+                render_card(partial, _loadable(configs), manifest), encoding="utf-8"
+            )
+            _write_manifest(partial, manifest)
+            replace_directory(partial, directory)
+        finally:
+            with suppress(OSError):
+                shutil.rmtree(partial)
 
 
-def _write(
-    directory: Path,
-    configs: Mapping[str, DatasetDict],
-    exports: Callable[[Path], None],
-    recipe_yaml: str,
-    manifest: Mapping[str, Any],
-) -> None:
-    for left_over in directory.parent.glob(f".{directory.name}.partial-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
-    partial = directory.parent / f".{directory.name}.partial-{uuid.uuid4().hex[:8]}"
-    try:
-        partial.mkdir()
-        for config, splits in configs.items():
-            for split, rows in splits.items():
-                path = partial / parquet_path(config, str(split))
-                path.parent.mkdir(exist_ok=True)
-                with quiet_progress():
-                    rows.to_parquet(path)
-        exports(partial / "data")
-        (partial / "recipe.yaml").write_text(recipe_yaml, encoding="utf-8")
-        (partial / "README.md").write_text(
-            render_card(partial, _loadable(configs), manifest), encoding="utf-8"
-        )
-        files = sorted(path for path in partial.rglob("*") if path.is_file())
-        digests = {str(path.relative_to(partial)): sha256(path) for path in files}
-        text = json.dumps({**manifest, "files": digests}, indent=2, ensure_ascii=False)
-        (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        replace_directory(partial, directory)
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(partial)
+def _write_tables(root: Path, configs: Mapping[str, DatasetDict]) -> None:
+    for config, splits in configs.items():
+        (root / config).mkdir(parents=True)
+        for split, rows in splits.items():
+            rows.to_parquet(root / parquet_path(config, str(split)))
+
+
+def _write_manifest(root: Path, facts: Mapping[str, Any]) -> None:
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    digests = {path.relative_to(root).as_posix(): sha256(path) for path in files}
+    text = json.dumps({**facts, "files": digests}, indent=2, ensure_ascii=False)
+    (root / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def _loadable(configs: Mapping[str, DatasetDict]) -> dict[str, DatasetDict]:

@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import datasets
 from datasets import Dataset, DatasetDict, DatasetInfo, Features
 from datasets.fingerprint import Hasher
 
 from toolgen_hf.errors import DataError
 from toolgen_hf.generators.store import canonical_json
+from toolgen_hf.progress import quiet_datasets
 from toolgen_hf.workspace import Workspace
 
 Batch = dict[str, list[Any]]
@@ -102,7 +101,7 @@ class Stage:
         if len(rows) == 0:  # map would return the input's columns, not the stage's
             return empty(self.features, rows)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with quiet_progress():
+        with quiet_datasets():
             return rows.map(
                 function,
                 batched=True,
@@ -152,16 +151,3 @@ def _readable(path: Path) -> bool:
         path.unlink(missing_ok=True)
         return False
     return True
-
-
-@contextmanager
-def quiet_progress() -> Iterator[None]:
-    """No bar of ``datasets`` for each table: most take milliseconds, and generation shows one of its own."""
-    if datasets.are_progress_bars_disabled():
-        yield
-        return
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        datasets.enable_progress_bars()
