@@ -50,10 +50,11 @@ class Case:
 
     @property
     def reason(self) -> str | None:
-        """Why there is no call; None if there is one."""
+        """Why there is no call, in words that can be counted (the attempts hold the detail); None if there is one."""
         if self.call is not None:
             return None
-        return f"no verified tool call: {self.attempts[-1]['reason']}" if self.attempts else "no teacher"
+        last = self.attempts[-1]["reason"] if self.attempts else None
+        return f"no verified tool call: {(last or 'no teacher was asked').partition(':')[0]}"
 
     def feedback(self) -> str | None:
         """What to tell a teacher about its last attempt."""
