@@ -83,7 +83,7 @@ class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
         try:
             super().download_and_prepare(*args, **kwargs)
         except DatasetGenerationError as error:
-            if isinstance(error.__cause__, ToolgenError):
+            if isinstance(error.__cause__, ToolgenError | OSError):
                 raise error.__cause__ from None
             raise
 

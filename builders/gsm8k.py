@@ -141,6 +141,8 @@ def _files(data_dir: StrPath | None, data_files: DataFiles | None) -> Inputs:
 
 def _inputs(source: str, revision: str) -> Inputs:
     if source == "bundled":
+        if revision != HUB_REVISION:
+            raise ConfigError(f"revision={revision!r} is of the Hub's repository: give source='hub' with it")
         return {split: (bundled(f"gsm8k/{split}.parquet"),) for split in SPLITS}
     if source == "hub":
         return from_files(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from tests.support import scripted
-from tests.support.recipes import sums_data, write_questions
+from tests.support.recipes import sums_data
 from toolgen_hf.cli import main
 
 EXAMPLE = {
@@ -235,13 +236,55 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_full_disk_is_an_error_without_a_traceback(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device", str(tmp_path / "out"))
+LIMITED = """
+import resource, signal, sys
+from toolgen_hf.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+sys.exit(main(sys.argv[2:]))
+"""
 
-    write_questions(tmp_path)
-    monkeypatch.setattr("toolgen_hf.pipeline.check_target", full)
-    assert main(["run", write_recipe(tmp_path)]) == 1
-    assert "No space left on device" in capsys.readouterr().err
+
+@pytest.mark.parametrize("size", [60_000, 800_000])  # in the first the questions' cache does not fit
+def test_a_full_disk_is_an_error_without_a_traceback_or_half_a_file(tmp_path: Path, size: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(size), "raw", "raw.jsonl", "--set", "dataset.rows={test: null}"],
+        cwd=tmp_path,
+        env={**os.environ, "HF_HOME": str(tmp_path / f"hf-{size}")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert "Free some space" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir() if path.name != f"hf-{size}"] == []
+
+
+def test_score_keeps_every_split_of_a_folder_of_sources(tmp_path: Path) -> None:
+    for source, response in {"gold": "calculator(1+1)", "other": "It is 2."}.items():
+        for split in ("train", "test"):
+            row = {
+                "id": f"x-{split}-0",
+                "question": "1+1?",
+                "answer": "2",
+                "source": source,
+                "response": response,
+            }
+            path = tmp_path / "responses" / source / f"{split}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+        folders = [str(tmp_path / part / source) for part in ("responses", "executed")]
+        assert main(["execute", *folders, "-q"]) == 0
+    assert main(["score", str(tmp_path / "executed"), str(tmp_path / "stage2"), "-q"]) == 0
+    for split in ("train", "test"):
+        assert [row["scores"] for row in rows(tmp_path / "stage2" / f"{split}.jsonl")] == [[20, 15]]
+
+
+def test_an_empty_csv_cell_is_null(tmp_path: Path) -> None:
+    lines = ["id,question,answer,source,response", "a,1+1?,2,x,calculator(1+1)", "b,1+2?,3,x,"]
+    (tmp_path / "in.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert main(["execute", str(tmp_path / "in.csv"), str(tmp_path / "out.jsonl"), "-q"]) == 0
+    assert [row["response"] for row in rows(tmp_path / "out.jsonl")] == ["calculator(1+1)", None]

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import get_dataset_config_names, load_dataset
+from datasets import Dataset, DatasetDict, get_dataset_config_names, load_dataset
 
 from tests.support import scripted
 from tests.support.recipes import ROWS, sums_data, sums_recipe, write_questions
-from toolgen_hf import Recipe, Result, Workspace, run, schemas
+from toolgen_hf import Recipe, Workspace, execute, gather, run, schemas
 from toolgen_hf.errors import ConfigError, DataError, GenerationError
+from toolgen_hf.pipeline import Result
 
 pytestmark = pytest.mark.usefixtures("scripted_models")
 
@@ -105,20 +106,18 @@ def test_a_config_or_split_without_rows_is_not_listed(tmp_path: Path) -> None:
 
 
 def test_a_rebuilt_directory_never_loads_stale_rows(tmp_path: Path) -> None:
-    def scores(directory: Path) -> list[list[int]]:
+    def origins(directory: Path) -> list[str]:
         loaded = load_dataset(str(directory), "stage2", split="train", cache_dir=str(tmp_path / "hf"))
-        return [list(row) for row in loaded["scores"]]
+        return list(loaded[0]["origin"])
 
     first = build(tmp_path)
-    before = scores(first.directory)
-    again = build(tmp_path, score__strategy="consistency")
+    assert origins(first.directory) == ["gold", "talker", "caller", "failer"]
+    again = build(tmp_path, sources__late={"generator": {"model": "right"}})
     assert again.directory == first.directory
-    assert scores(again.directory) == again.configs["stage2"]["train"]["scores"][:]
+    assert origins(again.directory) == ["gold", "talker", "caller", "failer", "late"]
     twin = tmp_path / "elsewhere" / first.directory.name  # another directory of the same basename
-    recipe = sums_recipe(tmp_path / "questions", answer__generator__model="wrong")
-    other = run(recipe, twin, Workspace(tmp_path / "cache", progress=False))
-    assert scores(twin) == other.configs["stage2"]["train"]["scores"][:]
-    assert scores(twin) != before
+    run(sums_recipe(tmp_path / "questions"), twin, Workspace(tmp_path / "cache", progress=False))
+    assert origins(twin) == ["gold", "talker", "caller", "failer"]
 
 
 def test_a_rerun_asks_nothing_and_executes_nothing(tmp_path: Path) -> None:
@@ -285,3 +284,83 @@ def test_rows_are_drawn_by_the_seed_and_keep_their_order(tmp_path: Path) -> None
 def test_a_split_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"\['dev'\].*\['train', 'test'\]"):
         build(tmp_path, dataset__rows={"dev": 4})
+
+
+def test_a_workspace_can_be_used_again(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "cache", progress=False)
+    run(sums_recipe(tmp_path / "questions"), tmp_path / "out", workspace)
+    again = run(sums_recipe(tmp_path / "questions"), tmp_path / "out", workspace)
+    assert (len(again.summary.stages), again.summary.transforms_run, again.summary.generated) == (24, 0, 0)
+    with workspace:
+        pass
+    warmer = sums_recipe(tmp_path / "questions", answer__generator__temperature=0.5)
+    assert run(warmer, tmp_path / "out", workspace).summary.generated == 12
+
+
+def test_a_response_that_calls_the_tool_by_itself_is_not_right(tmp_path: Path) -> None:
+    result = build(tmp_path, answer__generator__model="babbling")
+    assert all(split["correct"] == 0 for split in result.summary.student["splits"].values())
+    assert all(row["output"].startswith("calculator(") for row in result.configs["stage1"]["train"])
+
+
+def test_a_rerun_with_an_emptied_split_runs_no_transform(tmp_path: Path) -> None:
+    data = sums_data(tmp_path / "questions", answer__generator__model="wrong")
+    rows = [{**row, "solution": "It is obvious."} if n > 7 else row for n, row in enumerate(ROWS)]
+    for transforms in (21, 0):  # gold, execute gold and score have nothing to do for the test split
+        write_questions(tmp_path / "questions", rows)
+        result = run(Recipe.parse(data), tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
+        assert result.summary.transforms_run == transforms
+    assert len(result.configs["stage2"]["test"]) == 0
+
+
+def test_a_linked_output_keeps_its_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sums").symlink_to(tmp_path / "disk" / "sums")
+    build(tmp_path)
+    build(tmp_path, score__strategy="consistency")
+    assert (tmp_path / "out" / "sums").is_symlink()
+    assert (tmp_path / "disk" / "sums" / "manifest.json").is_file()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["sums"]
+
+
+def test_what_a_person_put_beside_the_result_is_not_lost(tmp_path: Path) -> None:
+    first = build(tmp_path)
+    (first.directory / "notes.md").write_text("dear diary")
+    with pytest.raises(ConfigError, match=r"did not write and would lose: notes\.md"):
+        build(tmp_path, score__strategy="consistency")
+    assert (first.directory / "notes.md").read_text() == "dear diary"
+
+
+def test_a_swap_that_was_cut_short_is_completed(tmp_path: Path) -> None:
+    first = build(tmp_path)
+    first.directory.rename(first.directory.parent / ".sums.previous")
+    assert build(tmp_path).summary.up_to_date
+
+
+def test_without_an_atomic_exchange_the_result_is_replaced_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path)
+    monkeypatch.setattr("toolgen_hf.atomic._exchange", lambda one, other: False)
+    result = build(tmp_path, score__strategy="consistency")
+    assert json.loads((result.directory / "manifest.json").read_text())["strategy"] == "consistency"
+    assert {path.name for path in result.directory.parent.iterdir()} == {".sums.lock", "sums"}
+
+
+def test_the_manifest_knows_how_long_it_took(tmp_path: Path) -> None:
+    manifest = json.loads((build(tmp_path).directory / "manifest.json").read_text())
+    assert manifest["summary"]["seconds"] > 0
+
+
+def test_gather_names_what_is_missing() -> None:
+    with pytest.raises(DataError, match=r"no gold responses among the sources \['x'\]"):
+        gather({"x": DatasetDict()})
+    part = DatasetDict(train=Dataset.from_dict({}))
+    with pytest.raises(DataError, match=r"source 'x' has no split 'train'"):
+        gather({"gold": part, "x": DatasetDict()})
+
+
+def test_a_dataset_in_place_of_a_datasetdict_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"needs a DatasetDict, not a Dataset"):
+        execute(Dataset.from_dict({}), Workspace(tmp_path))  # type: ignore[arg-type]

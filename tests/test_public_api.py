@@ -8,8 +8,10 @@ import sys
 import toolgen_hf
 
 PUBLIC = [
+    "AnnotationsConfig",
+    "LocalConfig",
     "Recipe",
-    "Result",
+    "SourceConfig",
     "ToolgenError",
     "Workspace",
     "answer",

@@ -88,7 +88,15 @@ def test_a_change_to_one_source_leaves_its_yaml_twins_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "override", ["score", "=x", "name.first=x", "tool_api.teachers.first=x", "score.strategy=["]
+    "override",
+    [
+        "tool_api.teachers.5.kind=x",
+        "score",
+        "=x",
+        "name.first=x",
+        "tool_api.teachers.first=x",
+        "score.strategy=[",
+    ],
 )
 def test_an_override_that_cannot_be_made_is_named(override: str) -> None:
     with pytest.raises(ConfigError, match=r"--set"):
@@ -105,3 +113,10 @@ def test_a_file_that_is_no_recipe(tmp_path: Path, text: str) -> None:
     (tmp_path / "odd.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=r"odd\.yaml"):
         Recipe.load(tmp_path / "odd.yaml")
+
+
+def test_a_change_to_one_key_leaves_its_yaml_alias_alone(tmp_path: Path) -> None:
+    text = "name: twins\nanswer: {generator: &m {model: a}}\nsources: {a: {generator: *m}}\n"
+    (tmp_path / "twins.yaml").write_text(text, encoding="utf-8")
+    recipe = Recipe.load(tmp_path / "twins.yaml", ["answer.generator.max_new_tokens=7"])
+    assert (recipe.answer.generator.max_new_tokens, recipe.sources["a"].generator.max_new_tokens) == (7, 128)

@@ -13,19 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from toolgen_hf.errors import ToolgenError
-    from toolgen_hf.pipeline import Result, run
+    from toolgen_hf.generators.config import AnnotationsConfig, LocalConfig
+    from toolgen_hf.pipeline import run
     from toolgen_hf.recipe import Recipe
     from toolgen_hf.stages.answer import answer
     from toolgen_hf.stages.execute import execute
-    from toolgen_hf.stages.respond import respond
+    from toolgen_hf.stages.respond import SourceConfig, respond
     from toolgen_hf.stages.score import gather, score
     from toolgen_hf.stages.stage1 import gold, stage1
     from toolgen_hf.stages.tool_api import tool_api
     from toolgen_hf.workspace import Workspace
 
 _HOMES = {
+    "AnnotationsConfig": "generators.config",
+    "LocalConfig": "generators.config",
     "Recipe": "recipe",
-    "Result": "pipeline",
+    "SourceConfig": "stages.respond",
     "ToolgenError": "errors",
     "Workspace": "workspace",
     "answer": "stages.answer",
@@ -40,8 +43,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "AnnotationsConfig",
+    "LocalConfig",
     "Recipe",
-    "Result",
+    "SourceConfig",
     "ToolgenError",
     "Workspace",
     "answer",

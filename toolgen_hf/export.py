@@ -21,6 +21,8 @@ from typing import Any
 
 from datasets import DatasetDict
 
+from toolgen_hf.atomic import replacing
+
 Row = Mapping[str, Any]
 
 _GRADED = ("id", "question", "answer", "response", "prediction")
@@ -33,8 +35,7 @@ def stem(name: str, split: str) -> str:
 
 def write_json_lines(path: Path, rows: Iterable[Row]) -> None:
     """Write one JSON object a line, in the rows' own field order."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    with replacing(path) as scratch, scratch.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
+from filelock import FileLock
 from pydantic import Field, PositiveInt, model_validator
 
 from toolgen_hf.errors import ConfigError, DataError
@@ -151,21 +152,31 @@ def finetune(
     require_torch()
     model, output = resolve_model(config.model, config.revision), Path(output_dir)
     fingerprint = _fingerprint(examples, config, model)
-    training = _prepare(output, fingerprint, config)
-    if training:
-        logger.info("finetune: done before, %s", output)
-        return _result(training, config, output, cached=True)
-    from toolgen_hf.lora import train
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(output.parent / f".{output.name}.lock"):  # a second process waits, then finds it done
+        training = _prepare(output, fingerprint, config)
+        if training:
+            logger.info("finetune: done before, %s", output)
+            return _result(training, config, output, cached=True)
+        from toolgen_hf.lora import train
 
-    _write(output, fingerprint, None)
-    training = train(examples, model, config, output)
-    _write(output, fingerprint, training)
+        _write(output, fingerprint, None)
+        training = train(examples, model, config, output)
+        _write(output, fingerprint, training)
     logger.info(
         "finetune: %d rows, %d cut, %d steps, loss %.3f to %.3f, %.1f s",
         *(training.rows, training.truncated, config.max_steps),
         *(training.losses[0], training.losses[-1], training.seconds),
     )
     return _result(training, config, output, cached=False)
+
+
+def training_key(rows: Iterable[Mapping[str, Any]], config: FinetuneConfig) -> str:
+    """The identity (hex) of a training run: its rows, its model's content, its settings.
+
+    Which of its checkpoints is used, and where it runs, is no part of it. Raises as `finetune` does.
+    """
+    return _fingerprint(_examples(rows), config, resolve_model(config.model, config.revision))
 
 
 def _examples(rows: Iterable[Mapping[str, Any]]) -> list[Example]:

@@ -31,7 +31,7 @@ from transformers import (
 from toolgen_hf.errors import ConfigError, DataError, GenerationError
 from toolgen_hf.finetune import Example, FinetuneConfig, Training
 from toolgen_hf.generators.base import Prompt
-from toolgen_hf.generators.loading import open_base, quiet
+from toolgen_hf.generators.loading import open_base, quiet, unload
 from toolgen_hf.generators.local import resolve_device, resolve_dtype
 from toolgen_hf.generators.models import Weights
 from toolgen_hf.prompts.format import PromptFormat
@@ -46,6 +46,7 @@ def train(examples: Sequence[Example], weights: Weights, config: FinetuneConfig,
     started = time.perf_counter()
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device)
+    unload()  # or there would be two models in memory
     base, tokenizer = open_base(weights, dtype, device)
     features, truncated = encode(examples, tokenizer, config)
     set_seed(config.seed)

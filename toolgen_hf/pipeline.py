@@ -8,26 +8,24 @@ gold (stage1's output) + every source's responses ──> execute ──> score 
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict
 
 from toolgen_hf import schemas
-from toolgen_hf.builders import GSM8K, QA, load
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import export_json
-from toolgen_hf.finetune import FinetuneResult, finetune
-from toolgen_hf.generators import build
-from toolgen_hf.generators.config import LocalConfig
-from toolgen_hf.generators.store import digest
+from toolgen_hf.finetune import FinetuneResult, finetune, training_key
+from toolgen_hf.hashing import digest
+from toolgen_hf.manifest import library_version, manifest_facts
 from toolgen_hf.produced import check_target, is_current, read_manifest, write_produced
-from toolgen_hf.recipe import ADAPTER_PREFIX, DatasetConfig, Recipe
+from toolgen_hf.questions import load_raw
+from toolgen_hf.recipe import ADAPTER_PREFIX, Recipe
 from toolgen_hf.stages.answer import answer
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import SourceConfig, respond
@@ -36,8 +34,6 @@ from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.stages.tool_api import tool_api
 from toolgen_hf.summary import Summary, summarize
 from toolgen_hf.workspace import Workspace
-
-LIBRARIES = ("datasets", "huggingface_hub", "transformers", "peft", "torch", "pyarrow")
 
 
 @dataclass(frozen=True)
@@ -66,10 +62,11 @@ def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace |
     """
     directory = Path(output or recipe.output_dir)
     check_target(directory)
+    own = workspace is None
     workspace = workspace or Workspace()
-    started = time.monotonic()
-    with workspace:
-        raw, source = load_raw(recipe.dataset)
+    started, reported = time.monotonic(), len(workspace.reports)
+    with workspace if own else nullcontext():
+        raw, origin = load_raw(recipe.dataset)
         answered = answer(raw, recipe.answer.generator, workspace, recipe.task, recipe.answer.instruction)
         _require_usable(answered)
         called = tool_api(
@@ -83,54 +80,25 @@ def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace |
             executed[name] = execute(responses, workspace, recipe.task, f"execute {name}")
         scored = score(gather(executed, recipe.task), workspace, recipe.task, recipe.score.strategy)
         rejected = collect_rejected(called)
-        check_counts(raw, cloned, scored, rejected)
+        check_counts(raw, cloned, executed["gold"], scored, rejected)
 
         configs = {"stage2": scored, "stage1": cloned, "raw": raw, "rejected": rejected}
-        summary = summarize(recipe.name, workspace, called, cloned, executed, scored)
-        key = digest([recipe.to_yaml(), _version("toolgen_hf"), _fingerprints(configs, executed)])
+        reports = workspace.reports[reported:]
+        summary = summarize(recipe.name, reports, called, cloned, executed, scored)
+        summary.seconds = time.monotonic() - started
+        key = digest([recipe.to_yaml(), library_version("toolgen_hf"), _fingerprints(configs, executed)])
         if is_current(directory, key):
             summary.up_to_date = True
         else:
-            manifest = {"key": key, **_facts(recipe, sources, source, summary)}
-            name = source["name"]
             write_produced(
                 directory,
                 configs,
-                lambda root: export_json(root, name, called, cloned, executed, scored),
+                lambda root: export_json(root, origin.name, called, cloned, executed, scored),
                 recipe.to_yaml(),
-                manifest,
+                {"key": key, **manifest_facts(recipe, sources, origin, summary)},
             )
     summary.seconds = time.monotonic() - started
     return Result(directory, summary, configs)
-
-
-def load_raw(config: DatasetConfig) -> tuple[DatasetDict, dict[str, str]]:
-    """The questions that a recipe asks for (``schemas.RAW``), and the name and licence of their source.
-
-    Raises:
-        DataError: a file is malformed, or a split is not there.
-    """
-    options = config.model_dump(include={"source", "revision", "data_dir", "data_files", "columns"})
-    options |= {"dataset_name": config.name, "config_name": config.config}
-    given = {key: value for key, value in options.items() if value is not None}
-    builder = {"gsm8k": GSM8K, "qa": QA}[config.builder](**given)
-    splits = load(builder)
-    wanted = config.rows or dict.fromkeys(str(split) for split in splits)
-    if missing := [split for split in wanted if split not in splits]:
-        raise DataError(f"dataset.rows asks for the splits {missing}, but there are only {list(splits)}")
-    raw = {split: _draw(splits[split], count, config.seed) for split, count in wanted.items()}
-    info = builder.info
-    about = {"name": builder.config.dataset, "license": info.license or "unknown"}
-    return DatasetDict(raw), {**about, "homepage": info.homepage or ""}
-
-
-def _draw(rows: Dataset, count: int | None, seed: int) -> Dataset:
-    """``count`` rows drawn by ``seed``, in their own order."""
-    if count is None or count >= len(rows):
-        return rows
-    order = rows.shuffle(seed=seed, load_from_cache_file=False)
-    positions = sorted(order._indices.column(0).to_pylist()[:count])
-    return rows.select(positions)
 
 
 def with_adapters(recipe: Recipe, cloned: DatasetDict, workspace: Workspace) -> dict[str, SourceConfig]:
@@ -167,9 +135,7 @@ def train_adapter(name: str, recipe: Recipe, cloned: DatasetDict, workspace: Wor
         )
     started = time.monotonic()
     rows, config = cloned["train"], recipe.finetune[name]
-    key = digest(
-        [config.model_dump(mode="json"), rows.select_columns(["instruction", "input", "output"]).to_list()]
-    )
+    key = training_key(rows, config)
     result = finetune(rows, config, workspace.cache_dir / "adapters" / f"{name}-{key[:16]}")
     workspace.report(
         stage=f"finetune {name}",
@@ -199,12 +165,18 @@ def collect_rejected(called: DatasetDict) -> DatasetDict:
     return DatasetDict({split: table(rows) for split, rows in called.items()})
 
 
-def check_counts(raw: DatasetDict, cloned: DatasetDict, scored: DatasetDict, rejected: DatasetDict) -> None:
-    """Every question is in stage 1 or in rejected, and all of stage 1 is in stage 2.
+def check_counts(
+    raw: DatasetDict, cloned: DatasetDict, gold: DatasetDict, scored: DatasetDict, rejected: DatasetDict
+) -> None:
+    """Every question is in stage 1 or in rejected, all of stage 1 is in stage 2, and all of it is right.
 
     Raises:
-        DataError: the counts do not add up, which is a defect of this library.
+        DataError: one of these does not hold, which is a defect of this library.
     """
+    if wrong := [row["id"] for rows in gold.values() for row in rows if not row["correct"]]:
+        raise DataError(
+            f"{len(wrong)} rows of stage 1 do not give their answer, such as {wrong[0]!r}; please report this"
+        )
     for split in raw:
         asked, kept, out = len(raw[split]), len(cloned[split]), len(rejected[split])
         if asked != kept + out or kept != len(scored[split]):
@@ -233,43 +205,6 @@ def _fingerprints(configs: Mapping[str, DatasetDict], executed: Mapping[str, Dat
         for split, rows in splits.items()
         if name != "rejected"  # follows from the others
     ]
-
-
-def _facts(
-    recipe: Recipe, sources: Mapping[str, SourceConfig], source: Mapping[str, str], summary: Summary
-) -> dict[str, Any]:
-    """What the manifest records besides the key and the files' digests."""
-    models: dict[str, LocalConfig] = {"student": recipe.answer.generator}
-    models |= {name: config.generator for name, config in sources.items()}
-    generators = {role: dict(build(config).identity()) for role, config in models.items()}
-    return {
-        "name": recipe.name,
-        "description": recipe.description,
-        "toolgen_hf": _version("toolgen_hf"),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
-        "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "source_dataset": source["name"],
-        "license": source["license"],
-        "strategy": recipe.score.strategy,
-        "models": {role: _describe(config, generators[role]) for role, config in models.items()},
-        "generators": generators,
-        "summary": summary.to_dict(),
-    }
-
-
-def _describe(config: LocalConfig, identity: Mapping[str, Any]) -> str:
-    """A model for the card: its name and content, not where it lies on this machine."""
-    parts = [f"`{config.name}` ({str(identity['model'])[:19]})"]
-    if identity.get("adapter"):
-        parts.append(f"LoRA adapter ({str(identity['adapter'])[:19]})")
-    return ", ".join([*parts, f"prompt form `{Path(config.template).name}`"])
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def load_summary(directory: str | Path) -> Summary:

@@ -14,8 +14,9 @@ card's YAML and not on the Parquet bytes, so without them it would show the rows
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
@@ -26,12 +27,15 @@ from typing import Any
 from datasets import DatasetDict
 from filelock import FileLock
 
-from toolgen_hf.atomic import replace_directory
+from toolgen_hf.atomic import recover_directory, replace_directory
 from toolgen_hf.errors import ConfigError
+from toolgen_hf.hashing import file_sha256
 from toolgen_hf.hub.card import render_card
 from toolgen_hf.progress import quiet_datasets
 
 MANIFEST = "manifest.json"
+CLUTTER = (".cache", ".DS_Store")
+"""What the Hub's client and file managers leave behind; it may be lost."""
 
 
 def is_current(directory: Path, key: str) -> bool:
@@ -40,7 +44,7 @@ def is_current(directory: Path, key: str) -> bool:
     if manifest is None or manifest.get("key") != key:
         return False
     return all(
-        (directory / name).is_file() and sha256(directory / name) == digest
+        (directory / name).is_file() and file_sha256(directory / name) == digest
         for name, digest in manifest["files"].items()
     )
 
@@ -55,11 +59,18 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
 
 
 def check_target(directory: Path) -> None:
-    """Check, before any work, that the result may go there.
+    """Check, before any work, that the result may go there; a swap that was cut short is completed.
 
     Raises:
         ConfigError: the directory holds something that this library did not write.
+        OSError: it cannot be written there.
     """
+    recover_directory(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(directory.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory.parent))
+    if directory.is_mount():
+        raise ConfigError(f"{str(directory)!r} is a mount point and cannot be swapped; choose a folder in it")
     if directory.is_dir() and any(directory.iterdir()) and read_manifest(directory) is None:
         raise ConfigError(
             f"{str(directory)!r} is not empty and holds no {MANIFEST} of ours, so it is not ours to replace; "
@@ -67,6 +78,11 @@ def check_target(directory: Path) -> None:
         )
     if directory.exists() and not directory.is_dir():
         raise ConfigError(f"{str(directory)!r} is a file; choose another output directory")
+    if foreign := _foreign(directory):
+        raise ConfigError(
+            f"{str(directory)!r} holds what this library did not write and would lose: {', '.join(foreign[:5])}; "
+            "move it away, or choose another output directory"
+        )
 
 
 def write_produced(
@@ -88,7 +104,7 @@ def write_produced(
         OSError: the disk is full or not writable; the previous result is untouched.
     """
     check_target(directory)
-    directory = directory.absolute()
+    directory = directory.resolve()
     directory.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(directory.parent / f".{directory.name}.lock"), quiet_datasets():
         for left_over in directory.parent.glob(f".{directory.name}.partial-*"):
@@ -117,9 +133,21 @@ def _write_tables(root: Path, configs: Mapping[str, DatasetDict]) -> None:
 
 def _write_manifest(root: Path, facts: Mapping[str, Any]) -> None:
     files = sorted(path for path in root.rglob("*") if path.is_file())
-    digests = {path.relative_to(root).as_posix(): sha256(path) for path in files}
+    digests = {path.relative_to(root).as_posix(): file_sha256(path) for path in files}
     text = json.dumps({**facts, "files": digests}, indent=2, ensure_ascii=False)
     (root / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def _foreign(directory: Path) -> list[str]:
+    """What lies in a produced directory and is not in its manifest."""
+    manifest = read_manifest(directory)
+    if manifest is None:
+        return []
+    ours = {MANIFEST, *manifest["files"]}
+    there = (path.relative_to(directory) for path in directory.rglob("*") if not path.is_dir())
+    return sorted(
+        path.as_posix() for path in there if path.as_posix() not in ours and path.parts[0] not in CLUTTER
+    )
 
 
 def _loadable(configs: Mapping[str, DatasetDict]) -> dict[str, DatasetDict]:
@@ -134,9 +162,3 @@ def _loadable(configs: Mapping[str, DatasetDict]) -> dict[str, DatasetDict]:
 def parquet_path(config: str, split: str) -> str:
     """Where a split lies, by the Hub's naming convention."""
     return f"{config}/{split}-00000-of-00001.parquet"
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,6 +13,7 @@ score: {strategy: distance}
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
@@ -157,6 +158,7 @@ class Recipe(Config):
             raise ConfigError(f"{path}: not valid YAML: {error}") from error
         if not isinstance(data, dict):
             raise ConfigError(f"{path}: a recipe is a mapping of keys, not {type(data).__name__}")
+        data = json.loads(json.dumps(data, default=str))  # YAML aliases would be changed together
         for override in overrides:
             _override(data, override)
         return cls.parse(data, str(path))
@@ -203,13 +205,11 @@ def _override(data: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override!r}: write KEY=VALUE, such as score.strategy=consistency")
     *parents, last = key.split(".")
     target: Any = data
-    for parent in parents:
-        target = (
-            target[int(parent)] if isinstance(target, list) and parent.isdigit() else _child(target, parent)
-        )
-        if not isinstance(target, dict | list):
-            raise ConfigError(f"--set {override!r}: {parent!r} is {target!r}, which has no keys")
     try:
+        for parent in parents:
+            target = target[int(parent)] if isinstance(target, list) else _child(target, parent)
+            if not isinstance(target, dict | list):
+                raise ValueError(f"{parent!r} is {target!r}, which has no keys")
         target[int(last) if isinstance(target, list) else last] = yaml.safe_load(value)
     except (ValueError, IndexError, yaml.YAMLError) as error:
         raise ConfigError(f"--set {override!r}: {error}") from error
@@ -222,7 +222,8 @@ def _child(target: Any, key: str) -> Any:
 
 
 def _explain(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
-    loc = [part for part in problem["loc"] if part not in ("local", "annotations")]
+    given_loc = problem["loc"]  # pydantic puts the kind of a teacher after its position
+    loc = [part for at, part in enumerate(given_loc) if at == 0 or not isinstance(given_loc[at - 1], int)]
     where = ".".join(str(part) for part in loc) or "recipe"
     if problem["type"] == "extra_forbidden":
         known = _known_keys(model, loc[:-1])

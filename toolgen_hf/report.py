@@ -137,6 +137,8 @@ def _where(summary: Summary, directory: str | Path) -> Panel:
         f'stage2 = load_dataset("{directory}", "stage2")\n'
         f'print(stage2["{split}"][0])'
     )
+    if not summary.rejected:
+        code += '\n# nothing was rejected, so there is no config "rejected" to load'
     state = "already up to date" if summary.up_to_date else "written"
     text = Text.assemble(
         (str(directory), "bold"),
@@ -152,5 +154,5 @@ def _share(part: int, whole: int) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{minutes:.0f} min {rest:02.0f} s" if minutes else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"

@@ -25,7 +25,7 @@ ANSWERED = Features(
         "response": _STRING,  # the student's text, without a tool
         "truncated": Value("bool"),  # it was cut at the token limit, and so cannot be imitated
         "prediction": _STRING,  # the answer read from it, null if it states none
-        "correct": Value("bool"),  # the prediction is right and the response whole
+        "correct": Value("bool"),  # the prediction is right, the response whole and without a tool call
         "reason": _STRING,  # why the row cannot be used, null if it can
     }
 )

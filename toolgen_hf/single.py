@@ -9,9 +9,9 @@ from typing import TypeVar
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
-from toolgen_hf.errors import ConfigError
+from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.finetune import finetune
-from toolgen_hf.pipeline import load_raw
+from toolgen_hf.questions import load_raw
 from toolgen_hf.recipe import ADAPTER_PREFIX, Recipe
 from toolgen_hf.stages.answer import answer
 from toolgen_hf.stages.execute import execute
@@ -50,8 +50,11 @@ def train(source: Path, target: Path, recipe: Recipe, name: str) -> Path:
         ConfigError: the recipe has no such adapter, or the model cannot be used.
         DataError: the input is malformed or lacks a column.
     """
-    rows = read_table(source, schemas.STAGE1)
-    return finetune(rows["train"], _named(recipe.finetune, name, "finetune"), target).adapter
+    table = read_table(source, schemas.STAGE1)
+    if "train" not in table and len(table) > 1:
+        raise DataError(f"{str(source)!r} has no split 'train' to train on; there are {list(table)}")
+    rows = table.get("train") or next(iter(table.values()))
+    return finetune(rows, _named(recipe.finetune, name, "finetune"), target).adapter
 
 
 def _answer(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from datasets import Dataset, DatasetDict
 
-from toolgen_hf.workspace import Workspace
+from toolgen_hf.workspace import StageReport
 
 
 @dataclass
@@ -50,28 +50,28 @@ class Summary:
 
 def summarize(
     name: str,
-    workspace: Workspace,
+    reports: Sequence[StageReport],
     called: DatasetDict,
     stage1: DatasetDict,
     executed: Mapping[str, DatasetDict],
     stage2: DatasetDict,
 ) -> Summary:
-    """Count what happened, from the stages' own tables and the workspace's reports."""
+    """Count what happened, from the stages' own tables and reports."""
     teachers = Counter(t for rows in called.values() for t in rows["teacher"] if t is not None)
     student = {str(split): _student(rows) for split, rows in called.items()}
     rejected = Counter(r for rows in called.values() for r in rows["reason"] if r is not None)
     return Summary(
         name=name,
-        stages=[asdict(report) for report in workspace.reports],
+        stages=[asdict(report) for report in reports],
         student={"splits": student},
         calls_needed=sum(count["asked"] - count["correct"] for count in student.values()),
         teachers=dict(teachers.most_common()),
         rejected=dict(rejected.most_common()),
         sources={source: _source(source, splits, stage2) for source, splits in executed.items()},
         examples=_examples(stage1, stage2),
-        generated=sum(report.generated for report in workspace.reports),
-        reused=sum(report.reused for report in workspace.reports),
-        transforms_run=sum(not report.cached for report in workspace.reports),
+        generated=sum(report.generated for report in reports),
+        reused=sum(report.reused for report in reports),
+        transforms_run=sum(not report.cached for report in reports),
         splits=[str(split) for split in stage1],
     )
 

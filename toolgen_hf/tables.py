@@ -14,12 +14,15 @@ from typing import Any
 from datasets import Dataset, DatasetDict, Features, List
 
 from toolgen_hf import schemas
-from toolgen_hf.builders.columns import known, nearest
+from toolgen_hf.atomic import replacing
+from toolgen_hf.builders.columns import answers, pick, text
 from toolgen_hf.builders.inputs import Inputs, from_files, from_folder
-from toolgen_hf.builders.rows import fault, read_rows
+from toolgen_hf.builders.produced import fit
+from toolgen_hf.builders.rows import Row, fault, read_rows
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import write_json_lines
-from toolgen_hf.generators.store import digest
+from toolgen_hf.hashing import digest
+from toolgen_hf.progress import quiet_datasets
 from toolgen_hf.stages.base import Batch
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks import get_task
@@ -41,14 +44,23 @@ OPTIONAL = (
 """Columns that may be absent from a file; null then."""
 
 
-def read_table(path: Path, features: Features) -> DatasetDict:
+def read_table(path: Path, features: Features, split: str | None = None) -> DatasetDict:
     """Read a stage's input.
+
+    Args:
+        split: what a single file's split is called; default after the file (``test.jsonl``), else ``train``.
 
     Raises:
         DataError: a file is missing, malformed or lacks a column; names the file and line.
     """
-    inputs: Inputs = from_folder(path, "train") if path.is_dir() else from_files(path, "train")
+    inputs = _inputs(path, split)
     return DatasetDict({split: _read_split(split, files, features) for split, files in inputs.items()})
+
+
+def _inputs(path: Path, split: str | None = None) -> Inputs:
+    if path.is_dir():
+        return from_folder(path, "train")
+    return from_files({split: str(path)} if split else path, "train")
 
 
 def _read_split(split: str, files: tuple[Path, ...], features: Features) -> Dataset:
@@ -57,39 +69,45 @@ def _read_split(split: str, files: tuple[Path, ...], features: Features) -> Data
     for where, row in (pair for path in files for pair in read_rows(path)):
         for name in features:
             columns[name].append(_value(row, name, features, where))
-        key = str(columns["id"][-1]) if "id" in columns else where
+        key = text({"id": columns["id"][-1]}, "id", where)
         if key in places:
             raise fault(where, f"the id {key!r} is already that of {places[key]}; ids must be unique")
         places[key] = where
     if not places:
         raise DataError(f"{', '.join(map(str, files))}: no row in this file")
-    try:
-        rows = Dataset.from_dict(columns, features=features, split=split)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{', '.join(map(str, files))}: {error}") from error
+    rows = Dataset.from_dict(columns, features=features, split=split)
     rows._fingerprint = digest([split, columns])[:32]
     return rows
 
 
-def _value(row: Mapping[str, Any], name: str, features: Features, where: str) -> Any:
+def _value(row: Row, name: str, features: Features, where: str) -> Any:
+    """A column's value as its feature has it; CSV spells null as an empty cell."""
     found = name if name in row else ALIASES.get(name, name)
-    if found not in row:
-        if name in OPTIONAL:
-            return [] if isinstance(features[name], List) else None
-        raise fault(where, f"no column {name!r}; there is {known(row)}{nearest(name, row)}")
-    value = row[found]
-    if isinstance(features[name], List) and not isinstance(value, list):
-        return [] if value is None else [str(value)]
-    return value
+    if name in OPTIONAL:
+        value = row.get(found)
+        missing: Any = [] if isinstance(features[name], List) else None
+        return missing if value in (None, "") else fit(value, features[name], name, where)
+    if name in ("question", "input", "query"):
+        return text(row, found if found in row else name, where)
+    if name == "answer":
+        return answers(row, name, where)
+    return fit(pick(row, found, where), features[name], name, where)
 
 
 def write_table(table: DatasetDict, path: Path) -> None:
     """Write a stage's output, by the suffix of ``path``; a path without one is a folder of JSON Lines.
 
     Raises:
-        ConfigError: several splits are to go into one file, or the suffix is unknown.
+        ConfigError: several splits are to go into one file, the suffix is unknown, or the folder holds
+            splits of another table.
+        OSError: it cannot be written; what was there before is untouched.
     """
     if not path.suffix:
+        others = [old.name for old in path.glob("*.jsonl") if old.stem not in table]
+        if others:
+            raise ConfigError(
+                f"{str(path)!r} holds splits of another table: {', '.join(others)}; choose another folder"
+            )
         for split, rows in table.items():
             write_json_lines(path / f"{split}.jsonl", rows)
         return
@@ -101,8 +119,8 @@ def write_table(table: DatasetDict, path: Path) -> None:
     if path.suffix in (".json", ".jsonl"):
         write_json_lines(path, rows)
     elif path.suffix == ".parquet":
-        path.parent.mkdir(parents=True, exist_ok=True)
-        rows.to_parquet(path)
+        with replacing(path) as scratch, quiet_datasets():
+            rows.to_parquet(scratch)
     else:
         raise ConfigError(f"{str(path)!r}: unknown suffix {path.suffix!r}; known are .json, .jsonl, .parquet")
 
@@ -117,8 +135,7 @@ def read_sources(folder: Path) -> dict[str, DatasetDict]:
     if "gold" not in files:
         return {}
     ordered = {"gold": files["gold"]} | dict(sorted(files.items()))
-    tables = {name: read_table(path, schemas.EXECUTED)["train"] for name, path in ordered.items()}
-    return {name: DatasetDict({"train": rows}) for name, rows in tables.items()}
+    return {name: read_table(path, schemas.EXECUTED, "train") for name, path in ordered.items()}
 
 
 def read_candidates(path: Path, task: str) -> DatasetDict:
@@ -132,14 +149,14 @@ def read_candidates(path: Path, task: str) -> DatasetDict:
         DataError: a file is malformed, gold is not first, or its response has no answer.
     """
     grader = get_task(task)
-    inputs = from_folder(path, "train") if path.is_dir() else from_files(path, "train")
+    inputs = _inputs(path)
     made: dict[str, Dataset] = {}
     for split, files in inputs.items():
         columns: Batch = {name: [] for name in schemas.CANDIDATES}
         for number, (where, row) in enumerate(pair for file in files for pair in read_rows(file)):
             for name in ("query", "responses", "origin"):
                 columns[name].append(_value(row, name, schemas.CANDIDATES, where))
-            responses, origin = row["responses"], row["origin"]
+            responses, origin = columns["responses"][-1] or [], columns["origin"][-1]
             if not origin or origin[0] != "gold" or len(origin) != len(responses):
                 raise fault(
                     where,

@@ -92,8 +92,13 @@ class Workspace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the store; it opens again when it is next needed."""
         if self._store is not None:
             self._store.close()
+            self._store = None
 
     def generate(self, generator: Generator, prompts: Sequence[Prompt], label: str) -> list[Generation]:
         """One text for each prompt, through the store, under a progress bar.

@@ -139,7 +139,7 @@ def test_several_processes_write_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_no_store_is_named_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     path.write_bytes(b"dear diary " * 1000)
-    with pytest.raises(DataError, match=r"cannot open the text store '.*store\.sqlite'.*--store"):
+    with pytest.raises(DataError, match=r"cannot read the text store '.*store\.sqlite'.*--store"):
         Store(path)
     assert path.read_bytes() == b"dear diary " * 1000
 
@@ -152,3 +152,19 @@ def test_a_full_disk_says_what_to_do_and_keeps_what_was_written(store: Store) ->
     counting = Counting()
     generate(counting, ask("a"), store)
     assert counting.asked == []
+
+
+def test_half_a_surrogate_pair_is_replaced_not_refused(store: Store) -> None:
+    (request,) = ask("a\ud800")
+    store.put({}, [(request, Generation("b\udfff \ud83d\ude00"))])
+    key = request_key({}, request)
+    assert store.get([key])[key].text == "b\ufffd \U0001f600"
+
+
+def test_an_interrupt_within_a_write_leaves_no_lock(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), store._transaction():
+        raise KeyboardInterrupt
+    with Store(tmp_path / "store.sqlite") as other:
+        other.put({}, [(ask("a")[0], Generation("A"))])
+    store.put({}, [(ask("b")[0], Generation("B"))])
+    assert len(store) == 2

@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from toolgen_hf.generators.annotations import VERSION as ANNOTATIONS_VERSION
 from toolgen_hf.generators.annotations import compose
 from toolgen_hf.generators.base import Generation, Prompt
 from toolgen_hf.prompts.fewshot import load_prompts
+from toolgen_hf.stages import STAGES
 from toolgen_hf.stages.answer import answer_batch
 from toolgen_hf.stages.base import Batch
 from toolgen_hf.stages.execute import execute_batch
@@ -22,6 +24,7 @@ from toolgen_hf.stages.tool_api import Case, tool_api_batch
 from toolgen_hf.tasks import get_task
 
 FOLDER = Path(__file__).parent.parent / "data" / "golden"
+VERSIONS = FOLDER / "versions.json"
 MATH = get_task("math")
 
 
@@ -88,13 +91,30 @@ def read(name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     return [line["in"] for line in lines], [row for line in lines for row in line["out"]]
 
 
+def versions(name: str) -> list[object]:
+    """What names a cached output of a stage: all of these go up when the output may change."""
+    stage, _ = STAGES["score" if name.startswith("score") else name]
+    return [stage.version, MATH.version, MATH.tool.version, ANNOTATIONS_VERSION]
+
+
 def regenerate() -> None:
-    """Write every file's expected rows anew, each input row mapped by itself."""
+    """Write every file's expected rows anew, each input row mapped by itself.
+
+    Refuses to do so for a stage whose rows changed and whose version did not: old caches would be taken for new.
+    """
+    known = json.loads(VERSIONS.read_text(encoding="utf-8")) if VERSIONS.exists() else {}
     for name, function in BATCH_FUNCTIONS.items():
-        rows, _ = read(name)
-        lines = [{"in": row, "out": to_rows(function(to_batch([row])))} for row in rows]
+        rows, expected = read(name)
+        made = [to_rows(function(to_batch([row]))) for row in rows]
+        if [row for out in made for row in out] != expected and known.get(name) == versions(name):
+            raise SystemExit(
+                f"the rows of {name!r} changed: raise its VERSION (or its task's or tool's) first"
+            )
+        known[name] = versions(name)
+        lines = [{"in": row, "out": out} for row, out in zip(rows, made, strict=True)]
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         (FOLDER / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    VERSIONS.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import pytest
 from datasets import Features
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.stages.golden import BATCH_FUNCTIONS, read, to_batch, to_rows
+from tests.stages.golden import BATCH_FUNCTIONS, VERSIONS, read, to_batch, to_rows, versions
 from toolgen_hf import schemas
 
 FEATURES: dict[str, Features] = {
@@ -27,6 +28,11 @@ FEATURES: dict[str, Features] = {
 def test_golden_rows(name: str) -> None:
     rows, expected = read(name)
     assert to_rows(BATCH_FUNCTIONS[name](to_batch(rows))) == expected
+
+
+@pytest.mark.parametrize("name", BATCH_FUNCTIONS)
+def test_golden_rows_are_of_the_version_that_the_caches_are_keyed_by(name: str) -> None:
+    assert json.loads(VERSIONS.read_text(encoding="utf-8"))[name] == versions(name)
 
 
 @pytest.mark.parametrize("name", BATCH_FUNCTIONS)

@@ -11,7 +11,9 @@ from toolgen_hf.tasks import get_task
 
 MATH = get_task("math")
 predictions = st.lists(
-    st.tuples(st.none() | st.integers(-50, 50).map(lambda n: f"{n}.0"), st.booleans()), min_size=1, max_size=8
+    st.tuples(st.none() | st.integers(-2000, 2000).map(lambda n: str(n / 100)), st.booleans()),
+    min_size=1,
+    max_size=8,
 )
 
 
@@ -29,6 +31,11 @@ predictions = st.lists(
 )
 def test_distance(predictions: list[str | None], uses_tool: list[bool], scores: list[int]) -> None:
     assert score_distance(predictions, uses_tool, ["57"], MATH) == scores
+
+
+@pytest.mark.parametrize(("gold", "near"), [("0.2", ["0.1", "0.3"]), ("16.67", ["16.6", "16.74"])])
+def test_equal_distance_is_equal_to_two_decimals(gold: str, near: list[str]) -> None:
+    assert score_distance([gold, *near], [True] * 3, [gold], MATH) == [20, 15, 15]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +57,7 @@ def test_nearer_never_scores_less_and_no_answer_scores_nothing(rows: list[tuple[
     assert scores[0] == 20
     assert set(scores) <= {20, 15, 10, 5, 0}
     wrong = sorted(
-        (abs(float(p) - 7), score)
+        (round(abs(float(p) - 7), 2), score)
         for p, score in zip(given_predictions, scores, strict=True)
         if p is not None and float(p) != 7
     )

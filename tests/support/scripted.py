@@ -53,5 +53,6 @@ class ScriptedGenerator:
             "wrong": f"The answer is {total + 1}.",
             "call": f"calculator({'+'.join(numbers[:2])})",
             "broken": "calculator(3+",
+            "babbling": f"First calculator({total}-1), then one more. The answer is {total}.",
             "fails": "The answer is 0.",
         }[behaviour]

@@ -24,7 +24,7 @@ class LocalConfig(Config):
     model: str
     revision: str | None = None
     adapter: str | None = None
-    """LoRA adapter: a local folder or Hub id; in a recipe's sources also ``finetune``."""
+    """LoRA adapter: a local folder or Hub id; in a recipe's sources also ``finetune:NAME``."""
     adapter_revision: str | None = None
     template: str = "chat"
     """``chat`` (the tokenizer's own), ``completion`` (plain text), or a prompt template: the name of

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
+from toolgen_hf.hashing import file_sha256
 from toolgen_hf.paths import cache_home
 
 _WORTH_REMEMBERING = 1 << 20  # bytes: anything smaller is read faster than looked up
@@ -18,29 +19,25 @@ def file_digest(path: Path) -> str:
     """SHA-256 of the file's content, in hexadecimal."""
     stat = path.stat()
     if stat.st_size < _WORTH_REMEMBERING:
-        return _sha256(path)
+        return file_sha256(path)
     memory, key = cache_home() / "digests.json", str(path.resolve())
-    stamp = [stat.st_size, stat.st_mtime_ns]
+    stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
     known = _read(memory).get(key)
-    if isinstance(known, list) and known[:2] == stamp:
-        return str(known[2])
-    digest = _sha256(path)
+    if isinstance(known, list) and known[:-1] == stamp:
+        return str(known[-1])
+    digest = file_sha256(path)
     if time.time() - stat.st_mtime > _SETTLED:
         _remember(memory, key, [*stamp, digest])
     return digest
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _remember(memory: Path, key: str, entry: list[object]) -> None:
-    """Two processes may lose each other's entry, which costs a second reading and nothing else."""
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    scratch = memory.with_name(f"{memory.name}.{os.getpid()}")
-    scratch.write_text(json.dumps({**_read(memory), key: entry}, indent=0), encoding="utf-8")
-    scratch.replace(memory)
+    """Losing an entry, to another process or a full disk, costs a second reading and nothing else."""
+    with suppress(OSError):
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        scratch = memory.with_name(f"{memory.name}.{os.getpid()}")
+        scratch.write_text(json.dumps({**_read(memory), key: entry}, indent=0), encoding="utf-8")
+        scratch.replace(memory)
 
 
 def _read(memory: Path) -> dict[str, object]:

@@ -94,6 +94,11 @@ def load(weights: Weights, dtype: str, device: str) -> LoadedModel:
     return _LOADED[key]
 
 
+def unload() -> None:
+    """Give back the memory of the model that was used last."""
+    _LOADED.clear()
+
+
 def open_base(weights: Weights, dtype: str, device: str) -> tuple[Any, PreTrainedTokenizerBase]:
     """A base model and its tokenizer, fresh from disk.
 

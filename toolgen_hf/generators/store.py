@@ -13,8 +13,6 @@ the one that everybody sees from then on.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +23,7 @@ from typing import Any, Self
 
 from toolgen_hf.errors import DataError, GenerationError
 from toolgen_hf.generators.base import Generation, Generator, Request
+from toolgen_hf.hashing import canonical_json, digest
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS generators (digest TEXT PRIMARY KEY, identity TEXT NOT NULL);
@@ -40,16 +39,6 @@ CREATE TABLE IF NOT EXISTS texts (
 ) WITHOUT ROWID;
 """
 _LOOKUP_SIZE = 500  # SQLite's default limit on bound parameters was 999 for long
-
-
-def canonical_json(value: Any) -> str:
-    """JSON with one spelling for equal values: sorted keys, no spaces, UTF-8 kept."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def digest(value: Any) -> str:
-    """SHA-256 (hex) of a plain JSON value."""
-    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def request_key(identity: Mapping[str, Any], request: Request) -> str:
@@ -74,10 +63,7 @@ class Store:
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA)
         except (sqlite3.Error, OSError) as error:
-            raise DataError(
-                f"cannot open the text store {str(self.path)!r}: {error}. "
-                "If the file is damaged, move it away (its texts will be generated again) or name another with --store"
-            ) from error
+            raise DataError(_unusable(self.path, error)) from error
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +78,8 @@ class Store:
         self._db.close()
 
     def __len__(self) -> int:
-        return int(self._db.execute("SELECT COUNT(*) FROM texts").fetchone()[0])
+        with self._reading():
+            return int(self._db.execute("SELECT COUNT(*) FROM texts").fetchone()[0])
 
     def get(self, keys: Sequence[str]) -> dict[str, Generation]:
         """The texts that are there, by key."""
@@ -100,12 +87,13 @@ class Store:
         for start in range(0, len(keys), _LOOKUP_SIZE):
             part = keys[start : start + _LOOKUP_SIZE]
             marks = ",".join("?" * len(part))
-            rows = self._db.execute(
-                "SELECT key, text, finish_reason, prompt_tokens, completion_tokens "
-                f"FROM texts WHERE key IN ({marks})",
-                part,
-            )
-            found.update((key, Generation(*rest)) for key, *rest in rows)
+            with self._reading():
+                rows = self._db.execute(
+                    "SELECT key, text, finish_reason, prompt_tokens, completion_tokens "
+                    f"FROM texts WHERE key IN ({marks})",
+                    part,
+                )
+                found.update((key, Generation(*rest)) for key, *rest in rows)
         return found
 
     def put(self, identity: Mapping[str, Any], texts: Iterable[tuple[Request, Generation]]) -> None:
@@ -115,8 +103,8 @@ class Store:
             (
                 request_key(identity, request),
                 generator,
-                canonical_json(asdict(request)),
-                made.text,
+                _whole(canonical_json(asdict(request))),
+                _whole(made.text),
                 made.finish_reason,
                 made.prompt_tokens,
                 made.completion_tokens,
@@ -134,18 +122,39 @@ class Store:
             )
 
     @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise DataError(_unusable(self.path, error)) from error
+
+    @contextmanager
     def _transaction(self) -> Iterator[None]:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except BaseException as error:  # Ctrl-C too: the lock must not outlive it
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            raise GenerationError(
-                f"could not write to the text store {str(self.path)!r}: {error}. "
-                "Texts written before are safe: free some space or name another file with --store, and run again"
-            ) from error
+            if isinstance(error, sqlite3.Error):
+                raise GenerationError(
+                    f"could not write to the text store {str(self.path)!r}: {error}. Texts written before are "
+                    "safe: free some space or name another file with --store, and run again"
+                ) from error
+            raise
+
+
+def _unusable(path: Path, error: Exception) -> str:
+    return (
+        f"cannot read the text store {str(path)!r}: {error}. If the file is damaged, move it away (its texts "
+        "will be generated again) or name another with --store"
+    )
+
+
+def _whole(text: str) -> str:
+    """``text`` with halves of surrogate pairs, which no UTF-8 can hold, replaced by U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def generate(

@@ -23,7 +23,6 @@ def render_card(root: Path, configs: Mapping[str, DatasetDict], manifest: Mappin
     data = DatasetCardData(
         pretty_name=manifest["name"],
         license=manifest["license"].lower(),
-        language=["en"],
         task_categories=["text-generation"],
         tags=["tool-use", "trice", "toolgen_hf"],
     )
@@ -80,6 +79,7 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
         for name, s in summary["sources"].items()
     )
     models = "\n".join(f"- `{role}`: {model}" for role, model in manifest["models"].items())
+    home = manifest["homepage"]
     return {
         "name": manifest["name"],
         "description": manifest["description"],
@@ -92,7 +92,8 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
         "models": models,
         "strategy": manifest["strategy"],
         "license": manifest["license"],
-        "source_dataset": manifest["source_dataset"],
+        "source_dataset": f"[{manifest['source_dataset']}]({home})" if home else manifest["source_dataset"],
+        "citation": f"\n{manifest['citation'].strip()}\n" if manifest["citation"] else "",
     }
 
 

@@ -9,6 +9,7 @@ STAGES: dict[str, tuple[Stage, str]] = {
     "answer": (answer.STAGE, "the student answers every question without a tool, and is graded"),
     "tool_api": (tool_api.STAGE, "a teacher writes a tool call for each wrong one; it is run and verified"),
     "stage1": (stage1.STAGE, "behavior cloning: the response where right, the call where wrong"),
+    "gold": (stage1.GOLD, "stage 1's outputs as the responses of a source named gold"),
     "respond": (respond.STAGE, "a source responds to every question"),
     "execute": (execute.STAGE, "tool calls in responses are run, answers read and graded"),
     "score": (score.STAGE, "the responses to each question are scored for RLEF"),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
+from toolgen_hf.errors import CallSyntaxError
 from toolgen_hf.generators import build
 from toolgen_hf.generators.base import Generation, Prompt
 from toolgen_hf.generators.config import GeneratorConfig
@@ -33,8 +34,9 @@ def answer_batch(batch: Batch, task: Task, prompts: PromptSet, write: Write) -> 
     """Ask and grade.
 
     A response that was cut at the token limit is not correct, whatever number it happens to end on: it
-    reached no answer, and as a target it would teach to stop in mid-sentence. A row whose gold answer is
-    none of this task's is not asked but rejected.
+    reached no answer, and as a target it would teach to stop in mid-sentence. Nor is one that calls the
+    tool by itself: nobody has run that call. A row whose gold answer is none of this task's is not asked
+    but rejected.
     """
     reasons = [_unusable(answer, task) for answer in batch["answer"]]
     asked = [answer_prompt(prompts, q) for q, r in zip(batch["question"], reasons, strict=True) if r is None]
@@ -42,15 +44,25 @@ def answer_batch(batch: Batch, task: Task, prompts: PromptSet, write: Write) -> 
     made = [next(texts) if reason is None else None for reason in reasons]
     truncated = [m is not None and m.finish_reason == "length" for m in made]
     predictions = [None if m is None else task.extract(m.text) for m in made]
-    graded = zip(predictions, batch["answer"], truncated, strict=True)
+    usable = [
+        m is not None and not cut and not _calls(m.text, task) for m, cut in zip(made, truncated, strict=True)
+    ]
+    graded = zip(predictions, batch["answer"], usable, strict=True)
     return {
         **{name: batch[name] for name in schemas.RAW},
         "response": [None if m is None else m.text for m in made],
         "truncated": truncated,
         "prediction": predictions,
-        "correct": [task.is_correct(p, a) and not cut for p, a, cut in graded],
+        "correct": [task.is_correct(p, a) and whole for p, a, whole in graded],
         "reason": reasons,
     }
+
+
+def _calls(text: str, task: Task) -> bool:
+    try:
+        return task.tool.find_call(text) is not None
+    except CallSyntaxError:
+        return True
 
 
 def _unusable(answer: Sequence[str], task: Task) -> str | None:

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from datasets import Dataset, DatasetDict, DatasetInfo, Features
 from datasets.fingerprint import Hasher
 
 from toolgen_hf.errors import DataError
-from toolgen_hf.generators.store import canonical_json
+from toolgen_hf.hashing import canonical_json
 from toolgen_hf.progress import quiet_datasets
 from toolgen_hf.workspace import Workspace
 
@@ -78,12 +79,15 @@ class Stage:
         started = time.monotonic()
         fingerprint = self.fingerprint(rows, settings)
         path = workspace.cache_dir / "stages" / f"{self.name}-{fingerprint}.arrow"
-        cached = _readable(path)
-        made = rows if cached else self._map(rows, function, fingerprint, path)
-        if cached or path.exists():
-            made = Dataset.from_file(str(path), info=DatasetInfo(features=self.features), split=rows.split)
+        # Without rows there is nothing to run, and map would keep the input's columns.
+        made = self._open(path, rows) if len(rows) else empty(self.features, rows)
+        cached = made is not None
+        if made is None:
+            made = self._map(rows, function, fingerprint, path)
         made._fingerprint = fingerprint
-        before, after = _reasons(rows), _reasons(made)
+        before, after = (
+            _reasons(table) if "reason" in self.features else Counter() for table in (rows, made)
+        )
         workspace.report(
             stage=label,
             split=split,
@@ -98,11 +102,9 @@ class Stage:
     def _map(
         self, rows: Dataset, function: Callable[[Batch], Batch], fingerprint: str, path: Path
     ) -> Dataset:
-        if len(rows) == 0:  # map would return the input's columns, not the stage's
-            return empty(self.features, rows)
         path.parent.mkdir(parents=True, exist_ok=True)
         with quiet_datasets():
-            return rows.map(
+            made = rows.map(
                 function,
                 batched=True,
                 batch_size=self.batch_size,
@@ -112,6 +114,19 @@ class Stage:
                 cache_file_name=str(path),
                 load_from_cache_file=False,
             )
+        return self._open(path, rows) or made
+
+    def _open(self, path: Path, rows: Dataset) -> Dataset | None:
+        """The cached output; None if there is none, or a damaged one, which is then deleted."""
+        if not path.exists():
+            return None
+        try:
+            return Dataset.from_file(str(path), info=DatasetInfo(features=self.features), split=rows.split)
+        except (pa.ArrowException, OSError) as error:
+            if getattr(error, "errno", None):  # the system's trouble, not the file's
+                raise
+            path.unlink(missing_ok=True)
+            return None
 
 
 def empty(features: Features, like: Dataset) -> Dataset:
@@ -123,8 +138,12 @@ def require_columns(dataset: DatasetDict, columns: Features, what: str) -> None:
     """Check that every split has these columns.
 
     Raises:
-        DataError: names the missing columns, those that are there, and the split.
+        DataError: names the missing columns, those that are there, and the split; or this is no DatasetDict.
     """
+    if not isinstance(dataset, DatasetDict):
+        raise DataError(
+            f"{what} needs a DatasetDict, not a {type(dataset).__name__}: wrap it, DatasetDict(train=dataset)"
+        )
     for split, rows in dataset.items():
         missing = [name for name in columns if name not in rows.column_names]
         if missing:
@@ -139,15 +158,3 @@ def _reasons(rows: Dataset) -> Counter[str]:
     if "reason" not in rows.column_names:
         return Counter()
     return Counter(reason for reason in rows["reason"] if reason is not None)
-
-
-def _readable(path: Path) -> bool:
-    """Whether a cache file is there and whole; a damaged one is as good as none."""
-    if not path.exists():
-        return False
-    try:
-        Dataset.from_file(str(path))
-    except Exception:  # pyarrow raises several unrelated types on a damaged file
-        path.unlink(missing_ok=True)
-        return False
-    return True

@@ -117,6 +117,15 @@ def gather(executed: Mapping[str, DatasetDict], task: str = "math") -> DatasetDi
     Raises:
         DataError: a source has no response to a question that gold has.
     """
+    if "gold" not in executed:
+        raise DataError(
+            f"there are no gold responses among the sources {list(executed)}; stage 1's outputs are gold"
+        )
+    for name, source in executed.items():
+        if missing := [split for split in executed["gold"] if split not in source]:
+            raise DataError(
+                f"source {name!r} has no split {missing[0]!r}, but gold has; it has {list(source)}"
+            )
     return DatasetDict(
         {
             split: _gather_split({name: source[split] for name, source in executed.items()}, get_task(task))

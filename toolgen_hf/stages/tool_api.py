@@ -28,7 +28,7 @@ from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("tool_api", version=1, features=schemas.CALLED)
+STAGE = Stage("tool_api", version=2, features=schemas.CALLED)
 
 
 class Attempt(TypedDict):
@@ -146,7 +146,7 @@ def _teacher(
         name = task.tool.name
 
         def compose_calls(cases: Sequence[Case]) -> list[tuple[str | None, str | None]]:
-            made = [compose(case.question, case.solution, case.answer) for case in cases]
+            made = [compose(case.question, case.solution, case.answer, task) for case in cases]
             return [(f"{name}({m.formula})" if m.formula else None, m.reason) for m in made]
 
         return {"kind": config.kind, "version": ANNOTATIONS_VERSION}, (config.kind, 1, compose_calls)
@@ -159,4 +159,4 @@ def _teacher(
         ]
         return [(made.text, None) for made in workspace.generate(generator, asked, STAGE.name)]
 
-    return dict(generator.identity()), (config.name, max_attempts, ask)
+    return {**generator.identity(), "name": config.name}, (config.name, max_attempts, ask)

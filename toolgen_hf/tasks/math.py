@@ -73,10 +73,14 @@ class Math:
         return prediction is not None and prediction in map(self.normalize, answer)
 
     def distance(self, prediction: str, answer: Sequence[str]) -> float:
-        """The absolute difference to the nearest accepted answer; ``inf`` if one of the two is no number."""
+        """The difference to the nearest accepted answer, to two decimals; ``inf`` if either is no number."""
         value = self.normalize(prediction)
         accepted = [float(form) for form in map(self.normalize, answer) if form is not None]
-        return inf if value is None else min((abs(float(value) - gold) for gold in accepted), default=inf)
+        return (
+            inf
+            if value is None
+            else min((round(abs(float(value) - gold), 2) for gold in accepted), default=inf)
+        )
 
 
 def _boxed(text: str) -> float | None:
