@@ -288,3 +288,29 @@ def test_an_empty_csv_cell_is_null(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert main(["execute", str(tmp_path / "in.csv"), str(tmp_path / "out.jsonl"), "-q"]) == 0
     assert [row["response"] for row in rows(tmp_path / "out.jsonl")] == ["calculator(1+1)", None]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("sources.smollm2-alpaca.generator.model=/nowhere", "sources.smollm2-alpaca.generator: "),
+        ("finetune.alpaca.template=alpaka", "finetune.alpaca: "),
+        ("answer.generator.device=cuda", "answer.generator: device 'cuda': PyTorch"),
+        ("answer.generator.device=gpu", "answer.generator.device: "),
+    ],
+)
+def test_what_a_later_stage_cannot_use_is_named_before_the_first(
+    tmp_path: Path, change: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "cuda'" in message and torch_sees_a_gpu():
+        pytest.skip("there is a GPU")
+    assert main(["run", "quickstart", "--set", change, "-o", str(tmp_path / "out")]) == 2
+    captured = capsys.readouterr().err
+    assert message in captured
+    assert "answer[" not in captured
+
+
+def torch_sees_a_gpu() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_available())

@@ -17,6 +17,7 @@ from tests.support.recipes import ROWS, sums_data, sums_recipe, write_questions
 from toolgen_hf import Recipe, Workspace, execute, gather, run, schemas
 from toolgen_hf.errors import ConfigError, DataError, GenerationError
 from toolgen_hf.pipeline import Result
+from toolgen_hf.report import print_summary
 
 pytestmark = pytest.mark.usefixtures("scripted_models")
 
@@ -252,7 +253,10 @@ def test_a_question_that_no_teacher_can_do_is_rejected_with_every_attempt(tmp_pa
     write_questions(tmp_path / "questions", [{**ROWS[0], "solution": "It is obvious."}, *ROWS[1:]])
     result = run(Recipe.parse(data), tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
     (row,) = result.configs["rejected"]["train"]
-    assert row["reason"] == "no verified tool call: the teacher wrote no tool call"
+    assert (
+        row["reason"]
+        == "no verified tool call (annotations: no arithmetic steps; wrong: the teacher wrote no tool call)"
+    )
     attempts = json.loads(row["detail"])["attempts"]
     assert [attempt["teacher"] for attempt in attempts] == ["annotations", "wrong", "wrong"]
 
@@ -364,3 +368,27 @@ def test_gather_names_what_is_missing() -> None:
 def test_a_dataset_in_place_of_a_datasetdict_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"needs a DatasetDict, not a Dataset"):
         execute(Dataset.from_dict({}), Workspace(tmp_path))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("where", ["/proc/out", "questions.csv/out"])
+def test_an_output_that_cannot_be_written_is_named_before_any_work(tmp_path: Path, where: str) -> None:
+    (tmp_path / "questions.csv").write_text("")
+    with pytest.raises(OSError, match=r"/proc|questions"):
+        run(sums_recipe(tmp_path / "questions"), tmp_path / where, Workspace(tmp_path / "cache"))
+    assert scripted.CALLS == []
+
+
+def test_everything_rejected_is_said_and_still_loads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = sums_data(tmp_path / "questions", answer__generator__model="wrong")
+    write_questions(tmp_path / "questions", [{**row, "solution": "It is obvious."} for row in ROWS])
+    result = run(Recipe.parse(data), tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
+    print_summary(result.summary, result.directory)
+    printed = capsys.readouterr().out
+    assert "Every question was rejected" in printed
+    assert "not to be loaded: stage2, stage1" in printed.replace("\n", " ").replace("│", "").replace(
+        "  ", " "
+    )
+    assert get_dataset_config_names(str(result.directory)) == ["raw", "rejected"]
+    assert '"stage2")' not in (result.directory / "README.md").read_text()

@@ -75,10 +75,10 @@ def _show(arguments: argparse.Namespace) -> None:
     from toolgen_hf.report import print_summary
     from toolgen_hf.tables import show_row
 
-    if arguments.config is None:
+    if arguments.config is None and arguments.id is None:
         print_summary(load_summary(arguments.directory), arguments.directory)
         return
-    splits = load(Produced(arguments.config, data_dir=arguments.directory))
+    splits = load(Produced(arguments.config or "stage2", data_dir=arguments.directory))
     rows = (row for split in splits.values() for row in split if arguments.id in (None, row["id"]))
     shown = [row for row, _ in zip(rows, range(arguments.rows), strict=False)]
     if arguments.id is not None and not shown:
@@ -119,6 +119,18 @@ def _finetune(arguments: argparse.Namespace) -> None:
     print(train(arguments.input, arguments.output, recipe, arguments.name))
 
 
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("toolgen_hf")
+
+
 def _log_to_stderr(arguments: argparse.Namespace) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -138,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
         "  toolgen-hf score candidates.json stage2.json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"toolgen_hf {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_run(commands)
     _add_show(commands)
@@ -217,7 +230,7 @@ def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     show.add_argument("directory", type=Path, help="a produced directory")
     show.add_argument("--config", help="which rows: raw, stage1, stage2, rejected (default: the summary)")
-    show.add_argument("-n", "--rows", type=int, default=3, help="how many rows (default: 3)")
+    show.add_argument("-n", "--rows", type=_positive, default=3, help="how many rows (default: 3)")
     show.add_argument("--id", help="only the row with this id")
     show.set_defaults(command=_show)
 

@@ -25,7 +25,7 @@ from filelock import FileLock
 from pydantic import Field, PositiveInt, model_validator
 
 from toolgen_hf.errors import ConfigError, DataError
-from toolgen_hf.generators.config import Config
+from toolgen_hf.generators.config import DEVICE, Config
 from toolgen_hf.generators.local import require_torch, resolve_device, resolve_dtype
 from toolgen_hf.generators.models import Weights, resolve_model
 from toolgen_hf.prompts.format import template_identity
@@ -67,7 +67,7 @@ class FinetuneConfig(Config):
     """Which one is used: the one nearest to half of ``max_steps``, the last, or that of a given step."""
     seed: int = 0
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    device: str = "auto"
+    device: str = Field(default="auto", pattern=DEVICE)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

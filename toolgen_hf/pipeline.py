@@ -21,6 +21,8 @@ from toolgen_hf import schemas
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import export_json
 from toolgen_hf.finetune import FinetuneResult, finetune, training_key
+from toolgen_hf.generators import build
+from toolgen_hf.generators.config import LocalConfig
 from toolgen_hf.hashing import digest
 from toolgen_hf.manifest import library_version, manifest_facts
 from toolgen_hf.produced import check_target, is_current, read_manifest, write_produced
@@ -62,6 +64,7 @@ def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace |
     """
     directory = Path(output or recipe.output_dir)
     check_target(directory)
+    check_models(recipe)
     own = workspace is None
     workspace = workspace or Workspace()
     started, reported = time.monotonic(), len(workspace.reports)
@@ -84,7 +87,7 @@ def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace |
 
         configs = {"stage2": scored, "stage1": cloned, "raw": raw, "rejected": rejected}
         reports = workspace.reports[reported:]
-        summary = summarize(recipe.name, reports, called, cloned, executed, scored)
+        summary = summarize(recipe.name, reports, called, configs, executed)
         summary.seconds = time.monotonic() - started
         key = digest([recipe.to_yaml(), library_version("toolgen_hf"), _fingerprints(configs, executed)])
         if is_current(directory, key):
@@ -99,6 +102,31 @@ def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace |
             )
     summary.seconds = time.monotonic() - started
     return Result(directory, summary, configs)
+
+
+def check_models(recipe: Recipe) -> None:
+    """Find every model, adapter and template before the first text is generated.
+
+    Raises:
+        ConfigError: one is not there; names the recipe's key.
+    """
+    wanted = {"answer.generator": recipe.answer.generator}
+    wanted |= {
+        f"tool_api.teachers.{at}": t
+        for at, t in enumerate(recipe.tool_api.teachers)
+        if isinstance(t, LocalConfig)
+    }
+    wanted |= {f"sources.{name}.generator": source.generator for name, source in recipe.sources.items()}
+    for name, tuned in recipe.finetune.items():
+        wanted[f"finetune.{name}"] = LocalConfig(
+            model=tuned.model, revision=tuned.revision, template=tuned.template, device=tuned.device
+        )
+    for key, config in wanted.items():
+        trained_here = (config.adapter or "").startswith(ADAPTER_PREFIX)
+        try:
+            build(config.model_copy(update={"adapter": None}) if trained_here else config).identity()
+        except ConfigError as error:
+            raise ConfigError(f"{key}: {error}") from error
 
 
 def with_adapters(recipe: Recipe, cloned: DatasetDict, workspace: Workspace) -> dict[str, SourceConfig]:

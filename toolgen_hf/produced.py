@@ -14,14 +14,13 @@ card's YAML and not on the Parquet bytes, so without them it would show the rows
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from datasets import DatasetDict
@@ -67,8 +66,8 @@ def check_target(directory: Path) -> None:
     """
     recover_directory(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(directory.parent, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(directory.parent))
+    with TemporaryFile(dir=directory.parent):  # says so now, not after hours, if nothing can be written
+        pass
     if directory.is_mount():
         raise ConfigError(f"{str(directory)!r} is a mount point and cannot be swapped; choose a folder in it")
     if directory.is_dir() and any(directory.iterdir()) and read_manifest(directory) is None:

@@ -21,6 +21,10 @@ def print_summary(summary: Summary, directory: str | Path, console: Console | No
     console = console or Console()
     console.print()
     console.rule(f"[bold]{summary.name}")
+    if not any(summary.configs["stage1"].values()):
+        console.print(
+            "[bold red]Every question was rejected: there is nothing to train on. See why below.[/bold red]"
+        )
     console.print(_stages(summary.stages), "")
     console.print(_numbers(summary), "")
     console.print(_sources(summary.sources), "")
@@ -131,19 +135,21 @@ def _example(row: Mapping[str, Any]) -> RenderableType:
 
 
 def _where(summary: Summary, directory: str | Path) -> Panel:
-    split = summary.splits[0] if summary.splits else "train"
-    code = (
-        "from datasets import load_dataset\n"
-        f'stage2 = load_dataset("{directory}", "stage2")\n'
-        f'print(stage2["{split}"][0])'
-    )
-    if not summary.rejected:
-        code += '\n# nothing was rejected, so there is no config "rejected" to load'
+    """Where the result is, and code that opens what it holds."""
+    full = {
+        name: [split for split, rows in splits.items() if rows] for name, splits in summary.configs.items()
+    }
+    opens = [name for name, splits in full.items() if splits]
+    code = f'from datasets import load_dataset\n{opens[0]} = load_dataset("{directory}", "{opens[0]}")\n'
+    code += f'print({opens[0]}["{full[opens[0]][0]}"][0])'
     state = "already up to date" if summary.up_to_date else "written"
+    empty = ", ".join(name for name in full if name not in opens)
     text = Text.assemble(
         (str(directory), "bold"),
-        f" ({state}): Parquet in raw/ stage1/ stage2/ rejected/, JSON exports in data/, a card in README.md, "
-        "recipe.yaml and manifest.json\n\n",
+        f" ({state}): Parquet for {', '.join(opens)}; JSON exports in data/; a card in README.md; recipe.yaml and "
+        "manifest.json\n",
+        (f"no rows, and so not to be loaded: {empty}\n" if empty else "", "yellow"),
+        "\n",
         (code, "cyan"),
     )
     return Panel(text, title="your data", title_align="left", expand=False)

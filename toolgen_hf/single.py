@@ -19,7 +19,7 @@ from toolgen_hf.stages.respond import respond
 from toolgen_hf.stages.score import gather, score
 from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.stages.tool_api import tool_api
-from toolgen_hf.tables import read_candidates, read_sources, read_table, write_table
+from toolgen_hf.tables import check_suffix, read_candidates, read_sources, read_table, write_table
 from toolgen_hf.workspace import Workspace
 
 
@@ -35,6 +35,7 @@ def run_stage(
         ConfigError: the recipe has no such source, or ``target`` cannot hold the output.
         DataError: the input is malformed or lacks a column.
     """
+    check_suffix(target)
     write_table(STAGES[stage](source, recipe, name, workspace), target)
 
 

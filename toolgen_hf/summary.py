@@ -19,7 +19,7 @@ class Summary:
     ``student``: ``{"splits": {split: {"asked", "correct", "truncated"}}}``. ``teachers``: verified calls by teacher, of
     ``calls_needed``. ``sources``: per source the number of responses, of those with a tool call
     (``tool``), with a call that failed (``failed``) and right ones (``correct``), and how often each
-    score was given. ``examples``: one stage 1 and one stage 2 row, whole.
+    score was given. ``configs``: rows by config and split. ``examples``: one stage 1 and one stage 2 row, whole.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Summary:
     generated: int
     reused: int
     transforms_run: int
-    splits: list[str]
+    configs: dict[str, dict[str, int]]
     seconds: float = 0.0
     up_to_date: bool = False
 
@@ -52,9 +52,8 @@ def summarize(
     name: str,
     reports: Sequence[StageReport],
     called: DatasetDict,
-    stage1: DatasetDict,
+    configs: Mapping[str, DatasetDict],
     executed: Mapping[str, DatasetDict],
-    stage2: DatasetDict,
 ) -> Summary:
     """Count what happened, from the stages' own tables and reports."""
     teachers = Counter(t for rows in called.values() for t in rows["teacher"] if t is not None)
@@ -67,12 +66,14 @@ def summarize(
         calls_needed=sum(count["asked"] - count["correct"] for count in student.values()),
         teachers=dict(teachers.most_common()),
         rejected=dict(rejected.most_common()),
-        sources={source: _source(source, splits, stage2) for source, splits in executed.items()},
-        examples=_examples(stage1, stage2),
+        sources={source: _source(source, splits, configs["stage2"]) for source, splits in executed.items()},
+        examples=_examples(configs["stage1"], configs["stage2"]),
         generated=sum(report.generated for report in reports),
         reused=sum(report.reused for report in reports),
         transforms_run=sum(not report.cached for report in reports),
-        splits=[str(split) for split in stage1],
+        configs={
+            name: {str(split): len(rows) for split, rows in table.items()} for name, table in configs.items()
+        },
     )
 
 

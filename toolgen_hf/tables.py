@@ -94,6 +94,16 @@ def _value(row: Row, name: str, features: Features, where: str) -> Any:
     return fit(pick(row, found, where), features[name], name, where)
 
 
+def check_suffix(path: Path) -> None:
+    """Check, before any work, that a table can be written as this kind of file.
+
+    Raises:
+        ConfigError: the suffix is unknown.
+    """
+    if path.suffix not in ("", ".json", ".jsonl", ".parquet"):
+        raise ConfigError(f"{str(path)!r}: unknown suffix {path.suffix!r}; known are .json, .jsonl, .parquet")
+
+
 def write_table(table: DatasetDict, path: Path) -> None:
     """Write a stage's output, by the suffix of ``path``; a path without one is a folder of JSON Lines.
 
@@ -102,6 +112,7 @@ def write_table(table: DatasetDict, path: Path) -> None:
             splits of another table.
         OSError: it cannot be written; what was there before is untouched.
     """
+    check_suffix(path)
     if not path.suffix:
         others = [old.name for old in path.glob("*.jsonl") if old.stem not in table]
         if others:
@@ -118,11 +129,9 @@ def write_table(table: DatasetDict, path: Path) -> None:
     (rows,) = table.values()
     if path.suffix in (".json", ".jsonl"):
         write_json_lines(path, rows)
-    elif path.suffix == ".parquet":
+    else:
         with replacing(path) as scratch, quiet_datasets():
             rows.to_parquet(scratch)
-    else:
-        raise ConfigError(f"{str(path)!r}: unknown suffix {path.suffix!r}; known are .json, .jsonl, .parquet")
 
 
 def read_sources(folder: Path) -> dict[str, DatasetDict]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -139,7 +140,7 @@ def test_several_processes_write_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_no_store_is_named_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     path.write_bytes(b"dear diary " * 1000)
-    with pytest.raises(DataError, match=r"cannot read the text store '.*store\.sqlite'.*--store"):
+    with pytest.raises(DataError, match=r"cannot open the text store '.*store\.sqlite'.*--store"):
         Store(path)
     assert path.read_bytes() == b"dear diary " * 1000
 
@@ -168,3 +169,13 @@ def test_an_interrupt_within_a_write_leaves_no_lock(store: Store, tmp_path: Path
         other.put({}, [(ask("a")[0], Generation("A"))])
     store.put({}, [(ask("b")[0], Generation("B"))])
     assert len(store) == 2
+
+
+def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "photos.sqlite"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE texts (author TEXT)")
+    before = path.read_bytes()
+    with pytest.raises(DataError, match=r"a database of something else \(its tables: texts\)"):
+        Store(path)
+    assert path.read_bytes() == before

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
+
 
 class Config(BaseModel):
     """Base of every config: frozen, and an unknown key is an error rather than ignored."""
@@ -45,7 +47,7 @@ class LocalConfig(Config):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     batch_size: int = Field(default=32, ge=1)
     """Sequences decoded together; changes speed, not (in float32) the text."""
-    device: str = "auto"
+    device: str = Field(default="auto", pattern=DEVICE)
 
     @model_validator(mode="after")
     def _samples_or_searches(self) -> Self:

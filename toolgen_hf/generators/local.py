@@ -104,15 +104,27 @@ class LocalGenerator:
 
 
 def resolve_device(device: str) -> str:
-    """``auto`` is a CUDA GPU where there is one, else the CPU."""
-    if device != "auto":
+    """``auto`` is a CUDA GPU where there is one, else the CPU.
+
+    Raises:
+        ConfigError: a GPU is asked for, and PyTorch has none to give.
+    """
+    if device != "auto" and not device.startswith("cuda"):
         return device
     require_torch()
     if metadata.version("torch").endswith("+cpu"):  # known without the seconds that importing it takes
-        return "cpu"
-    import torch
+        available = False
+    else:
+        import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+        available = torch.cuda.is_available()
+    if device == "auto":
+        return "cuda" if available else "cpu"
+    if not available:
+        raise ConfigError(
+            f"device {device!r}: PyTorch {metadata.version('torch')} sees no CUDA GPU; use 'auto' or 'cpu'"
+        )
+    return device
 
 
 def resolve_dtype(dtype: str, device: str) -> str:

@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS texts (
     created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 ) WITHOUT ROWID;
 """
+_APPLICATION_ID = 0x74676866  # "tghf": marks the file as ours
 _LOOKUP_SIZE = 500  # SQLite's default limit on bound parameters was 999 for long
 
 
@@ -59,11 +60,23 @@ class Store:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._check_owner()
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA)
         except (sqlite3.Error, OSError) as error:
             raise DataError(_unusable(self.path, error)) from error
+
+    def _check_owner(self) -> None:
+        """Touch no database of another program."""
+        (owner,) = self._db.execute("PRAGMA application_id").fetchone()
+        tables = [name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        if owner != _APPLICATION_ID and tables:
+            raise DataError(
+                f"{str(self.path)!r} is a database of something else (its tables: {', '.join(tables[:5])}); "
+                "name another file with --store"
+            )
+        self._db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
 
     def __enter__(self) -> Self:
         return self
@@ -146,10 +159,9 @@ class Store:
 
 
 def _unusable(path: Path, error: Exception) -> str:
-    return (
-        f"cannot read the text store {str(path)!r}: {error}. If the file is damaged, move it away (its texts "
-        "will be generated again) or name another with --store"
-    )
+    damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+    mend = "move it away (its texts will be generated again)" if damaged else "make the place writable"
+    return f"cannot open the text store {str(path)!r}: {error}; {mend}, or name another file with --store"
 
 
 def _whole(text: str) -> str:

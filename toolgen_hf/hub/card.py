@@ -81,8 +81,13 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
     models = "\n".join(f"- `{role}`: {model}" for role, model in manifest["models"].items())
     home = manifest["homepage"]
     return {
+        "snippet": "\n".join(
+            f'{name} = load_dataset("PATH_OR_REPO", "{name}")'
+            for name, splits in summary["configs"].items()
+            if any(splits.values())
+        ),
         "name": manifest["name"],
-        "description": manifest["description"],
+        "description": f"{manifest['description']}\n\n" if manifest["description"] else "",
         "version": manifest["toolgen_hf"],
         "student": student,
         "teachers": ", ".join(f"{n} by `{t}`" for t, n in summary["teachers"].items()) or "none",

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -103,7 +105,8 @@ class Stage:
         self, rows: Dataset, function: Callable[[Batch], Batch], fingerprint: str, path: Path
     ) -> Dataset:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with quiet_datasets():
+        with TemporaryDirectory(dir=path.parent) as scratch, quiet_datasets(), _disk_errors():
+            file = Path(scratch) / path.name
             made = rows.map(
                 function,
                 batched=True,
@@ -111,9 +114,11 @@ class Stage:
                 features=self.features,
                 remove_columns=rows.column_names,
                 new_fingerprint=fingerprint,
-                cache_file_name=str(path),
+                cache_file_name=str(file),
                 load_from_cache_file=False,
             )
+            if file.exists():
+                file.replace(path)
         return self._open(path, rows) or made
 
     def _open(self, path: Path, rows: Dataset) -> Dataset | None:
@@ -127,6 +132,20 @@ class Stage:
                 raise
             path.unlink(missing_ok=True)
             return None
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """A full disk as itself: within map, closing the broken file raises another error on top of it."""
+    try:
+        yield
+    except ValueError as error:
+        beneath: BaseException | None = error
+        while beneath is not None:
+            if isinstance(beneath, OSError):
+                raise beneath from error
+            beneath = beneath.__cause__ or beneath.__context__
+        raise
 
 
 def empty(features: Features, like: Dataset) -> Dataset:

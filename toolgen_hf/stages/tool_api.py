@@ -28,7 +28,7 @@ from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("tool_api", version=2, features=schemas.CALLED)
+STAGE = Stage("tool_api", version=3, features=schemas.CALLED)
 
 
 class Attempt(TypedDict):
@@ -53,8 +53,9 @@ class Case:
         """Why there is no call, in words that can be counted (the attempts hold the detail); None if there is one."""
         if self.call is not None:
             return None
-        last = self.attempts[-1]["reason"] if self.attempts else None
-        return f"no verified tool call: {(last or 'no teacher was asked').partition(':')[0]}"
+        last = {attempt["teacher"]: attempt["reason"] or "" for attempt in self.attempts}
+        reasons = [f"{teacher}: {reason.partition(':')[0]}" for teacher, reason in last.items()]
+        return f"no verified tool call ({'; '.join(reasons) or 'no teacher was asked'})"
 
     def feedback(self) -> str | None:
         """What to tell a teacher about its last attempt."""
