@@ -109,16 +109,16 @@ class Workspace:
         bar = tqdm(total=len(prompts), desc=label, unit="text", disable=not self.progress, leave=False)
         tokens = 0
 
-        def on_text(made: Generation) -> None:
+        def on_chunk(chunk: Sequence[Generation]) -> None:
             nonlocal tokens
-            tokens += made.completion_tokens
-            bar.update()
-            elapsed = bar.format_dict["elapsed"]
-            if elapsed:
-                bar.set_postfix_str(f"{tokens / elapsed:.0f} tokens/s", refresh=False)
+            tokens += sum(made.completion_tokens for made in chunk)
+            bar.set_postfix_str(
+                f"{tokens / max(bar.format_dict['elapsed'], 0.1):.0f} tokens/s", refresh=False
+            )
+            bar.update(len(chunk))
 
         with bar:
-            texts, generated = generate(generator, [Request(p) for p in prompts], self.store, on_text)
+            texts, generated = generate(generator, [Request(p) for p in prompts], self.store, on_chunk)
         self._texts.generated += generated
         self._texts.reused += len(prompts) - generated
         self._texts.tokens += tokens

@@ -173,12 +173,12 @@ def generate(
     generator: Generator,
     requests: Sequence[Request],
     store: Store,
-    on_text: Callable[[Generation], None] = lambda made: None,
+    on_chunk: Callable[[Sequence[Generation]], None] = lambda made: None,
 ) -> tuple[list[Generation], int]:
     """The texts of ``requests`` in order, from the store where they are there, and how many were not.
 
     Missing ones are generated once each (equal requests share one text) and committed chunk by chunk;
-    ``on_text`` is called for each after its commit, for progress.
+    ``on_chunk`` is told of each chunk after its commit, for progress.
 
     Raises:
         GenerationError: the generator failed or left out a request; what arrived before is stored.
@@ -191,8 +191,7 @@ def generate(
     if missing:
         for chunk in generator.generate(missing_requests):
             store.put(identity, [(missing_requests[position], made) for position, made in chunk])
-            for _, made in chunk:
-                on_text(made)
+            on_chunk([made for _, made in chunk])
         found.update(store.get(missing_keys))  # what the store kept is the truth, also for this run
     lost = [key for key in missing_keys if key not in found]
     if lost:
