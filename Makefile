@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install quickstart test test-slow quality style clean
+.PHONY: install quickstart test test-fast quality style clean
 
 install: $(INSTALLED)
 
@@ -22,10 +22,10 @@ quickstart: install
 	$(BIN)/toolgen-hf run quickstart
 
 test: install
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest -m "not gpu"
 
-test-slow: install
-	$(BIN)/python -m pytest -m "slow and not gpu"
+test-fast: install
+	$(BIN)/python -m pytest -m "not slow and not gpu"
 
 quality: install
 	$(BIN)/ruff check .

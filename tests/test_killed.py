@@ -17,7 +17,7 @@ import yaml
 
 from toolgen_hf.builders import Produced, load
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def recipe(model: Path) -> dict[str, object]:
