@@ -7,12 +7,12 @@ Whether an answer is a *number* is for the task to say, later and row by row; th
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable
 from decimal import Decimal
 
 from toolgen_hf.builders.rows import Row, fault, shorten
+from toolgen_hf.errors import closest
 
 
 def pick(row: Row, column: str, where: str) -> object:
@@ -31,9 +31,8 @@ def known(choices: Iterable[str]) -> str:
 
 def nearest(name: object, choices: Iterable[str]) -> str:
     """`` . Did you mean 'answer'?`` for ``'Answer'``, nothing if no choice is near."""
-    folded = {choice.casefold(): choice for choice in choices}
-    found = difflib.get_close_matches(str(name).casefold(), folded, n=1)
-    return f". Did you mean {folded[found[0]]!r}?" if found else ""
+    found = closest(str(name), choices)
+    return f". Did you mean {found!r}?" if found else ""
 
 
 def text(row: Row, column: str, where: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from toolgen_hf.errors import DataError
+from toolgen_hf.hashing import file_sha256
 
 StrPath = str | os.PathLike[str]
 DataFiles = StrPath | Sequence[StrPath] | Mapping[str, StrPath | Sequence[StrPath]]
@@ -68,8 +69,7 @@ def digest(inputs: Inputs) -> str:
     for split, paths in inputs.items():
         for path in paths:
             try:
-                with path.open("rb") as file:
-                    content = hashlib.file_digest(file, "sha256").hexdigest()
+                content = file_sha256(path)
             except OSError as error:
                 raise DataError(f"{path}: cannot be read ({error.strerror})") from error
             total.update(f"{split}\0{path.name}\0{content}\n".encode())

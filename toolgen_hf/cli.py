@@ -71,18 +71,19 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _show(arguments: argparse.Namespace) -> None:
     from toolgen_hf.builders import Produced, load
-    from toolgen_hf.pipeline import load_summary
+    from toolgen_hf.produced import load_summary
     from toolgen_hf.report import print_summary
     from toolgen_hf.tables import show_row
 
     if arguments.config is None and arguments.id is None:
         print_summary(load_summary(arguments.directory), arguments.directory)
         return
-    splits = load(Produced(arguments.config or "stage2", data_dir=arguments.directory))
+    config = arguments.config or "stage2"
+    splits = load(Produced(config, data_dir=arguments.directory))
     rows = (row for split in splits.values() for row in split if arguments.id in (None, row["id"]))
     shown = [row for row, _ in zip(rows, range(arguments.rows), strict=False)]
     if arguments.id is not None and not shown:
-        raise DataError(f"no row {arguments.id!r} in {arguments.config!r} of {str(arguments.directory)!r}")
+        raise DataError(f"no row {arguments.id!r} in {config!r} of {str(arguments.directory)!r}")
     print("\n".join(show_row(row) for row in shown))
 
 
@@ -125,10 +126,14 @@ def _positive(text: str) -> int:
     return number
 
 
-def _version() -> str:
-    from importlib.metadata import version
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
 
-    return version("toolgen_hf")
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"toolgen_hf {version('toolgen_hf')}")
+        parser.exit()
 
 
 def _log_to_stderr(arguments: argparse.Namespace) -> None:
@@ -150,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
         "  toolgen-hf score candidates.json stage2.json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"toolgen_hf {_version()}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_run(commands)
     _add_show(commands)

@@ -15,6 +15,9 @@ A message says what is wrong, the offending value, where it stands, and what to 
 *row* is no error: it keeps its ``reason`` and goes to ``rejected``.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class ToolgenError(Exception):
     """Base of every error of this library."""
@@ -68,3 +71,10 @@ class UndefinedError(ToolError):
 
 class HubError(ToolgenError):
     """A repository on the Hub could not be read or written."""
+
+
+def closest(name: str, choices: Iterable[str]) -> str | None:
+    """The choice that ``name`` was probably meant to be, for a message; None if none is near."""
+    folded = {choice.casefold(): choice for choice in choices}
+    found = get_close_matches(name.casefold(), folded, n=1)
+    return folded[found[0]] if found else None

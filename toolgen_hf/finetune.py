@@ -11,7 +11,6 @@ Importing this module, and finding a run done, does not import torch.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -28,6 +27,7 @@ from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.generators.config import DEVICE, Config
 from toolgen_hf.generators.local import require_torch, resolve_device, resolve_dtype
 from toolgen_hf.generators.models import Weights, resolve_model
+from toolgen_hf.hashing import digest
 from toolgen_hf.prompts.format import template_identity
 
 VERSION = 1
@@ -201,7 +201,7 @@ def _fingerprint(examples: list[Example], config: FinetuneConfig, model: Weights
     )
     dtype = resolve_dtype(config.dtype, resolve_device(config.device))
     parts = [VERSION, model.identity, template_identity(config.template), dtype, settings, examples]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return digest(parts)
 
 
 def _prepare(output: Path, fingerprint: str, config: FinetuneConfig) -> Training | None:

@@ -25,9 +25,9 @@ from toolgen_hf.generators import build
 from toolgen_hf.generators.config import LocalConfig
 from toolgen_hf.hashing import digest
 from toolgen_hf.manifest import library_version, manifest_facts
-from toolgen_hf.produced import check_target, is_current, read_manifest, write_produced
+from toolgen_hf.produced import check_target, is_current, write_produced
 from toolgen_hf.questions import load_raw
-from toolgen_hf.recipe import ADAPTER_PREFIX, Recipe
+from toolgen_hf.recipe import Recipe
 from toolgen_hf.stages.answer import answer
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import SourceConfig, respond
@@ -122,9 +122,9 @@ def check_models(recipe: Recipe) -> None:
             model=tuned.model, revision=tuned.revision, template=tuned.template, device=tuned.device
         )
     for key, config in wanted.items():
-        trained_here = (config.adapter or "").startswith(ADAPTER_PREFIX)
+        there = config if config.trained_adapter is None else config.model_copy(update={"adapter": None})
         try:
-            build(config.model_copy(update={"adapter": None}) if trained_here else config).identity()
+            build(there).identity()
         except ConfigError as error:
             raise ConfigError(f"{key}: {error}") from error
 
@@ -135,21 +135,17 @@ def with_adapters(recipe: Recipe, cloned: DatasetDict, workspace: Workspace) -> 
     Raises:
         DataError: there is no train split to train on, or it is empty.
     """
-    wanted = {
-        (source.generator.adapter or "").removeprefix(ADAPTER_PREFIX)
-        for source in recipe.sources.values()
-        if (source.generator.adapter or "").startswith(ADAPTER_PREFIX)
+    wanted = {source.generator.trained_adapter for source in recipe.sources.values()}
+    trained = {
+        name: train_adapter(name, recipe, cloned, workspace) for name in recipe.finetune if name in wanted
     }
-    trained: dict[str, FinetuneResult] = {}
-    for name in (name for name in recipe.finetune if name in wanted):
-        trained[name] = train_adapter(name, recipe, cloned, workspace)
 
     def fill(source: SourceConfig) -> SourceConfig:
-        adapter = source.generator.adapter or ""
-        if not adapter.startswith(ADAPTER_PREFIX):
+        name = source.generator.trained_adapter
+        if name is None:
             return source
-        path = str(trained[adapter.removeprefix(ADAPTER_PREFIX)].adapter)
-        return source.model_copy(update={"generator": source.generator.model_copy(update={"adapter": path})})
+        adapter = {"adapter": str(trained[name].adapter)}
+        return source.model_copy(update={"generator": source.generator.model_copy(update=adapter)})
 
     return {name: fill(source) for name, source in recipe.sources.items()}
 
@@ -233,15 +229,3 @@ def _fingerprints(configs: Mapping[str, DatasetDict], executed: Mapping[str, Dat
         for split, rows in splits.items()
         if name != "rejected"  # follows from the others
     ]
-
-
-def load_summary(directory: str | Path) -> Summary:
-    """The summary of a produced directory.
-
-    Raises:
-        ConfigError: the directory holds no result.
-    """
-    manifest = read_manifest(Path(directory))
-    if manifest is None:
-        raise ConfigError(f"{str(directory)!r} is no produced directory: it has no readable manifest.json")
-    return Summary.from_dict(manifest["summary"])

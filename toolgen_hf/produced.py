@@ -31,6 +31,7 @@ from toolgen_hf.errors import ConfigError
 from toolgen_hf.hashing import file_sha256
 from toolgen_hf.hub.card import render_card
 from toolgen_hf.progress import quiet_datasets
+from toolgen_hf.summary import Summary
 
 MANIFEST = "manifest.json"
 CLUTTER = (".cache", ".DS_Store")
@@ -55,6 +56,18 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) and {"toolgen_hf", "files"} <= manifest.keys() else None
+
+
+def load_summary(directory: Path) -> Summary:
+    """The summary of a produced directory.
+
+    Raises:
+        ConfigError: the directory holds no result.
+    """
+    manifest = read_manifest(directory)
+    if manifest is None:
+        raise ConfigError(f"{str(directory)!r} is no produced directory: it has no readable manifest.json")
+    return Summary.from_dict(manifest["summary"])
 
 
 def check_target(directory: Path) -> None:

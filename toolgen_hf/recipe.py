@@ -12,7 +12,6 @@ score: {strategy: distance}
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +22,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from toolgen_hf.errors import ConfigError
+from toolgen_hf.errors import ConfigError, closest
 from toolgen_hf.finetune import FinetuneConfig
 from toolgen_hf.generators.config import AnnotationsConfig, Config, GeneratorConfig, TeacherConfig
 from toolgen_hf.stages.respond import SourceConfig
@@ -32,9 +31,6 @@ from toolgen_hf.tasks import get_task
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """What becomes part of a file name: nothing that leads elsewhere."""
-
-ADAPTER_PREFIX = "finetune:"
-"""``adapter: finetune:NAME`` is the adapter that the recipe itself trains under ``finetune: NAME``."""
 
 
 class DatasetConfig(Config):
@@ -134,11 +130,12 @@ class Recipe(Config):
     @model_validator(mode="after")
     def _adapters_are_trained(self) -> Self:
         for name, source in self.sources.items():
-            adapter = source.generator.adapter or ""
-            wanted = adapter.removeprefix(ADAPTER_PREFIX)
-            if adapter.startswith(ADAPTER_PREFIX) and wanted not in self.finetune:
+            generator = source.generator
+            if generator.trained_adapter is not None and generator.trained_adapter not in self.finetune:
                 known = ", ".join(self.finetune) or "none"
-                raise ValueError(f"sources.{name} wants adapter {adapter!r}, but finetune trains: {known}")
+                raise ValueError(
+                    f"sources.{name} wants adapter {generator.adapter!r}, but finetune trains: {known}"
+                )
         return self
 
     @classmethod
@@ -251,5 +248,5 @@ def _models_in(annotation: Any) -> set[type[BaseModel]]:
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    found = closest(name, known)
+    return f"; did you mean {found!r}?" if found else ""

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from toolgen_hf.summary import Summary
+from toolgen_hf.summary import Summary, share
 
 SCORES = ("20", "15", "10", "5", "0")
 
@@ -75,7 +75,7 @@ def _numbers(summary: Summary) -> Table:
         cut = f"; {count['truncated']} cut at the token limit" if count["truncated"] else ""
         table.add_row(
             f"student, {split}",
-            f"{correct} of {asked} right without a tool ({_share(correct, asked)}){note}{cut}",
+            f"{correct} of {asked} right without a tool ({share(correct, asked)}){note}{cut}",
         )
     verified = sum(summary.teachers.values())
     by = ", ".join(f"{count} by {teacher}" for teacher, count in summary.teachers.items())
@@ -111,9 +111,9 @@ def _sources(sources: Mapping[str, Mapping[str, Any]]) -> Table:
         table.add_row(
             name,
             str(source["responses"]),
-            _share(source["tool"], source["responses"]),
+            share(source["tool"], source["responses"]),
             str(source["failed"] or ""),
-            _share(source["correct"], source["responses"]),
+            share(source["correct"], source["responses"]),
             *(str(source["scores"].get(score, "")) for score in SCORES),
         )
     return table
@@ -153,10 +153,6 @@ def _where(summary: Summary, directory: str | Path) -> Panel:
         (code, "cyan"),
     )
     return Panel(text, title="your data", title_align="left", expand=False)
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}" if whole else "-"
 
 
 def _seconds(seconds: float) -> str:

@@ -12,7 +12,7 @@ from toolgen_hf import schemas
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.finetune import finetune
 from toolgen_hf.questions import load_raw
-from toolgen_hf.recipe import ADAPTER_PREFIX, Recipe
+from toolgen_hf.recipe import Recipe
 from toolgen_hf.stages.answer import answer
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import respond
@@ -54,7 +54,7 @@ def train(source: Path, target: Path, recipe: Recipe, name: str) -> Path:
     table = read_table(source, schemas.STAGE1)
     if "train" not in table and len(table) > 1:
         raise DataError(f"{str(source)!r} has no split 'train' to train on; there are {list(table)}")
-    rows = table.get("train") or next(iter(table.values()))
+    rows = table["train"] if "train" in table else next(iter(table.values()))
     return finetune(rows, _named(recipe.finetune, name, "finetune"), target).adapter
 
 
@@ -78,7 +78,7 @@ def _gold(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) 
 
 def _respond(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
     config = _named(recipe.sources, name, "sources")
-    if (config.generator.adapter or "").startswith(ADAPTER_PREFIX):
+    if config.generator.trained_adapter is not None:
         raise ConfigError(
             f"sources.{name} wants the adapter {config.generator.adapter!r}, which a whole run would train: train it "
             f"with 'toolgen-hf finetune' and give --set sources.{name}.generator.adapter=ITS_CHECKPOINT"

@@ -119,3 +119,8 @@ def _examples(stage1: DatasetDict, stage2: DatasetDict) -> dict[str, dict[str, A
     ranked = sorted(rows(stage2), key=lambda row: -len(set(row["scores"])))
     found = {"stage1": rows(stage1)[:1], "stage2": ranked[:1]}
     return {config: dict(row[0]) for config, row in found.items() if row}
+
+
+def share(part: int, whole: int) -> str:
+    """``part`` of ``whole`` in percent, for people: ``"98.0%"``; ``"-"`` of nothing."""
+    return f"{part / whole:.1%}" if whole else "-"

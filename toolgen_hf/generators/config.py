@@ -56,6 +56,12 @@ class LocalConfig(Config):
         return self
 
     @property
+    def trained_adapter(self) -> str | None:
+        """The NAME of ``adapter: finetune:NAME``, which a recipe trains itself; None for any other adapter."""
+        prefix, colon, name = (self.adapter or "").partition(":")
+        return name if colon and prefix == "finetune" else None
+
+    @property
     def name(self) -> str:
         """The model's short name, without where it comes from."""
         return self.model.rstrip("/").rpartition(":")[2].rpartition("/")[2]

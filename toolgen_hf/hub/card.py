@@ -15,6 +15,8 @@ from datasets import DatasetDict, DatasetInfo, SplitDict, SplitInfo
 from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCardData
 
+from toolgen_hf.summary import share
+
 DEFAULT_CONFIG = "stage2"
 
 
@@ -74,8 +76,8 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
     )
     rejected = "\n".join(f"- {count} × {reason}" for reason, count in summary["rejected"].items())
     sources = "\n".join(
-        f"| {name} | {s['responses']} | {_share(s['tool'], s['responses'])} | "
-        f"{_share(s['correct'], s['responses'])} |"
+        f"| {name} | {s['responses']} | {share(s['tool'], s['responses'])} | "
+        f"{share(s['correct'], s['responses'])} |"
         for name, s in summary["sources"].items()
     )
     models = "\n".join(f"- `{role}`: {model}" for role, model in manifest["models"].items())
@@ -100,7 +102,3 @@ def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
         "source_dataset": f"[{manifest['source_dataset']}]({home})" if home else manifest["source_dataset"],
         "citation": f"\n{manifest['citation'].strip()}\n" if manifest["citation"] else "",
     }
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}" if whole else "-"

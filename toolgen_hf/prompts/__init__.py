@@ -7,7 +7,6 @@ begins. ``templates/`` holds those that ship; any other file of the same form is
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -16,7 +15,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from toolgen_hf.errors import ConfigError
+from toolgen_hf.errors import ConfigError, closest
 
 _FIELDS = ("prompt_input", "prompt_no_input", "response_split")
 _PLACEHOLDER = re.compile(r"\{(instruction|input)\}")
@@ -69,8 +68,8 @@ def template_names() -> list[str]:
 def _shipped(name: str) -> Traversable:
     known = template_names()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        near = closest(name, known)
+        hint = f"did you mean {near!r}? " if near else ""
         raise ConfigError(
             f"unknown template {name!r}: {hint}"
             f"known are {', '.join(map(repr, known))}, or give the path of a .json file"

@@ -85,7 +85,8 @@ class Stage:
         made = self._open(path, rows) if len(rows) else empty(self.features, rows)
         cached = made is not None
         if made is None:
-            made = self._map(rows, function, fingerprint, path)
+            self._map(rows, function, fingerprint, path)
+            made = self._read(path, rows)
         made._fingerprint = fingerprint
         before, after = (
             _reasons(table) if "reason" in self.features else Counter() for table in (rows, made)
@@ -101,13 +102,12 @@ class Stage:
         )
         return made
 
-    def _map(
-        self, rows: Dataset, function: Callable[[Batch], Batch], fingerprint: str, path: Path
-    ) -> Dataset:
+    def _map(self, rows: Dataset, function: Callable[[Batch], Batch], fingerprint: str, path: Path) -> None:
+        """Write the output to ``path``, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=path.parent) as scratch, quiet_datasets(), _disk_errors():
             file = Path(scratch) / path.name
-            made = rows.map(
+            rows.map(
                 function,
                 batched=True,
                 batch_size=self.batch_size,
@@ -117,16 +117,17 @@ class Stage:
                 cache_file_name=str(file),
                 load_from_cache_file=False,
             )
-            if file.exists():
-                file.replace(path)
-        return self._open(path, rows) or made
+            file.replace(path)
+
+    def _read(self, path: Path, rows: Dataset) -> Dataset:
+        return Dataset.from_file(str(path), info=DatasetInfo(features=self.features), split=rows.split)
 
     def _open(self, path: Path, rows: Dataset) -> Dataset | None:
         """The cached output; None if there is none, or a damaged one, which is then deleted."""
         if not path.exists():
             return None
         try:
-            return Dataset.from_file(str(path), info=DatasetInfo(features=self.features), split=rows.split)
+            return self._read(path, rows)
         except (pa.ArrowException, OSError) as error:
             if getattr(error, "errno", None):  # the system's trouble, not the file's
                 raise
