@@ -9,22 +9,18 @@ from __future__ import annotations
 import driver  # first: it starts the clock
 
 # isort: split
-import openai
-import openai.resources.chat  # else imported with the first request
+import openai.resources.chat  # noqa: F401  # this and the courier are else imported with the first request
 from datasets import Dataset, DatasetDict
 
+import toolgen_hf.generators.api.courier  # noqa: F401
 from toolgen_hf import OpenAIConfig, Workspace, schemas, tool_api
-
-openai.DefaultAioHttpClient  # noqa: B018  # imported when it is first named
 
 
 def answered(rows: list[driver.Row]) -> DatasetDict:
     """The questions as a student left them who got none right."""
-    empty = {"solution": None, "response": "", "truncated": False, "prediction": None, "reason": None}
-    wrong = [
-        {"id": row["id"], "question": row["question"], "answer": row["answer"], "correct": False, **empty}
-        for row in rows
-    ]
+    left = dict.fromkeys(schemas.ANSWERED) | {"response": "", "truncated": False, "correct": False}
+    asked = ("id", "question", "answer")
+    wrong = [left | {name: row[name] for name in asked} for row in rows]
     return DatasetDict(train=Dataset.from_list(wrong, features=schemas.ANSWERED))
 
 
@@ -34,7 +30,7 @@ def prepare(job: driver.Job) -> driver.Work:
     )
 
     def work() -> list[tuple[str, str]]:
-        with Workspace(cache_dir="toolgen_hf", progress=False) as workspace:
+        with Workspace(cache_dir="workspace", progress=False) as workspace:
             called = tool_api(answered(job.rows), [teacher], workspace, max_attempts=1)["train"]
         return list(zip(called["id"], called["tool_call"], strict=True))
 

@@ -41,7 +41,7 @@ def _rows() -> Iterator[dict[str, Any]]:
             "id": row["id"],
             "question": row["question"],
             "answer": answer,
-            "system": prompt.system,
+            "system": prompt.system.strip(),  # as this library sends it
             "user": prompt.user,
             "expected": f"calculator({'+'.join(numbers)})",
         }
