@@ -3,8 +3,8 @@
 Settings: a step sends a whole batch at once and waits for all of it, so a batch is what may be in
 flight. Two replicas of half the batch are the fastest on two cores: 7.1 s, against 12 to 13 s for one, 7.1
 for three, 8.2 for four and 12.3 for eight (one HTTP pool of 64 connections costs it far more than two of
-32). All rows are loaded as one batch (7.1 s; in batches of 64, 128 and 320: 7.4, 7.3 and 9.9). It logs
-warnings only. 2.5 s of its time are a fixed pause: how often it looks whether its steps are loaded.
+32). All rows are loaded as one batch, which is no slower than 64 or 128 at a time. It logs warnings only.
+2.5 s of its time are a fixed pause, how often it looks whether its steps are loaded; on a busy machine 5 s.
 """
 
 from __future__ import annotations
