@@ -26,7 +26,7 @@ from toolgen_hf.builders.rows import Row, fault, shorten
 if TYPE_CHECKING:
     from pathlib import Path
 
-_UNGRADED = {"solution": None, "response": None, "truncated": None, "prediction": None, "reason": None}
+_UNGRADED = dict.fromkeys(("solution", "response", "truncated", "prediction", "fewshot_overlap", "reason"))
 _CALL_ALONE: dict[str, object] = {**_UNGRADED, "correct": False, "teacher": None, "attempts": []}
 
 
@@ -46,15 +46,18 @@ KINDS = {
     "wrong": Kind(schemas.ANSWERED, "answered wrong without a tool", {**_UNGRADED, "correct": False}),
     "answered": Kind(schemas.ANSWERED, "the student's answers without a tool"),
     "called": Kind(schemas.CALLED, "the teachers' tool calls"),
-    "stage1": Kind(schemas.STAGE1, "behavior cloning", {"answer": None}),
+    "stage1": Kind(schemas.STAGE1, "behavior cloning", {"answer": None, "fewshot_overlap": None}),
     "stage1_wrong": Kind(schemas.CALLED, "the verified tool calls", _CALL_ALONE, {"tool_call": "tool"}),
     "responses": Kind(
         schemas.RESPONSES,
         "one response a source and question",
+        {"finish_reason": None},
         published_as={"question": "input", "response": "output"},
     ),
     "executed": Kind(schemas.EXECUTED, "responses with their tool calls run"),
-    "stage2": Kind(schemas.STAGE2, "reinforcement learning with execution feedback"),
+    "stage2": Kind(
+        schemas.STAGE2, "reinforcement learning with execution feedback", {"fewshot_overlap": None}
+    ),
     "rejected": Kind(schemas.REJECTED, "what fell out on the way, with the reason"),
 }
 

@@ -10,6 +10,7 @@ import toolgen_hf
 PUBLIC = [
     "AnnotationsConfig",
     "LocalConfig",
+    "OpenAIConfig",
     "Recipe",
     "SourceConfig",
     "ToolgenError",

@@ -47,7 +47,7 @@ def test_a_recipe_reads_back_from_what_it_writes(tmp_path: Path) -> None:
         ({"tool_api": {"teachers": []}}, r"tool_api\.teachers: .*at least 1"),
         (
             {"tool_api": {"teachers": [{"kind": "oracle"}]}},
-            r"tool_api\.teachers\.0: .*'oracle'.*'annotations'",
+            r"tool_api\.teachers\.0\.kind: 'oracle'.*'annotations'[^-]*$",
         ),
         ({"name": "../x"}, r"name: .*\(got '\.\./x'\)"),
     ],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from toolgen_hf.errors import ToolgenError
-    from toolgen_hf.generators.config import AnnotationsConfig, LocalConfig
+    from toolgen_hf.generators.config import AnnotationsConfig, LocalConfig, OpenAIConfig
     from toolgen_hf.pipeline import run
     from toolgen_hf.recipe import Recipe
     from toolgen_hf.stages.answer import answer
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AnnotationsConfig": "generators.config",
     "LocalConfig": "generators.config",
+    "OpenAIConfig": "generators.config",
     "Recipe": "recipe",
     "SourceConfig": "stages.respond",
     "ToolgenError": "errors",
@@ -45,6 +46,7 @@ _HOMES = {
 __all__ = [
     "AnnotationsConfig",
     "LocalConfig",
+    "OpenAIConfig",
     "Recipe",
     "SourceConfig",
     "ToolgenError",

@@ -4,6 +4,7 @@
     ├── ConfigError (ValueError)        a recipe, an argument or a model reference cannot be used
     ├── DataError (ValueError)          an input file or a dataset is not what it should be
     ├── GenerationError (RuntimeError)  a model or an engine gave no text after its retries
+    │   └── BudgetError                 the run may cost no more
     ├── ToolError                       a tool call cannot be parsed or run
     │   ├── CallSyntaxError             no balanced call, or its argument is no expression
     │   ├── ForbiddenError              the argument holds what a tool never runs (names, strings, ...)
@@ -33,6 +34,10 @@ class DataError(ToolgenError, ValueError):
 
 class GenerationError(ToolgenError, RuntimeError):
     """A model or an engine gave no text after its retries."""
+
+
+class BudgetError(GenerationError):
+    """The next request might exceed the run's budget; what was paid for is in the store."""
 
 
 class ToolError(ToolgenError):

@@ -6,27 +6,28 @@ import platform
 import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from toolgen_hf.generators import build
-from toolgen_hf.generators.config import LocalConfig
+from toolgen_hf.generators.config import AnnotationsConfig, GeneratorConfig
 from toolgen_hf.questions import Origin
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.summary import Summary
 
-LIBRARIES = ("datasets", "huggingface_hub", "transformers", "peft", "torch", "pyarrow")
+LIBRARIES = ("datasets", "huggingface_hub", "transformers", "peft", "torch", "openai", "pyarrow")
 
 
 def manifest_facts(
     recipe: Recipe, sources: Mapping[str, SourceConfig], origin: Origin, summary: Summary
 ) -> dict[str, Any]:
     """Everything but the content's key and the files' digests, which the writer adds."""
-    models: dict[str, LocalConfig] = {"student": recipe.answer.generator}
-    models |= {f"teacher {t.name}": t for t in recipe.tool_api.teachers if isinstance(t, LocalConfig)}
+    models: dict[str, GeneratorConfig] = {"student": recipe.answer.generator}
+    models |= {
+        f"teacher {t.name}": t for t in recipe.tool_api.teachers if not isinstance(t, AnnotationsConfig)
+    }
     models |= {name: config.generator for name, config in sources.items()}
-    generators = {role: dict(build(config).identity()) for role, config in models.items()}
+    generators = {role: build(config) for role, config in models.items()}
     return {
         "name": recipe.name,
         "description": recipe.description,
@@ -41,8 +42,8 @@ def manifest_facts(
         "license": origin.license,
         "citation": origin.citation,
         "strategy": recipe.score.strategy,
-        "models": {role: _describe(config, generators[role]) for role, config in models.items()},
-        "generators": generators,
+        "models": {role: generator.describe() for role, generator in generators.items()},
+        "generators": {role: dict(generator.identity()) for role, generator in generators.items()},
         "summary": summary.to_dict(),
     }
 
@@ -53,11 +54,3 @@ def library_version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
-
-
-def _describe(config: LocalConfig, identity: Mapping[str, Any]) -> str:
-    """A model for the card: its name and content, not where it lies on this machine."""
-    parts = [f"`{config.name}` ({str(identity['model'])[:19]})"]
-    if identity.get("adapter"):
-        parts.append(f"LoRA adapter ({str(identity['adapter'])[:19]})")
-    return ", ".join([*parts, f"prompt form `{Path(config.template).name}`"])

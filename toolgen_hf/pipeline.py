@@ -22,7 +22,7 @@ from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import export_json
 from toolgen_hf.finetune import FinetuneResult, finetune, training_key
 from toolgen_hf.generators import build
-from toolgen_hf.generators.config import LocalConfig
+from toolgen_hf.generators.config import AnnotationsConfig, GeneratorConfig, LocalConfig
 from toolgen_hf.hashing import digest
 from toolgen_hf.manifest import library_version, manifest_facts
 from toolgen_hf.produced import check_target, is_current, write_produced
@@ -70,11 +70,9 @@ def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace |
     started, reported = time.monotonic(), len(workspace.reports)
     with workspace if own else nullcontext():
         raw, origin = load_raw(recipe.dataset)
-        answered = answer(raw, recipe.answer.generator, workspace, recipe.task, recipe.answer.instruction)
+        answered = run_answer(raw, recipe, workspace)
         _require_usable(answered)
-        called = tool_api(
-            answered, recipe.tool_api.teachers, workspace, recipe.task, recipe.tool_api.max_attempts
-        )
+        called = run_tool_api(answered, recipe, workspace)
         cloned = stage1(called, workspace, recipe.task)
         sources = with_adapters(recipe, cloned, workspace)
         executed = {"gold": execute(gold(cloned, workspace), workspace, recipe.task, "execute gold")}
@@ -104,17 +102,31 @@ def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace |
     return Result(directory, summary, configs)
 
 
+def run_answer(raw: DatasetDict, recipe: Recipe, workspace: Workspace) -> DatasetDict:
+    """The student's answers, with a recipe's settings."""
+    drops = recipe.dataset.fewshot_overlap == "drop"
+    return answer(raw, recipe.answer.generator, workspace, recipe.task, recipe.answer.instruction, drops)
+
+
+def run_tool_api(answered: DatasetDict, recipe: Recipe, workspace: Workspace) -> DatasetDict:
+    """The teachers' calls, with a recipe's settings."""
+    config = recipe.tool_api
+    return tool_api(
+        answered, config.teachers, workspace, recipe.task, config.max_attempts, config.example_seed
+    )
+
+
 def check_models(recipe: Recipe) -> None:
-    """Find every model, adapter and template before the first text is generated.
+    """Find every model, adapter, template and engine before the first text is generated.
 
     Raises:
         ConfigError: one is not there; names the recipe's key.
     """
-    wanted = {"answer.generator": recipe.answer.generator}
+    wanted: dict[str, GeneratorConfig] = {"answer.generator": recipe.answer.generator}
     wanted |= {
-        f"tool_api.teachers.{at}": t
-        for at, t in enumerate(recipe.tool_api.teachers)
-        if isinstance(t, LocalConfig)
+        f"tool_api.teachers.{at}": teacher
+        for at, teacher in enumerate(recipe.tool_api.teachers)
+        if not isinstance(teacher, AnnotationsConfig)
     }
     wanted |= {f"sources.{name}.generator": source.generator for name, source in recipe.sources.items()}
     for name, tuned in recipe.finetune.items():
@@ -124,7 +136,7 @@ def check_models(recipe: Recipe) -> None:
     for key, config in wanted.items():
         there = config if config.trained_adapter is None else config.model_copy(update={"adapter": None})
         try:
-            build(there).identity()
+            build(there).check()
         except ConfigError as error:
             raise ConfigError(f"{key}: {error}") from error
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from toolgen_hf.errors import ConfigError, closest
 from toolgen_hf.finetune import FinetuneConfig
-from toolgen_hf.generators.config import AnnotationsConfig, Config, GeneratorConfig, TeacherConfig
+from toolgen_hf.generators.config import KINDS, AnnotationsConfig, Config, GeneratorConfig, TeacherConfig
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.stages.score import Strategy
 from toolgen_hf.tasks import get_task
@@ -52,6 +52,8 @@ class DatasetConfig(Config):
     """Splits to take, and how many rows of each (null: all); default every split, whole."""
     seed: int = 0
     """Which rows are drawn where only some are taken. They keep their order."""
+    fewshot_overlap: Literal["keep", "drop"] = "keep"
+    """What becomes of the questions that are among the prompts' examples: they are marked, and may be rejected."""
 
     @model_validator(mode="after")
     def _fits_the_builder(self) -> Self:
@@ -84,6 +86,8 @@ class ToolApiConfig(Config):
     """Asked in this order; each gets what those before it could not do."""
     max_attempts: int = Field(default=2, ge=1)
     """How often a model is asked about one question, each time told what its last call gave."""
+    example_seed: int | None = None
+    """Shuffles the examples of the teachers' prompt; null leaves them in the published order."""
 
 
 class ScoreConfig(Config):
@@ -170,7 +174,7 @@ class Recipe(Config):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            problems = "\n".join(f"  - {_explain(cls, dict(problem))}" for problem in error.errors())
+            problems = "\n".join(f"  - {_explain(cls, problem)}" for problem in _causes(error))
             raise ConfigError(f"{where} is not a valid recipe:\n{problems}") from error
 
     def to_yaml(self) -> str:
@@ -218,24 +222,49 @@ def _child(target: Any, key: str) -> Any:
     return target[key]
 
 
+def _causes(error: ValidationError) -> list[Mapping[str, Any]]:
+    """The problems, without those that only follow from one further in."""
+    found = [dict(problem) for problem in error.errors()]
+    inner = [problem["loc"] for problem in found]
+    return [
+        problem
+        for problem in found
+        if not any(
+            len(loc) > len(problem["loc"]) and loc[: len(problem["loc"])] == problem["loc"] for loc in inner
+        )
+    ]
+
+
 def _explain(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
-    given_loc = problem["loc"]  # pydantic puts the kind of a teacher after its position
-    loc = [part for at, part in enumerate(given_loc) if at == 0 or not isinstance(given_loc[at - 1], int)]
-    where = ".".join(str(part) for part in loc) or "recipe"
+    loc = problem["loc"]
+    where = ".".join(str(part) for at, part in enumerate(loc) if not _is_kind(loc, at)) or "recipe"
     if problem["type"] == "extra_forbidden":
         known = _known_keys(model, loc[:-1])
         return f"{where}: unknown key{_nearest(str(loc[-1]), known)} (known: {', '.join(known)})"
     if problem["type"] == "missing":
         return f"{where}: this key is required"
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "union_tag_invalid":
+        given, expected = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
+        return f"{where}.kind: {given!r} is none of {expected}"
     given = problem["input"]
     return f"{where}: {message}" + ("" if isinstance(given, dict | BaseModel) else f" (got {given!r})")
 
 
-def _known_keys(model: type[BaseModel], loc: Iterable[Any]) -> list[str]:
-    """The keys of the config that ``loc`` leads to, following field types."""
+def _is_kind(loc: Sequence[Any], at: int) -> bool:
+    """Whether a part of a location is no key: pydantic puts a generator's kind after its place."""
+    return at > 0 and loc[at] in KINDS and (loc[at - 1] == "generator" or isinstance(loc[at - 1], int))
+
+
+def _known_keys(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:
+    """The keys of the config that ``loc`` leads to, following field types and kinds."""
     current: set[type[BaseModel]] = {model}
-    for part in loc:
+    for at, part in enumerate(loc):
+        if _is_kind(loc, at):
+            current = {
+                m for m in current if "kind" in m.model_fields and m.model_fields["kind"].default == part
+            }
+            continue
         annotations = [m.model_fields[part].annotation for m in current if part in m.model_fields]
         current = {found for a in annotations for found in _models_in(a)} or current
     return sorted({key for found in current for key in found.model_fields})

@@ -90,6 +90,12 @@ def _numbers(summary: Summary) -> Table:
         f"{summary.generated} texts generated, {summary.reused} from the store, "
         f"{summary.transforms_run} transforms run"
     )
+    if summary.generated:
+        work += f", {summary.prompt_tokens} + {summary.completion_tokens} tokens"
+    if summary.cost is None:
+        work += ", at a price that is not known"
+    elif summary.cost:
+        work += f", ${summary.cost:.4f}"
     if not summary.generated and not summary.transforms_run:
         work = "no LM call and no transform: every stage came from the cache"
     table.add_row("work", f"{work}, {_seconds(summary.seconds)}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datasets import Features, List, Value
 
 _STRING = Value("string")
+_OVERLAP = Value("bool")  # the question is among the examples that teachers and few-shot sources are shown
 
 RAW = Features(
     {
@@ -26,6 +27,7 @@ ANSWERED = Features(
         "truncated": Value("bool"),  # it was cut at the token limit, and so cannot be imitated
         "prediction": _STRING,  # the answer read from it, null if it states none
         "correct": Value("bool"),  # the prediction is right, the response whole and without a tool call
+        "fewshot_overlap": _OVERLAP,
         "reason": _STRING,  # why the row cannot be used, null if it can
     }
 )
@@ -53,6 +55,7 @@ STAGE1 = Features(
         "input": _STRING,
         "output": _STRING,
         "answer": List(_STRING),
+        "fewshot_overlap": _OVERLAP,
     }
 )
 
@@ -63,6 +66,7 @@ RESPONSES = Features(
         "answer": List(_STRING),
         "source": _STRING,
         "response": _STRING,
+        "finish_reason": _STRING,  # "stop", "length" (cut), or why there is no text; null for gold
     }
 )
 
@@ -85,6 +89,7 @@ CANDIDATES = Features(
         "origin": List(_STRING),  # which source gave each response; "gold" first
         "predictions": List(_STRING),
         "uses_tool": List(Value("bool")),
+        "fewshot_overlap": _OVERLAP,
     }
 )
 
@@ -96,6 +101,7 @@ STAGE2 = Features(
         "origin": List(_STRING),
         "scores": List(Value("int64")),
         "answer": List(_STRING),  # each response's own answer, "" if it has none
+        "fewshot_overlap": _OVERLAP,
     }
 )
 

@@ -11,14 +11,13 @@ from datasets import DatasetDict
 from toolgen_hf import schemas
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.finetune import finetune
+from toolgen_hf.pipeline import run_answer, run_tool_api
 from toolgen_hf.questions import load_raw
 from toolgen_hf.recipe import Recipe
-from toolgen_hf.stages.answer import answer
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import respond
 from toolgen_hf.stages.score import gather, score
 from toolgen_hf.stages.stage1 import gold, stage1
-from toolgen_hf.stages.tool_api import tool_api
 from toolgen_hf.tables import check_suffix, read_candidates, read_sources, read_table, write_table
 from toolgen_hf.workspace import Workspace
 
@@ -59,13 +58,11 @@ def train(source: Path, target: Path, recipe: Recipe, name: str) -> Path:
 
 
 def _answer(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
-    raw = read_table(source, schemas.RAW)
-    return answer(raw, recipe.answer.generator, workspace, recipe.task, recipe.answer.instruction)
+    return run_answer(read_table(source, schemas.RAW), recipe, workspace)
 
 
 def _tool_api(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
-    answered = read_table(source, schemas.ANSWERED)
-    return tool_api(answered, recipe.tool_api.teachers, workspace, recipe.task, recipe.tool_api.max_attempts)
+    return run_tool_api(read_table(source, schemas.ANSWERED), recipe, workspace)
 
 
 def _stage1(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
@@ -94,7 +91,7 @@ def _score(source: Path, recipe: Recipe, name: str | None, workspace: Workspace)
     by_source = read_sources(source)
     candidates = gather(by_source, recipe.task) if by_source else read_candidates(source, recipe.task)
     scored = score(candidates, workspace, recipe.task, recipe.score.strategy)
-    published = [column for column in schemas.STAGE2 if column != "id"]
+    published = ["query", "responses", "origin", "scores", "answer"]
     return DatasetDict({split: rows.select_columns(published) for split, rows in scored.items()})
 
 

@@ -19,7 +19,9 @@ class Summary:
     ``student``: ``{"splits": {split: {"asked", "correct", "truncated"}}}``. ``teachers``: verified calls by teacher, of
     ``calls_needed``. ``sources``: per source the number of responses, of those with a tool call
     (``tool``), with a call that failed (``failed``) and right ones (``correct``), and how often each
-    score was given. ``configs``: rows by config and split. ``examples``: one stage 1 and one stage 2 row, whole.
+    score was given. ``generated``, the tokens and ``cost`` (US dollars, None where a price is not known) are of
+    the texts that this run generated. ``configs``: rows by config and split. ``examples``: one
+    stage 1 and one stage 2 row, whole.
     """
 
     name: str
@@ -32,6 +34,9 @@ class Summary:
     examples: dict[str, dict[str, Any]]
     generated: int
     reused: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None
     transforms_run: int
     configs: dict[str, dict[str, int]]
     seconds: float = 0.0
@@ -70,6 +75,11 @@ def summarize(
         examples=_examples(configs["stage1"], configs["stage2"]),
         generated=sum(report.generated for report in reports),
         reused=sum(report.reused for report in reports),
+        prompt_tokens=sum(report.prompt_tokens for report in reports),
+        completion_tokens=sum(report.completion_tokens for report in reports),
+        cost=None
+        if any(report.cost is None for report in reports)
+        else sum(report.cost or 0 for report in reports),
         transforms_run=sum(not report.cached for report in reports),
         configs={
             name: {str(split): len(rows) for split, rows in table.items()} for name, table in configs.items()

@@ -23,6 +23,7 @@ from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import write_json_lines
 from toolgen_hf.hashing import digest
 from toolgen_hf.progress import quiet_datasets
+from toolgen_hf.prompts.fewshot import is_example
 from toolgen_hf.stages.base import Batch
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks import get_task
@@ -32,7 +33,9 @@ ALIASES = {"question": "input", "response": "output", "prediction": "pred"}
 OPTIONAL = (
     "solution",
     "response",
+    "finish_reason",
     "truncated",
+    "fewshot_overlap",
     "prediction",
     "reason",
     "error",
@@ -181,6 +184,7 @@ def read_candidates(path: Path, task: str) -> DatasetDict:
             columns["answer"].append([ran[0].prediction])
             columns["predictions"].append([r.prediction for r in ran])
             columns["uses_tool"].append([r.uses_tool for r in ran])
+            columns["fewshot_overlap"].append(is_example(task, row["query"].partition("\n")[2]))
         made[split] = Dataset.from_dict(columns, features=schemas.CANDIDATES, split=split)
         made[split]._fingerprint = digest(columns)[:32]
     return DatasetDict(made)

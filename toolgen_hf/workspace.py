@@ -10,17 +10,18 @@ Deleting the folder costs time and money but loses no result that was written to
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tqdm.auto import tqdm
-
-from toolgen_hf.generators.base import Generation, Generator, Prompt, Request
-from toolgen_hf.generators.store import Store, generate
+from toolgen_hf.generators.base import Generator
+from toolgen_hf.generators.store import Store
+from toolgen_hf.generators.texts import Texts, Usage
+from toolgen_hf.meter import Meter
 from toolgen_hf.paths import cache_home
+from toolgen_hf.plan import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -36,24 +37,21 @@ class StageReport:
     rejected: Mapping[str, int]  # reason -> rows, of the rows that this stage rejected
     cached: bool  # taken whole from the cache: no transform ran
     seconds: float
-    generated: int = 0  # texts that a model wrote
+    generated: int = 0  # texts that a model or an engine wrote
     reused: int = 0  # texts that the store already had
-    tokens: int = 0  # of the texts that a model wrote
+    prompt_tokens: int = 0  # of the texts that were generated, as the next two
+    completion_tokens: int = 0
+    cost: float | None = 0.0  # US dollars; None where no price is known
 
     def __str__(self) -> str:
         parts = [f"{self.stage}[{self.split}]: {self.rows_in} rows in, {self.rows_out} out"]
         parts += [f"{count} rejected ({reason})" for reason, count in self.rejected.items()]
         if self.generated or self.reused:
             parts.append(f"{self.generated} texts generated, {self.reused} from the store")
+        if self.cost:
+            parts.append(f"${self.cost:.4f}")
         parts.append("cached" if self.cached else f"{self.seconds:.1f} s")
         return ", ".join(parts)
-
-
-@dataclass
-class _TextCount:
-    generated: int = 0
-    reused: int = 0
-    tokens: int = 0
 
 
 class Workspace:
@@ -64,6 +62,7 @@ class Workspace:
             Face cache home.
         store_path: the text store's file; default ``store.sqlite`` in ``cache_dir``.
         progress: show progress bars.
+        max_cost: US dollars that this run's requests may cost at most.
     """
 
     def __init__(
@@ -71,13 +70,14 @@ class Workspace:
         cache_dir: str | Path | None = None,
         store_path: str | Path | None = None,
         progress: bool = True,
+        max_cost: float | None = None,
     ) -> None:
         self.cache_dir = Path(cache_dir) if cache_dir is not None else cache_home()
         self.store_path = Path(store_path) if store_path is not None else self.cache_dir / "store.sqlite"
-        self.progress = progress
+        self.meter = Meter(progress, max_cost)
         self.reports: list[StageReport] = []
+        self.plan: Plan | None = None  # set for a dry run: stages only fill it
         self._store: Store | None = None
-        self._texts = _TextCount()
 
     @property
     def store(self) -> Store:
@@ -100,34 +100,19 @@ class Workspace:
             self._store.close()
             self._store = None
 
-    def generate(self, generator: Generator, prompts: Sequence[Prompt], label: str) -> list[Generation]:
-        """One text for each prompt, through the store, under a progress bar.
+    def texts(self, generator: Generator, label: str, rounds: int = 1) -> Texts:
+        """What a stage asks for the texts of ``generator``; ``rounds`` of one row may depend on each other."""
+        return Texts(generator, lambda: self.store, self.meter, label, rounds)
 
-        Raises:
-            GenerationError: the generator failed; what it gave before is in the store.
-        """
-        bar = tqdm(total=len(prompts), desc=label, unit="text", disable=not self.progress, leave=False)
-        tokens = 0
-
-        def on_chunk(chunk: Sequence[Generation]) -> None:
-            nonlocal tokens
-            tokens += sum(made.completion_tokens for made in chunk)
-            bar.set_postfix_str(
-                f"{tokens / max(bar.format_dict['elapsed'], 0.1):.0f} tokens/s", refresh=False
-            )
-            bar.update(len(chunk))
-
-        with bar:
-            texts, generated = generate(generator, [Request(p) for p in prompts], self.store, on_chunk)
-        self._texts.generated += generated
-        self._texts.reused += len(prompts) - generated
-        self._texts.tokens += tokens
-        return texts
-
-    def report(self, **facts: Any) -> StageReport:
-        """Log and keep what a stage did; texts generated since the last report are counted to it."""
-        counts, self._texts = self._texts, _TextCount()
-        entry = StageReport(**facts, generated=counts.generated, reused=counts.reused, tokens=counts.tokens)
+    def report(self, usage: Usage = Usage(), **facts: Any) -> StageReport:  # noqa: B008
+        """Log and keep what a stage did."""
+        entry = StageReport(
+            **facts,
+            generated=usage.texts,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            cost=usage.cost,
+        )
         logger.info("%s", entry)
         self.reports.append(entry)
         return entry

@@ -18,6 +18,7 @@ from toolgen_hf.export import export_json
 
 STAGE1 = {"instruction": "Given a math problem, ...", "input": "How many?", "output": "calculator(3*19)"}
 STAGE2 = {
+    "fewshot_overlap": None,
     "query": "please solve it\nHow many?",
     "responses": ["calculator(3*19)", "Jean has $54."],
     "origin": ["gold", "vicuna"],
@@ -99,10 +100,11 @@ def test_json_rows_take_the_form_of_their_schema(layout: Path, cache: Path) -> N
     }
     assert rows("wrong")[0]["response"] == "It is 6."
     assert rows("wrong")[0]["correct"] is False
-    assert rows("stage1", dataset_name="GSM8K")[1] == {**STAGE1, "id": "y", "answer": ["57"]}
+    expected = {**STAGE1, "id": "y", "answer": ["57"], "fewshot_overlap": None}
+    assert rows("stage1", dataset_name="GSM8K")[1] == expected
     assert rows("stage2", "test") == [{"id": "GSM8K-test-0", **STAGE2}]
     assert rows("stage1_wrong")[0]["tool_call"] == "calculator(7)"
-    both = {"id": "a", "question": "How many?", "answer": ["57"]}
+    both = {"id": "a", "question": "How many?", "answer": ["57"], "finish_reason": None}
     assert rows("responses") == [
         {**both, "source": "gold", "response": "calculator(3*19)"},
         {**both, "source": "my_model", "response": "Jean has $54."},

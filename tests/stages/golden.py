@@ -20,7 +20,7 @@ from toolgen_hf.stages.base import Batch
 from toolgen_hf.stages.execute import execute_batch
 from toolgen_hf.stages.score import score_batch
 from toolgen_hf.stages.stage1 import gold_batch, stage1_batch
-from toolgen_hf.stages.tool_api import Case, tool_api_batch
+from toolgen_hf.stages.tool_api import Case, Proposal, Teacher, tool_api_batch
 from toolgen_hf.tasks import get_task
 
 FOLDER = Path(__file__).parent.parent / "data" / "golden"
@@ -28,15 +28,15 @@ VERSIONS = FOLDER / "versions.json"
 MATH = get_task("math")
 
 
-def write(prompts: Sequence[Prompt]) -> list[Generation]:
+def write(prompts: Sequence[Prompt]) -> list[Generation | None]:
     """A student that answers 72 to everything, but is cut off where Ann is asked about."""
     text = "48 + 24 = 72, so the answer is 72."
     return [Generation(text, "length" if "Ann" in prompt.user else "stop") for prompt in prompts]
 
 
-def annotations(cases: Sequence[Case]) -> list[tuple[str | None, str | None]]:
+def annotations(cases: Sequence[Case]) -> list[Proposal | None]:
     made = [compose(case.question, case.solution, case.answer) for case in cases]
-    return [(f"calculator({m.formula})" if m.formula else None, m.reason) for m in made]
+    return [Proposal(f"calculator({m.formula})" if m.formula else None, m.reason) for m in made]
 
 
 def answer(batch: Batch) -> Batch:
@@ -44,7 +44,7 @@ def answer(batch: Batch) -> Batch:
 
 
 def tool_api(batch: Batch) -> Batch:
-    return tool_api_batch(batch, MATH, [("annotations", 1, annotations)])
+    return tool_api_batch(batch, MATH, [Teacher("annotations", 1, annotations, {})])
 
 
 def stage1(batch: Batch) -> Batch:

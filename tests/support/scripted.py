@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from toolgen_hf.errors import GenerationError
-from toolgen_hf.generators.base import Generation, Request
+from toolgen_hf.generators.base import Generation, Prompt, Request
 from toolgen_hf.generators.config import LocalConfig
 
 CALLS: list[Request] = []
@@ -31,15 +32,30 @@ class ScriptedGenerator:
     def identity(self) -> dict[str, Any]:
         return self.config.model_dump(mode="json", exclude={"batch_size", "device"})
 
-    def generate(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Generation]]]:
-        for start in range(0, len(requests), self.chunk):
-            part = list(enumerate(requests))[start : start + self.chunk]
+    def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
+        stream = enumerate(requests)
+        while part := list(islice(stream, self.chunk)):
             CALLS.extend(request for _, request in part)
             yield [(at, Generation(self.text(request), "stop", 10, 5)) for at, request in part]
             if os.environ.get("SCRIPTED_DIE_AFTER") == str(len(CALLS)):
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.config.model == "fails":
                 raise GenerationError("the backend is gone")
+
+    def check(self) -> None:
+        pass
+
+    def describe(self) -> str:
+        return f"`{self.config.model}`, scripted"
+
+    def parse(self, raw: str) -> Generation:
+        raise NotImplementedError
+
+    def estimate(self, prompt: Prompt) -> tuple[int, int]:
+        return 10, 5
+
+    def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+        return 0.0
 
     def text(self, request: Request) -> str:
         question = request.prompt.user

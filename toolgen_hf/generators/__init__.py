@@ -1,4 +1,4 @@
-"""Where text comes from: local models, the dataset itself, and the store under them.
+"""Where text comes from: local models, engines behind an API, the dataset itself, and the store under them.
 
 A config is light and frozen; ``build`` makes the generator from it where it is used.
 """
@@ -13,6 +13,7 @@ from toolgen_hf.generators.config import GeneratorConfig
 # kind -> module:class; imported when used, so that nobody pays for torch who does not generate
 GENERATORS = {
     "local": "toolgen_hf.generators.local:LocalGenerator",
+    "openai": "toolgen_hf.generators.api.engine:OpenAIGenerator",
 }
 
 

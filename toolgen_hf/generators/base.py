@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +18,11 @@ class Prompt:
     system: str
     user: str
 
+    def joined(self) -> str:
+        """Both as one text, on lines of their own."""
+        gap = "" if not self.system or self.system[-1].isspace() else "\n"
+        return self.system + gap + self.user
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -29,12 +34,27 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One generated text. ``finish_reason`` is ``"stop"`` or ``"length"`` (cut at the token limit)."""
+    """One generated text.
+
+    ``finish_reason`` is ``"stop"`` or ``"length"`` (cut at the token limit); where an engine gave no text,
+    it says why: ``"content_filter"``, ``"refusal"``, ``"empty"`` or ``"rejected"`` (the request itself).
+    """
 
     text: str
     finish_reason: str = "stop"
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    """Of the prompt's, those that were billed as cached."""
+    raw: str | None = None
+    """The engine's whole answer as it came (JSON), from which all the others can be read again."""
+
+    @property
+    def failure(self) -> str | None:
+        """Why there is no text, in words that can be counted; None if there may be one."""
+        if self.finish_reason in ("stop", "length") or self.text:
+            return None
+        return f"no response ({self.finish_reason})"
 
 
 class Generator(Protocol):
@@ -46,13 +66,37 @@ class Generator(Protocol):
         numbers, nothing that only changes speed. Cheap: never loads a model."""
         ...
 
-    def generate(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Generation]]]:
+    def check(self) -> None:
+        """Find what will be needed, before any work: the model's files, the engine.
+
+        Raises:
+            ConfigError: it is not there.
+        """
+        ...
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
         """Yields finished texts in chunks, each paired with its position in ``requests``.
 
-        Every position comes exactly once, in any order. The caller makes a chunk durable before it
-        asks for the next.
+        Requests may come from a lazy stream; they are taken as they can be worked on. Every position
+        comes at most once, in any order. The caller makes a chunk durable before it asks for the next.
 
         Raises:
             GenerationError: the backend failed; chunks already yielded are good.
         """
+        ...
+
+    def parse(self, raw: str) -> Generation:
+        """Reads a kept answer (``Generation.raw``) again; only asked of generators that keep them."""
+        ...
+
+    def estimate(self, prompt: Prompt) -> tuple[int, int]:
+        """Prompt and completion tokens that a request will need at most, guessed without a tokenizer."""
+        ...
+
+    def describe(self) -> str:
+        """In Markdown, for cards: which model or engine, how prompted; no paths."""
+        ...
+
+    def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:
+        """US dollars; 0.0 for what costs nothing, None where no price is known."""
         ...

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
 
@@ -73,5 +75,92 @@ class AnnotationsConfig(Config):
     kind: Literal["annotations"] = "annotations"
 
 
-GeneratorConfig = LocalConfig
-TeacherConfig = Annotated[AnnotationsConfig | LocalConfig, Field(discriminator="kind")]
+class PriceConfig(Config):
+    """US dollars a million tokens, for an engine that the catalogue does not list (0 for one of your own)."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cached_input: float | None = Field(default=None, ge=0)
+
+
+class OpenAIConfig(Config):
+    """An engine behind OpenAI's API: OpenAI's own, Azure's, vLLM's, llama.cpp's, ``transformers serve``'s.
+
+    The first block determines the texts, the second only how fast and with which key they come.
+    """
+
+    kind: Literal["openai"] = "openai"
+    engine: str = Field(min_length=1)
+    """Also by the names that the method was published with: ``gpt-turbo-0301``, ``text-davinci-003``."""
+    api: Literal["auto", "chat", "completions"] = "auto"
+    """``auto`` takes it from the engine's name."""
+    base_url: str | None = None
+    """Up to and with ``/v1``; default ``$OPENAI_BASE_URL``, else OpenAI's own."""
+    max_tokens: int = Field(default=128, ge=1)
+    temperature: float | None = Field(default=0.0, ge=0, le=2)
+    """null leaves it to the engine; reasoning engines take none and are sent none unless it is set."""
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    seed: int | None = None
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """Any other parameter of the request, such as ``{reasoning_effort: low}``."""
+
+    keys_file: str | None = None
+    """API keys, one a line (``#`` comments); default ``$OPENAI_API_KEY``, the file ``$OPENAI_API_KEY_PATH``,
+    or ``openai_keys`` in the cache home."""
+    concurrency: int = Field(default=64, ge=1, le=1000)
+    """Requests in flight at most; fewer where the engine says that it is too many."""
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    """For each key. What an engine says of its limits is kept to anyway."""
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    """For each key, prompt and completion together."""
+    timeout: float = Field(default=120.0, gt=0)
+    """Seconds until a request counts as failed."""
+    max_retries: int = Field(default=6, ge=0)
+    """For each request that times out, breaks off or meets a server error."""
+    batch: bool = False
+    """Through the Batch API: half the price, done within a day."""
+    poll_seconds: float = Field(default=30.0, gt=0)
+    """How often a batch is looked at."""
+    price: PriceConfig | None = None
+    """Default the catalogue's."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _holds_no_secret(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("give a whole URL, such as http://localhost:8000/v1")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError(
+                "a URL is saved with the result: no user, password or query; put keys in keys_file"
+            )
+        return url.rstrip("/")
+
+    @property
+    def name(self) -> str:
+        """What teachers and summaries call it."""
+        return self.engine
+
+    @property
+    def trained_adapter(self) -> None:
+        """Engines have no adapters of a recipe's own."""
+        return None
+
+
+def _kind(value: Any) -> Any:
+    """A config's kind; ``local`` where it is not said."""
+    return value.get("kind", "local") if isinstance(value, Mapping) else getattr(value, "kind", None)
+
+
+_Local = Annotated[LocalConfig, Tag("local")]
+_OpenAI = Annotated[OpenAIConfig, Tag("openai")]
+_Annotations = Annotated[AnnotationsConfig, Tag("annotations")]
+
+GeneratorConfig = Annotated[_Local | _OpenAI, Discriminator(_kind)]
+TeacherConfig = Annotated[_Annotations | _Local | _OpenAI, Discriminator(_kind)]
+KINDS = ("annotations", "local", "openai")

@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from toolgen_hf.errors import ConfigError, GenerationError
-from toolgen_hf.generators.base import Generation, Request
+from toolgen_hf.generators.base import Generation, Prompt, Request
 from toolgen_hf.generators.config import LocalConfig
 from toolgen_hf.generators.models import Weights, resolve_adapter, resolve_model
 from toolgen_hf.prompts.format import PromptFormat, template_identity
@@ -66,7 +67,23 @@ class LocalGenerator:
             "decoding": config.model_dump(mode="json", include=decoding),
         }
 
-    def generate(self, requests: Sequence[Request]) -> Iterator[list[tuple[int, Generation]]]:
+    def check(self) -> None:
+        """Find the model, the adapter and the template.
+
+        Raises:
+            ConfigError, HubError: one cannot be found.
+        """
+        self.identity()
+
+    def describe(self) -> str:
+        """The model by its name and content, not by where it lies on this machine."""
+        identity = self.identity()
+        parts = [f"`{self.config.name}` ({str(identity['model'])[:19]})"]
+        if identity["adapter"]:
+            parts.append(f"LoRA adapter ({str(identity['adapter'])[:19]})")
+        return ", ".join([*parts, f"prompt form `{Path(self.config.template).name}`"])
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
         """Yields a batch of texts at a time, longest prompts first.
 
         First, so that a batch too large for the memory fails at once; by length, so that a batch holds
@@ -76,6 +93,7 @@ class LocalGenerator:
             ConfigError: the model or the adapter cannot be used.
             GenerationError: the model failed on a batch.
         """
+        requests = list(requests)  # they are sorted by length
         if not requests:
             return
         require_torch()
@@ -101,6 +119,18 @@ class LocalGenerator:
                     f"{error}; a smaller batch_size (now {config.batch_size}) needs less memory"
                 ) from error
             yield list(zip(batch, texts, strict=True))
+
+    def parse(self, raw: str) -> Generation:
+        """A local model's texts have no raw form."""
+        raise NotImplementedError("a local model keeps no raw answers")
+
+    def estimate(self, prompt: Prompt) -> tuple[int, int]:
+        """Prompt and completion tokens, by the usual 4 bytes a token."""
+        return len(prompt.joined()) // 4 + 1, self.config.max_new_tokens
+
+    def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+        """Nothing that is billed by the token."""
+        return 0.0
 
 
 def resolve_device(device: str) -> str:

@@ -1,11 +1,9 @@
 """Every generated text is durable before it is used.
 
 A text is keyed by all that determines it: the generator's identity (model content, adapter, template,
-decoding parameters), the prompt and the sample index. Not by row number, file or run. So a killed run
-resumes where it stopped, a row added costs one request, and asking again costs nothing:
-
-    >>> with Store(path) as store:
-    ...     texts = generate(generator, requests, store)     # doctest: +SKIP
+decoding parameters; or endpoint, engine, API and parameters), the prompt and the sample index. Not by
+row number, file or run. So a killed run resumes where it stopped, a row added costs one request, and
+asking again costs nothing. An engine's whole answer is kept beside its text.
 
 SQLite in WAL mode: several processes may read and write at once; the first text to arrive for a key is
 the one that everybody sees from then on.
@@ -13,16 +11,18 @@ the one that everybody sees from then on.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from toolgen_hf.errors import DataError, GenerationError
-from toolgen_hf.generators.base import Generation, Generator, Request
+from toolgen_hf.generators.base import Generation, Request
 from toolgen_hf.hashing import canonical_json, digest
 
 _SCHEMA = """
@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS texts (
     finish_reason TEXT NOT NULL,
     prompt_tokens INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL,
+    raw TEXT,
     created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 ) WITHOUT ROWID;
 """
@@ -42,9 +43,19 @@ _APPLICATION_ID = 0x74676866  # "tghf": marks the file as ours
 _LOOKUP_SIZE = 500  # SQLite's default limit on bound parameters was 999 for long
 
 
-def request_key(identity: Mapping[str, Any], request: Request) -> str:
-    """The key of one text: SHA-256 (hex) over the generator's identity and the request."""
-    return digest({"generator": identity, **asdict(request)})
+def request_key(generator: str, request: Request) -> str:
+    """The key of one text: SHA-256 (hex) over the digest of the generator's identity, and the request."""
+    prompt = request.prompt
+    asked = json.dumps([generator, prompt.system, prompt.user, request.sample], ensure_ascii=False)
+    return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A request and the key of its text."""
+
+    key: str
+    request: Request
 
 
 class Store:
@@ -64,6 +75,7 @@ class Store:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA)
+            self._add_new_columns()
         except (sqlite3.Error, OSError) as error:
             raise DataError(_unusable(self.path, error)) from error
 
@@ -77,6 +89,12 @@ class Store:
                 "name another file with --store"
             )
         self._db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+
+    def _add_new_columns(self) -> None:
+        """A store of an earlier version keeps its texts."""
+        columns = {row[1] for row in self._db.execute("PRAGMA table_info(texts)")}
+        if "raw" not in columns:
+            self._db.execute("ALTER TABLE texts ADD COLUMN raw TEXT")
 
     def __enter__(self) -> Self:
         return self
@@ -95,34 +113,38 @@ class Store:
             return int(self._db.execute("SELECT COUNT(*) FROM texts").fetchone()[0])
 
     def get(self, keys: Sequence[str]) -> dict[str, Generation]:
-        """The texts that are there, by key."""
+        """The texts that are there, by key. Where an engine's whole answer was kept, ``raw`` has it."""
         found: dict[str, Generation] = {}
         for start in range(0, len(keys), _LOOKUP_SIZE):
             part = keys[start : start + _LOOKUP_SIZE]
             marks = ",".join("?" * len(part))
             with self._reading():
                 rows = self._db.execute(
-                    "SELECT key, text, finish_reason, prompt_tokens, completion_tokens "
+                    "SELECT key, text, finish_reason, prompt_tokens, completion_tokens, raw "
                     f"FROM texts WHERE key IN ({marks})",
                     part,
                 )
-                found.update((key, Generation(*rest)) for key, *rest in rows)
+                found.update(
+                    (key, Generation(text, reason, asked, answered, raw=raw))
+                    for key, text, reason, asked, answered, raw in rows
+                )
         return found
 
-    def put(self, identity: Mapping[str, Any], texts: Iterable[tuple[Request, Generation]]) -> None:
+    def put(self, identity: Mapping[str, Any], texts: Iterable[tuple[Keyed, Generation]]) -> None:
         """Commit texts, all or none, to disk before returning. A key that is there keeps its text."""
         generator = digest(identity)
         rows = [
             (
-                request_key(identity, request),
+                wanted.key,
                 generator,
-                _whole(canonical_json(asdict(request))),
+                _whole(canonical_json(asdict(wanted.request))),
                 _whole(made.text),
                 made.finish_reason,
                 made.prompt_tokens,
                 made.completion_tokens,
+                None if made.raw is None else _whole(made.raw),
             )
-            for request, made in texts
+            for wanted, made in texts
         ]
         with self._transaction():
             self._db.execute(
@@ -130,7 +152,7 @@ class Store:
             )
             self._db.executemany(
                 "INSERT OR IGNORE INTO texts (key, generator, request, text, finish_reason, prompt_tokens,"
-                " completion_tokens) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                " completion_tokens, raw) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
 
@@ -167,36 +189,3 @@ def _unusable(path: Path, error: Exception) -> str:
 def _whole(text: str) -> str:
     """``text`` with halves of surrogate pairs, which no UTF-8 can hold, replaced by U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def generate(
-    generator: Generator,
-    requests: Sequence[Request],
-    store: Store,
-    on_chunk: Callable[[Sequence[Generation]], None] = lambda made: None,
-) -> tuple[list[Generation], int]:
-    """The texts of ``requests`` in order, from the store where they are there, and how many were not.
-
-    Missing ones are generated once each (equal requests share one text) and committed chunk by chunk;
-    ``on_chunk`` is told of each chunk after its commit, for progress.
-
-    Raises:
-        GenerationError: the generator failed or left out a request; what arrived before is stored.
-    """
-    identity = dict(generator.identity())
-    keys = [request_key(identity, request) for request in requests]
-    found = store.get(keys)
-    missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in found}
-    missing_keys, missing_requests = list(missing), list(missing.values())
-    if missing:
-        for chunk in generator.generate(missing_requests):
-            store.put(identity, [(missing_requests[position], made) for position, made in chunk])
-            on_chunk([made for _, made in chunk])
-        found.update(store.get(missing_keys))  # what the store kept is the truth, also for this run
-    lost = [key for key in missing_keys if key not in found]
-    if lost:
-        raise GenerationError(
-            f"the generator gave no text for {len(lost)} of {len(missing)} requests, "
-            f"the first being {missing[lost[0]].prompt.user[:200]!r}"
-        )
-    return [found[key] for key in keys], len(missing)

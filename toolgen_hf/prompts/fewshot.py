@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
+from random import Random
 from typing import Any
 
 from toolgen_hf.errors import ConfigError
@@ -33,6 +34,12 @@ class PromptSet:
     system: str
     examples: tuple[Example, ...] = ()
 
+    def ordered(self, seed: int | None) -> PromptSet:
+        """With its examples shuffled by ``seed``; None leaves them as they stand in the file."""
+        if seed is None:
+            return self
+        return PromptSet(self.system, tuple(Random(seed).sample(self.examples, len(self.examples))))
+
     def settings(self) -> dict[str, Any]:
         """As plain JSON data, for fingerprints and the manifest."""
         return asdict(self)
@@ -54,6 +61,24 @@ def load_prompts(task: str, name: str) -> PromptSet:
         for row in data.get("examples", ())
     )
     return PromptSet(data["system"], tuple(examples))
+
+
+def is_example(task: str, question: str) -> bool:
+    """Whether a question is among the examples of a task's prompts, by its words."""
+    return _words(question) in _example_questions(task)
+
+
+@cache
+def _example_questions(task: str) -> frozenset[str]:
+    return frozenset(
+        _words(example.question)
+        for name in ("tool_api", "respond")
+        for example in load_prompts(task, name).examples
+    )
+
+
+def _words(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def answer_prompt(prompts: PromptSet, question: str) -> Prompt:

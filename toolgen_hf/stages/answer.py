@@ -2,46 +2,50 @@
 
     in   {"id": "GSM8K-train-0", "question": "Natalia sold clips to 48 ...", "answer": ["72"], "solution": ...}
     out  {..., "response": "48 + 24 = 72. The answer is 72.", "truncated": false, "prediction": "72.0",
-          "correct": true, "reason": null}
+          "correct": true, "fewshot_overlap": true, "reason": null}
 
 The hypothesis of the method: an LM needs a tool exactly where it is wrong without one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
 from toolgen_hf.errors import CallSyntaxError
 from toolgen_hf.generators import build
-from toolgen_hf.generators.base import Generation, Prompt
 from toolgen_hf.generators.config import GeneratorConfig
-from toolgen_hf.prompts.fewshot import PromptSet, answer_prompt, load_prompts
+from toolgen_hf.generators.texts import Ask
+from toolgen_hf.prompts.fewshot import PromptSet, answer_prompt, is_example, load_prompts
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("answer", version=1, features=schemas.ANSWERED)
-
-Write = Callable[[Sequence[Prompt]], list[Generation]]
-"""Turns prompts into texts, one each and in order."""
+STAGE = Stage("answer", version=2, features=schemas.ANSWERED)
+EXAMPLE = "the question is a few-shot example"
 
 
-def answer_batch(batch: Batch, task: Task, prompts: PromptSet, write: Write) -> Batch:
+def answer_batch(batch: Batch, task: Task, prompts: PromptSet, ask: Ask, drop_overlap: bool = False) -> Batch:
     """Ask and grade.
 
     A response that was cut at the token limit is not correct, whatever number it happens to end on: it
     reached no answer, and as a target it would teach to stop in mid-sentence. Nor is one that calls the
     tool by itself: nobody has run that call. A row whose gold answer is none of this task's is not asked
-    but rejected.
+    but rejected, as is one to which the model gives no text at all (a content filter, a prompt too long).
     """
-    reasons = [_unusable(answer, task) for answer in batch["answer"]]
-    asked = [answer_prompt(prompts, q) for q, r in zip(batch["question"], reasons, strict=True) if r is None]
-    texts = iter(write(asked) if asked else [])
-    made = [next(texts) if reason is None else None for reason in reasons]
+    overlap = [is_example(task.name, question) for question in batch["question"]]
+    unusable = [
+        EXAMPLE if drop_overlap and is_shown else _unusable(answer, task)
+        for answer, is_shown in zip(batch["answer"], overlap, strict=True)
+    ]
+    asked = [answer_prompt(prompts, q) for q, r in zip(batch["question"], unusable, strict=True) if r is None]
+    texts = iter(ask(asked) if asked else [])
+    came = [next(texts) if reason is None else None for reason in unusable]
+    reasons = [r if m is None else m.failure for m, r in zip(came, unusable, strict=True)]
+    made = [m if reason is None else None for m, reason in zip(came, reasons, strict=True)]
     truncated = [m is not None and m.finish_reason == "length" for m in made]
     predictions = [None if m is None else task.extract(m.text) for m in made]
     usable = [
@@ -54,6 +58,7 @@ def answer_batch(batch: Batch, task: Task, prompts: PromptSet, write: Write) -> 
         "truncated": truncated,
         "prediction": predictions,
         "correct": [task.is_correct(p, a) and whole for p, a, whole in graded],
+        "fewshot_overlap": overlap,
         "reason": reasons,
     }
 
@@ -77,12 +82,14 @@ def answer(
     workspace: Workspace,
     task: str = "math",
     instruction: str | None = None,
+    drop_overlap: bool = False,
 ) -> DatasetDict:
     """Let the student answer every question of every split (columns ``schemas.RAW`` -> ``ANSWERED``).
 
     Args:
         student: which model answers, and how it decodes.
         instruction: what it is told; default the task's own.
+        drop_overlap: reject the questions that teachers and few-shot sources are shown as examples.
 
     Raises:
         DataError: a column is missing.
@@ -93,14 +100,15 @@ def answer(
     prompts = load_prompts(grader.name, "answer")
     if instruction is not None:
         prompts = PromptSet(instruction)
-    generator = build(student)
+    texts = workspace.texts(build(student), STAGE.name)
     settings = {
         "task": [grader.name, grader.version],
         "prompts": prompts.settings(),
-        "generator": generator.identity(),
+        "generator": texts.identity,
+        "drop_overlap": drop_overlap,
     }
 
-    def write(asked: Sequence[Prompt]) -> list[Generation]:
-        return workspace.generate(generator, asked, STAGE.name)
+    def function(batch: Batch) -> Batch:
+        return answer_batch(batch, grader, prompts, texts, drop_overlap)
 
-    return STAGE.run(raw, lambda batch: answer_batch(batch, grader, prompts, write), settings, workspace)
+    return STAGE.run(raw, function, settings, workspace, texts=[texts])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,25 @@ from datasets import Dataset, DatasetDict, DatasetInfo, Features
 from datasets.fingerprint import Hasher
 
 from toolgen_hf.errors import DataError
+from toolgen_hf.generators.texts import Texts, Usage, looking_ahead
 from toolgen_hf.hashing import canonical_json
+from toolgen_hf.plan import Plan
 from toolgen_hf.progress import quiet_datasets
 from toolgen_hf.workspace import Workspace
 
+LOOK_AHEAD = 100
+"""Rows a batch when looking ahead: few, so that the first request leaves soon."""
+
 Batch = dict[str, list[Any]]
 """Rows as columns: what goes in and comes out of every stage's batch function."""
+
+
+@dataclass(frozen=True)
+class _Split:
+    rows: Dataset
+    fingerprint: str
+    path: Path
+    made: Dataset | None  # the output, if there is one already
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,7 @@ class Stage:
         settings: Mapping[str, Any],
         workspace: Workspace,
         label: str | None = None,
+        texts: Sequence[Texts] = (),
     ) -> DatasetDict:
         """Map ``function`` over every split, or take its output from the cache.
 
@@ -61,63 +75,111 @@ class Stage:
             settings: all that ``function`` depends on besides the rows, as plain JSON data.
             workspace: where the output is cached and reported.
             label: what reports call this run; default the stage's name.
-        """
-        return DatasetDict(
-            {
-                split: self._run_split(str(split), rows, function, settings, workspace, label or self.name)
-                for split, rows in dataset.items()
-            }
-        )
+            texts: whom ``function`` asks for texts, in the order in which a row comes to need them.
 
-    def _run_split(
-        self,
-        split: str,
-        rows: Dataset,
-        function: Callable[[Batch], Batch],
-        settings: Mapping[str, Any],
-        workspace: Workspace,
-        label: str,
-    ) -> Dataset:
+        Raises:
+            GenerationError: a text could not be generated; those that arrived are in the store.
+        """
+        label = label or self.name
         started = time.monotonic()
+        splits = {str(split): self._look_up(rows, settings, workspace) for split, rows in dataset.items()}
+        todo = {name: split.rows for name, split in splits.items() if split.made is None}
+        with looking_ahead(texts):
+            if workspace.plan is not None:
+                return self._rehearse(splits, function, workspace.plan, label, texts)
+            for source in texts if todo else ():
+                source.fill(lambda: self._ahead(todo, function, texts), sum(map(len, todo.values())))
+        made = {}
+        for name, split in splits.items():
+            asked = sum(source.asked for source in texts)
+            made[name] = split.made if split.made is not None else self._map(split, function)
+            made[name]._fingerprint = split.fingerprint
+            asked = sum(source.asked for source in texts) - asked
+            usage = Usage.total(part for source in texts for part in source.taken(name))
+            before, after = self._rejected(split.rows), self._rejected(made[name])
+            workspace.report(
+                usage,
+                stage=label,
+                split=name,
+                rows_in=len(split.rows) - before.total(),
+                rows_out=len(made[name]) - after.total(),
+                rejected=dict(after - before),
+                cached=split.made is not None,
+                seconds=time.monotonic() - started,
+                reused=max(0, asked - usage.texts),
+            )
+            started = time.monotonic()
+        return DatasetDict(made)
+
+    def _look_up(self, rows: Dataset, settings: Mapping[str, Any], workspace: Workspace) -> _Split:
         fingerprint = self.fingerprint(rows, settings)
         path = workspace.cache_dir / "stages" / f"{self.name}-{fingerprint}.arrow"
         # Without rows there is nothing to run, and map would keep the input's columns.
-        made = self._open(path, rows) if len(rows) else empty(self.features, rows)
-        cached = made is not None
-        if made is None:
-            self._map(rows, function, fingerprint, path)
-            made = self._read(path, rows)
-        made._fingerprint = fingerprint
-        before, after = (
-            _reasons(table) if "reason" in self.features else Counter() for table in (rows, made)
+        return _Split(
+            rows, fingerprint, path, self._open(path, rows) if len(rows) else empty(self.features, rows)
         )
-        workspace.report(
-            stage=label,
-            split=split,
-            rows_in=len(rows) - before.total(),
-            rows_out=len(made) - after.total(),
-            rejected=dict(after - before),
-            cached=cached,
-            seconds=time.monotonic() - started,
-        )
-        return made
 
-    def _map(self, rows: Dataset, function: Callable[[Batch], Batch], fingerprint: str, path: Path) -> None:
-        """Write the output to ``path``, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=path.parent) as scratch, quiet_datasets(), _disk_errors():
-            file = Path(scratch) / path.name
-            rows.map(
+    def _ahead(
+        self, todo: Mapping[str, Dataset], function: Callable[[Batch], Batch], texts: Sequence[Texts]
+    ) -> Iterator[tuple[str, int]]:
+        """Run ``function`` for what it asks for; its output, of texts that are there so far, is dropped."""
+        for name, rows in todo.items():
+            for batch in rows.with_format(None).iter(LOOK_AHEAD):
+                for source in texts:
+                    source.forget()
+                function(batch)
+                yield name, len(next(iter(batch.values())))
+
+    def _rehearse(
+        self,
+        splits: Mapping[str, _Split],
+        function: Callable[[Batch], Batch],
+        plan: Plan,
+        label: str,
+        texts: Sequence[Texts],
+    ) -> DatasetDict:
+        """Plan what is missing; the output is of the texts that are there, in memory and under no real fingerprint."""
+        todo = {name: split.rows for name, split in splits.items() if split.made is None}
+        for source in texts if todo else ():
+            plan.add(
+                label,
+                source,
+                (keyed for _, keyed in source.missing(lambda: self._ahead(todo, function, texts))),
+            )
+        made = {name: split.made for name, split in splits.items() if split.made is not None}
+        for name, rows in todo.items():
+            with quiet_datasets():
+                made[name] = rows.map(function, **self._map_arguments(rows), keep_in_memory=True)
+        return DatasetDict({name: made[name] for name in splits})
+
+    def _map(self, split: _Split, function: Callable[[Batch], Batch]) -> Dataset:
+        """Map one split and write its output to its path, whole or not at all."""
+        split.path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=split.path.parent) as scratch, quiet_datasets(), _disk_errors():
+            file = Path(scratch) / split.path.name
+            split.rows.map(
                 function,
-                batched=True,
-                batch_size=self.batch_size,
-                features=self.features,
-                remove_columns=rows.column_names,
-                new_fingerprint=fingerprint,
+                **self._map_arguments(split.rows),
+                new_fingerprint=split.fingerprint,
                 cache_file_name=str(file),
                 load_from_cache_file=False,
             )
-            file.replace(path)
+            file.replace(split.path)
+        return self._read(split.path, split.rows)
+
+    def _map_arguments(self, rows: Dataset) -> dict[str, Any]:
+        return {
+            "batched": True,
+            "batch_size": self.batch_size,
+            "features": self.features,
+            "remove_columns": rows.column_names,
+        }
+
+    def _rejected(self, rows: Dataset) -> Counter[str]:
+        """How many rows were rejected by this stage or one before it, by reason."""
+        if "reason" not in self.features or "reason" not in rows.column_names:
+            return Counter()
+        return Counter(reason for reason in rows["reason"] if reason is not None)
 
     def _read(self, path: Path, rows: Dataset) -> Dataset:
         return Dataset.from_file(str(path), info=DatasetInfo(features=self.features), split=rows.split)
@@ -171,10 +233,3 @@ def require_columns(dataset: DatasetDict, columns: Features, what: str) -> None:
                 f"{what} needs the columns {missing} in split {str(split)!r}, which has only "
                 f"{rows.column_names}; run the stage before it, or rename the columns"
             )
-
-
-def _reasons(rows: Dataset) -> Counter[str]:
-    """How many rows were rejected by this stage or one before it, by reason."""
-    if "reason" not in rows.column_names:
-        return Counter()
-    return Counter(reason for reason in rows["reason"] if reason is not None)

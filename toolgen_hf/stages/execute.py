@@ -20,7 +20,7 @@ from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("execute", version=1, features=schemas.EXECUTED)
+STAGE = Stage("execute", version=2, features=schemas.EXECUTED)
 
 
 @dataclass(frozen=True, slots=True)

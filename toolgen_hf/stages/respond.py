@@ -2,14 +2,14 @@
 
     in   {"id": "GSM8K-train-0", "question": "Natalia sold ...", "answer": ["72"], ...}
     out  {"id": "GSM8K-train-0", "question": ..., "answer": ["72"], "source": "vicuna",
-          "response": "calculator(48+48/2)"}
+          "response": "calculator(48+48/2)", "finish_reason": "stop"}
 
 A source is asked either by instruction (a fine-tuned model) or by a few worked examples (an API model).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 from datasets import DatasetDict
@@ -19,12 +19,13 @@ from toolgen_hf import schemas
 from toolgen_hf.generators import build
 from toolgen_hf.generators.base import Prompt
 from toolgen_hf.generators.config import Config, GeneratorConfig
+from toolgen_hf.generators.texts import Ask
 from toolgen_hf.prompts.fewshot import PromptSet, load_prompts, respond_prompt
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("respond", version=1, features=schemas.RESPONSES)
+STAGE = Stage("respond", version=2, features=schemas.RESPONSES)
 
 
 class SourceConfig(Config):
@@ -34,21 +35,25 @@ class SourceConfig(Config):
     prompt: Literal["instruction", "few_shot"] = "instruction"
     examples: int = Field(4, ge=0)
     """How many worked examples a few-shot prompt shows."""
+    example_seed: int | None = None
+    """Shuffles the examples; null leaves them in the published order."""
 
 
 def respond_batch(
     batch: Batch,
     source: str,
-    ask: Callable[[str], Prompt],
-    write: Callable[[Sequence[Prompt]], list[str]],
+    prompt: Callable[[str], Prompt],
+    ask: Ask,
 ) -> Batch:
-    """Ask every question once."""
+    """Ask every question once. Where an engine gave no text the response is empty, and ``finish_reason`` says why."""
+    made = ask([prompt(question) for question in batch["question"]])
     return {
         "id": batch["id"],
         "question": batch["question"],
         "answer": batch["answer"],
         "source": [source] * len(batch["id"]),
-        "response": write([ask(question) for question in batch["question"]]),
+        "response": [None if m is None else m.text for m in made],
+        "finish_reason": [None if m is None else m.finish_reason for m in made],
     }
 
 
@@ -63,24 +68,23 @@ def respond(
     """
     require_columns(raw, schemas.RAW, "respond")
     grader = get_task(task)
-    prompts = load_prompts(grader.name, "respond")
+    prompts = load_prompts(grader.name, "respond").ordered(config.example_seed)
     if config.prompt == "instruction":
         prompts = PromptSet(grader.instruction)
-    generator = build(config.generator)
     label = f"{STAGE.name} {source}"
+    texts = workspace.texts(build(config.generator), label)
     settings = {
         "source": source,
         "prompt": [config.prompt, config.examples],
         "prompts": prompts.settings(),
-        "generator": generator.identity(),
+        "generator": texts.identity,
     }
 
-    def ask(question: str) -> Prompt:
+    def prompt(question: str) -> Prompt:
         if config.prompt == "instruction":
             return Prompt(prompts.system, question)
         return respond_prompt(prompts, question, config.examples)
 
-    def write(asked: Sequence[Prompt]) -> list[str]:
-        return [made.text for made in workspace.generate(generator, asked, label)]
-
-    return STAGE.run(raw, lambda batch: respond_batch(batch, source, ask, write), settings, workspace, label)
+    return STAGE.run(
+        raw, lambda batch: respond_batch(batch, source, prompt, texts), settings, workspace, label, [texts]
+    )

@@ -25,12 +25,13 @@ from datasets.fingerprint import Hasher
 
 from toolgen_hf import schemas
 from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.prompts.fewshot import is_example
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("score", version=1, features=schemas.STAGE2)
+STAGE = Stage("score", version=2, features=schemas.STAGE2)
 LEVELS = (20, 15, 10, 5, 0)
 
 Strategy = Literal["distance", "consistency"]
@@ -82,7 +83,7 @@ def score_batch(batch: Batch, strategy: str, task: Task) -> Batch:
     """Score every row's responses."""
     rows = zip(batch["predictions"], batch["uses_tool"], batch["answer"], strict=True)
     return {
-        **{name: batch[name] for name in ("id", "query", "responses", "origin")},
+        **{name: batch[name] for name in ("id", "query", "responses", "origin", "fewshot_overlap")},
         "scores": [STRATEGIES[strategy](p, u, a, task) for p, u, a in rows],
         "answer": [["" if p is None else p for p in predictions] for predictions in batch["predictions"]],
     }
@@ -155,6 +156,7 @@ def _gather_split(executed: Mapping[str, Dataset], task: Task) -> Dataset:
         made["origin"].append(list(by_id))
         made["predictions"].append([row["prediction"] for row in candidates])
         made["uses_tool"].append([row["uses_tool"] for row in candidates])
+        made["fewshot_overlap"].append(is_example(task.name, gold["question"]))
     gathered = Dataset.from_dict(made, features=schemas.CANDIDATES, split=executed["gold"].split)
     parts = [[name, rows._fingerprint] for name, rows in ordered.items()]
     gathered._fingerprint = Hasher.hash([*parts, task.query_instruction])

@@ -17,8 +17,8 @@ from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("stage1", version=1, features=schemas.STAGE1)
-GOLD = Stage("gold", version=1, features=schemas.RESPONSES)
+STAGE = Stage("stage1", version=2, features=schemas.STAGE1)
+GOLD = Stage("gold", version=2, features=schemas.RESPONSES)
 
 
 def stage1_batch(batch: Batch, task: Task) -> Batch:
@@ -30,6 +30,7 @@ def stage1_batch(batch: Batch, task: Task) -> Batch:
         "input": [batch["question"][i] for i in kept],
         "output": [batch["response"][i] if batch["correct"][i] else batch["tool_call"][i] for i in kept],
         "answer": [batch["answer"][i] for i in kept],
+        "fewshot_overlap": [batch["fewshot_overlap"][i] for i in kept],
     }
 
 
@@ -41,6 +42,7 @@ def gold_batch(batch: Batch) -> Batch:
         "answer": batch["answer"],
         "source": ["gold"] * len(batch["id"]),
         "response": batch["output"],
+        "finish_reason": [None] * len(batch["id"]),
     }
 
 

@@ -10,7 +10,8 @@ do is rejected with the reason, every attempt kept. Rows that the student got ri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from datasets import DatasetDict
@@ -19,8 +20,8 @@ from toolgen_hf import schemas
 from toolgen_hf.generators import build
 from toolgen_hf.generators.annotations import VERSION as ANNOTATIONS_VERSION
 from toolgen_hf.generators.annotations import compose
-from toolgen_hf.generators.base import Prompt
 from toolgen_hf.generators.config import AnnotationsConfig, TeacherConfig
+from toolgen_hf.generators.texts import Texts
 from toolgen_hf.prompts.fewshot import PromptSet, load_prompts, tool_api_prompt
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.stages.execute import execute_response
@@ -28,7 +29,7 @@ from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("tool_api", version=3, features=schemas.CALLED)
+STAGE = Stage("tool_api", version=4, features=schemas.CALLED)
 
 
 class Attempt(TypedDict):
@@ -47,6 +48,7 @@ class Case:
         self.question, self.answer, self.solution = question, answer, solution
         self.attempts: list[Attempt] = []
         self.call: str | None = None
+        self.is_waiting = False  # for a text that is not there yet
 
     @property
     def reason(self) -> str | None:
@@ -66,12 +68,35 @@ class Case:
         return f"{last['output'].strip()} {came}, which is not the Golden answer. Write another formula."
 
 
-Propose = Callable[[Sequence[Case]], list[tuple[str | None, str | None]]]
-"""A teacher: (output, reason why there is none) for each case."""
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a teacher gave: its output, or the reason why there is none."""
+
+    output: str | None
+    reason: str | None = None
 
 
-def verify(output: str, teacher: str, case: Case, task: Task) -> None:
+Propose = Callable[[Sequence[Case]], list[Proposal | None]]
+"""A teacher: its proposal for each case; None for one that is not there yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """Who is asked, up to ``attempts`` times about one question."""
+
+    name: str
+    attempts: int
+    propose: Propose
+    identity: Mapping[str, Any]
+    texts: Texts | None = None
+
+
+def verify(proposal: Proposal, teacher: str, case: Case, task: Task) -> None:
     """Run a teacher's output and record the attempt; the case has its call if the result is gold."""
+    output = proposal.output
+    if output is None:
+        case.attempts.append(Attempt(teacher=teacher, output=None, result=None, reason=proposal.reason))
+        return
     ran = execute_response(output, task)
     reason = None
     if not ran.uses_tool:
@@ -85,20 +110,20 @@ def verify(output: str, teacher: str, case: Case, task: Task) -> None:
     case.attempts.append(Attempt(teacher=teacher, output=output, result=ran.prediction, reason=reason))
 
 
-def tool_api_batch(batch: Batch, task: Task, teachers: Sequence[tuple[str, int, Propose]]) -> Batch:
-    """Ask the teachers, in order, for each wrong row's call. ``teachers``: (name, attempts, propose)."""
+def tool_api_batch(batch: Batch, task: Task, teachers: Sequence[Teacher]) -> Batch:
+    """Ask the teachers, in order, for each wrong row's call."""
     rows = zip(
         batch["question"], batch["answer"], batch["solution"], batch["correct"], batch["reason"], strict=True
     )
     cases = [Case(q, a, s) if not right and why is None else None for q, a, s, right, why in rows]
-    for name, attempts, propose in teachers:
-        for _ in range(attempts):
-            pending = [case for case in cases if case is not None and case.call is None]
-            for case, (output, reason) in zip(pending, propose(pending) if pending else [], strict=True):
-                if output is None:
-                    case.attempts.append(Attempt(teacher=name, output=None, result=None, reason=reason))
+    for teacher in teachers:
+        for _ in range(teacher.attempts):
+            pending = [c for c in cases if c is not None and c.call is None and not c.is_waiting]
+            for case, proposal in zip(pending, teacher.propose(pending) if pending else [], strict=True):
+                if proposal is None:
+                    case.is_waiting = True
                 else:
-                    verify(output, name, case, task)
+                    verify(proposal, teacher.name, case, task)
     return {
         **{name: batch[name] for name in schemas.ANSWERED if name != "reason"},
         "reason": [r if c is None else c.reason for c, r in zip(cases, batch["reason"], strict=True)],
@@ -114,11 +139,13 @@ def tool_api(
     workspace: Workspace,
     task: str = "math",
     max_attempts: int = 2,
+    example_seed: int | None = None,
 ) -> DatasetDict:
     """Get a verified tool call for every wrong row (columns ``schemas.ANSWERED`` -> ``CALLED``).
 
     Args:
         teachers: asked in this order; ``annotations`` once, a model up to ``max_attempts`` times.
+        example_seed: shuffles the examples of the teachers' prompt; None leaves them in the published order.
 
     Raises:
         DataError: a column is missing.
@@ -126,38 +153,41 @@ def tool_api(
     """
     require_columns(answered, schemas.ANSWERED, "tool_api")
     grader = get_task(task)
-    prompts = load_prompts(grader.name, "tool_api")
-    built = [_teacher(config, prompts, grader, max_attempts, workspace) for config in teachers]
+    prompts = load_prompts(grader.name, "tool_api").ordered(example_seed)
+    asked = [_teacher(config, prompts, grader, max_attempts, workspace) for config in teachers]
     settings = {
         "task": [grader.name, grader.version],
         "tool": [grader.tool.name, grader.tool.version],
         "prompts": prompts.settings(),
-        "teachers": [identity for identity, _ in built],
+        "teachers": [teacher.identity for teacher in asked],
         "max_attempts": max_attempts,
     }
-    asked = [teacher for _, teacher in built]
-    return STAGE.run(answered, lambda batch: tool_api_batch(batch, grader, asked), settings, workspace)
+    return STAGE.run(
+        answered,
+        lambda batch: tool_api_batch(batch, grader, asked),
+        settings,
+        workspace,
+        texts=[teacher.texts for teacher in asked if teacher.texts is not None],
+    )
 
 
 def _teacher(
     config: TeacherConfig, prompts: PromptSet, task: Task, max_attempts: int, workspace: Workspace
-) -> tuple[dict[str, Any], tuple[str, int, Propose]]:
-    """What determines a teacher's calls, and the teacher as ``tool_api_batch`` wants it."""
+) -> Teacher:
     if isinstance(config, AnnotationsConfig):
-        name = task.tool.name
+        return _annotations(config, task)
+    texts = workspace.texts(build(config), f"{STAGE.name} {config.name}", rounds=max_attempts)
 
-        def compose_calls(cases: Sequence[Case]) -> list[tuple[str | None, str | None]]:
-            made = [compose(case.question, case.solution, case.answer, task) for case in cases]
-            return [(f"{name}({m.formula})" if m.formula else None, m.reason) for m in made]
+    def ask(cases: Sequence[Case]) -> list[Proposal | None]:
+        asked = [tool_api_prompt(prompts, case.question, case.answer, case.feedback()) for case in cases]
+        return [None if m is None else Proposal(m.text or None, m.failure) for m in texts(asked)]
 
-        return {"kind": config.kind, "version": ANNOTATIONS_VERSION}, (config.kind, 1, compose_calls)
+    return Teacher(config.name, max_attempts, ask, {**texts.identity, "name": config.name}, texts)
 
-    generator = build(config)
 
-    def ask(cases: Sequence[Case]) -> list[tuple[str | None, str | None]]:
-        asked: list[Prompt] = [
-            tool_api_prompt(prompts, case.question, case.answer, case.feedback()) for case in cases
-        ]
-        return [(made.text, None) for made in workspace.generate(generator, asked, STAGE.name)]
+def _annotations(config: AnnotationsConfig, task: Task) -> Teacher:
+    def compose_calls(cases: Sequence[Case]) -> list[Proposal | None]:
+        made = [compose(case.question, case.solution, case.answer, task) for case in cases]
+        return [Proposal(f"{task.tool.name}({m.formula})" if m.formula else None, m.reason) for m in made]
 
-    return {**generator.identity(), "name": config.name}, (config.name, max_attempts, ask)
+    return Teacher(config.kind, 1, compose_calls, {"kind": config.kind, "version": ANNOTATIONS_VERSION})

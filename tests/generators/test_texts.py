@@ -1,0 +1,189 @@
+"""Texts: what is missing streams to the generator, and is durable before anybody sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolgen_hf.errors import BudgetError, ConfigError, GenerationError
+from toolgen_hf.generators.base import Generation, Prompt, Request
+from toolgen_hf.generators.store import Store
+from toolgen_hf.generators.texts import Texts, looking_ahead
+from toolgen_hf.meter import Meter
+
+
+class Counting:
+    """Answers with the prompt in capitals, the last of four first; may fail, or leave a request out."""
+
+    def __init__(self, fail_after: int | None = None, skip: str = "", price: float | None = 0.0) -> None:
+        self.asked: list[str] = []
+        self.fail_after, self.skip, self.price = fail_after, skip, price
+
+    def identity(self) -> dict[str, Any]:
+        return {"kind": "counting", "temperature": 0.1}
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
+        stream = enumerate(requests)
+        while part := [pair for pair, _ in zip(stream, range(4), strict=False)]:
+            for at, request in reversed(part):
+                if len(self.asked) == self.fail_after:
+                    raise GenerationError("the power is out")
+                self.asked.append(request.prompt.user)
+                if request.prompt.user != self.skip:
+                    yield [(at, Generation(request.prompt.user.upper(), "stop", 3, 1))]
+
+    def check(self) -> None: ...
+
+    def describe(self) -> str:
+        return "capitals"
+
+    def parse(self, raw: str) -> Generation:
+        return Generation(f"parsed {raw}")
+
+    def estimate(self, prompt: Prompt) -> tuple[int, int]:
+        return 6, 2
+
+    def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:
+        return None if self.price is None else self.price * (prompt_tokens + completion_tokens)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "store.sqlite") as opened:
+        yield opened
+
+
+def prompts(*users: str) -> list[Prompt]:
+    return [Prompt("", user) for user in users]
+
+
+def texts(generator: Counting, store: Store, rounds: int = 1, max_cost: float | None = None) -> Texts:
+    return Texts(generator, lambda: store, Meter(False, max_cost), "test", rounds)
+
+
+def fill(source: Texts, batches: dict[str, list[list[str]]]) -> None:
+    """As a stage does: run ahead over every batch of every split."""
+
+    def ahead() -> Iterator[tuple[str, int]]:
+        for split, parts in batches.items():
+            for users in parts:
+                source(prompts(*users))
+                yield split, len(users)
+
+    with looking_ahead([source]):
+        source.fill(ahead, sum(len(users) for parts in batches.values() for users in parts))
+
+
+def spoken(source: Texts, *users: str) -> list[str | None]:
+    return [None if made is None else made.text for made in source(prompts(*users))]
+
+
+def test_texts_come_in_order_and_only_missing_ones_are_asked(store: Store) -> None:
+    first, second = Counting(), Counting()
+    assert spoken(texts(first, store), "a", "b") == ["A", "B"]
+    assert spoken(texts(second, store), "c", "b", "a") == ["C", "B", "A"]
+    assert second.asked == ["c"]
+
+
+def test_a_whole_stage_is_one_stream_over_batches_and_splits(store: Store) -> None:
+    counting = Counting()
+    source = texts(counting, store)
+    fill(source, {"train": [["a", "b"], ["c"]], "test": [["d", "a"]]})
+    assert sorted(counting.asked) == ["a", "b", "c", "d"]
+    assert {split: usage.texts for split, usage in source.usage.items()} == {"train": 3, "test": 1}
+    assert spoken(source, "d", "a") == ["D", "A"]
+    assert len(counting.asked) == 4
+
+
+def test_equal_requests_share_one_text(store: Store) -> None:
+    counting = Counting()
+    assert spoken(texts(counting, store), "a", "a", "a") == ["A", "A", "A"]
+    source = texts(counting, store)
+    fill(source, {"train": [["b"], ["b"], ["b", "c"]]})
+    assert sorted(counting.asked) == ["a", "b", "c"]
+
+
+def test_looking_ahead_gives_none_for_what_is_missing_and_asks_for_nothing(store: Store) -> None:
+    counting = Counting()
+    source = texts(counting, store)
+    spoken(source, "a")
+    with looking_ahead([source]):
+        assert spoken(source, "a", "b") == ["A", None]
+    assert counting.asked == ["a"]
+
+
+def test_a_request_that_depends_on_a_text_is_asked_in_a_later_round(store: Store) -> None:
+    counting = Counting()
+    source = texts(counting, store, rounds=3)
+
+    def ahead() -> Iterator[tuple[str, int]]:
+        (made,) = source(prompts("a"))
+        if made is not None:
+            source(prompts(f"{made.text} again"))
+        yield "train", 1
+
+    with looking_ahead([source]):
+        source.fill(ahead, 1)
+    assert counting.asked == ["a", "A again"]
+
+
+def test_what_arrived_before_a_failure_is_kept(store: Store) -> None:
+    with pytest.raises(GenerationError, match="the power is out"):
+        fill(texts(Counting(fail_after=2), store), {"train": [["a", "b", "c"]]})
+    counting = Counting()
+    fill(texts(counting, store), {"train": [["a", "b", "c"]]})
+    assert counting.asked == ["a"]
+
+
+def test_a_request_left_out_is_an_error_that_names_it(store: Store) -> None:
+    with pytest.raises(GenerationError, match=r"no text for 1 requests.*'b'"):
+        fill(texts(Counting(skip="b"), store), {"train": [["a", "b"]]})
+
+
+def test_a_text_is_on_disk_before_it_is_told_of(store: Store, tmp_path: Path) -> None:
+    class Watching(Meter):
+        told = 0
+
+        def arrived(self, prompt: Prompt, made: Generation) -> float | None:
+            self.told += 1
+            with Store(tmp_path / "store.sqlite") as other:
+                assert len(other) >= self.told
+            return super().arrived(prompt, made)
+
+    meter = Watching(show=False)
+    Texts(Counting(), lambda: store, meter, "test")(prompts("a", "b", "c"))
+    assert meter.told == 3
+
+
+def test_a_kept_answer_is_read_anew_by_its_generator(store: Store) -> None:
+    class Keeping(Counting):
+        def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
+            for chunk in super().generate(requests):
+                yield [(at, Generation("old", raw=made.text)) for at, made in chunk]
+
+    assert spoken(texts(Keeping(), store), "a") == ["parsed A"]
+
+
+def test_a_budget_is_never_exceeded_and_used_as_far_as_it_goes(store: Store) -> None:
+    counting = Counting(price=0.25)  # a text costs 1.00, and may cost 2.00 for all that is known before
+    users = [[f"{n}"] for n in range(10)]
+    with pytest.raises(BudgetError, match=r"stopped at \$4.0000: .* budget of \$5"):
+        fill(texts(counting, store, max_cost=5.0), {"train": users})
+    assert len(counting.asked) == 4
+    more = Counting(price=0.25)
+    source = texts(more, store, max_cost=8.0)
+    fill(source, {"train": users})
+    assert (len(more.asked), source.usage["train"].cost) == (6, 6.0)
+
+
+def test_a_budget_needs_a_price(store: Store) -> None:
+    counting = Counting(price=None)
+    with pytest.raises(ConfigError, match=r"a budget of \$1 needs the engine's price"):
+        fill(texts(counting, store, max_cost=1.0), {"train": [["a"]]})
+    assert counting.asked == []
+    source = texts(counting, store)
+    fill(source, {"train": [["a"]]})
+    assert source.usage["train"].cost is None

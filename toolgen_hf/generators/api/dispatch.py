@@ -1,0 +1,243 @@
+"""Sends requests from one event loop: as many at once as the engine takes, each until it is answered.
+
+Everything here runs on the loop's own thread. A request that must wait (429, a server error) holds no slot
+while it does; whatever happens to one request, the others go on. It ends early when nothing can succeed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toolgen_hf.generators.api.failures import Failure, classify
+from toolgen_hf.generators.api.health import Health
+from toolgen_hf.generators.api.keys import mask, redact, without_keys
+from toolgen_hf.generators.api.lanes import Lane, choose, describe_refusals
+from toolgen_hf.generators.api.limits import backoff
+from toolgen_hf.generators.api.messages import parse, refused
+from toolgen_hf.generators.base import Generation
+
+MAX_LIMITED = 50
+"""So many 429s for one request, while others succeed, and it has failed."""
+MAX_WAITING = 10_000
+"""So many jobs that wait for their time, and no more are taken."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Job:
+    """One request on its way. ``tokens``: what it may need at most, prompt and completion."""
+
+    position: int
+    body: dict[str, Any]
+    tokens: int
+    retries: int = 0
+    limited: int = 0
+
+
+class Dispatcher:
+    """Works off jobs.
+
+    Args:
+        lanes: one a key.
+        path: of the API, below the base URL.
+        concurrency: jobs in flight or arrived but not yet ``release``d, at most.
+        max_retries: of one job, not counting 429s.
+        deliver: told of each text; is thread-safe.
+        on_change: told when more jobs could be used, or when all is over; is thread-safe.
+    """
+
+    def __init__(
+        self,
+        lanes: Sequence[Lane],
+        path: str,
+        concurrency: int,
+        max_retries: int,
+        health: Health,
+        deliver: Callable[[int, Generation], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        self.lanes, self.path, self.health = lanes, path, health
+        self.concurrency, self.max_retries = concurrency, max_retries
+        self.deliver, self.on_change = deliver, on_change
+        self.failed: list[Failure] = []  # of jobs that were given up
+        self.stopped: str | None = None  # why nothing more is sent
+        self.is_hungry = False  # more jobs could be used; step() answers
+        self.is_over = False  # nothing will be delivered any more
+        self._loop = asyncio.get_running_loop()
+        self._ready: deque[Job] = deque()
+        self._waiting: list[tuple[float, int, Job]] = []  # heap by the time from which a job may go
+        self._doubtful: list[tuple[Job, Failure]] = []  # refused before anything has succeeded
+        self._held = 0  # in flight, or delivered and not yet released
+        self._is_last = False  # no more jobs will come
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def step(self, jobs: Sequence[Job] | None, released: int) -> None:
+        """Take more jobs (none: there are no more; None: not asked), and slots back whose texts are durable."""
+        self._held -= released
+        if jobs is not None:
+            self.is_hungry = False
+            self._is_last = not jobs
+            if self.stopped is None:
+                self._ready.extend(jobs)
+        self._pump()
+
+    def stop(self, reason: str) -> None:
+        """Send nothing more; what is in flight may still arrive."""
+        self.stopped = self.stopped or reason
+        self._ready.clear()
+        self._waiting.clear()
+        self._pump()
+        self.on_change()
+
+    def cancel(self) -> None:
+        """Leave what is in flight."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def close(self) -> None:
+        """Leave what is in flight, and wait until it is left."""
+        self.stop("closed")
+        self.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _pump(self) -> None:
+        """Start all that may be started now, and come back when more may."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = self._loop.time()
+        while self._waiting and self._waiting[0][0] <= now:
+            self._ready.append(heapq.heappop(self._waiting)[2])
+        again = self._waiting[0][0] - now if self._waiting else float("inf")
+        while self._ready and self._held < self.concurrency and self.stopped is None:
+            lane = choose(self.lanes, now)
+            if not isinstance(lane, Lane):
+                again = min(again, lane)
+                break
+            self._start(self._ready.popleft(), lane)
+        if again < float("inf"):
+            self._timer = self._loop.call_later(max(again, 0.001), self._pump)
+        self._tell(len(self._ready) < self.concurrency and len(self._waiting) < MAX_WAITING)
+
+    def _tell(self, has_room: bool) -> None:
+        """Tell the caller what has changed for it: all is over, or there is room for more jobs."""
+        if not (self._tasks or self._ready or self._waiting) and (self._is_last or self.stopped is not None):
+            self._judge_doubtful()
+            self.is_over = True
+            self.on_change()
+        elif has_room and not (self.is_hungry or self._is_last or self.stopped is not None):
+            self.is_hungry = True
+            self.on_change()
+
+    def _start(self, job: Job, lane: Lane) -> None:
+        self._held += 1
+        lane.started(job.tokens)
+        task = self._loop.create_task(self._attempt(job, lane))
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if (
+            not task.cancelled() and (error := task.exception()) is not None
+        ):  # a defect: no request may hang on it
+            self.stop(redact(f"{type(error).__name__}: {error}", [lane.key for lane in self.lanes]))
+        self._pump()
+
+    async def _attempt(self, job: Job, lane: Lane) -> None:
+        started = self._loop.time()
+        try:
+            response = await lane.post(self.path, job.body)
+            made = parse(without_keys(response.text, [lane.key]))
+        except asyncio.CancelledError:
+            lane.in_flight -= 1
+            self._held -= 1
+            raise
+        except Exception as error:
+            self._on_failure(job, lane, redacted(classify(error), lane.key))
+        else:
+            now = self._loop.time()
+            over = job.tokens - made.prompt_tokens - made.completion_tokens
+            lane.succeeded(now - started, over, response.headers, now)
+            self.health.succeeded(now)
+            self._accept_doubtful()
+            self.deliver(job.position, made)
+
+    def _on_failure(self, job: Job, lane: Lane, failure: Failure) -> None:
+        now = self._loop.time()
+        was_refused = lane.refusal is not None
+        lane.failed(failure, now)
+        self._held -= 1
+        if failure.kind == "key":
+            self._set_aside(job, lane, failure, is_news=not was_refused)
+        elif failure.kind == "limited":
+            job.limited += 1
+            wait = failure.wait if failure.wait is not None else backoff(job.limited, base=1.0)
+            self._again(job, failure, wait + backoff(1, base=0.2), job.limited > MAX_LIMITED, now)
+        elif failure.kind == "retry":
+            job.retries += 1
+            wait = max(failure.wait or 0.0, backoff(job.retries))
+            self._again(job, failure, wait, job.retries > self.max_retries, now)
+        elif failure.is_about_the_text or self.health.successes:
+            self._refuse(job, failure)
+        else:
+            self._doubtful.append((job, failure))
+        if verdict := self.health.failed(failure, now):
+            self.stop(verdict)
+
+    def _set_aside(self, job: Job, lane: Lane, failure: Failure, is_news: bool) -> None:
+        if self.stopped is None:
+            self._ready.appendleft(job)
+        left = [other for other in self.lanes if other.refusal is None]
+        if not left:
+            self.stop(f"no key can be used: {describe_refusals(self.lanes)}")
+        elif is_news:
+            logger.warning("key %s is set aside: %s (%d left)", mask(lane.key), failure.message, len(left))
+
+    def _again(self, job: Job, failure: Failure, wait: float, is_last: bool, now: float) -> None:
+        if is_last:
+            self.failed.append(failure)
+        elif self.stopped is None:
+            heapq.heappush(self._waiting, (now + wait, job.position, job))
+
+    def _judge_doubtful(self) -> None:
+        """At the end: if nothing succeeded, it was not the requests' own text."""
+        if self._doubtful and not self.health.successes and self.stopped is None:
+            self.stopped = f"every request was refused: {self._doubtful[0][1].message}"
+        if self.stopped is None:
+            self._accept_doubtful()
+
+    def _accept_doubtful(self) -> None:
+        for job, failure in self._doubtful:
+            self._refuse(job, failure)
+        self._doubtful.clear()
+
+    def _refuse(self, job: Job, failure: Failure) -> None:
+        self._held += 1  # until it is released, as any text
+        self.deliver(job.position, refused(failure.status or 0, failure.error or failure.message))
+
+
+def redacted(failure: Failure, key: str) -> Failure:
+    """``failure`` without the key that it may repeat."""
+    error = failure.error
+    if error is not None:
+        error = _redacted_value(error, key)
+    return Failure(failure.kind, redact(failure.message, [key]), failure.wait, failure.status, error)
+
+
+def _redacted_value(value: Any, key: str) -> Any:
+    if isinstance(value, str):
+        return redact(value, [key])
+    if isinstance(value, dict):
+        return {name: _redacted_value(part, key) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_redacted_value(part, key) for part in value]
+    return value

@@ -1,0 +1,152 @@
+"""An engine behind OpenAI's API as a source of text.
+
+    OpenAIGenerator(OpenAIConfig(engine="gpt-4o-mini")).generate([Request(Prompt("", "What is 3 * 19?"))])
+
+Requests go through the official ``openai`` client on its aiohttp transport, from an event loop on a thread
+of its own, so that it works wherever it is called from (a notebook too) and no client is shared between
+event loops.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from datetime import date
+from functools import cached_property
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import urlsplit
+
+from toolgen_hf.errors import ConfigError
+from toolgen_hf.generators.api.catalog import Api, Engine, Price, find_engine, retired
+from toolgen_hf.generators.api.keys import OPENAI_URL, load_keys
+from toolgen_hf.generators.api.messages import PATHS, parameters, parse, question, reported_model
+from toolgen_hf.generators.base import Generation, Prompt, Request
+from toolgen_hf.generators.config import OpenAIConfig
+
+BYTES_PER_TOKEN = 2.0
+"""At most so many tokens come of a prompt: English has about 4 bytes a token, other scripts fewer."""
+
+logger = logging.getLogger(__name__)
+
+
+class OpenAIGenerator:
+    """Implements `toolgen_hf.generators.base.Generator` over HTTP. Cheap to make and to identify."""
+
+    def __init__(self, config: OpenAIConfig) -> None:
+        self.config = config
+        self.base_url = (config.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
+        self._seen_models: set[str] = set()
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What is known of the engine.
+
+        Raises:
+            ConfigError: OpenAI has shut it down. An explicit ``base_url`` is asked all the same.
+        """
+        engine = find_engine(self.config.engine)
+        if self.config.base_url is None and self.base_url == OPENAI_URL:
+            if gone := retired(engine, date.today()):
+                raise ConfigError(
+                    f"engine {self.config.engine!r}: {gone}. If OpenAI still serves it to you, say so with "
+                    f"base_url: {OPENAI_URL}"
+                )
+            if engine.shutdown is not None:
+                logger.warning("engine %r will be shut down on %s", engine.name, engine.shutdown)
+        return engine
+
+    @property
+    def api(self) -> Api:
+        """Which of the two APIs is spoken."""
+        return self.engine.api if self.config.api == "auto" else self.config.api
+
+    def identity(self) -> dict[str, Any]:
+        """What determines the texts: endpoint, API, engine, every parameter.
+
+        Raises:
+            ConfigError: the engine has been shut down.
+        """
+        return {
+            "kind": self.config.kind,
+            "base_url": self.base_url,
+            "api": self.api,
+            "engine": self.engine.name,
+            "parameters": parameters(self.config, self.engine),
+        }
+
+    def check(self) -> None:
+        """Find the engine, and say where there is no key: what the store has needs none.
+
+        Raises:
+            ConfigError: the engine has been shut down, or the client is not installed.
+        """
+        self.identity()
+        if find_spec("openai") is None or find_spec("aiohttp") is None:
+            raise ConfigError(
+                f"engine {self.config.engine!r} needs the openai client: pip install 'toolgen_hf[openai]'"
+            )
+        try:
+            load_keys(self.config, self.base_url)
+        except ConfigError as error:
+            logger.warning("%s; only texts that are in the store can be used", error)
+
+    def describe(self) -> str:
+        """The engine and where it is asked."""
+        host = urlsplit(self.base_url).hostname or ""
+        return f"`{self.engine.name}`, {self.api} API of {host}"
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
+        """Yields texts as they arrive; slots of those yielded are free again when the next are asked for.
+
+        Interrupted (Ctrl-C), what is in flight is still waited for and yielded, then the interrupt goes on.
+
+        Raises:
+            ConfigError: there is no API key.
+            GenerationError: nothing can succeed, or single requests failed after their retries.
+        """
+        from toolgen_hf.generators.api.courier import Courier
+
+        keys = load_keys(self.config, self.base_url)
+        courier = Courier(self.config, self.base_url, keys, PATHS[self.api])
+        for chunk in courier.carry(
+            (self.body(request.prompt), sum(self.estimate(request.prompt))) for request in requests
+        ):
+            self._check_model(chunk[0][1])
+            yield chunk
+
+    def body(self, prompt: Prompt) -> dict[str, Any]:
+        """What is sent for a prompt."""
+        return {**parameters(self.config, self.engine), **question(self.api, prompt)}
+
+    def parse(self, raw: str) -> Generation:
+        """Reads a kept answer again."""
+        return parse(raw)
+
+    def estimate(self, prompt: Prompt) -> tuple[int, int]:
+        """Prompt and completion tokens at most."""
+        size = len(prompt.system.encode("utf-8", "replace")) + len(prompt.user.encode("utf-8", "replace"))
+        return int(size / BYTES_PER_TOKEN) + 16, self.config.max_tokens
+
+    def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:
+        """US dollars, by the config's price or the catalogue's; None if neither has one."""
+        given = self.config.price
+        price = Price(**given.model_dump()) if given is not None else self._listed_price
+        if price is None:
+            return None
+        return price.cost(prompt_tokens, completion_tokens, cached_tokens, self.config.batch)
+
+    @cached_property
+    def _listed_price(self) -> Price | None:
+        """OpenAI's prices are those of OpenAI's own endpoint."""
+        return self.engine.price if self.base_url == OPENAI_URL else None
+
+    def _check_model(self, made: Generation) -> None:
+        """Say, once for each, when answers come from a model of another name."""
+        model, wanted = reported_model(made.raw), self.engine.name
+        if model is None or model in self._seen_models:
+            return
+        self._seen_models.add(model)
+        if not model.startswith(wanted) and not wanted.endswith(model):
+            logger.warning("engine %r was asked for; the answers say that they come from %r", wanted, model)

@@ -1,0 +1,81 @@
+"""API keys: where they are found, and how they are kept out of everything that is written."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from toolgen_hf.errors import ConfigError
+from toolgen_hf.generators.config import OpenAIConfig
+from toolgen_hf.paths import cache_home
+
+OPENAI_URL = "https://api.openai.com/v1"
+NO_KEY = "no-key"
+"""What is sent to an endpoint of one's own that asks for none."""
+
+_KEY_LIKE = re.compile(r"\bsk-[A-Za-z0-9_*-]{8,}")
+
+
+def load_keys(config: OpenAIConfig, base_url: str) -> tuple[str, ...]:
+    """The keys to use: of ``keys_file``, else ``$OPENAI_API_KEY``, else the file ``$OPENAI_API_KEY_PATH``, else
+    ``openai_keys`` in the cache home. An endpoint that is not OpenAI's may do without.
+
+    Raises:
+        ConfigError: there is none, or the file cannot be read or holds what is no key.
+    """
+    if config.keys_file is not None:
+        return read_keys(Path(config.keys_file).expanduser())
+    if key := os.environ.get("OPENAI_API_KEY", "").strip():
+        return (key,)
+    if path := os.environ.get("OPENAI_API_KEY_PATH", ""):
+        return read_keys(Path(path).expanduser())
+    kept = cache_home() / "openai_keys"
+    if kept.is_file():
+        return read_keys(kept)
+    if base_url != OPENAI_URL:
+        return (NO_KEY,)
+    raise ConfigError(
+        f"engine {config.engine!r} needs an API key: set OPENAI_API_KEY, name a file with keys_file (one key a line), "
+        f"or write it to {str(kept)!r}"
+    )
+
+
+def read_keys(path: Path) -> tuple[str, ...]:
+    """The keys of a file, one a line; blank lines and ``#`` comments are ignored, as are repetitions.
+
+    Raises:
+        ConfigError: it cannot be read, holds none, or a line is no key; the line is named, not shown.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the API keys in {str(path)!r}: {error}") from error
+    keys = []
+    for number, line in enumerate(lines, start=1):
+        key = line.partition("#")[0].strip()
+        if key and not (key.isascii() and key.isprintable() and " " not in key):
+            raise ConfigError(f"{path}:{number}: this line is no API key; write one key a line")
+        keys.append(key)
+    if not (found := tuple(dict.fromkeys(filter(None, keys)))):
+        raise ConfigError(f"{str(path)!r} holds no API key; write one a line")
+    return found
+
+
+def mask(key: str) -> str:
+    """How a key is called in messages: by its last four characters."""
+    return "without a key" if key == NO_KEY else f"…{key[-4:]}"
+
+
+def without_keys(text: str, keys: Iterable[str]) -> str:
+    """``text`` with every one of ``keys`` masked."""
+    for key in keys:
+        if key != NO_KEY:
+            text = text.replace(key, mask(key))
+    return text
+
+
+def redact(message: str, keys: Iterable[str]) -> str:
+    """An engine's message without ``keys``, which some repeat, nor anything else that looks like one."""
+    return _KEY_LIKE.sub(lambda found: mask(found[0]), without_keys(message, keys))

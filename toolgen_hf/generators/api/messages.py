@@ -1,0 +1,104 @@
+"""The two shapes of OpenAI's API: what is sent, and what is read from an answer.
+
+    chat         POST /chat/completions  {"model", "messages": [...], ...}  -> choices[0].message.content
+    completions  POST /completions       {"model", "prompt": "...", ...}    -> choices[0].text
+
+Source: OpenAI's API reference; vLLM, llama.cpp, Azure (v1) and ``transformers serve`` speak the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from toolgen_hf.generators.api.catalog import Api, Engine
+from toolgen_hf.generators.base import Generation, Prompt
+from toolgen_hf.generators.config import OpenAIConfig
+
+PATHS: Mapping[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
+_OPTIONAL = ("top_p", "frequency_penalty", "presence_penalty", "seed")
+
+
+class MalformedError(ValueError):
+    """An answer with status 200 is none: cut off, no JSON, or an error in disguise."""
+
+
+def parameters(config: OpenAIConfig, engine: Engine) -> dict[str, Any]:
+    """All of a request but what is asked: engine and decoding, as the API names them."""
+    limit = "max_completion_tokens" if engine.reasoning else "max_tokens"
+    made: dict[str, Any] = {"model": engine.name, limit: config.max_tokens}
+    if config.temperature is not None:
+        made["temperature"] = config.temperature
+    elif not engine.reasoning:
+        made["temperature"] = 0.0
+    made |= {name: getattr(config, name) for name in _OPTIONAL if getattr(config, name) is not None}
+    if config.stop:
+        made["stop"] = list(config.stop)
+    return {**made, **config.extra}
+
+
+def question(api: Api, prompt: Prompt) -> dict[str, Any]:
+    """What is asked, as the API wants it."""
+    if api == "completions":
+        return {"prompt": prompt.joined()}
+    system = [{"role": "system", "content": prompt.system.strip()}] if prompt.system.strip() else []
+    return {"messages": [*system, {"role": "user", "content": prompt.user}]}
+
+
+def parse(raw: str) -> Generation:
+    """Read an answer of either API, or a refused request as it was kept.
+
+    Raises:
+        MalformedError: this is no answer.
+    """
+    try:
+        answer = json.loads(raw)
+    except ValueError as error:
+        raise MalformedError(f"the answer is no JSON ({error}): {raw[:200]!r}") from error
+    if not isinstance(answer, dict):
+        raise MalformedError(f"the answer is no JSON object: {raw[:200]!r}")
+    if answer.get("status") and answer.get("error"):  # kept by ``refused``
+        return Generation("", "rejected", raw=raw)
+    if not isinstance(answer.get("choices"), list):
+        raise MalformedError(f"the answer has no choices: {raw[:200]!r}")
+    text, finish_reason = _read(answer["choices"])
+    usage = answer.get("usage") or {}
+    details = usage.get("prompt_tokens_details") or {}
+    return Generation(
+        text,
+        finish_reason,
+        usage.get("prompt_tokens") or 0,
+        usage.get("completion_tokens") or 0,
+        details.get("cached_tokens") or 0,
+        raw,
+    )
+
+
+def refused(status: int, error: Any) -> Generation:
+    """A request that the engine refuses for what it holds, kept like any other answer."""
+    return Generation("", "rejected", raw=json.dumps({"status": status, "error": error}, ensure_ascii=False))
+
+
+def reported_model(raw: str | None) -> str | None:
+    """Which model an answer says it is from."""
+    try:
+        return json.loads(raw or "").get("model")  # type: ignore[no-any-return]
+    except (ValueError, AttributeError):
+        return None
+
+
+def _read(choices: list[Any]) -> tuple[str, str]:
+    """Text and finish reason of the first choice. ``stop`` and ``length`` are kept, also where the text is empty."""
+    choice = choices[0] if choices and isinstance(choices[0], dict) else {}
+    message = choice.get("message")
+    message = message if isinstance(message, dict) else {}
+    text = choice.get("text") if "text" in choice else message.get("content")
+    reason = choice.get("finish_reason")
+    if isinstance(text, str) and text:
+        return text, "length" if reason == "length" else "stop"
+    if message.get("refusal"):
+        return "", "refusal"
+    if reason in ("length", "content_filter"):
+        return "", reason
+    return "", "stop" if text == "" and choices else "empty"

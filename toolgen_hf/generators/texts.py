@@ -1,0 +1,184 @@
+"""The texts that a stage needs from one generator: looked ahead, generated as a stream, read from the store.
+
+A stage's batch function asks for its texts by prompt. Before the function is mapped, it is run ahead over
+the rows of all splits with what the store has, only to see what is missing; the missing requests stream
+to the generator as it can take them, and each text is committed as it arrives. So there is no barrier
+between batches or splits, and when the function is mapped every text is there:
+
+    rows ── batch function ──> missing requests ──> generator ──> store ──> the same function, mapped
+
+A request that depends on an earlier text (a teacher's second attempt) shows up in the next such round.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from toolgen_hf.errors import GenerationError
+from toolgen_hf.generators.base import Generation, Generator, Prompt, Request
+from toolgen_hf.generators.store import Keyed, Store, request_key
+from toolgen_hf.hashing import digest
+from toolgen_hf.meter import Meter
+
+Ask = Callable[[Sequence[Prompt]], list[Generation | None]]
+"""Gives one text for each prompt, in order; None for one that is not there yet."""
+
+Ahead = Callable[[], Iterable[tuple[str, int]]]
+"""Runs a stage's batch function over its rows, batch by batch; names the split and the rows of each."""
+
+
+@dataclass
+class Usage:
+    """What was generated; ``cost`` in US dollars is None where no price is known."""
+
+    texts: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float | None = 0.0
+
+    def add(self, made: Generation, cost: float | None) -> None:
+        """Count one text."""
+        self.texts += 1
+        self.prompt_tokens += made.prompt_tokens
+        self.completion_tokens += made.completion_tokens
+        self.cost = None if cost is None or self.cost is None else self.cost + cost
+
+    @classmethod
+    def total(cls, parts: Iterable[Usage]) -> Usage:
+        """The sum of several."""
+        whole = cls()
+        for part in parts:
+            whole.texts += part.texts
+            whole.prompt_tokens += part.prompt_tokens
+            whole.completion_tokens += part.completion_tokens
+            whole.cost = None if part.cost is None or whole.cost is None else whole.cost + part.cost
+        return whole
+
+
+class Texts:
+    """The texts of one generator for one stage.
+
+    Args:
+        store: opens the store, or gives the open one.
+        meter: shows progress and holds the budget.
+        label: what progress bars call it.
+        rounds: how many requests of one row may depend on each other.
+    """
+
+    def __init__(
+        self, generator: Generator, store: Callable[[], Store], meter: Meter, label: str, rounds: int = 1
+    ) -> None:
+        self.generator, self.meter, self.label, self.rounds = generator, meter, label, rounds
+        self.identity = dict(generator.identity())
+        self.looking_ahead = False
+        self.asked = 0
+        self.usage: defaultdict[str, Usage] = defaultdict(Usage)  # by split, of what was generated
+        self._digest = digest(self.identity)
+        self._store = store
+        self._wanted: dict[str, Request] = {}
+        self._sent: dict[int, tuple[str, Keyed]] = {}  # position in the stream -> split, request
+
+    def __call__(self, prompts: Sequence[Prompt]) -> list[Generation | None]:
+        """One text for each prompt. Looking ahead, those that are missing are noted and given as None.
+
+        Raises:
+            GenerationError: a missing text could not be generated.
+        """
+        wanted = [Keyed(request_key(self._digest, request), request) for request in map(Request, prompts)]
+        found = self._find(wanted)
+        missing = {w.key: w for w in wanted if w.key not in found}
+        if self.looking_ahead:
+            self._wanted.update((key, w.request) for key, w in missing.items())
+            return [found.get(w.key) for w in wanted]
+        if missing:
+            with self.meter.progress(self.label, len(missing), self.generator):
+                self._generate([("", w) for w in missing.values()])
+            found.update(self._find(list(missing.values())))
+        self.asked += len(prompts)
+        return [found[w.key] for w in wanted]
+
+    def _find(self, wanted: Sequence[Keyed]) -> dict[str, Generation]:
+        kept = self._store().get([w.key for w in wanted])
+        return {
+            key: made if made.raw is None else self.generator.parse(made.raw) for key, made in kept.items()
+        }
+
+    def fill(self, ahead: Ahead, rows: int) -> None:
+        """Generate all that ``ahead`` shows to be missing among ``rows`` rows, round by round.
+
+        Raises:
+            GenerationError: the generator failed, or the budget is used up; what arrived is in the store.
+        """
+        for attempt in range(1, self.rounds + 1):
+            label = self.label if attempt == 1 else f"{self.label}, attempt {attempt}"
+            made = 1
+            while made:  # again where the budget admitted only a part at first
+                with self.meter.progress(label, rows if attempt == 1 else None, self.generator):
+                    made = self._generate(self.missing(ahead))
+                if not self.meter.is_cut:
+                    break
+            self.meter.check()
+            if not made:
+                return
+
+    def missing(self, ahead: Ahead) -> Iterator[tuple[str, Keyed]]:
+        """Each request that ``ahead`` asks for and the store does not have, with its split."""
+        underway = self._sent
+        for split, rows in ahead():
+            wanted, self._wanted = self._wanted, {}
+            self.meter.found(rows - len(wanted))
+            keys = {keyed.key for _, keyed in underway.values()}  # asked for by an earlier row, not here yet
+            for key, request in wanted.items():
+                if key not in keys:
+                    yield split, Keyed(key, request)
+
+    def taken(self, split: str) -> list[Usage]:
+        """What was generated for ``split``, looking ahead or while it was mapped; counted once."""
+        return [self.usage.pop(name) for name in (split, "") if name in self.usage]
+
+    def forget(self) -> None:
+        """Drop what was noted as wanted."""
+        self._wanted.clear()
+
+    def _generate(self, wanted: Iterable[tuple[str, Keyed]]) -> int:
+        """Send what the budget admits, and commit each chunk that arrives; how many texts did."""
+        sent, count = self._sent, 0
+
+        def requests() -> Iterator[Request]:
+            for position, (split, keyed) in enumerate(wanted):
+                if not self.meter.admit(keyed.request.prompt):
+                    return
+                sent[position] = split, keyed
+                yield keyed.request
+
+        try:
+            for chunk in self.generator.generate(requests()):
+                self._store().put(self.identity, [(sent[position][1], made) for position, made in chunk])
+                for position, made in chunk:
+                    split, keyed = sent.pop(position)
+                    self.usage[split].add(made, self.meter.arrived(keyed.request.prompt, made))
+                count += len(chunk)
+            if sent:
+                first = next(iter(sent.values()))[1].request.prompt.user
+                raise GenerationError(
+                    f"the generator gave no text for {len(sent)} requests, the first being {first[:200]!r}"
+                )
+        finally:
+            sent.clear()
+        return count
+
+
+@contextmanager
+def looking_ahead(texts: Sequence[Texts]) -> Iterator[None]:
+    """Missing texts are noted and given as None, until the block ends."""
+    for source in texts:
+        source.looking_ahead = True
+    try:
+        yield
+    finally:
+        for source in texts:
+            source.looking_ahead = False
+            source.forget()

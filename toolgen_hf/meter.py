@@ -1,0 +1,113 @@
+"""What generating costs while it goes on: the progress bar, and the budget that ends it in time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from toolgen_hf.errors import BudgetError, ConfigError
+from toolgen_hf.generators.base import Generation, Generator, Prompt
+
+
+class Meter:
+    """The progress bar of the stage that is being filled, and the budget of the whole run.
+
+    Args:
+        show: show progress bars.
+        max_cost: US dollars that the run may cost at most. A request is sent only if what has been spent, what
+            is on its way and what it may itself cost at most stay below.
+    """
+
+    def __init__(self, show: bool = True, max_cost: float | None = None) -> None:
+        self.show, self.max_cost = show, max_cost
+        self.spent = 0.0
+        self.is_cut = False
+        self._held = 0.0  # what the requests on their way may cost at most
+        self._generator: Generator | None = None
+        self._bar: tqdm[Any] | None = None
+        self._texts = self._tokens = 0
+        self._cost: float | None = 0.0
+        self._painted = 0.0
+
+    @contextmanager
+    def progress(self, label: str, total: int | None, generator: Generator) -> Iterator[None]:
+        """A bar over ``total`` texts of one generator.
+
+        Raises:
+            ConfigError: there is a budget, and no price for this generator.
+        """
+        if self.max_cost is not None and generator.cost(0, 0) is None:
+            raise ConfigError(
+                f"{label}: a budget of ${self.max_cost:g} needs the engine's price, and the catalogue has none: add "
+                "price: {input: ..., output: ...} to the generator, in US dollars a million tokens (0 if free)"
+            )
+        self._generator, self.is_cut, self._held = generator, False, 0.0
+        self._texts = self._tokens = 0
+        self._cost = 0.0
+        self._bar = tqdm(total=total, desc=label, unit="text", disable=not self.show, leave=False)
+        with self._bar:
+            yield
+        self._bar = None
+
+    def admit(self, prompt: Prompt) -> bool:
+        """Whether the budget allows this request; what it may cost at most is set aside."""
+        if self.max_cost is None:
+            return True
+        worst = self._worst(prompt)
+        if self.spent + self._held + worst > self.max_cost:
+            self.is_cut = True
+            return False
+        self._held += worst
+        return True
+
+    def found(self, count: int) -> None:
+        """So many rows need no request."""
+        if self._bar is not None and count:
+            self._bar.update(count)
+
+    def arrived(self, prompt: Prompt, made: Generation) -> float | None:
+        """Count a text; what it cost."""
+        assert self._generator is not None
+        cost = self._generator.cost(made.prompt_tokens, made.completion_tokens, made.cached_tokens)
+        if self.max_cost is not None:
+            self._held -= self._worst(prompt)
+        self.spent += cost or 0.0
+        self._texts += 1
+        self._tokens += made.completion_tokens
+        self._cost = None if cost is None or self._cost is None else self._cost + cost
+        if self.show and self._bar is not None:
+            if (now := time.monotonic()) - self._painted > 0.2:  # spelling it out costs more than counting
+                self._painted = now
+                self._bar.set_postfix_str(self._postfix(self._bar), refresh=False)
+            self._bar.update(1)
+        return cost
+
+    def check(self) -> None:
+        """Whether all was sent.
+
+        Raises:
+            BudgetError: requests were held back.
+        """
+        if self.is_cut:
+            raise BudgetError(
+                f"stopped at ${self.spent:.4f}: the next request might exceed the budget of ${self.max_cost:g}. "
+                "What was paid for is in the store; run again with a larger budget to go on"
+            )
+
+    def _worst(self, prompt: Prompt) -> float:
+        assert self._generator is not None
+        return self._generator.cost(*self._generator.estimate(prompt)) or 0.0
+
+    def _postfix(self, bar: tqdm[Any]) -> str:
+        """``1200 tokens/s, $0.12 of about $0.40``"""
+        seconds = max(bar.format_dict["elapsed"], 0.1)
+        parts = [f"{self._tokens / seconds:.0f} tokens/s"]
+        if self._cost:
+            left = (bar.total - bar.n - 1) * self._cost / self._texts if bar.total else None
+            of = "" if left is None else f" of about ${self._cost + left:.2f}"
+            parts.append(f"${self._cost:.2f}{of}")
+        return ", ".join(parts)
