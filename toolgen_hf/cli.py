@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import argparse
 import errno
-import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from toolgen_hf.errors import ConfigError, DataError, ToolgenError
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-Command = Callable[[argparse.Namespace], None]
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     arguments = _parser().parse_args(argv)
     _log_to_stderr(arguments)
-    command: Command = arguments.command
     try:
-        command(arguments)
+        from toolgen_hf import commands  # here, so that --help stays light
+
+        getattr(commands, arguments.command)(arguments)
     except KeyboardInterrupt:
         print(
             "\ninterrupted: every text generated so far is stored; run the same command to go on",
@@ -50,74 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 1
     return 0
-
-
-def _run(arguments: argparse.Namespace) -> None:
-    from toolgen_hf.pipeline import run
-    from toolgen_hf.recipe import Recipe
-    from toolgen_hf.report import print_summary
-    from toolgen_hf.workspace import Workspace
-
-    recipe = Recipe.load(arguments.recipe, arguments.set)
-    workspace = Workspace(arguments.cache_dir, arguments.store, progress=not arguments.quiet)
-    result = run(recipe, arguments.output, workspace)
-    if arguments.json:
-        print(
-            json.dumps({**result.summary.to_dict(), "directory": str(result.directory)}, ensure_ascii=False)
-        )
-    else:
-        print_summary(result.summary, result.directory)
-
-
-def _show(arguments: argparse.Namespace) -> None:
-    from toolgen_hf.builders import Produced, load
-    from toolgen_hf.produced import load_summary
-    from toolgen_hf.report import print_summary
-    from toolgen_hf.tables import show_row
-
-    if arguments.config is None and arguments.id is None:
-        print_summary(load_summary(arguments.directory), arguments.directory)
-        return
-    config = arguments.config or "stage2"
-    splits = load(Produced(config, data_dir=arguments.directory))
-    rows = (row for split in splits.values() for row in split if arguments.id in (None, row["id"]))
-    shown = [row for row, _ in zip(rows, range(arguments.rows), strict=False)]
-    if arguments.id is not None and not shown:
-        raise DataError(f"no row {arguments.id!r} in {config!r} of {str(arguments.directory)!r}")
-    print("\n".join(show_row(row) for row in shown))
-
-
-def _stages(arguments: argparse.Namespace) -> None:
-    from toolgen_hf.stages import STAGES
-
-    for name, (stage, does) in STAGES.items():
-        columns = ", ".join(stage.features)
-        print(f"{name:<10} v{stage.version}  {does}\n{'':<14} -> {columns}")
-
-
-def _one_stage(arguments: argparse.Namespace) -> None:
-    from toolgen_hf.recipe import Recipe
-    from toolgen_hf.single import run_stage
-    from toolgen_hf.workspace import Workspace
-
-    recipe = Recipe.load(arguments.recipe, arguments.set)
-    with Workspace(arguments.cache_dir, arguments.store, progress=not arguments.quiet) as workspace:
-        run_stage(arguments.stage, arguments.input, arguments.output, recipe, arguments.name, workspace)
-
-
-def _raw(arguments: argparse.Namespace) -> None:
-    from toolgen_hf.recipe import Recipe
-    from toolgen_hf.single import write_raw
-
-    write_raw(arguments.output, Recipe.load(arguments.recipe, arguments.set))
-
-
-def _finetune(arguments: argparse.Namespace) -> None:
-    from toolgen_hf.recipe import Recipe
-    from toolgen_hf.single import train
-
-    recipe = Recipe.load(arguments.recipe, arguments.set)
-    print(train(arguments.input, arguments.output, recipe, arguments.name))
 
 
 def _positive(text: str) -> int:
@@ -151,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="examples:\n"
         "  toolgen-hf run quickstart\n"
         "  toolgen-hf run quickstart --set score.strategy=consistency -o outputs/consistency\n"
+        "  toolgen-hf run mine.yaml --dry-run\n"
         "  toolgen-hf show outputs/quickstart --config stage2 -n 1\n"
         "  toolgen-hf score candidates.json stage2.json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -160,47 +91,47 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_show(commands)
     listing = commands.add_parser("stages", help="list the stages, their versions and their columns")
-    listing.set_defaults(command=_stages)
+    listing.set_defaults(command="stages")
     for stage, (command, does, example) in _SINGLE.items():
         _add_stage(commands, stage, command, does, example)
     return parser
 
 
-_SINGLE: dict[str, tuple[Command, str, str]] = {
-    "raw": (_raw, "write the questions of a recipe", "raw raw.jsonl --set 'dataset.rows={train: 8}'"),
+_SINGLE: dict[str, tuple[str, str, str]] = {
+    "raw": ("raw", "write the questions of a recipe", "raw raw.jsonl --set 'dataset.rows={train: 8}'"),
     "answer": (
-        _one_stage,
+        "one_stage",
         "let the student answer questions without a tool",
         "answer raw.jsonl answered.jsonl",
     ),
     "tool-api": (
-        _one_stage,
+        "one_stage",
         "get verified tool calls for the wrong ones",
         "tool-api answered.jsonl called.jsonl",
     ),
-    "stage1": (_one_stage, "assemble the behavior cloning set", "stage1 called.jsonl stage1.jsonl"),
+    "stage1": ("one_stage", "assemble the behavior cloning set", "stage1 called.jsonl stage1.jsonl"),
     "finetune": (
-        _finetune,
+        "finetune",
         "train a LoRA adapter on stage 1; prints the checkpoint to use",
         "finetune stage1.jsonl adapters/vicuna --name vicuna",
     ),
     "gold": (
-        _one_stage,
+        "one_stage",
         "turn stage 1's outputs into the gold responses",
         "gold stage1.jsonl responses/gold.jsonl",
     ),
     "respond": (
-        _one_stage,
+        "one_stage",
         "let one source respond to every question",
         "respond raw.jsonl responses/few.jsonl --name smollm2-fewshot",
     ),
     "execute": (
-        _one_stage,
+        "one_stage",
         "run the tool calls in responses",
         "execute responses/few.jsonl executed/few.jsonl",
     ),
     "score": (
-        _one_stage,
+        "one_stage",
         "score the responses to each question (rows of responses, or a folder of executed sources)",
         "score executed stage2.jsonl --set score.strategy=distance",
     ),
@@ -208,7 +139,8 @@ _SINGLE: dict[str, tuple[Command, str, str]] = {
 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    example = "examples:\n  toolgen-hf run quickstart\n  toolgen-hf run my.yaml -o outputs/mine --json"
+    example = "examples:\n  toolgen-hf run quickstart\n  toolgen-hf run my.yaml -o outputs/mine --json\n"
+    example += "  toolgen-hf run my.yaml --dry-run\n  toolgen-hf run my.yaml --max-cost 2.50"
     run = commands.add_parser(
         "run",
         help="build everything a recipe asks for",
@@ -221,8 +153,9 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "-o", "--output", type=Path, help="where the result goes (default: the recipe's, or outputs/NAME)"
     )
     run.add_argument("--json", action="store_true", help="print the summary as one line of JSON")
+    _add_spending(run)
     _add_common(run)
-    run.set_defaults(command=_run)
+    run.set_defaults(command="run")
 
 
 def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -237,13 +170,13 @@ def _add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     show.add_argument("--config", help="which rows: raw, stage1, stage2, rejected (default: the summary)")
     show.add_argument("-n", "--rows", type=_positive, default=3, help="how many rows (default: 3)")
     show.add_argument("--id", help="only the row with this id")
-    show.set_defaults(command=_show)
+    show.set_defaults(command="show")
 
 
 def _add_stage(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     stage: str,
-    command: Command,
+    command: str,
     does: str,
     example: str,
 ) -> None:
@@ -264,8 +197,31 @@ def _add_stage(
     if stage in ("finetune", "respond"):
         what = "adapter under finetune" if stage == "finetune" else "source under sources"
         parser.add_argument("--name", required=True, help=f"which {what} in the recipe")
+    if stage in ("answer", "tool-api", "respond"):
+        parser.add_argument(
+            "--mode",
+            choices=("w", "a"),
+            default="w",
+            help="w: write the output anew; a: keep its rows, add those whose id is not there. Either way a text "
+            "that was generated before comes from the store (default: w)",
+        )
+        _add_spending(parser)
     _add_common(parser)
-    parser.set_defaults(command=command, stage=stage, name=None)
+    parser.set_defaults(command=command, stage=stage, name=None, mode="w", dry_run=False, max_cost=None)
+
+
+def _add_spending(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="send nothing: show the first prompts, how many requests are not in the store, and their cost",
+    )
+    parser.add_argument(
+        "--max-cost",
+        type=float,
+        metavar="DOLLARS",
+        help="stop before this run's requests have cost more; what was paid for is kept",
+    )
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

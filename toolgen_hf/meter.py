@@ -13,6 +13,11 @@ from toolgen_hf.errors import BudgetError, ConfigError
 from toolgen_hf.generators.base import Generation, Generator, Prompt
 
 
+def dollars(amount: float) -> str:
+    """US dollars for people: ``$12.34``, ``$0.0123``."""
+    return f"${amount:.2f}" if amount >= 1 else f"${amount:.4f}"
+
+
 class Meter:
     """The progress bar of the stage that is being filled, and the budget of the whole run.
 
@@ -94,7 +99,7 @@ class Meter:
         """
         if self.is_cut:
             raise BudgetError(
-                f"stopped at ${self.spent:.4f}: the next request might exceed the budget of ${self.max_cost:g}. "
+                f"stopped at {dollars(self.spent)}: the next request might exceed the budget of ${self.max_cost:g}. "
                 "What was paid for is in the store; run again with a larger budget to go on"
             )
 
@@ -103,11 +108,11 @@ class Meter:
         return self._generator.cost(*self._generator.estimate(prompt)) or 0.0
 
     def _postfix(self, bar: tqdm[Any]) -> str:
-        """``1200 tokens/s, $0.12 of about $0.40``"""
+        """``1200 tokens/s, $0.1200 of about $0.4000``"""
         seconds = max(bar.format_dict["elapsed"], 0.1)
         parts = [f"{self._tokens / seconds:.0f} tokens/s"]
         if self._cost:
             left = (bar.total - bar.n - 1) * self._cost / self._texts if bar.total else None
-            of = "" if left is None else f" of about ${self._cost + left:.2f}"
-            parts.append(f"${self._cost:.2f}{of}")
+            of = "" if left is None else f" of about {dollars(self._cost + left)}"
+            parts.append(f"{dollars(self._cost)}{of}")
         return ", ".join(parts)

@@ -25,6 +25,7 @@ from toolgen_hf.generators import build
 from toolgen_hf.generators.config import AnnotationsConfig, GeneratorConfig, LocalConfig
 from toolgen_hf.hashing import digest
 from toolgen_hf.manifest import library_version, manifest_facts
+from toolgen_hf.plan import Plan
 from toolgen_hf.produced import check_target, is_current, write_produced
 from toolgen_hf.questions import load_raw
 from toolgen_hf.recipe import Recipe
@@ -100,6 +101,32 @@ def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace |
             )
     summary.seconds = time.monotonic() - started
     return Result(directory, summary, configs)
+
+
+def plan(recipe: Recipe, workspace: Workspace) -> Plan:
+    """What ``run`` would ask of models and engines, without asking.
+
+    Of a stage that depends on texts which are not there yet (the teachers' calls on the student's answers), it is
+    the most that there can be: every question without an answer counts as one that needs a call.
+
+    Raises:
+        ConfigError: a model cannot be used.
+        DataError: the questions cannot be used.
+    """
+    check_models(recipe)
+    workspace.plan = Plan()
+    try:
+        raw, _ = load_raw(recipe.dataset)
+        run_tool_api(run_answer(raw, recipe, workspace), recipe, workspace)
+        for name, source in recipe.sources.items():
+            if source.generator.trained_adapter is None:
+                respond(raw, name, source, workspace, recipe.task)
+            else:  # an adapter that may not be trained yet: its texts are not known
+                base = source.generator.model_copy(update={"adapter": None})
+                workspace.plan.add_all(f"respond {name}", build(base), sum(map(len, raw.values())))
+        return workspace.plan
+    finally:
+        workspace.plan = None
 
 
 def run_answer(raw: DatasetDict, recipe: Recipe, workspace: Workspace) -> DatasetDict:

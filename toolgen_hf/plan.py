@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from toolgen_hf.generators.base import Prompt
-from toolgen_hf.generators.store import Keyed
+from toolgen_hf.generators.base import Generator, Prompt
 from toolgen_hf.generators.texts import Texts
 
 SHOWN = 2  # prompts
@@ -16,8 +16,10 @@ SHOWN = 2  # prompts
 class Planned:
     """What one stage would ask of one generator.
 
-    ``cost`` is in US dollars, with every text as long as its limit allows; None where no price is known. ``is_bound``:
-    an earlier stage is not done, and so this many at most.
+    ``requests`` are those that are not in the store, the first about each question (a teacher may be asked again).
+    ``cost`` is what they are expected to cost in US dollars, ``max_cost`` with every prompt and text as long as it may
+    get; None where no price is known.
+    ``is_bound``: an earlier stage is not done, and so there will be this many at most.
     """
 
     stage: str
@@ -25,6 +27,7 @@ class Planned:
     requests: int
     prompt_tokens: int
     cost: float | None
+    max_cost: float | None
     is_bound: bool
     prompts: tuple[Prompt, ...]
 
@@ -35,24 +38,62 @@ class Plan:
 
     entries: list[Planned] = field(default_factory=list)
 
-    def add(self, stage: str, texts: Texts, missing: Iterable[Keyed]) -> None:
-        """Count what one stage is missing of one generator."""
-        requests = tokens = 0
-        cost: float | None = 0.0
+    def add(self, stage: str, texts: Texts, missing: Iterable[Prompt]) -> None:
+        """Count what one stage is missing of one generator.
+
+        Expected are prompts half as long as they may get, and texts as long as those that the store has of the
+        same generator, or else half as long as they may get.
+        """
+        generator = texts.generator
+        usual = texts.usual_length()
+        estimates: list[tuple[int, int]] = []
         prompts: list[Prompt] = []
-        for keyed in missing:
-            prompt = keyed.request.prompt
-            requests += 1
-            estimate = texts.generator.estimate(prompt)
-            tokens += estimate[0]
-            one = texts.generator.cost(*estimate)
-            cost = None if cost is None or one is None else cost + one
+        for prompt in missing:
+            estimates.append(generator.estimate(prompt))
             if len(prompts) < SHOWN:
                 prompts.append(prompt)
-        name = str(texts.identity.get("engine") or texts.identity.get("model"))
-        self.entries.append(Planned(stage, name, requests, tokens, cost, self.is_incomplete, tuple(prompts)))
+        asked, limit = (sum(estimate[at] for estimate in estimates) for at in (0, 1))
+        answered = limit // 2 if usual is None else round(usual * len(estimates))
+        # The sources' prompts are the questions': only the teachers' follow from an earlier stage's texts.
+        is_bound = stage.startswith("tool_api") and any(entry.requests for entry in self.entries)
+        self.entries.append(
+            Planned(
+                stage,
+                generator.describe(),
+                len(estimates),
+                asked // 2,
+                generator.cost(asked // 2, answered),
+                generator.cost(asked, limit),
+                is_bound,
+                tuple(prompts),
+            )
+        )
+
+    def add_all(self, stage: str, generator: Generator, requests: int) -> None:
+        """So many texts of a local model whose prompts are not known."""
+        self.entries.append(Planned(stage, generator.describe(), requests, 0, 0.0, 0.0, False, ()))
 
     @property
-    def is_incomplete(self) -> bool:
-        """Whether a stage so far misses texts, so that what follows is not known."""
-        return any(entry.requests for entry in self.entries)
+    def requests(self) -> int:
+        """All that is missing."""
+        return sum(entry.requests for entry in self.entries)
+
+    @property
+    def cost(self) -> float | None:
+        """What is expected, in US dollars; None where a price is not known."""
+        return _total(entry.cost for entry in self.entries if entry.requests)
+
+    @property
+    def max_cost(self) -> float | None:
+        """US dollars at most; None where a price is not known."""
+        return _total(entry.max_cost for entry in self.entries if entry.requests)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        totals = {"requests": self.requests, "cost": self.cost, "max_cost": self.max_cost}
+        return {"stages": [asdict(entry) for entry in self.entries], **totals}
+
+
+def _total(costs: Iterable[float | None]) -> float | None:
+    known = list(costs)
+    return None if None in known else sum(cost for cost in known if cost is not None)

@@ -224,14 +224,11 @@ def _child(target: Any, key: str) -> Any:
 
 def _causes(error: ValidationError) -> list[Mapping[str, Any]]:
     """The problems, without those that only follow from one further in."""
-    found = [dict(problem) for problem in error.errors()]
-    inner = [problem["loc"] for problem in found]
+    found = [(problem["loc"], dict(problem)) for problem in error.errors()]
     return [
         problem
-        for problem in found
-        if not any(
-            len(loc) > len(problem["loc"]) and loc[: len(problem["loc"])] == problem["loc"] for loc in inner
-        )
+        for loc, problem in found
+        if not any(other[: len(loc)] == loc and len(other) > len(loc) for other, _ in found)
     ]
 
 

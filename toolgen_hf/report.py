@@ -11,6 +11,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from toolgen_hf.meter import dollars
+from toolgen_hf.plan import Plan
 from toolgen_hf.summary import Summary, share
 
 SCORES = ("20", "15", "10", "5", "0")
@@ -31,6 +33,35 @@ def print_summary(summary: Summary, directory: str | Path, console: Console | No
     for config, row in summary.examples.items():
         console.print(Panel(_example(row), title=f"one {config} example", title_align="left", expand=False))
     console.print(_where(summary, directory))
+
+
+def print_plan(plan: Plan, console: Console | None = None) -> None:
+    """Print what a run would ask, of whom, and for how much."""
+    console = console or Console()
+    table = Table(title="Requests that are not in the store", title_justify="left", box=None, pad_edge=False)
+    for name, justify in (
+        ("stage", "left"),
+        ("of", "left"),
+        ("requests", "right"),
+        ("about $", "right"),
+        ("at most $", "right"),
+    ):
+        table.add_column(name, justify=justify, header_style="dim")  # type: ignore[arg-type]
+    for entry in plan.entries:
+        bound = "up to " if entry.is_bound and entry.requests else ""
+        costs = (
+            "?" if cost is None else f"{cost:.2f}" if cost else "" for cost in (entry.cost, entry.max_cost)
+        )
+        table.add_row(entry.stage, entry.generator, f"{bound}{entry.requests}", *costs)
+    for entry in plan.entries:
+        for at, prompt in enumerate(entry.prompts, start=1):
+            text = Text.assemble((prompt.system.strip(), "dim"), "\n" if prompt.system else "", prompt.user)
+            console.print(Panel(text, title=f"{entry.stage}, prompt {at}", title_align="left", expand=False))
+    console.print(table, "")
+    total = "their price is not known"
+    if plan.cost is not None and plan.max_cost is not None:
+        total = f"about {dollars(plan.cost)}, {dollars(plan.max_cost)} at most"
+    console.print(f"{plan.requests} requests, {total}; nothing was sent (dry run)")
 
 
 def _stages(stages: Iterable[Mapping[str, Any]]) -> Table:
@@ -95,7 +126,7 @@ def _numbers(summary: Summary) -> Table:
     if summary.cost is None:
         work += ", at a price that is not known"
     elif summary.cost:
-        work += f", ${summary.cost:.4f}"
+        work += f", {dollars(summary.cost)}"
     if not summary.generated and not summary.transforms_run:
         work = "no LM call and no transform: every stage came from the cache"
     table.add_row("work", f"{work}, {_seconds(summary.seconds)}")

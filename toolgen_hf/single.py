@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from datasets import DatasetDict
+from datasets import DatasetDict, Features, concatenate_datasets
 
 from toolgen_hf import schemas
+from toolgen_hf import stages as flow
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.finetune import finetune
 from toolgen_hf.pipeline import run_answer, run_tool_api
@@ -23,19 +24,60 @@ from toolgen_hf.workspace import Workspace
 
 
 def run_stage(
-    stage: str, source: Path, target: Path, recipe: Recipe, name: str | None, workspace: Workspace
+    stage: str,
+    source: Path,
+    target: Path,
+    recipe: Recipe,
+    name: str | None,
+    workspace: Workspace,
+    mode: str = "w",
 ) -> None:
-    """Run ``stage`` on the table at ``source`` and write its output to ``target``.
+    """Run ``stage`` on the table at ``source`` and write its output to ``target``; in a dry run, write nothing.
 
     Args:
         name: for ``respond`` the source, by its name in the recipe.
+        mode: ``"w"`` writes the output anew; ``"a"`` keeps the rows that it has and adds the others.
 
     Raises:
         ConfigError: the recipe has no such source, or ``target`` cannot hold the output.
         DataError: the input is malformed or lacks a column.
     """
     check_suffix(target)
-    write_table(STAGES[stage](source, recipe, name, workspace), target)
+    if stage == "respond":
+        _named(recipe.sources, name, "sources")
+    read, function = STAGES[stage]
+    rows = read(source, recipe)
+    kept = _kept(target, stage, rows) if mode == "a" else DatasetDict()
+    made = function(_without(rows, kept), recipe, name, workspace)
+    if workspace.plan is None:
+        both = {
+            str(split): concatenate_datasets([*([kept[split]] if split in kept else []), table])
+            for split, table in made.items()
+        }
+        write_table(DatasetDict(both), target)
+
+
+def _kept(target: Path, stage: str, rows: DatasetDict) -> DatasetDict:
+    """What an output holds already, under the splits of the input."""
+    if not target.exists():
+        return DatasetDict()
+    features = flow.STAGES[stage.replace("-", "_")][0].features
+    return read_table(target, features, next(iter(rows)) if target.is_file() else None)
+
+
+def _without(rows: DatasetDict, kept: DatasetDict) -> DatasetDict:
+    """The rows whose id is not among those kept of the same split."""
+    known = {str(split): set(table["id"]) for split, table in kept.items()}
+    return DatasetDict(
+        {
+            split: table.select(
+                [at for at, key in enumerate(table["id"]) if key not in known.get(str(split), ())]
+            )
+            if str(split) in known
+            else table
+            for split, table in rows.items()
+        }
+    )
 
 
 def write_raw(target: Path, recipe: Recipe) -> None:
@@ -57,55 +99,46 @@ def train(source: Path, target: Path, recipe: Recipe, name: str) -> Path:
     return finetune(rows, _named(recipe.finetune, name, "finetune"), target).adapter
 
 
-def _answer(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
-    return run_answer(read_table(source, schemas.RAW), recipe, workspace)
+Read = Callable[[Path, Recipe], DatasetDict]
+Function = Callable[[DatasetDict, Recipe, str | None, Workspace], DatasetDict]
 
 
-def _tool_api(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
-    return run_tool_api(read_table(source, schemas.ANSWERED), recipe, workspace)
+def _table(features: Features) -> Read:
+    return lambda path, recipe: read_table(path, features)
 
 
-def _stage1(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
-    return stage1(read_table(source, schemas.CALLED), workspace, recipe.task)
+def _candidates(source: Path, recipe: Recipe) -> DatasetDict:
+    by_source = read_sources(source)
+    return gather(by_source, recipe.task) if by_source else read_candidates(source, recipe.task)
 
 
-def _gold(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
-    return gold(read_table(source, schemas.STAGE1), workspace)
-
-
-def _respond(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
+def _respond(raw: DatasetDict, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
     config = _named(recipe.sources, name, "sources")
     if config.generator.trained_adapter is not None:
         raise ConfigError(
             f"sources.{name} wants the adapter {config.generator.adapter!r}, which a whole run would train: train it "
             f"with 'toolgen-hf finetune' and give --set sources.{name}.generator.adapter=ITS_CHECKPOINT"
         )
-    return respond(read_table(source, schemas.RAW), str(name), config, workspace, recipe.task)
+    return respond(raw, str(name), config, workspace, recipe.task)
 
 
-def _execute(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
-    return execute(read_table(source, schemas.RESPONSES), workspace, recipe.task)
-
-
-def _score(source: Path, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
-    by_source = read_sources(source)
-    candidates = gather(by_source, recipe.task) if by_source else read_candidates(source, recipe.task)
+def _score(candidates: DatasetDict, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
     scored = score(candidates, workspace, recipe.task, recipe.score.strategy)
     published = ["query", "responses", "origin", "scores", "answer"]
     return DatasetDict({split: rows.select_columns(published) for split, rows in scored.items()})
 
 
-T = TypeVar("T")
-
-STAGES: dict[str, Callable[[Path, Recipe, str | None, Workspace], DatasetDict]] = {
-    "answer": _answer,
-    "tool-api": _tool_api,
-    "stage1": _stage1,
-    "gold": _gold,
-    "respond": _respond,
-    "execute": _execute,
-    "score": _score,
+STAGES: dict[str, tuple[Read, Function]] = {
+    "answer": (_table(schemas.RAW), lambda rows, recipe, _, workspace: run_answer(rows, recipe, workspace)),
+    "tool-api": (_table(schemas.ANSWERED), lambda rows, recipe, _, work: run_tool_api(rows, recipe, work)),
+    "stage1": (_table(schemas.CALLED), lambda rows, recipe, _, work: stage1(rows, work, recipe.task)),
+    "gold": (_table(schemas.STAGE1), lambda rows, recipe, _, workspace: gold(rows, workspace)),
+    "respond": (_table(schemas.RAW), _respond),
+    "execute": (_table(schemas.RESPONSES), lambda rows, recipe, _, work: execute(rows, work, recipe.task)),
+    "score": (_candidates, _score),
 }
+
+T = TypeVar("T")
 
 
 def _named(among: Mapping[str, T], name: str | None, where: str) -> T:

@@ -19,7 +19,7 @@ from typing import Any, Self
 from toolgen_hf.generators.base import Generator
 from toolgen_hf.generators.store import Store
 from toolgen_hf.generators.texts import Texts, Usage
-from toolgen_hf.meter import Meter
+from toolgen_hf.meter import Meter, dollars
 from toolgen_hf.paths import cache_home
 from toolgen_hf.plan import Plan
 
@@ -49,7 +49,7 @@ class StageReport:
         if self.generated or self.reused:
             parts.append(f"{self.generated} texts generated, {self.reused} from the store")
         if self.cost:
-            parts.append(f"${self.cost:.4f}")
+            parts.append(dollars(self.cost))
         parts.append("cached" if self.cached else f"{self.seconds:.1f} s")
         return ", ".join(parts)
 

@@ -170,7 +170,7 @@ def test_a_kept_answer_is_read_anew_by_its_generator(store: Store) -> None:
 def test_a_budget_is_never_exceeded_and_used_as_far_as_it_goes(store: Store) -> None:
     counting = Counting(price=0.25)  # a text costs 1.00, and may cost 2.00 for all that is known before
     users = [[f"{n}"] for n in range(10)]
-    with pytest.raises(BudgetError, match=r"stopped at \$4.0000: .* budget of \$5"):
+    with pytest.raises(BudgetError, match=r"stopped at \$4.00: .* budget of \$5"):
         fill(texts(counting, store, max_cost=5.0), {"train": users})
     assert len(counting.asked) == 4
     more = Counting(price=0.25)

@@ -130,6 +130,14 @@ class Store:
                 )
         return found
 
+    def mean_tokens(self, generator: str) -> float | None:
+        """Tokens of a text, in the mean over those of one generator (digest of its identity); None if there is none."""
+        with self._reading():
+            row = self._db.execute(
+                "SELECT AVG(completion_tokens) FROM texts WHERE generator = ?", (generator,)
+            ).fetchone()
+        return None if row[0] is None else float(row[0])
+
     def put(self, identity: Mapping[str, Any], texts: Iterable[tuple[Keyed, Generation]]) -> None:
         """Commit texts, all or none, to disk before returning. A key that is there keeps its text."""
         generator = digest(identity)

@@ -135,6 +135,10 @@ class Texts:
                 if key not in keys:
                     yield split, Keyed(key, request)
 
+    def usual_length(self) -> float | None:
+        """Tokens of a text, in the mean over those that the store has of this generator; None if it has none."""
+        return self._store().mean_tokens(self._digest)
+
     def taken(self, split: str) -> list[Usage]:
         """What was generated for ``split``, looking ahead or while it was mapped; counted once."""
         return [self.usage.pop(name) for name in (split, "") if name in self.usage]

@@ -141,11 +141,11 @@ class Stage:
         """Plan what is missing; the output is of the texts that are there, in memory and under no real fingerprint."""
         todo = {name: split.rows for name, split in splits.items() if split.made is None}
         for source in texts if todo else ():
-            plan.add(
-                label,
-                source,
-                (keyed for _, keyed in source.missing(lambda: self._ahead(todo, function, texts))),
+            missing = (
+                keyed.request.prompt
+                for _, keyed in source.missing(lambda: self._ahead(todo, function, texts))
             )
+            plan.add(label, source, missing)
         made = {name: split.made for name, split in splits.items() if split.made is not None}
         for name, rows in todo.items():
             with quiet_datasets():

@@ -1,0 +1,195 @@
+"""What a run asks of engines and what it costs: planned before, bounded while, counted after, paid once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.recipes import ROWS, sums_data
+from toolgen_hf import Recipe, Workspace, run
+from toolgen_hf.builders import Produced, load
+from toolgen_hf.cli import main
+from toolgen_hf.pipeline import plan
+from toolgen_hf.testing import ApiRequest, ApiServer, Reply
+
+PRICE = {"input": 1000.0, "output": 2000.0}  # a request here: 10 + 5 tokens, $0.02
+USAGE = {"prompt_tokens": 10, "completion_tokens": 5}
+
+
+def sums(request: ApiRequest) -> Reply:
+    """A right call for the teacher and the sources, a wrong answer for the student."""
+    asked = request.user.rpartition("Ann has ")[2].split()
+    call = f"calculator({asked[0]}+{asked[4]})"
+    return Reply("The answer is 1." if "step by step" in request.prompt else call, usage=USAGE)
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    with ApiServer(sums) as running:
+        yield running
+
+
+def recipe_data(folder: Path, server: ApiServer, **changes: Any) -> dict[str, Any]:
+    engine = {"kind": "openai", "engine": "gpt-4o-mini", "base_url": server.base_url, "price": PRICE}
+    engine["max_tokens"] = 10
+    return sums_data(
+        folder,
+        **{
+            "answer": {"generator": engine},
+            "tool_api": {"teachers": [engine, {"kind": "annotations"}]},
+            "sources": {"chatgpt": {"generator": engine, "prompt": "few_shot"}},
+            **changes,
+        },
+    )
+
+
+def write_recipe(folder: Path, server: ApiServer, **changes: Any) -> str:
+    path = folder / "sums.yaml"
+    path.write_text(yaml.safe_dump(recipe_data(folder, server, **changes)), encoding="utf-8")
+    return str(path)
+
+
+def test_a_dry_run_sends_nothing_and_says_what_is_missing(
+    server: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_recipe(tmp_path, server)
+    assert main(["run", path, "--dry-run", "-q"]) == 0
+    shown = capsys.readouterr().out
+    assert server.count == 0
+    assert f"{3 * len(ROWS)} requests, about $" in shown
+    assert "up to 12" in shown  # the teachers' depend on the student's answers
+    assert "Ann has 10 pens and buys 3 more" in shown
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_plan_is_what_the_run_then_costs(server: ApiServer, tmp_path: Path) -> None:
+    recipe = Recipe.parse(recipe_data(tmp_path, server))
+    with Workspace(progress=False) as workspace:
+        planned = plan(recipe, workspace)
+        result = run(recipe, tmp_path / "out", workspace)
+        assert (planned.requests, server.count, result.summary.generated) == (36, 36, 36)
+        assert result.summary.cost == pytest.approx(36 * 0.02)
+        assert planned.max_cost is not None
+        assert result.summary.cost < planned.max_cost
+        assert plan(recipe, workspace).requests == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["summary"]["cost"] == pytest.approx(0.72)
+    assert (manifest["summary"]["prompt_tokens"], manifest["summary"]["completion_tokens"]) == (360, 180)
+
+
+def test_a_plan_expects_texts_as_long_as_those_in_the_store(server: ApiServer, tmp_path: Path) -> None:
+    with Workspace(progress=False) as workspace:
+        run(Recipe.parse(recipe_data(tmp_path, server)), tmp_path / "out", workspace)
+        more = [*ROWS, {**ROWS[0], "question": "Ann has 3 pens and buys 2 more pens. How many has she?"}]
+        (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in more))
+        (entry, *_) = plan(Recipe.parse(recipe_data_as_written(tmp_path, server)), workspace).entries
+    assert entry.requests == 1
+    assert entry.cost == pytest.approx((entry.prompt_tokens * 1000 + 5 * 2000) / 1_000_000)
+
+
+def recipe_data_as_written(folder: Path, server: ApiServer) -> dict[str, Any]:
+    """The recipe over the files as they are now."""
+    before = {name: (folder / f"{name}.jsonl").read_text() for name in ("train", "test")}
+    data = recipe_data(folder, server)
+    for name, text in before.items():
+        (folder / f"{name}.jsonl").write_text(text)
+    return data
+
+
+def test_max_cost_stops_before_it_is_exceeded_and_a_larger_one_goes_on(
+    server: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_recipe(tmp_path, server)
+    out = str(tmp_path / "out")
+    assert main(["run", path, "-q", "-o", out, "--max-cost", "0.3"]) == 1
+    assert "budget of $0.3" in capsys.readouterr().err
+    paid = server.count
+    assert 0 < paid * 0.02 <= 0.3
+    assert main(["run", path, "-q", "-o", out, "--max-cost", "10"]) == 0
+    assert server.count == 36  # in all: nothing was paid twice
+
+
+def test_max_cost_of_an_engine_without_a_price_is_refused(
+    server: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_recipe(tmp_path, server, answer__generator__price=None)
+    assert main(["run", path, "-q", "-o", str(tmp_path / "out"), "--max-cost", "1"]) == 2
+    assert "needs the engine's price" in capsys.readouterr().err
+    assert server.count == 0
+
+
+def test_mode_a_keeps_the_rows_of_an_output_and_adds_the_others(server: ApiServer, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, server)
+    raw, out = tmp_path / "raw.jsonl", tmp_path / "answered.jsonl"
+    rows = [{"id": f"r{n}", **row, "answer": [row["answer"]]} for n, row in enumerate(ROWS[:6])]
+    raw.write_text("".join(json.dumps(row) + "\n" for row in rows[:4]))
+    command = ["answer", str(raw), str(out), "--recipe", recipe, "-q"]
+    assert main(command) == 0
+    kept = [{**json.loads(line), "response": "mine"} for line in out.read_text().splitlines()]
+    out.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    raw.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main([*command, "--mode", "a"]) == 0
+    made = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["id"] for row in made] == [f"r{n}" for n in range(6)]
+    assert [row["response"] == "mine" for row in made] == [True] * 4 + [False] * 2
+    assert server.count == 6
+    assert main([*command, "--mode", "w"]) == 0  # anew, and still paid once
+    assert "mine" not in out.read_text()
+    assert server.count == 6
+
+
+def test_a_stage_alone_can_be_planned(
+    server: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_recipe(tmp_path, server)
+    raw, out = tmp_path / "raw.jsonl", tmp_path / "responses.jsonl"
+    raw.write_text(json.dumps({"id": "r", **ROWS[0], "answer": [ROWS[0]["answer"]]}) + "\n")
+    command = ["respond", str(raw), str(out), "--name", "chatgpt", "--recipe", recipe, "-q"]
+    assert main([*command, "--dry-run"]) == 0
+    assert "1 requests" in capsys.readouterr().out
+    assert not out.exists()
+    assert server.count == 0
+
+
+def test_questions_among_the_examples_are_marked_and_may_be_dropped(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    shown = {
+        "question": "Natalia sold clips to 48 of her friends in April,  and then she sold half as many clips in May. "
+        "How many clips did Natalia sell altogether in April and May?",
+        "answer": "72",
+        "solution": "48/2 = <<48/2=24>>24. 48+24 = <<48+24=72>>72.",
+    }
+    data = recipe_data(tmp_path, server)
+    local = {"kind": "openai", "engine": "gpt-4o-mini", "base_url": server.base_url}
+    data |= {"answer": {"generator": local}, "tool_api": {"teachers": [{"kind": "annotations"}]}}
+    data["sources"] = {"chatgpt": {"generator": local}}
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [shown, *ROWS[:2]]))
+    server.configure(script="The answer is 1.")
+    run(Recipe.parse(data), tmp_path / "keep", Workspace(progress=False))
+    for config in ("stage1", "stage2"):
+        kept = load(Produced(config, data_dir=tmp_path / "keep"))["train"]
+        assert list(kept["fewshot_overlap"]) == [True, False, False]
+    data["dataset"]["fewshot_overlap"] = "drop"
+    result = run(Recipe.parse(data), tmp_path / "drop", Workspace(progress=False))
+    assert len(result.configs["stage1"]["train"]) == 2
+    assert list(result.configs["rejected"]["train"]["reason"]) == ["the question is a few-shot example"]
+
+
+def test_the_order_of_examples_follows_a_seed(server: ApiServer, tmp_path: Path) -> None:
+    def prompts(seed: int | None, home: str) -> list[str]:
+        data = recipe_data(tmp_path, server, tool_api__example_seed=seed)
+        server.reset()
+        run(Recipe.parse(data), tmp_path / home / "out", Workspace(tmp_path / home, progress=False))
+        return sorted(r.user for r in server.requests if "Golden answers" in r.user)
+
+    published, seven = prompts(None, "a"), prompts(7, "b")
+    assert published[0].startswith("Question: Natalia")
+    assert published != seven
+    assert prompts(7, "c") == seven
+    assert sorted(published[0].split("Question: ")) == sorted(seven[0].split("Question: "))
