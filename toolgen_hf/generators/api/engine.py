@@ -24,6 +24,7 @@ from toolgen_hf.generators.api.keys import OPENAI_URL, load_keys
 from toolgen_hf.generators.api.messages import PATHS, parameters, parse, question, reported_model
 from toolgen_hf.generators.base import Generation, Prompt, Request
 from toolgen_hf.generators.config import OpenAIConfig
+from toolgen_hf.hashing import digest
 
 BYTES_PER_TOKEN = 2.0
 """At most so many tokens come of a prompt: English has about 4 bytes a token, other scripts fewer."""
@@ -106,15 +107,27 @@ class OpenAIGenerator:
             ConfigError: there is no API key.
             GenerationError: nothing can succeed, or single requests failed after their retries.
         """
+        for chunk in (self._in_batches if self.config.batch else self._one_by_one)(requests):
+            self._check_model(chunk[0][1])
+            yield chunk
+
+    def _one_by_one(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
         from toolgen_hf.generators.api.courier import Courier
 
         keys = load_keys(self.config, self.base_url)
         courier = Courier(self.config, self.base_url, keys, PATHS[self.api])
-        for chunk in courier.carry(
+        return courier.carry(
             (self.body(request.prompt), sum(self.estimate(request.prompt))) for request in requests
-        ):
-            self._check_model(chunk[0][1])
-            yield chunk
+        )
+
+    def _in_batches(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
+        from toolgen_hf.generators.api.batch import BatchRun
+
+        if not (whole := list(requests)):
+            return iter(())
+        keys = load_keys(self.config, self.base_url)
+        mark = digest(self.identity())
+        return BatchRun(self.config, self.base_url, keys, PATHS[self.api], mark, self.body).carry(whole)
 
     def body(self, prompt: Prompt) -> dict[str, Any]:
         """What is sent for a prompt."""

@@ -1,0 +1,249 @@
+"""One key's side of the Batch API: a file of requests goes up, files of answers come down.
+
+Every batch carries the mark of the generator that it is for, so that any later run finds it again: the
+provider keeps the journal. Files are never deleted here, since a run that is killed needs them; OpenAI deletes
+them itself after 30 days. Source: OpenAI's API reference, "Batch" and "Files".
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import openai
+from openai.types import Batch
+
+from toolgen_hf.errors import GenerationError
+from toolgen_hf.generators.api.dispatch import redacted
+from toolgen_hf.generators.api.failures import Failure, classify
+from toolgen_hf.generators.api.keys import mask, redact
+from toolgen_hf.generators.api.limits import backoff
+
+MARK = "toolgen_hf"
+"""The batch's metadata that holds the mark."""
+FINAL = ("completed", "expired", "cancelled", "failed")
+MAX_AGE = 30 * 24 * 3600.0
+"""Seconds for which the provider keeps a batch's files."""
+PAGE = 100
+CREATE_ATTEMPTS = 5
+SEARCHES = 3
+"""Times that a batch whose creation was not confirmed is looked for, before it is made again."""
+PAUSE = 2.0
+"""Seconds before the first of these, doubled each time."""
+
+_RETRIES = 5  # of the client; only the creation of a batch costs anything
+_NO_BATCHES = (404, 405, 501)
+
+logger = logging.getLogger(__name__)
+
+
+class KeyRefusedError(GenerationError):
+    """This key cannot be used for batches; another might."""
+
+
+class OutOfReachError(GenerationError):
+    """The provider did not answer, or is busy; it may later."""
+
+
+class Account:
+    """A key and the batches of its project."""
+
+    def __init__(self, key: str, base_url: str, timeout: float) -> None:
+        self.key, self.base_url = key, base_url
+        self.refusal: str | None = None
+        self._client = openai.OpenAI(api_key=key, base_url=base_url, max_retries=_RETRIES, timeout=timeout)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def batches(self, mark: str) -> list[Batch]:
+        """The batches with this mark whose files are still there.
+
+        Raises:
+            KeyRefusedError: the key is refused.
+            GenerationError: there is no Batch API, or it cannot be reached.
+        """
+        return [batch for batch in self._recent() if (batch.metadata or {}).get(MARK) == mark]
+
+    def submit(self, content: bytes, url: str, mark: str) -> Batch:
+        """Upload lines and make a batch of them.
+
+        Raises:
+            KeyRefusedError: the key is refused.
+            GenerationError: it was not made.
+        """
+        with self._asking():
+            file = self._client.files.create(file=("toolgen_hf.jsonl", content), purpose="batch")
+        return self._create(file.id, url, mark)
+
+    def look(self, name: str) -> Batch:
+        """A batch as it is now.
+
+        Raises:
+            OutOfReachError: for now it cannot be said.
+            GenerationError: for another reason.
+        """
+        try:
+            with self._asking():
+                return self._client.batches.retrieve(name)
+        except GenerationError as error:
+            if isinstance(error.__cause__, openai.NotFoundError):
+                raise GenerationError(f"batch {name} is gone; run again to submit what is missing") from error
+            raise
+
+    def lines(self, file_id: str) -> Iterator[dict[str, Any]]:
+        """The lines of a file that are JSON objects; it is downloaded whole, so that it can be retried.
+
+        Raises:
+            LookupError: it is not there any more.
+            GenerationError: it cannot be had.
+        """
+        try:
+            with self._asking():
+                content = self._client.files.content(file_id).content
+        except GenerationError as error:
+            if isinstance(error.__cause__, openai.NotFoundError):
+                raise LookupError(f"no file {file_id!r} at {self.base_url}") from error
+            raise
+        for raw in io.BytesIO(content):
+            try:
+                line = json.loads(raw)
+            except (ValueError, RecursionError):
+                continue  # its request counts as not answered
+            if isinstance(line, dict):
+                yield line
+
+    def problems(self, batch: Batch) -> str:
+        """Why a batch failed, in the provider's words."""
+        found = (batch.errors.data if batch.errors else None) or []
+        said = [
+            f"{one.code}: {one.message}" + (f" (line {one.line})" if one.line is not None else "")
+            for one in found[:3]
+        ]
+        if len(found) > len(said):
+            said.append(f"and {len(found) - len(said)} more")
+        return redact("; ".join(said) or "no reason given", [self.key])
+
+    def _recent(self) -> Iterator[Batch]:
+        """All batches that are not too old, as they are listed."""
+        oldest, first = time.time() - MAX_AGE, None
+        try:
+            with self._asking():
+                for batch in self._client.batches.list(limit=PAGE):
+                    first = batch.created_at if first is None else first
+                    if batch.created_at >= oldest:
+                        yield batch
+                    elif batch.created_at < first:  # newest first, as OpenAI does; nobody promises it
+                        return
+        except AttributeError as error:  # of the client, where a page of HTML comes with status 200
+            raise self._no_batches("the answer is no list of batches") from error
+
+    def _create(self, file_id: str, url: str, mark: str) -> Batch:
+        """Make a batch. If the answer is lost it is looked for: asked for again, it would be paid twice."""
+        client = self._client.with_options(max_retries=0)
+        create: Any = client.batches.create  # the names of endpoints are literals there
+        attempt = 1
+        while True:
+            try:
+                made: Batch = create(
+                    input_file_id=file_id, endpoint=url, completion_window="24h", metadata={MARK: mark}
+                )
+                return made
+            except openai.APIError as error:
+                failure = redacted(classify(error), self.key)
+                if failure.kind not in ("retry", "limited"):
+                    raise self._error(failure) from error
+            if failure.kind == "retry" and (found := self._search(file_id, failure)) is not None:
+                return found
+            if attempt == CREATE_ATTEMPTS:
+                raise self._error(failure)
+            time.sleep(max(failure.wait or 0.0, backoff(attempt, PAUSE)))
+            attempt += 1
+
+    def _search(self, file_id: str, failure: Failure) -> Batch | None:
+        """The batch of that input file; a new one may take a moment to be listed."""
+        logger.info("the creation of a batch was not confirmed (%s): looking for it", failure.message)
+        for attempt in range(1, SEARCHES + 1):
+            time.sleep(backoff(attempt, PAUSE))
+            for batch in self._recent():
+                if batch.input_file_id == file_id:
+                    return batch
+        return None
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            yield
+        except openai.APIError as error:
+            raise self._error(redacted(classify(error), self.key)) from error
+
+    def _error(self, failure: Failure) -> GenerationError:
+        at = f"the Batch API at {self.base_url}"
+        if failure.status in _NO_BATCHES:
+            return self._no_batches(failure.message)
+        if failure.kind == "key":
+            return KeyRefusedError(f"{at} refuses key {mask(self.key)}: {failure.message}")
+        if failure.kind in ("retry", "limited"):
+            return OutOfReachError(
+                f"{at} gives no answer: {failure.message}. Batches that were made go on there: run again to "
+                "collect them"
+            )
+        return GenerationError(f"{at} refuses: {failure.message}")
+
+    def _no_batches(self, said: str) -> GenerationError:
+        return GenerationError(
+            f"the engine at {self.base_url} has no Batch API ({said}): mend base_url, or set batch: false"
+        )
+
+
+class Accounts:
+    """All keys: batches are looked for with each, since each may be of another project."""
+
+    def __init__(self, api_keys: Sequence[str], base_url: str, timeout: float) -> None:
+        self._accounts = [Account(key, base_url, timeout) for key in api_keys]
+
+    def close(self) -> None:
+        """Close the connections."""
+        for account in self._accounts:
+            account.close()
+
+    def batches(self, mark: str) -> list[tuple[Account, Batch]]:
+        """Every batch with this mark once, the newest first, and whose it is.
+
+        Raises:
+            GenerationError: no key can be used, or the provider cannot be asked.
+        """
+        found: dict[str, tuple[Account, Batch]] = {}
+        for account in self._accounts:
+            try:
+                for batch in account.batches(mark):
+                    found.setdefault(batch.id, (account, batch))
+            except KeyRefusedError as error:
+                self._set_aside(account, error)
+        return sorted(found.values(), key=lambda pair: pair[1].created_at, reverse=True)
+
+    def submit(self, content: bytes, url: str, mark: str) -> tuple[Account, Batch]:
+        """Make a batch with the first key that is not refused.
+
+        Raises:
+            GenerationError: no key can be used, or the batch was not made.
+        """
+        while True:
+            account = next(account for account in self._accounts if account.refusal is None)
+            try:
+                return account, account.submit(content, url, mark)
+            except KeyRefusedError as error:
+                self._set_aside(account, error)
+
+    def _set_aside(self, account: Account, error: KeyRefusedError) -> None:
+        account.refusal = str(error)
+        if all(other.refusal is not None for other in self._accounts):
+            refusals = "; ".join(str(other.refusal) for other in self._accounts)
+            raise GenerationError(f"no key can be used: {refusals}") from error
+        logger.warning("key %s is set aside: %s", mask(account.key), error)
