@@ -43,7 +43,7 @@ def loaded_after(code: str) -> set[str]:
 def test_import_and_help_are_light() -> None:
     heavy = {"torch", "transformers", "peft", "datasets", "pandas", "pydantic", "huggingface_hub"}
     assert not heavy & loaded_after("import toolgen_hf")
-    assert not heavy & loaded_after("from toolgen_hf.cli import _parser; _parser().format_help()")
+    assert not heavy & loaded_after("from toolgen_hf.cli import parser; parser().format_help()")
 
 
 def test_a_recipe_does_not_load_torch() -> None:

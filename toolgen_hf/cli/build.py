@@ -1,0 +1,111 @@
+"""``run``, ``show``, ``stages``: build a result, and look at it in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from toolgen_hf.cli.options import (
+    Commands,
+    add_command,
+    add_common,
+    add_spending,
+    open_workspace,
+    positive,
+    show_plan,
+)
+from toolgen_hf.errors import DataError
+
+
+def add(commands: Commands) -> None:
+    """Add the commands of this group."""
+    _add_run(commands)
+    _add_show(commands)
+    add_command(
+        commands, "stages", list_stages, "list the stages, their versions and their columns", "stages"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """``toolgen-hf run``"""
+    from toolgen_hf import pipeline
+    from toolgen_hf.recipe import Recipe
+    from toolgen_hf.report import print_summary
+
+    recipe = Recipe.load(arguments.recipe, arguments.set)
+    with open_workspace(arguments) as workspace:
+        if arguments.dry_run:
+            show_plan(pipeline.plan(recipe, workspace), as_json=arguments.json)
+            return
+        result = pipeline.run(recipe, arguments.output, workspace)
+    if arguments.json:
+        print(
+            json.dumps({**result.summary.to_dict(), "directory": str(result.directory)}, ensure_ascii=False)
+        )
+    else:
+        print_summary(result.summary, result.directory)
+
+
+def show(arguments: argparse.Namespace) -> None:
+    """``toolgen-hf show``"""
+    from toolgen_hf.builders import Produced, load
+    from toolgen_hf.produced import load_summary
+    from toolgen_hf.report import print_summary
+    from toolgen_hf.tables import show_row
+
+    if arguments.config is None and arguments.id is None:
+        print_summary(load_summary(arguments.directory), arguments.directory)
+        return
+    config = arguments.config or "stage2"
+    splits = load(Produced(config, data_dir=arguments.directory))
+    rows = (row for split in splits.values() for row in split if arguments.id in (None, row["id"]))
+    shown = [row for row, _ in zip(rows, range(arguments.rows), strict=False)]
+    if arguments.id is not None and not shown:
+        raise DataError(f"no row {arguments.id!r} in {config!r} of {str(arguments.directory)!r}")
+    print("\n".join(show_row(row) for row in shown))
+
+
+def list_stages(arguments: argparse.Namespace) -> None:
+    """``toolgen-hf stages``"""
+    from toolgen_hf.stages import STAGES
+
+    for name, (stage, does) in STAGES.items():
+        columns = ", ".join(stage.features)
+        print(f"{name:<10} v{stage.version}  {does}\n{'':<14} -> {columns}")
+
+
+def _add_run(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "run",
+        run,
+        "build everything a recipe asks for",
+        "run quickstart",
+        "run my.yaml -o outputs/mine --json",
+        "run my.yaml --dry-run",
+        "run my.yaml --max-cost 2.50",
+        description="Build everything a recipe asks for. Running it again goes on where it stopped.",
+    )
+    parser.add_argument("recipe", help="a YAML file, or the name of a recipe that ships")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="where the result goes (default: the recipe's, or outputs/NAME)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as one line of JSON")
+    add_spending(parser)
+    add_common(parser)
+
+
+def _add_show(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "show",
+        show,
+        "show the summary or the rows of a result",
+        "show outputs/quickstart",
+        "show outputs/quickstart --config rejected -n 5",
+    )
+    parser.add_argument("directory", type=Path, help="a produced directory")
+    parser.add_argument("--config", help="which rows: raw, stage1, stage2, rejected (default: the summary)")
+    parser.add_argument("-n", "--rows", type=positive, default=3, help="how many rows (default: 3)")
+    parser.add_argument("--id", help="only the row with this id")

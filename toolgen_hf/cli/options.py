@@ -1,0 +1,93 @@
+"""What the commands have in common: options, examples in their help, and the workspace they ask for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from toolgen_hf.plan import Plan
+    from toolgen_hf.workspace import Workspace
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    command: Callable[[argparse.Namespace], None],
+    does: str,
+    *examples: str,
+    description: str | None = None,
+) -> argparse.ArgumentParser:
+    """A command with its one-line help, and examples after its options."""
+    shown = "".join(f"\n  toolgen-hf {example}" for example in examples)
+    made: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=does,
+        description=description or f"{does[0].upper()}{does[1:]}.",
+        epilog=f"example{'s' if len(examples) > 1 else ''}:{shown}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.set_defaults(command=command)
+    return made
+
+
+def add_spending(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="send nothing: show the first prompts, how many requests are not in the store, and their cost",
+    )
+    parser.add_argument(
+        "--max-cost",
+        type=float,
+        metavar="DOLLARS",
+        help="stop before this run's requests have cost more; what was paid for is kept",
+    )
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one key of the recipe (repeatable)",
+    )
+    parser.add_argument(
+        "--cache-dir", type=Path, help="where stages and adapters are cached (default: $TOOLGEN_HF_HOME)"
+    )
+    parser.add_argument(
+        "--store", type=Path, help="the text store's file (default: store.sqlite in the cache)"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no stage lines")
+
+
+def positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def open_workspace(arguments: argparse.Namespace) -> Workspace:
+    """The workspace that ``add_common`` and ``add_spending`` describe."""
+    from toolgen_hf.workspace import Workspace
+
+    return Workspace(
+        arguments.cache_dir, arguments.store, progress=not arguments.quiet, max_cost=arguments.max_cost
+    )
+
+
+def show_plan(plan: Plan, as_json: bool = False) -> None:
+    """Print what a dry run found."""
+    import json
+
+    from toolgen_hf.report import print_plan
+
+    if as_json:
+        print(json.dumps(plan.to_dict(), ensure_ascii=False))
+    else:
+        print_plan(plan)

@@ -1,0 +1,127 @@
+"""One command a stage: from a file to a file, with the settings of a recipe."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from toolgen_hf.cli.options import Commands, add_command, add_common, add_spending, open_workspace, show_plan
+
+
+def add(commands: Commands) -> None:
+    """Add the commands of this group."""
+    for stage, (command, does, example) in STAGES.items():
+        _add_stage(commands, stage, command, does, example)
+
+
+def one_stage(arguments: argparse.Namespace) -> None:
+    """``toolgen-hf answer``, ``tool-api``, ..."""
+    from toolgen_hf.plan import Plan
+    from toolgen_hf.recipe import Recipe
+    from toolgen_hf.single import run_stage
+
+    recipe = Recipe.load(arguments.recipe, arguments.set)
+    with open_workspace(arguments) as workspace:
+        workspace.plan = Plan() if arguments.dry_run else None
+        run_stage(
+            arguments.stage,
+            arguments.input,
+            arguments.output,
+            recipe,
+            arguments.name,
+            workspace,
+            arguments.mode,
+        )
+        if workspace.plan is not None:
+            show_plan(workspace.plan)
+
+
+def raw(arguments: argparse.Namespace) -> None:
+    """``toolgen-hf raw``"""
+    from toolgen_hf.recipe import Recipe
+    from toolgen_hf.single import write_raw
+
+    write_raw(arguments.output, Recipe.load(arguments.recipe, arguments.set))
+
+
+def finetune(arguments: argparse.Namespace) -> None:
+    """``toolgen-hf finetune``"""
+    from toolgen_hf.recipe import Recipe
+    from toolgen_hf.single import train
+
+    recipe = Recipe.load(arguments.recipe, arguments.set)
+    print(train(arguments.input, arguments.output, recipe, arguments.name))
+
+
+STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, str]] = {
+    "raw": (raw, "write the questions of a recipe", "raw raw.jsonl --set 'dataset.rows={train: 8}'"),
+    "answer": (
+        one_stage,
+        "let the student answer questions without a tool",
+        "answer raw.jsonl answered.jsonl",
+    ),
+    "tool-api": (
+        one_stage,
+        "get verified tool calls for the wrong ones",
+        "tool-api answered.jsonl called.jsonl",
+    ),
+    "stage1": (one_stage, "assemble the behavior cloning set", "stage1 called.jsonl stage1.jsonl"),
+    "finetune": (
+        finetune,
+        "train a LoRA adapter on stage 1; prints the checkpoint to use",
+        "finetune stage1.jsonl adapters/vicuna --name vicuna",
+    ),
+    "gold": (
+        one_stage,
+        "turn stage 1's outputs into the gold responses",
+        "gold stage1.jsonl responses/gold.jsonl",
+    ),
+    "respond": (
+        one_stage,
+        "let one source respond to every question",
+        "respond raw.jsonl responses/few.jsonl --name smollm2-fewshot",
+    ),
+    "execute": (
+        one_stage,
+        "run the tool calls in responses",
+        "execute responses/few.jsonl executed/few.jsonl",
+    ),
+    "score": (
+        one_stage,
+        "score the responses to each question (rows of responses, or a folder of executed sources)",
+        "score executed stage2.jsonl --set score.strategy=distance",
+    ),
+}
+
+
+def _add_stage(
+    commands: Commands,
+    stage: str,
+    command: Callable[[argparse.Namespace], None],
+    does: str,
+    example: str,
+) -> None:
+    description = f"{does[0].upper()}{does[1:]}: one stage, with the settings of a recipe."
+    parser = add_command(commands, stage, command, does, example, description=description)
+    if stage != "raw":
+        table = "JSON Lines (.json, .jsonl), Parquet or CSV, or a folder with one file a split"
+        parser.add_argument("input", type=Path, help=table)
+    parser.add_argument("output", type=Path, help="a .json, .jsonl or .parquet file, or a folder")
+    parser.add_argument(
+        "--recipe", default="quickstart", help="where the settings come from (default: quickstart)"
+    )
+    if stage in ("finetune", "respond"):
+        what = "adapter under finetune" if stage == "finetune" else "source under sources"
+        parser.add_argument("--name", required=True, help=f"which {what} in the recipe")
+    if stage in ("answer", "tool-api", "respond"):
+        parser.add_argument(
+            "--mode",
+            choices=("w", "a"),
+            default="w",
+            help="w: write the output anew; a: keep its rows, add those whose id is not there. Either way a text "
+            "that was generated before comes from the store (default: w)",
+        )
+        add_spending(parser)
+    add_common(parser)
+    parser.set_defaults(stage=stage, name=None, mode="w", dry_run=False, max_cost=None)
