@@ -14,8 +14,9 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import islice
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -26,12 +27,16 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 from toolgen_hf.errors import GenerationError
 from toolgen_hf.generators.api.dispatch import Dispatcher, Job
 from toolgen_hf.generators.api.health import Health
+from toolgen_hf.generators.api.keys import redact
 from toolgen_hf.generators.api.lanes import Lane
 from toolgen_hf.generators.base import Generation
 from toolgen_hf.generators.config import OpenAIConfig
 
 GRACE = 30.0
 """Seconds that what is in flight is waited for once a run has been ended."""
+
+_DEFAULT = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+_INTERRUPTED = "interrupted"
 
 logger = logging.getLogger(__name__)
 
@@ -44,35 +49,42 @@ class Courier:
     def __init__(self, config: OpenAIConfig, base_url: str, keys: Sequence[str], path: str) -> None:
         self._config, self._base_url, self._keys, self._path = config, base_url, keys, path
         self._arrived: SimpleQueue[Arrival | None] = SimpleQueue()  # None: see what the dispatcher wants
-        self._is_open: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._is_open = threading.Event()
+        self._died: BaseException | None = None  # of what the loop's thread ended, which it never should
         self._loop: asyncio.AbstractEventLoop
         self._dispatcher: Dispatcher
         self._closing: asyncio.Event
-        self._interrupted = False
+        self._signal: int | None = None  # that came meanwhile
 
     def carry(self, requests: Iterable[tuple[dict[str, Any], int]]) -> Iterator[list[Arrival]]:
         """Yields texts in chunks, by their position in ``requests`` (body, tokens at most).
 
         Raises:
             GenerationError: why it ended early, or how many requests failed.
-            KeyboardInterrupt: after what was in flight had arrived.
+            KeyboardInterrupt: after what was in flight had arrived. (SIGTERM ends the process then.)
         """
-        thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="toolgen-hf", daemon=True)
+        thread = threading.Thread(target=self._work, name="toolgen-hf", daemon=True)
         thread.start()
-        if (error := self._is_open.get()) is not None:
-            raise error
         try:
             with self._interrupts():
+                self._is_open.wait()
                 yield from self._exchange(enumerate(requests))
             self._raise_what_failed()
         finally:
-            self._loop.call_soon_threadsafe(self._closing.set)
+            self._is_open.wait()
+            self._in_loop(lambda: self._closing.set())
             thread.join()
+
+    def _in_loop(self, change: Callable[[], object]) -> None:
+        if self._died is None:
+            with suppress(RuntimeError):  # the loop was closed just now
+                self._loop.call_soon_threadsafe(change)
 
     def _exchange(self, stream: Iterator[tuple[int, tuple[dict[str, Any], int]]]) -> Iterator[list[Arrival]]:
         """Feed and collect until all is answered or given up."""
-        dispatcher, room = self._dispatcher, self._config.concurrency
-        while True:
+        room, told = self._config.concurrency, False
+        while self._died is None:
+            dispatcher = self._dispatcher
             is_over = dispatcher.is_over  # before the queue is emptied: nothing is delivered after it is set
             arrivals = self._collect(block=not is_over)
             if arrivals:
@@ -80,9 +92,13 @@ class Courier:
             if is_over:
                 return
             jobs: list[Job] | None = None
-            if dispatcher.is_hungry and not self._interrupted:
+            if self._signal is not None and not told:
+                told = True
+                logger.warning("interrupted: waiting for what is on its way (again to leave it)")
+                self._stop()  # it may have come before there was anything to stop
+            elif dispatcher.is_hungry and self._signal is None and dispatcher.stopped is None:
                 jobs = [Job(position, body, tokens) for position, (body, tokens) in islice(stream, room)]
-            self._loop.call_soon_threadsafe(dispatcher.step, jobs, len(arrivals))
+            self._in_loop(partial(dispatcher.step, jobs, len(arrivals)))
 
     def _collect(self, block: bool) -> list[Arrival]:
         """All that has arrived, waiting for the first; once the run has been ended, only for so long."""
@@ -94,21 +110,30 @@ class Courier:
                 items.append(self._arrived.get_nowait())
         except Empty:
             if block and not items:
-                self._loop.call_soon_threadsafe(self._dispatcher.cancel)
+                self._in_loop(self._dispatcher.cancel)
         return [item for item in items if item is not None]
 
+    def _work(self) -> None:
+        """The loop's thread. However it ends, the caller learns of it."""
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            self._died = error
+        finally:
+            self._is_open.set()
+            self._arrived.put(None)
+
     async def _serve(self) -> None:
-        """The loop's thread: open the client, work until the caller closes, close the client."""
+        """Open the client, work until the caller closes, close the client."""
         config = self._config
         self._loop, self._closing = asyncio.get_running_loop(), asyncio.Event()
-        try:
-            client = AsyncOpenAI(
-                api_key=self._keys[0],
-                base_url=self._base_url,
-                max_retries=0,
-                timeout=config.timeout,
-                http_client=DefaultAioHttpClient(timeout=config.timeout),
-            )
+        async with AsyncOpenAI(
+            api_key=self._keys[0],
+            base_url=self._base_url,
+            max_retries=0,
+            timeout=config.timeout,
+            http_client=DefaultAioHttpClient(timeout=config.timeout),
+        ) as client:
             now = self._loop.time()
             self._dispatcher = Dispatcher(
                 [Lane(key, client.with_options(api_key=key), config, now) for key in self._keys],
@@ -119,42 +144,50 @@ class Courier:
                 lambda position, made: self._arrived.put((position, made)),
                 lambda: self._arrived.put(None),
             )
-        except BaseException as error:
-            self._is_open.put(error)
-            return
-        self._is_open.put(None)
-        self._dispatcher.step(None, 0)
-        await self._closing.wait()
-        await self._dispatcher.close()
-        await client.close()
+            self._dispatcher.step(None, 0)
+            self._is_open.set()
+            await self._closing.wait()
+            await self._dispatcher.close()
 
     @contextmanager
     def _interrupts(self) -> Iterator[None]:
-        """The first Ctrl-C ends the sending and waits for what is in flight, the second does not wait."""
-        usual = signal.getsignal(signal.SIGINT)
-        if (
-            threading.current_thread() is not threading.main_thread()
-            or usual is not signal.default_int_handler
-        ):
-            yield
-            return
+        """The first Ctrl-C or SIGTERM ends the sending and waits for what is in flight, the second does not wait.
 
-        def end(_number: int, _frame: FrameType | None) -> None:
-            signal.signal(signal.SIGINT, usual)
-            self._interrupted = True
-            self._loop.call_soon_threadsafe(self._dispatcher.stop, "interrupted")
-            logger.warning("interrupted: waiting for what is on its way (Ctrl-C again to leave it)")
+        Where something else handles them, or in a thread of the caller's, all stays as it is.
+        """
+        usual: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            usual = {n: default for n, default in _DEFAULT.items() if signal.getsignal(n) is default}
 
-        signal.signal(signal.SIGINT, end)
+        def end(number: int, _frame: FrameType | None) -> None:
+            restore()
+            self._signal = number
+            if self._is_open.is_set():
+                self._stop()
+
+        def restore() -> None:
+            for number, default in usual.items():
+                signal.signal(number, default)
+
+        for number in usual:
+            signal.signal(number, end)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, usual)
+            restore()
+
+    def _stop(self) -> None:
+        self._in_loop(partial(self._dispatcher.stop, _INTERRUPTED))
 
     def _raise_what_failed(self) -> None:
-        if self._interrupted:
+        if self._signal is not None:
+            if self._signal != signal.SIGINT:
+                signal.raise_signal(self._signal)
             raise KeyboardInterrupt
         at = f"engine at {self._base_url}"
+        if self._died is not None:
+            reason = redact(f"{type(self._died).__name__}: {self._died}", self._keys)
+            raise GenerationError(f"the client of the {at} failed: {reason}. What arrived is stored")
         if self._dispatcher.stopped:
             raise GenerationError(
                 f"the {at} gives nothing more: {self._dispatcher.stopped}. What arrived is stored; mend it and "

@@ -11,7 +11,7 @@ import heapq
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from toolgen_hf.generators.api.failures import Failure, classify
@@ -23,7 +23,9 @@ from toolgen_hf.generators.api.messages import parse, refused
 from toolgen_hf.generators.base import Generation
 
 MAX_LIMITED = 50
-"""So many 429s for one request, while others succeed, and it has failed."""
+"""So many 429s for one request, while as many others succeed, and it has failed."""
+PASSING = (403, 404)
+"""From a URL and a key that have worked, these are a gateway's trouble, or about one request."""
 MAX_WAITING = 10_000
 """So many jobs that wait for their time, and no more are taken."""
 
@@ -37,8 +39,10 @@ class Job:
     position: int
     body: dict[str, Any]
     tokens: int
-    retries: int = 0
+    retries: int = 0  # of these ``counted``: not while the engine answers nobody
+    counted: int = 0
     limited: int = 0
+    successes: int = 0  # of others, before its first 429
 
 
 class Dispatcher:
@@ -71,12 +75,13 @@ class Dispatcher:
         self.is_hungry = False  # more jobs could be used; step() answers
         self.is_over = False  # nothing will be delivered any more
         self._loop = asyncio.get_running_loop()
+        self._keys = [lane.key for lane in lanes]
         self._ready: deque[Job] = deque()
         self._waiting: list[tuple[float, int, Job]] = []  # heap by the time from which a job may go
         self._doubtful: list[tuple[Job, Failure]] = []  # refused before anything has succeeded
         self._held = 0  # in flight, or delivered and not yet released
         self._is_last = False  # no more jobs will come
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], float] = {}  # in flight, since when
         self._timer: asyncio.TimerHandle | None = None
 
     def step(self, jobs: Sequence[Job] | None, released: int) -> None:
@@ -110,6 +115,16 @@ class Dispatcher:
 
     def _pump(self) -> None:
         """Start all that may be started now, and come back when more may."""
+        try:
+            self._advance()
+        except Exception as error:  # a defect: nobody may wait for ever on it
+            self.stopped, self.is_over = self._defect(error), True
+            self.on_change()
+
+    def _defect(self, error: BaseException) -> str:
+        return redact(f"{type(error).__name__}: {error}", self._keys)
+
+    def _advance(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -141,28 +156,28 @@ class Dispatcher:
         self._held += 1
         lane.started(job.tokens)
         task = self._loop.create_task(self._attempt(job, lane))
-        self._tasks.add(task)
+        self._tasks[task] = self._loop.time()
         task.add_done_callback(self._on_done)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        del self._tasks[task]
         if (
             not task.cancelled() and (error := task.exception()) is not None
         ):  # a defect: no request may hang on it
-            self.stop(redact(f"{type(error).__name__}: {error}", [lane.key for lane in self.lanes]))
+            self.stop(self._defect(error))
         self._pump()
 
     async def _attempt(self, job: Job, lane: Lane) -> None:
         started = self._loop.time()
         try:
             response = await lane.post(self.path, job.body)
-            made = parse(without_keys(response.text, [lane.key]))
+            made = parse(without_keys(response.text, self._keys))
         except asyncio.CancelledError:
             lane.in_flight -= 1
             self._held -= 1
             raise
         except Exception as error:
-            self._on_failure(job, lane, redacted(classify(error), lane.key))
+            self._on_failure(job, lane, redacted(classify(error), *self._keys))
         else:
             now = self._loop.time()
             over = job.tokens - made.prompt_tokens - made.completion_tokens
@@ -173,25 +188,38 @@ class Dispatcher:
 
     def _on_failure(self, job: Job, lane: Lane, failure: Failure) -> None:
         now = self._loop.time()
+        if lane.has_worked and failure.status in PASSING:
+            failure = replace(failure, kind="retry")
         was_refused = lane.refusal is not None
         lane.failed(failure, now)
         self._held -= 1
+        oldest = min(
+            (at for task, at in self._tasks.items() if task is not asyncio.current_task()), default=now
+        )
+        verdict = self.health.failed(job.position, failure, now, oldest)
         if failure.kind == "key":
             self._set_aside(job, lane, failure, is_news=not was_refused)
         elif failure.kind == "limited":
-            job.limited += 1
-            wait = failure.wait if failure.wait is not None else backoff(job.limited, base=1.0)
-            self._again(job, failure, wait + backoff(1, base=0.2), job.limited > MAX_LIMITED, now)
+            self._wait_for_room(job, failure, now)
         elif failure.kind == "retry":
             job.retries += 1
+            job.counted += not self.health.is_out
             wait = max(failure.wait or 0.0, backoff(job.retries))
-            self._again(job, failure, wait, job.retries > self.max_retries, now)
+            self._again(job, failure, wait, job.counted > self.max_retries, now)
         elif failure.is_about_the_text or self.health.successes:
             self._refuse(job, failure)
         else:
             self._doubtful.append((job, failure))
-        if verdict := self.health.failed(failure, now):
+        if verdict:
             self.stop(verdict)
+
+    def _wait_for_room(self, job: Job, failure: Failure, now: float) -> None:
+        job.limited += 1
+        if job.limited == 1:
+            job.successes = self.health.successes
+        others = self.health.successes - job.successes
+        wait = failure.wait if failure.wait is not None else backoff(job.limited, base=1.0)
+        self._again(job, failure, wait + backoff(1, base=0.2), min(job.limited, others) > MAX_LIMITED, now)
 
     def _set_aside(self, job: Job, lane: Lane, failure: Failure, is_news: bool) -> None:
         if self.stopped is None:
@@ -225,19 +253,16 @@ class Dispatcher:
         self.deliver(job.position, refused(failure.status or 0, failure.error or failure.message))
 
 
-def redacted(failure: Failure, key: str) -> Failure:
-    """``failure`` without the key that it may repeat."""
-    error = failure.error
-    if error is not None:
-        error = _redacted_value(error, key)
-    return Failure(failure.kind, redact(failure.message, [key]), failure.wait, failure.status, error)
+def redacted(failure: Failure, *keys: str) -> Failure:
+    """``failure`` without the keys that it may repeat."""
+    return replace(failure, message=redact(failure.message, keys), error=_redacted_value(failure.error, keys))
 
 
-def _redacted_value(value: Any, key: str) -> Any:
+def _redacted_value(value: Any, keys: Sequence[str]) -> Any:
     if isinstance(value, str):
-        return redact(value, [key])
+        return redact(value, keys)
     if isinstance(value, dict):
-        return {name: _redacted_value(part, key) for name, part in value.items()}
+        return {redact(str(name), keys): _redacted_value(part, keys) for name, part in value.items()}
     if isinstance(value, list):
-        return [_redacted_value(part, key) for part in value]
+        return [_redacted_value(part, keys) for part in value]
     return value

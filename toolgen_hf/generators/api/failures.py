@@ -1,13 +1,14 @@
 """What an attempt that failed means: for its request, for its key, for the whole run.
 
-retry     timeouts, broken connections, 408, 409, 5xx, answers that are none
+retry     timeouts, broken connections, 408, 409, 5xx, answers that are none; 429 for one request too large to go
 limited   429: too many requests; wait as the engine says
-key       401, 402, 403, 404, no quota: this key (or, if it is the only one, the URL) is of no use
+key       401, 402, 403, 404, no quota, 429 for a day: this key (or, if it is the only one, the URL) is of no use
 request   400, 413, 422: the engine refuses what the request holds
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,11 +25,15 @@ Kind = Literal["retry", "limited", "key", "request"]
 _KEY_STATUS = (401, 402, 403, 404)
 _REQUEST_STATUS = (400, 413, 422)
 _NO_QUOTA = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated")
+_TOO_LARGE = re.compile(r"\brequest too large", re.IGNORECASE)  # for the tokens a minute: it never fits
 _ABOUT_THE_TEXT = re.compile(
-    r"context.?length|maximum context|too (?:long|large)|max_length|content.?(?:filter|policy|management)|safety|"
-    r"invalid_prompt|moderation",
+    r"context.?(?:length|size|window)|maximum (?:context|model length)|max_model_len|above_max_length|"
+    r"(?:prompt|input|text|string|message|request|entity)s?\b[^.]{0,60}too (?:long|large)|"
+    r"content.?(?:filter|policy|management)|usage policy|safety system|invalid_prompt|moderation",
     re.IGNORECASE,
 )
+LONGEST_WAIT = 600.0
+"""Seconds. An engine that asks for a longer pause (a day's quota is used up) gives nothing more in this run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ def classify(error: Exception) -> Failure:
     if isinstance(error, openai.APIConnectionError):  # a timeout is one
         cause = str(error.__cause__ or error) or type(error.__cause__).__name__
         return Failure("retry", f"{error.message.rstrip('.')} ({cause})")
+    if isinstance(error, TimeoutError):
+        return Failure("retry", "the answer did not end in time")
     if isinstance(error, MalformedError | openai.APIError):
         return Failure("retry", str(error))
     raise error
@@ -69,29 +76,39 @@ def _classify_status(error: openai.APIStatusError) -> Failure:
     said = body.get("message") if isinstance(body, Mapping) else None
     message = f"{status}: {said or str(body or error.message)[:300]}"
     code = str(body.get("code") or body.get("type") or "") if isinstance(body, Mapping) else ""
+    wait = retry_after(headers)
     kind: Kind = "retry"
     if status in _KEY_STATUS or any(word in f"{code} {said}" for word in _NO_QUOTA):
         kind = "key"
-    elif status == 429:
+    elif status == 429 and wait is not None and wait > LONGEST_WAIT:
+        kind, message = "key", f"{message} (the engine asks to wait {wait:.0f} s)"
+    elif status == 429 and not _TOO_LARGE.search(message):
         kind = "limited"
     elif status in _REQUEST_STATUS:
         kind = "request"
-    return Failure(kind, message, retry_after(headers), status, body)
+    return Failure(kind, message, None if wait is None else min(wait, LONGEST_WAIT), status, body)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
     """Seconds to wait, from ``retry-after-ms`` or ``Retry-After`` (seconds or an HTTP date, RFC 9110)."""
+    if (milliseconds := _number(headers.get("retry-after-ms", ""))) is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after", "")
+    if (seconds := _number(value)) is not None:
+        return seconds
     try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        value = headers.get("retry-after")
-        if value is None:
-            return None
-        if value.strip().replace(".", "", 1).isdigit():
-            return float(value)
         return max(0.0, (parsedate_to_datetime(value) - (now or datetime.now(UTC))).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _number(value: str) -> float | None:
+    """A number of at least 0; of less counts as 0, of what is none or without end as None."""
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return max(0.0, number) if math.isfinite(number) else None
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -103,6 +120,8 @@ def exhausted_for(headers: Mapping[str, str]) -> float:
     for what in ("requests", "tokens"):
         if headers.get(f"x-ratelimit-remaining-{what}", "").strip() == "0":
             reset = headers.get(f"x-ratelimit-reset-{what}", "")
-            parts = re.findall(r"([\d.]+)(ms|s|m|h|d)", reset)  # "6m0s", "20ms"
-            waits.append(sum(float(number) * _UNITS[unit] for number, unit in parts))
+            parts = re.findall(
+                r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", reset
+            )  # "6m0s", "20ms"; some say plain seconds
+            waits.append(_number(reset) or sum(float(number) * _UNITS[unit] for number, unit in parts))
     return max(waits)

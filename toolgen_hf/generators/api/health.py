@@ -25,28 +25,43 @@ class Health:
         self.successes = 0
         self._since = now  # the last success, or the start
         self._in_a_row = 0
+        self._who: set[int] = set()  # positions of the requests that failed since
+
+    @property
+    def is_out(self) -> bool:
+        """Whether the engine itself is in trouble: many requests failed, each at least once, and none succeeded."""
+        return len(self._who) >= ENOUGH
 
     def succeeded(self, now: float) -> None:
         """A text arrived."""
         self.successes += 1
         self._since = now
         self._in_a_row = 0
+        self._who.clear()
 
-    def failed(self, failure: Failure, now: float) -> str | None:
-        """Why to stop after this failure; None to go on."""
+    def failed(self, position: int, failure: Failure, now: float, oldest: float) -> str | None:
+        """Why to stop after this failure of one request; None to go on.
+
+        Args:
+            oldest: when the oldest attempt that is still in flight began; ``now`` if there is none.
+        """
         quiet = now - self._since
         if failure.kind == "limited":
-            if quiet < LIMITED_PATIENCE:
+            if quiet < max(LIMITED_PATIENCE, self.patience):
                 return None
             return f"nothing but 'too many requests' for {quiet:.0f} s: {failure.message}"
-        if failure.kind == "key" or failure.is_about_the_text:
+        if failure.kind == "key" or (failure.is_about_the_text and self.successes):
             return None
         self._in_a_row += 1
+        if failure.kind == "retry" and not self.is_out:
+            self._who.add(position)
         if self._in_a_row < ENOUGH:
             return None
         if failure.kind == "request" and not self.successes:
             return f"every request was refused: {failure.message}"
         if quiet < (self.patience if self.successes else FIRST_PATIENCE):
+            return None
+        if not self.successes and now - oldest > FIRST_PATIENCE / 2:  # it may yet be answered
             return None
         since = f"for {quiet:.0f} s" if self.successes else "at all"
         return f"nothing succeeded {since}; the last of {self._in_a_row} failures in a row: {failure.message}"

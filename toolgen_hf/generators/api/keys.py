@@ -15,6 +15,9 @@ OPENAI_URL = "https://api.openai.com/v1"
 NO_KEY = "no-key"
 """What is sent to an endpoint of one's own that asks for none."""
 
+SHORTEST_SECRET = 12
+"""Fewer characters are a placeholder (``EMPTY``, ``ollama``), not a secret: an answer may well hold them."""
+
 _KEY_LIKE = re.compile(r"\bsk-[A-Za-z0-9_*-]{8,}")
 
 
@@ -28,6 +31,8 @@ def load_keys(config: OpenAIConfig, base_url: str) -> tuple[str, ...]:
     if config.keys_file is not None:
         return read_keys(Path(config.keys_file).expanduser())
     if key := os.environ.get("OPENAI_API_KEY", "").strip():
+        if not _can_be_sent(key):
+            raise ConfigError("$OPENAI_API_KEY holds no API key: a key has no spaces and is plain ASCII")
         return (key,)
     if path := os.environ.get("OPENAI_API_KEY_PATH", ""):
         return read_keys(Path(path).expanduser())
@@ -49,13 +54,15 @@ def read_keys(path: Path) -> tuple[str, ...]:
         ConfigError: it cannot be read, holds none, or a line is no key; the line is named, not shown.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # some editors begin a file with a mark
+    except OSError as error:
         raise ConfigError(f"cannot read the API keys in {str(path)!r}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"cannot read the API keys in {str(path)!r}: it is no UTF-8 text") from error
     keys = []
     for number, line in enumerate(lines, start=1):
         key = line.partition("#")[0].strip()
-        if key and not (key.isascii() and key.isprintable() and " " not in key):
+        if key and not _can_be_sent(key):
             raise ConfigError(f"{path}:{number}: this line is no API key; write one key a line")
         keys.append(key)
     if not (found := tuple(dict.fromkeys(filter(None, keys)))):
@@ -63,19 +70,28 @@ def read_keys(path: Path) -> tuple[str, ...]:
     return found
 
 
+def _can_be_sent(key: str) -> bool:
+    return key.isascii() and key.isprintable() and " " not in key
+
+
 def mask(key: str) -> str:
     """How a key is called in messages: by its last four characters."""
-    return "without a key" if key == NO_KEY else f"…{key[-4:]}"
+    if key == NO_KEY:
+        return "without a key"
+    return f"…{key[-4:]}" if len(key) >= SHORTEST_SECRET else "…"
 
 
 def without_keys(text: str, keys: Iterable[str]) -> str:
-    """``text`` with every one of ``keys`` masked."""
+    """``text`` with every one of ``keys`` masked that is long enough to be a secret."""
     for key in keys:
-        if key != NO_KEY:
+        if len(key) >= SHORTEST_SECRET:
             text = text.replace(key, mask(key))
     return text
 
 
 def redact(message: str, keys: Iterable[str]) -> str:
     """An engine's message without ``keys``, which some repeat, nor anything else that looks like one."""
-    return _KEY_LIKE.sub(lambda found: mask(found[0]), without_keys(message, keys))
+    for key in keys:
+        if key != NO_KEY and len(key) > 5:  # a short password too: no answer is spoilt here
+            message = message.replace(key, mask(key))
+    return _KEY_LIKE.sub(lambda found: mask(found[0]), message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,12 @@ from toolgen_hf.generators.api.limits import Bucket, Window
 from toolgen_hf.generators.config import OpenAIConfig
 
 STORM = 8
-"""So many 429s in a row, without a success between them, and a key rests for as long as the engine says."""
+"""So many failures in a row, without a success between them, and a key rests for as long as the engine says."""
+PAUSE = 1.0
+"""Seconds of that rest where it does not say."""
+LONGEST_REST = 60.0
+"""Seconds that a key rests for what a header says at most; then an attempt is made all the same."""
+OVERLOADED = (503, 529)
 
 
 class Lane:
@@ -24,11 +30,14 @@ class Lane:
         self.key, self.client = key, client
         self.window = Window(config.concurrency)
         self.in_flight = 0
+        self.count = 0  # attempts so far
+        self.has_worked = False
         self.refusal: Failure | None = None
         self._requests = Bucket(config.requests_per_minute, now)
         self._tokens = Bucket(config.tokens_per_minute, now)
         self._rests_until = now
-        self._limited_in_a_row = 0
+        self._failed_in_a_row = 0
+        self._timeout = config.timeout
 
     def wait(self, now: float) -> float:
         """Seconds until this lane is open; infinite while its window is full or its key is refused."""
@@ -37,41 +46,50 @@ class Lane:
         return max(self._rests_until - now, self._requests.wait(now), self._tokens.wait(now))
 
     async def post(self, path: str, body: Mapping[str, Any]) -> httpx2.Response:
-        """One attempt. Raises what the client raises."""
-        return await self.client.post(path, cast_to=httpx2.Response, body=body)
+        """One attempt. Raises what the client raises, or TimeoutError: the client's own timeout is for each read."""
+        async with asyncio.timeout(self._timeout):
+            return await self.client.post(path, cast_to=httpx2.Response, body=body)
 
     def started(self, tokens: int) -> None:
         """An attempt that may need ``tokens`` tokens is in flight."""
         self.in_flight += 1
+        self.count += 1
         self._requests.take(1)
         self._tokens.take(tokens)
 
     def succeeded(self, latency: float, over_estimate: int, headers: Mapping[str, str], now: float) -> None:
         """An attempt came back, having needed so many tokens less than was thought."""
         self.in_flight -= 1
-        self._limited_in_a_row = 0
+        self._failed_in_a_row = 0
+        self.has_worked = True
         self._tokens.take(-over_estimate)
         self.window.grow(latency)
-        self._rests_until = max(self._rests_until, now + exhausted_for(headers))
+        self._rest(min(exhausted_for(headers), LONGEST_REST), now)
 
     def failed(self, failure: Failure, now: float) -> None:
         """An attempt failed."""
         self.in_flight -= 1
         if failure.kind == "key":
             self.refusal = failure
-        elif failure.kind == "limited":
-            self._limited_in_a_row += 1
-            self.window.shrink(now)
-            if self._limited_in_a_row >= STORM:
-                self._rests_until = max(self._rests_until, now + (failure.wait or 1.0))
+        elif failure.kind != "request":
+            self._failed_in_a_row += 1
+            if failure.kind == "limited" or failure.status in OVERLOADED:
+                self.window.shrink(now)
+            if self._failed_in_a_row >= STORM:
+                self._rest(failure.wait or PAUSE, now)
+
+    def _rest(self, seconds: float, now: float) -> None:
+        self._rests_until = max(self._rests_until, now + seconds)
 
 
 def choose(lanes: Sequence[Lane], now: float) -> Lane | float:
-    """The open lane with the most room, or the seconds until one opens by itself (infinite: none will)."""
-    waits = [(lane.wait(now), lane.in_flight / lane.window.size, at) for at, lane in enumerate(lanes)]
-    wait = min(waits)[0]
-    open_now = [entry for entry in waits if entry[0] <= 0]
-    return lanes[min(open_now, key=lambda entry: entry[1])[2]] if open_now else wait
+    """The open lane with the most room, of those the least used, or the seconds until one opens by itself
+    (infinite: none will)."""
+    waits = [lane.wait(now) for lane in lanes]
+    open_now = [lane for lane, wait in zip(lanes, waits, strict=True) if wait <= 0]
+    if not open_now:
+        return min(waits)
+    return min(open_now, key=lambda lane: (lane.in_flight / lane.window.size, lane.count))
 
 
 def describe_refusals(lanes: Sequence[Lane]) -> str:

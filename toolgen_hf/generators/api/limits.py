@@ -11,10 +11,11 @@ class Window:
     """Requests in flight at most: additive increase, multiplicative decrease, as TCP does (RFC 5681).
 
     Grows by one for each window's worth of successes, up to ``ceiling``; shrinks to ``FACTOR`` of itself when
-    the engine says 429, at most once a second or round trip, since what is in flight tells of the old size.
+    the engine says 429, at most once a ``PERIOD`` or round trip, since what is in flight tells of the old size.
     """
 
     FACTOR = 0.7
+    PERIOD = 1.0
 
     def __init__(self, ceiling: int) -> None:
         self.ceiling = ceiling
@@ -29,7 +30,7 @@ class Window:
 
     def shrink(self, now: float) -> None:
         """The engine said 429 at ``now`` (seconds of a monotonic clock)."""
-        if now - self._shrunk_at >= max(1.0, self._latency):
+        if now - self._shrunk_at >= max(self.PERIOD, self._latency):
             self._shrunk_at = now
             self.size = max(1.0, self.size * self.FACTOR)
 

@@ -18,6 +18,7 @@ from toolgen_hf.generators.config import OpenAIConfig
 
 PATHS: Mapping[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
 _OPTIONAL = ("top_p", "frequency_penalty", "presence_penalty", "seed")
+_KEPT = "toolgen_hf"  # marks what ``refused`` keeps; no answer of an engine has it
 
 
 class MalformedError(ValueError):
@@ -28,10 +29,8 @@ def parameters(config: OpenAIConfig, engine: Engine) -> dict[str, Any]:
     """All of a request but what is asked: engine and decoding, as the API names them."""
     limit = "max_completion_tokens" if engine.reasoning else "max_tokens"
     made: dict[str, Any] = {"model": engine.name, limit: config.max_tokens}
-    if config.temperature is not None:
-        made["temperature"] = config.temperature
-    elif not engine.reasoning:
-        made["temperature"] = 0.0
+    if config.temperature is not None and not (engine.reasoning and config.temperature == 0):
+        made["temperature"] = config.temperature  # reasoning engines refuse 0, the default
     made |= {name: getattr(config, name) for name in _OPTIONAL if getattr(config, name) is not None}
     if config.stop:
         made["stop"] = list(config.stop)
@@ -41,9 +40,9 @@ def parameters(config: OpenAIConfig, engine: Engine) -> dict[str, Any]:
 def question(api: Api, prompt: Prompt) -> dict[str, Any]:
     """What is asked, as the API wants it."""
     if api == "completions":
-        return {"prompt": prompt.joined()}
-    system = [{"role": "system", "content": prompt.system.strip()}] if prompt.system.strip() else []
-    return {"messages": [*system, {"role": "user", "content": prompt.user}]}
+        return {"prompt": _whole(prompt.joined())}
+    system = [{"role": "system", "content": _whole(prompt.system.strip())}] if prompt.system.strip() else []
+    return {"messages": [*system, {"role": "user", "content": _whole(prompt.user)}]}
 
 
 def parse(raw: str) -> Generation:
@@ -54,51 +53,69 @@ def parse(raw: str) -> Generation:
     """
     try:
         answer = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedError(f"the answer is no JSON ({error}): {raw[:200]!r}") from error
     if not isinstance(answer, dict):
         raise MalformedError(f"the answer is no JSON object: {raw[:200]!r}")
-    if answer.get("status") and answer.get("error"):  # kept by ``refused``
+    if answer.get(_KEPT) == "rejected":
         return Generation("", "rejected", raw=raw)
     if not isinstance(answer.get("choices"), list):
         raise MalformedError(f"the answer has no choices: {raw[:200]!r}")
     text, finish_reason = _read(answer["choices"])
-    usage = answer.get("usage") or {}
-    details = usage.get("prompt_tokens_details") or {}
+    usage = _object(answer, "usage")
     return Generation(
         text,
         finish_reason,
-        usage.get("prompt_tokens") or 0,
-        usage.get("completion_tokens") or 0,
-        details.get("cached_tokens") or 0,
+        _count(usage, "prompt_tokens"),
+        _count(usage, "completion_tokens"),
+        _count(_object(usage, "prompt_tokens_details"), "cached_tokens"),
         raw,
     )
 
 
 def refused(status: int, error: Any) -> Generation:
     """A request that the engine refuses for what it holds, kept like any other answer."""
-    return Generation("", "rejected", raw=json.dumps({"status": status, "error": error}, ensure_ascii=False))
+    kept = {_KEPT: "rejected", "status": status, "error": error}
+    return Generation("", "rejected", raw=json.dumps(kept, ensure_ascii=False))
 
 
 def reported_model(raw: str | None) -> str | None:
     """Which model an answer says it is from."""
     try:
-        return json.loads(raw or "").get("model")  # type: ignore[no-any-return]
-    except (ValueError, AttributeError):
+        model = json.loads(raw or "").get("model")
+    except (ValueError, AttributeError, RecursionError):
         return None
+    return model if isinstance(model, str) else None
 
 
 def _read(choices: list[Any]) -> tuple[str, str]:
-    """Text and finish reason of the first choice. ``stop`` and ``length`` are kept, also where the text is empty."""
+    """Text and finish reason of the first choice. ``stop`` and ``length`` are kept, also where the text is empty.
+
+    What a content filter left of a text is no answer: it is only in ``raw``.
+    """
     choice = choices[0] if choices and isinstance(choices[0], dict) else {}
-    message = choice.get("message")
-    message = message if isinstance(message, dict) else {}
+    message = _object(choice, "message")
     text = choice.get("text") if "text" in choice else message.get("content")
     reason = choice.get("finish_reason")
-    if isinstance(text, str) and text:
+    if isinstance(text, str) and text and reason != "content_filter":
         return text, "length" if reason == "length" else "stop"
     if message.get("refusal"):
         return "", "refusal"
     if reason in ("length", "content_filter"):
         return "", reason
     return "", "stop" if text == "" and choices else "empty"
+
+
+def _whole(text: str) -> str:
+    """``text`` with halves of surrogate pairs, which no UTF-8 can hold, replaced by U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _object(within: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = within.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _count(within: Mapping[str, Any], name: str) -> int:
+    found = within.get(name)
+    return max(found, 0) if isinstance(found, int) else 0

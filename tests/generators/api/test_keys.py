@@ -1,0 +1,106 @@
+"""Where keys are found, and that messages never show one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.engines import SECRET, config
+from toolgen_hf.errors import ConfigError
+from toolgen_hf.generators.api.keys import (
+    NO_KEY,
+    OPENAI_URL,
+    load_keys,
+    mask,
+    read_keys,
+    redact,
+    without_keys,
+)
+from toolgen_hf.paths import cache_home
+
+OWN = "http://localhost:1/v1"
+
+
+@pytest.mark.parametrize(
+    ("content", "keys"),
+    [
+        (b"sk-one-aaaaaaaa\n", ("sk-one-aaaaaaaa",)),
+        (b"sk-one-aaaaaaaa", ("sk-one-aaaaaaaa",)),
+        (
+            b"# mine\n\n  sk-one-aaaaaaaa  # Ann's\r\nsk-two-bbbbbbbb\r\n",
+            ("sk-one-aaaaaaaa", "sk-two-bbbbbbbb"),
+        ),
+        (b"sk-two-bbbbbbbb\nsk-one-aaaaaaaa\nsk-two-bbbbbbbb\n", ("sk-two-bbbbbbbb", "sk-one-aaaaaaaa")),
+        (b"\xef\xbb\xbfsk-one-aaaaaaaa\n", ("sk-one-aaaaaaaa",)),
+    ],
+)
+def test_a_file_of_keys(tmp_path: Path, content: bytes, keys: tuple[str, ...]) -> None:
+    (tmp_path / "keys").write_bytes(content)
+    assert read_keys(tmp_path / "keys") == keys
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (f"# fine\n{SECRET}\n{SECRET} and more\n".encode(), "keys:3: this line is no API key"),
+        (f"{SECRET}\u00e9\n".encode(), "keys:1: this line is no API key"),
+        (f"{SECRET}\x07\n".encode(), "keys:1: this line is no API key"),
+        (SECRET.encode("utf-16"), "it is no UTF-8 text"),
+        (b"# nothing\n\n", "holds no API key"),
+        (None, "cannot read the API keys"),
+    ],
+)
+def test_a_file_that_is_none_is_named_and_never_shown(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / "keys").write_bytes(content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_keys(tmp_path / "keys")
+    assert SECRET[8:] not in str(caught.value)
+
+
+def test_where_keys_are_found_the_nearest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"'gpt-4o-mini' needs an API key: set OPENAI_API_KEY.*openai_keys"):
+        load_keys(config(), OPENAI_URL)
+    assert load_keys(config(), OWN) == (NO_KEY,)
+    cache_home().mkdir(parents=True, exist_ok=True)
+    (cache_home() / "openai_keys").write_text("from-the-cache-home")
+    assert load_keys(config(), OPENAI_URL) == ("from-the-cache-home",)
+    (tmp_path / "path").write_text("from-the-path")
+    monkeypatch.setenv("OPENAI_API_KEY_PATH", str(tmp_path / "path"))
+    assert load_keys(config(), OPENAI_URL) == ("from-the-path",)
+    monkeypatch.setenv("OPENAI_API_KEY", "  from-the-environment\n")
+    assert load_keys(config(), OPENAI_URL) == ("from-the-environment",)
+    (tmp_path / "file").write_text("from-the-file\nanother-of-the-file\n")
+    named = config(keys_file=str(tmp_path / "file"))
+    assert load_keys(named, OPENAI_URL) == ("from-the-file", "another-of-the-file")
+
+
+@pytest.mark.parametrize("key", [f"{SECRET} {SECRET}", f"{SECRET}\u00e9", f"{SECRET}\n{SECRET}"])
+def test_an_environment_that_holds_no_key_is_an_error_without_it(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(ConfigError, match=r"\$OPENAI_API_KEY holds no API key") as caught:
+        load_keys(config(), OPENAI_URL)
+    assert SECRET[8:] not in str(caught.value)
+
+
+def test_a_key_is_called_by_its_last_four_characters() -> None:
+    assert (mask(SECRET), mask(NO_KEY), mask("hunter2")) == ("…wxyz", "without a key", "…")
+
+
+def test_what_an_engine_says_is_shown_without_keys() -> None:
+    said = f"wrong key {SECRET}, not hunter2 nor sk-other-0123456789abcd or sk-ab*****6789"
+    assert redact(said, [SECRET, "hunter2"]) == "wrong key …wxyz, not … nor …abcd or …6789"
+    assert redact("a task-management-question, risk-adjusted-something", []) == (
+        "a task-management-question, risk-adjusted-something"
+    )
+
+
+@pytest.mark.parametrize("key", ["EMPTY", "ollama", "1", "x", NO_KEY])
+def test_a_placeholder_for_a_key_does_not_change_a_text(key: str) -> None:
+    text = '{"content": "The EMPTY box of ollama has no-key 1 x"}'
+    assert without_keys(text, [key]) == text

@@ -1,0 +1,332 @@
+"""What exactly is sent, and what is read of an answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.support.engines import SECRET, config, generator, one
+from toolgen_hf.errors import ConfigError
+from toolgen_hf.generators.api.engine import OpenAIGenerator
+from toolgen_hf.generators.api.messages import MalformedError, parse, refused
+from toolgen_hf.generators.base import Generation, Prompt
+from toolgen_hf.generators.config import OpenAIConfig
+from toolgen_hf.testing import ApiServer, Reply
+
+PROMPT = Prompt("You are terse.\n", "3 * 19?")
+CHAT = {"messages": [{"role": "system", "content": "You are terse."}, {"role": "user", "content": "3 * 19?"}]}
+USER_ONLY = {"messages": [{"role": "user", "content": "3 * 19?"}]}
+JOINED = {"prompt": "You are terse.\n3 * 19?"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "prompt", "api", "body"),
+    [
+        ({}, PROMPT, "chat", {"model": "gpt-4o-mini", "max_tokens": 128, "temperature": 0.0, **CHAT}),
+        (
+            {"engine": "gpt-4o-mini", "max_tokens": 7, "temperature": 0.3},
+            Prompt(" \n", "3 * 19?"),
+            "chat",
+            {"model": "gpt-4o-mini", "max_tokens": 7, "temperature": 0.3, **USER_ONLY},
+        ),
+        ({"temperature": None}, PROMPT, "chat", None),
+        (
+            {"engine": "gpt-turbo-0301"},
+            PROMPT,
+            "chat",
+            {"model": "gpt-3.5-turbo-0301", "max_tokens": 128, "temperature": 0.0, **CHAT},
+        ),
+        (
+            {"engine": "text-davinci-003"},
+            PROMPT,
+            "completions",
+            {"model": "text-davinci-003", "max_tokens": 128, "temperature": 0.0, **JOINED},
+        ),
+        (
+            {"engine": "gpt-3.5-turbo-instruct"},
+            Prompt("Q: 1+1?\nA: 2\n\n", "Q: 3 * 19?\nA:"),
+            "completions",
+            {
+                "model": "gpt-3.5-turbo-instruct",
+                "max_tokens": 128,
+                "temperature": 0.0,
+                "prompt": "Q: 1+1?\nA: 2\n\nQ: 3 * 19?\nA:",
+            },
+        ),
+        (
+            {"engine": "my/model", "api": "completions"},
+            PROMPT,
+            "completions",
+            {"model": "my/model", "max_tokens": 128, "temperature": 0.0, **JOINED},
+        ),
+        (
+            {"engine": "text-davinci-003", "api": "chat"},
+            PROMPT,
+            "chat",
+            {"model": "text-davinci-003", "max_tokens": 128, "temperature": 0.0, **CHAT},
+        ),
+        (
+            {"engine": "o4-mini", "temperature": None, "extra": {"reasoning_effort": "low"}},
+            PROMPT,
+            "chat",
+            {"model": "o4-mini", "max_completion_tokens": 128, "reasoning_effort": "low", **CHAT},
+        ),
+        (
+            {
+                "top_p": 0.9,
+                "frequency_penalty": 0.1,
+                "presence_penalty": -0.1,
+                "seed": 0,
+                "stop": ("\n\n", "Q:"),
+                "extra": {"logit_bias": {"50256": -100}, "max_tokens": 9},
+            },
+            PROMPT,
+            "chat",
+            {
+                "model": "gpt-4o-mini",
+                "max_tokens": 9,
+                "temperature": 0.0,
+                "top_p": 0.9,
+                "frequency_penalty": 0.1,
+                "presence_penalty": -0.1,
+                "seed": 0,
+                "stop": ["\n\n", "Q:"],
+                "logit_bias": {"50256": -100},
+                **CHAT,
+            },
+        ),
+    ],
+)
+def test_what_is_sent(changes: Any, prompt: Prompt, api: str, body: Mapping[str, Any] | None) -> None:
+    with ApiServer("57") as server:
+        assert one(server, prompt, **changes).text == "57"
+        (asked,) = server.requests
+    assert asked.api == api
+    assert body is None or asked.body == body
+
+
+@pytest.mark.parametrize("engine", ["o4-mini", "gpt-5", "gpt-5-mini"])
+def test_a_reasoning_engine_is_sent_no_temperature_unless_it_is_set(engine: str) -> None:
+    with ApiServer("57") as server:
+        one(server, PROMPT, engine=engine)
+        one(server, PROMPT, engine=engine, temperature=1.0)
+        unset, given = (request.body for request in server.requests)
+    assert unset == {"model": engine, "max_completion_tokens": 128, **CHAT}
+    assert given == {**unset, "temperature": 1.0}
+
+
+def test_text_of_every_kind_arrives_and_comes_back_whole() -> None:
+    odd = 'tab\t "quoted" \\ back, NUL-free, é, 漢字, 👩‍👩‍👧, \u2028 line'
+    with ApiServer(lambda request: request.user[::-1]) as server:
+        assert one(server, odd).text == odd[::-1]
+        assert server.requests[0].user == odd
+
+
+def test_half_a_surrogate_pair_is_sent_without_a_crash() -> None:
+    with ApiServer("57") as server:
+        assert one(server, "half \ud83d of it").text == "57"
+        assert server.requests[0].user == "half \ufffd of it"
+
+
+def message(content: Any = "57", **more: Any) -> dict[str, Any]:
+    return {"message": {"role": "assistant", "content": content, **more}, "finish_reason": "stop"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "text", "finish_reason"),
+    [
+        (Reply("57"), "57", "stop"),
+        (Reply("5", finish_reason="length"), "5", "length"),
+        (Reply("", finish_reason="length"), "", "length"),
+        (Reply("57", finish_reason=None), "57", "stop"),
+        (Reply("", finish_reason="stop"), "", "stop"),
+        (Reply("", finish_reason="content_filter"), "", "content_filter"),
+        (Reply("half of", finish_reason="content_filter"), "", "content_filter"),
+        (Reply(None, finish_reason="stop"), "", "empty"),
+        (Reply(None, finish_reason="tool_calls"), "", "empty"),
+        (Reply(refusal="I cannot."), "", "refusal"),
+        (Reply(choices=[]), "", "empty"),
+        (Reply(choices=[{}]), "", "empty"),
+        (Reply(choices=[message(None)]), "", "empty"),
+        (Reply(choices=[{"message": None, "finish_reason": "stop"}]), "", "empty"),
+        (Reply(choices=[message("57"), message("58")]), "57", "stop"),
+    ],
+)
+def test_what_is_read(reply: Reply, text: str, finish_reason: str) -> None:
+    with ApiServer(reply) as server:
+        made = one(server)
+        assert server.count == 1
+    assert (made.text, made.finish_reason) == (text, finish_reason)
+    assert (made.failure is None) == (finish_reason in ("stop", "length"))
+    assert made.raw is not None and json.loads(made.raw)["object"] == "chat.completion"
+    assert OpenAIGenerator(OpenAIConfig(engine="any", base_url="http://x/v1")).parse(made.raw) == made
+
+
+@pytest.mark.parametrize("finish_reason", ["stop", "length"])
+def test_what_is_read_of_a_completion(finish_reason: str) -> None:
+    with ApiServer(Reply(" 57", finish_reason=finish_reason)) as server:
+        made = one(server, engine="text-davinci-003")
+    assert (made.text, made.finish_reason) == (" 57", finish_reason)
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        ({"prompt_tokens": 20, "completion_tokens": 3, "total_tokens": 23}, (20, 3, 0)),
+        (
+            {"prompt_tokens": 20, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 16}},
+            (20, 3, 16),
+        ),
+        ({"prompt_tokens": 20, "completion_tokens": 3, "prompt_tokens_details": None}, (20, 3, 0)),
+        ({"prompt_tokens": None, "completion_tokens": "3"}, (0, 0, 0)),
+        ({"prompt_tokens": -1, "prompt_tokens_details": []}, (0, 0, 0)),
+        ({}, (0, 0, 0)),
+    ],
+)
+def test_usage_as_far_as_it_is_told(usage: dict[str, Any], counts: tuple[int, int, int]) -> None:
+    with ApiServer(Reply("57", usage=usage)) as server:
+        made = one(server)
+    assert (made.prompt_tokens, made.completion_tokens, made.cached_tokens) == counts
+
+
+@pytest.mark.parametrize("usage", [None, [], "many", 7])
+def test_usage_that_is_none(usage: Any) -> None:
+    made = parse(json.dumps({"choices": [message()], "usage": usage}))
+    assert (made.text, made.prompt_tokens) == ("57", 0)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        "57",
+        "null",
+        "[]",
+        "<html>",
+        "{}",
+        '{"choices": null}',
+        '{"error": {"message": "x"}}',
+        '{"status": 500, "error": "Internal Server Error"}',
+        "[" * 100_000,
+    ],
+)
+def test_what_is_no_answer(raw: str) -> None:
+    with pytest.raises(MalformedError):
+        parse(raw)
+
+
+@pytest.mark.parametrize("error", [{"message": "too long", "code": None}, "too long", None, {}])
+def test_a_refusal_can_be_kept_and_read_again(error: Any) -> None:
+    made = refused(400, error)
+    assert made.raw is not None
+    assert parse(made.raw) == made == Generation("", "rejected", raw=made.raw)
+    assert made.failure == "no response (rejected)"
+
+
+def test_an_identity_is_all_that_determines_the_texts_and_nothing_else(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    (tmp_path / "keys").write_text(SECRET)
+    where = {"base_url": "http://localhost:8000/v1"}
+    base = generator(**where).identity()
+    assert base == {
+        "kind": "openai",
+        "base_url": "http://localhost:8000/v1",
+        "api": "chat",
+        "engine": "gpt-4o-mini",
+        "parameters": {"model": "gpt-4o-mini", "max_tokens": 128, "temperature": 0.0},
+    }
+    texts: list[dict[str, Any]] = [
+        {"base_url": "http://localhost:8001/v1"},
+        {"api": "completions"},
+        {"engine": "gpt-4o"},
+        {"max_tokens": 3},
+        {"temperature": None},
+        {"seed": 0},
+        {"stop": ("x",)},
+        {"extra": {"n": 1}},
+    ]
+    identities = [json.dumps(generator(**{**where, **change}).identity()) for change in texts]
+    assert len({json.dumps(base), *identities}) == len(texts) + 1
+    for change in (
+        {"concurrency": 1},
+        {"keys_file": str(tmp_path / "keys")},
+        {"requests_per_minute": 5.0},
+        {"timeout": 3.0},
+        {"max_retries": 0},
+        {"price": {"input": 1, "output": 1}},
+        {"base_url": "http://localhost:8000/v1/"},
+    ):
+        assert generator(**{**where, **change}).identity() == base
+    assert not any(SECRET in text or "wxyz" in text for text in identities)
+
+
+def test_an_alias_is_the_engine_that_it_stands_for() -> None:
+    where = {"base_url": "http://localhost:8000/v1"}
+    assert generator(engine="gpt-turbo-0301", **where).identity() == (
+        generator(engine="gpt-3.5-turbo-0301", **where).identity()
+    )
+
+
+def test_a_retired_engine_is_an_error_unless_an_endpoint_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for ask in (generator(engine="text-davinci-003").identity, generator(engine="text-davinci-003").check):
+        with pytest.raises(
+            ConfigError, match=r"'text-davinci-003' was shut down on 2024-01-04; use '.*base_url"
+        ):
+            ask()
+    assert generator(engine="text-davinci-003", base_url="https://api.openai.com/v1").identity()
+    assert generator(engine="text-davinci-003", base_url="http://localhost:1/v1").identity()
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:2/v1/")
+    assert generator(engine="text-davinci-003").identity()["base_url"] == "http://localhost:2/v1"
+
+
+def test_answers_from_another_model_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    with ApiServer(Reply("57", model="llama-3")) as server:
+        source = generator(server)
+        for _ in range(2):
+            list(source.generate([]))
+        one(server)
+    assert [r.getMessage() for r in caplog.records if "llama-3" in r.getMessage()] == [
+        "engine 'gpt-4o-mini' was asked for; the answers say that they come from 'llama-3'"
+    ]
+
+
+@pytest.mark.parametrize("model", [None, 7, ["x"], {"name": "x"}])
+def test_a_model_that_has_no_name_is_no_trouble(model: Any) -> None:
+    body = json.dumps({"choices": [message()], "model": model}).encode()
+    with ApiServer(Reply(body=body)) as server:
+        assert one(server).text == "57"
+
+
+def test_a_dated_answer_is_from_the_engine_that_was_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    with ApiServer(Reply("57", model="gpt-4o-mini-2024-07-18")) as server:
+        one(server)
+    assert not caplog.records
+
+
+def test_the_key_is_sent_as_a_bearer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    with ApiServer("57", keys=[SECRET]) as server:
+        assert one(server).text == "57"
+        assert server.requests[0].key == SECRET
+
+
+def test_an_endpoint_of_ones_own_needs_no_key() -> None:
+    with ApiServer("57") as server:
+        generator(server).check()
+        assert one(server).text == "57"
+
+
+def test_nothing_is_asked_where_nothing_is_wanted() -> None:
+    with ApiServer("57") as server:
+        assert list(generator(server).generate([])) == []
+        assert server.count == 0
+
+
+def test_a_config_holds_no_secret_in_its_url() -> None:
+    with pytest.raises(ValueError, match="no user, password or query"):
+        config(base_url="http://user:secret@localhost/v1")

@@ -1,0 +1,212 @@
+"""What fails once succeeds later, and what fails for ever is counted; the others never notice."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from tests.support.engines import collect, generator, numbered, one, requests
+from toolgen_hf.errors import GenerationError
+from toolgen_hf.generators.api import courier
+from toolgen_hf.generators.base import Generation
+from toolgen_hf.testing import ApiRequest, ApiServer, Reply, Script, per_body
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+ERROR_IN_200 = b'{"error": {"message": "upstream is busy", "type": "server_error"}}'
+FAULTS = {
+    "500": Reply(status=500),
+    "502 of a proxy": Reply(
+        status=502, body=b"<html>Bad Gateway</html>", headers={"Content-Type": "text/html"}
+    ),
+    "503": Reply(status=503, headers={"Retry-After": "0.05"}),
+    "408": Reply(status=408),
+    "409": Reply(status=409),
+    "reset": Reply(fault="reset"),
+    "reset mid-body": Reply("57", fault="reset_body"),
+    "truncated": Reply("57", fault="truncate"),
+    "no JSON": Reply(body=b"<html>Welcome</html>"),
+    "half of JSON": Reply(body=b'{"choices": [{"mess'),
+    "empty body": Reply(body=b""),
+    "error in a 200": Reply(body=ERROR_IN_200),
+    "status in a 200": Reply(body=b'{"status": 500, "error": "Internal Server Error"}'),
+}
+
+
+def echo(request: ApiRequest) -> str:
+    return f"to {request.user}"
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_what_fails_twice_is_asked_three_times(fault: Reply) -> None:
+    with ApiServer(per_body(fault, fault, echo)) as server:
+        made = collect(generator(server), numbered(5))
+        assert server.count == 15
+    assert [m.text for m in made] == [f"to question {n}" for n in range(5)]
+
+
+def test_what_hangs_is_asked_again() -> None:
+    with ApiServer(per_body(Reply(fault="hang"), "57")) as server:
+        assert one(server, timeout=0.4).text == "57"
+        assert server.count == 2
+
+
+@contextmanager
+def dripping() -> Iterator[str]:
+    """A server that sends a byte now and then, for ever."""
+    ready, stop = threading.Event(), threading.Event()
+    where: list[str] = []
+
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n")
+        try:
+            while not stop.is_set():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    async def serve() -> None:
+        server = await asyncio.start_server(drip, "127.0.0.1", 0)
+        where.append(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+        ready.set()
+        while not stop.is_set():
+            await asyncio.sleep(0.02)
+        server.close()
+        await asyncio.sleep(0.1)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    ready.wait()
+    try:
+        yield where[0]
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_an_answer_that_never_ends_is_a_timeout() -> None:
+    with dripping() as url, pytest.raises(GenerationError, match="did not end in time"):
+        collect(generator(base_url=url, timeout=0.3, max_retries=1), numbered(1))
+
+
+def failing(*users: str, reply: Reply) -> Callable[[ApiRequest], Reply | str]:
+    return lambda request: reply if request.user in users else echo(request)
+
+
+@pytest.mark.parametrize("reply", [Reply(status=500), Reply(fault="reset"), Reply(body=b"")])
+def test_one_that_fails_for_ever_is_an_error_after_all_others_arrived(reply: Reply) -> None:
+    arrived: dict[int, Generation] = {}
+    with ApiServer(failing("question 3", reply=reply)) as server:
+        with pytest.raises(
+            GenerationError, match=r"^1 requests? to the engine at http://.* failed after 2 retries"
+        ):
+            collect(generator(server, max_retries=2, concurrency=4), numbered(40), arrived)
+        asked = Counter(request.user for request in server.requests)
+    assert sorted(arrived) == [n for n in range(40) if n != 3]
+    assert asked.pop("question 3") == 3
+    assert set(asked.values()) == {1}
+
+
+def test_several_that_fail_are_counted_and_one_is_quoted() -> None:
+    script = failing("question 1", "question 2", reply=Reply(status=500, error="the GPU is on fire"))
+    with (
+        ApiServer(script) as server,
+        pytest.raises(GenerationError, match=r"2 requests.*500: the GPU is on fire"),
+    ):
+        collect(generator(server, max_retries=1), numbered(20))
+
+
+def test_without_retries_one_failure_is_enough() -> None:
+    with ApiServer(per_body(Reply(status=500), "57")) as server:
+        with pytest.raises(GenerationError, match="1 request"):
+            one(server, max_retries=0)
+        assert server.count == 1
+
+
+def test_what_waits_for_its_retry_holds_nobody_up() -> None:
+    script = failing("question 0", reply=Reply(status=503, headers={"Retry-After": "0.6"}))
+    arrived: dict[int, Generation] = {}
+    with ApiServer(script, latency=0.01) as server:
+        with pytest.raises(GenerationError, match="1 request"):
+            collect(generator(server, max_retries=1, concurrency=1), numbered(20), arrived)
+        order = [request.user for request in server.requests]
+    assert len(arrived) == 19
+    assert order[0] == order[-1] == "question 0"
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_gateway_that_refuses_one_request_is_no_wrong_key(status: int) -> None:
+    arrived: dict[int, Generation] = {}
+    with ApiServer(failing("question 9", reply=Reply(status=status))) as server:
+        with pytest.raises(GenerationError, match=rf"^1 request.*{status}: "):
+            collect(generator(server, max_retries=2, concurrency=2), numbered(20), arrived)
+    assert len(arrived) == 19
+
+
+def test_a_server_that_dies_and_comes_back_costs_nothing_but_time() -> None:
+    arrived: dict[int, Generation] = {}
+    with ApiServer(echo, latency=0.02) as server:
+        source = generator(server, concurrency=8, max_retries=2)
+
+        def die_and_come_back() -> None:
+            server.stop()
+            threading.Event().wait(1.0)  # much longer than two retries take here
+            server.start()
+
+        nurse = threading.Thread(target=die_and_come_back)
+        for chunk in source.generate(iter(numbered(200))):
+            arrived.update(chunk)
+            if len(arrived) > 20 and nurse.ident is None:
+                nurse.start()
+        nurse.join()
+    assert {n: made.text for n, made in arrived.items()} == {n: f"to question {n}" for n in range(200)}
+
+
+def test_an_outage_from_the_middle_on_ends_the_run_with_what_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    health = courier.Health
+    monkeypatch.setattr(courier, "Health", lambda patience, now: health(0.5, now))
+    arrived: dict[int, Generation] = {}
+    script: Script = lambda request: echo(request) if request.index < 30 else Reply(status=500)  # noqa: E731
+    with ApiServer(script) as server:
+        with pytest.raises(GenerationError, match=r"nothing succeeded for \d+ s; the last of \d+ failures"):
+            collect(generator(server, concurrency=8), numbered(200), arrived)
+    assert len(arrived) == 30
+
+
+def test_a_busy_engine_is_asked_by_fewer_at_once() -> None:
+    """It takes five at a time and turns the others away: nobody may fail for that."""
+
+    def overloaded(request: ApiRequest) -> Reply:
+        return Reply(status=503, latency=0) if server._service.in_flight > 5 else Reply(echo(request))
+
+    with ApiServer(overloaded, latency=0.03) as server:
+        assert len(collect(generator(server, concurrency=32), numbered(100))) == 100
+
+
+def test_equal_prompts_are_requests_of_their_own() -> None:
+    with ApiServer(echo) as server:
+        assert [m.text for m in collect(generator(server), requests(["a", "a", "a"]))] == ["to a"] * 3
+        assert server.count == 3
+
+
+def test_everything_at_once() -> None:
+    """Every kind of trouble, at random, and every text is there once."""
+    faults = [replace(fault, latency=0) for fault in FAULTS.values()] + [Reply(status=429)]
+
+    def chaos(request: ApiRequest) -> Reply:
+        luck = int(request.digest[:8], 16) + 7919 * request.seen
+        return faults[luck % len(faults)] if luck % 3 == 0 and request.seen < 5 else Reply(echo(request))
+
+    with ApiServer(chaos, latency=0.005) as server:
+        made = collect(generator(server, concurrency=16), numbered(300))
+    assert [m.text for m in made] == [f"to question {n}" for n in range(300)]
