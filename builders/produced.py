@@ -10,11 +10,12 @@ gives the same row with the columns of `toolgen_hf.schemas.STAGE2`. It brings no
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from datasets import Dataset, DatasetInfo, Features, List, Value
+from datasets import Dataset, DatasetInfo, Features, Json, List, Value
 
 from toolgen_hf import schemas
 from toolgen_hf.builders.base import RowsBuilder, RowsConfig
@@ -58,6 +59,9 @@ KINDS = {
     "stage2": Kind(
         schemas.STAGE2, "reinforcement learning with execution feedback", {"fewshot_overlap": None}
     ),
+    "sft": Kind(schemas.SFT, "behavior cloning as TRL's prompt-completion"),
+    "tool_calling": Kind(schemas.TOOL_CALLING, "behavior cloning as TRL's conversations with tools"),
+    "preference": Kind(schemas.PREFERENCE, "pairs for DPO and reward models"),
     "rejected": Kind(schemas.REJECTED, "what fell out on the way, with the reason"),
 }
 
@@ -147,12 +151,22 @@ def fit(value: Any, feature: Any, column: str, where: str) -> Any:
                 where, f"{column!r} is {shorten(value)}, expected an object with {', '.join(feature)}"
             )
         return {name: fit(value.get(name), feature[name], f"{column}.{name}", where) for name in feature}
+    if feature == Json():
+        return _from_json(value, column, where)
     if feature == Value("string"):
         return as_text(value, column, where)
     kind = {"int64": int, "bool": bool}[feature.dtype]
     if type(value) is not kind:
         raise fault(where, f"{column!r} holds {shorten(value)}, expected {kind.__name__}")
     return value
+
+
+def _from_json(value: Any, column: str, where: str) -> Any:
+    """A value of a Json column, which Parquet holds as text."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise fault(where, f"{column!r} holds {shorten(value)}, expected JSON ({error})") from None
 
 
 def _check_lengths(row: Row, where: str) -> None:

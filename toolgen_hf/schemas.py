@@ -1,12 +1,13 @@
 """The columns at every stage boundary, in one place.
 
 `raw -> answered -> called -> stage1` on one side, `responses -> executed -> stage2` on the other;
+`sft`, `tool_calling` and `preference` are stages 1 and 2 as TRL's trainers take them.
 `rejected` gathers what fell out on the way, with the stage and the reason.
 """
 
 from __future__ import annotations
 
-from datasets import Features, List, Value
+from datasets import Features, Json, List, Value
 
 _STRING = Value("string")
 _OVERLAP = Value("bool")  # the question is among the examples that teachers and few-shot sources are shown
@@ -101,6 +102,33 @@ STAGE2 = Features(
         "origin": List(_STRING),
         "scores": List(Value("int64")),
         "answer": List(_STRING),  # each response's own answer, "" if it has none
+        "fewshot_overlap": _OVERLAP,
+    }
+)
+
+TURN = List({"role": _STRING, "content": _STRING})  # a conversation without tools; one message here
+
+SFT = Features({"id": _STRING, "prompt": TURN, "completion": TURN, "fewshot_overlap": _OVERLAP})
+
+TOOL_CALLING = Features(
+    {
+        "id": _STRING,
+        "messages": List(Json()),  # {"role", "content"}, and "tool_calls" or "tool_call_id", "name" where due
+        "tools": List(Json()),  # JSON schemas
+        "fewshot_overlap": _OVERLAP,
+    }
+)
+
+PREFERENCE = Features(
+    {
+        "id": _STRING,  # the question's; it may have several pairs
+        "prompt": TURN,
+        "chosen": TURN,
+        "rejected": TURN,
+        "chosen_score": Value("int64"),
+        "rejected_score": Value("int64"),
+        "chosen_origin": _STRING,
+        "rejected_origin": _STRING,
         "fewshot_overlap": _OVERLAP,
     }
 )

@@ -21,6 +21,7 @@ from toolgen_hf.stages.execute import execute_batch
 from toolgen_hf.stages.score import score_batch
 from toolgen_hf.stages.stage1 import gold_batch, stage1_batch
 from toolgen_hf.stages.tool_api import Case, Proposal, Teacher, tool_api_batch
+from toolgen_hf.stages.training import preference_batch, sft_batch, tool_calling_batch
 from toolgen_hf.tasks import get_task
 
 FOLDER = Path(__file__).parent.parent / "data" / "golden"
@@ -63,6 +64,10 @@ def score_consistency(batch: Batch) -> Batch:
     return score_batch(batch, "consistency", MATH)
 
 
+def tool_calling(batch: Batch) -> Batch:
+    return tool_calling_batch(batch, MATH)
+
+
 BATCH_FUNCTIONS: dict[str, Callable[[Batch], Batch]] = {
     "answer": answer,
     "tool_api": tool_api,
@@ -71,6 +76,9 @@ BATCH_FUNCTIONS: dict[str, Callable[[Batch], Batch]] = {
     "execute": execute,
     "score_distance": score_distance,
     "score_consistency": score_consistency,
+    "sft": sft_batch,
+    "tool_calling": tool_calling,
+    "preference": preference_batch,
 }
 
 

@@ -21,6 +21,9 @@ FEATURES: dict[str, Features] = {
     "execute": schemas.EXECUTED,
     "score_distance": schemas.STAGE2,
     "score_consistency": schemas.STAGE2,
+    "sft": schemas.SFT,
+    "tool_calling": schemas.TOOL_CALLING,
+    "preference": schemas.PREFERENCE,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolgen_hf.stages import answer, execute, respond, score, stage1, tool_api
+from toolgen_hf.stages import answer, execute, respond, score, stage1, tool_api, training
 from toolgen_hf.stages.base import Stage
 
 STAGES: dict[str, tuple[Stage, str]] = {
@@ -13,4 +13,7 @@ STAGES: dict[str, tuple[Stage, str]] = {
     "respond": (respond.STAGE, "a source responds to every question"),
     "execute": (execute.STAGE, "tool calls in responses are run, answers read and graded"),
     "score": (score.STAGE, "the responses to each question are scored for RLEF"),
+    "sft": (training.SFT, "stage 1 as TRL's prompt-completion, calls as text"),
+    "tool_calling": (training.TOOL_CALLING, "stage 1 as TRL's conversations with tools, calls run"),
+    "preference": (training.PREFERENCE, "stage 2 as TRL's pairs of a better and a worse response"),
 }

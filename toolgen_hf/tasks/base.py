@@ -27,6 +27,10 @@ class Task(Protocol):
         """A bare answer or a tool's result in normal form; None if it is no answer of this task."""
         ...
 
+    def state(self, answer: str) -> str:
+        """A sentence that states an answer; ``extract`` reads it back."""
+        ...
+
     def is_correct(self, prediction: str | None, answer: Sequence[str]) -> bool:
         """Whether a prediction in normal form equals any of the accepted answers."""
         ...

@@ -68,6 +68,10 @@ class Math:
         """``"72"`` as ``"72.0"``, ``"$1,234.5"`` as ``"1234.5"``, ``"3/4"`` as ``"0.75"``; else None."""
         return normal_form(read_bare(value))
 
+    def state(self, answer: str) -> str:
+        """``"72"`` and ``"72.0"`` as ``"The answer is 72."``, as the prompts ask for it."""
+        return f"The answer is {answer.removesuffix('.0')}."
+
     def is_correct(self, prediction: str | None, answer: Sequence[str]) -> bool:
         """Whether they are equal to two decimals."""
         return prediction is not None and prediction in map(self.normalize, answer)

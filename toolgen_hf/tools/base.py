@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,12 @@ class Tool(Protocol):
 
     name: str
     version: int
+    parameter: str
+    """What the schema calls the one thing that stands between a call's brackets."""
+
+    def schema(self) -> dict[str, Any]:
+        """The tool as chat templates and APIs are told of it: the JSON schema of a function."""
+        ...
 
     def find_call(self, text: str) -> ToolCall | None:
         """The first call in ``text``; None if the text calls nothing.

@@ -9,7 +9,7 @@ What may stand between the brackets, and how it is read, is said in ``tools/expr
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from toolgen_hf.errors import CallSyntaxError, LimitError
 from toolgen_hf.tools.base import ToolCall
@@ -24,6 +24,23 @@ class Calculator:
 
     name = "calculator"
     version = 1
+    parameter = "expression"
+
+    def schema(self) -> dict[str, Any]:
+        """A function of one text, the expression."""
+        expression = {"type": "string", "description": "The expression, such as 48+48/2."}
+        return {
+            "type": "function",
+            "function": {
+                "name": self.name,
+                "description": "Computes an arithmetic expression and returns the number.",
+                "parameters": {
+                    "type": "object",
+                    "properties": {self.parameter: expression},
+                    "required": [self.parameter],
+                },
+            },
+        }
 
     def find_call(self, text: str) -> ToolCall | None:
         """The first ``calculator(...)`` in ``text``, in any case, blanks before the bracket allowed.
