@@ -308,8 +308,8 @@ def test_trl_sees_conversations(data: dict[str, DatasetDict], smollm: Path) -> N
 
 @needs_trl
 def test_trl_trains_a_step_on_each(data: dict[str, DatasetDict], tiny_model: Path, tmp_path: Path) -> None:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+    from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     common = {
@@ -345,6 +345,13 @@ def test_trl_trains_a_step_on_each(data: dict[str, DatasetDict], tiny_model: Pat
     for row, tokens in zip(rows, made, strict=True):
         for side in ("chosen", "rejected"):
             assert tokenizer.decode(tokens[f"{side}_ids"]) == f"{row[side][0]['content']}<|im_end|>\n"
+
+    reward = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=1)
+    made = trained(
+        RewardTrainer(reward, RewardConfig(**common), train_dataset=rows, processing_class=tokenizer)
+    )
+    assert len(made) == len(rows)
+    assert "margin" not in made.column_names
 
     tokenizer.chat_template = chat_template("qwen2_5")
     config, rows = SFTConfig(**common, assistant_only_loss=True), data["tool_calling"]["train"]
