@@ -243,7 +243,7 @@ def test_queue_has_room_once_another_batch_is_done(monkeypatch: pytest.MonkeyPat
 
 
 def test_cancelled_by_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
-    with ApiServer(shout, batch_seconds=0.4) as server:
+    with ApiServer(shout, batch_seconds=1.5) as server:
         client = openai.OpenAI(base_url=server.base_url, api_key=KEY)
 
         def cancel(_seconds: float) -> None:
@@ -362,7 +362,7 @@ def test_process_killed_while_it_waits() -> None:
 
 
 def test_interrupted(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    with ApiServer(shout, batch_seconds=0.2) as server:
+    with ApiServer(shout, batch_seconds=0.4) as server:
         with monkeypatch.context() as patch:
             patch.setattr(time, "sleep", lambda _seconds: os.kill(os.getpid(), signal.SIGINT))
             with pytest.raises(KeyboardInterrupt):
@@ -432,7 +432,7 @@ def test_files_that_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_input_file_that_is_gone_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    with ApiServer(shout, batch_seconds=0.2) as server:
+    with ApiServer(shout, batch_seconds=0.4) as server:
         with monkeypatch.context() as patch:
             patch.setattr(batch_account.Account, "look", before(batch_account.Account.look))
             with pytest.raises(Killed):
@@ -511,7 +511,7 @@ def test_creation_that_never_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_out_of_reach_for_a_while(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     wait, waits = time.sleep, []
-    with ApiServer(shout, batch_seconds=0.2) as server:
+    with ApiServer(shout, batch_seconds=0.4) as server:
 
         def interrupted_service(seconds: float) -> None:
             waits.append(seconds)
