@@ -1,0 +1,132 @@
+"""``evaluate``: how accurate each source is, and how well it decides on the tool."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolgen_hf.cli.options import Commands, add_command
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from toolgen_hf.metrics import Board
+
+
+LEGEND = (
+    "In brackets: 95% confidence. runs: calls that run. need met: the tool is called exactly where the question "
+    "needs it."
+)
+
+
+def add(commands: Commands) -> None:
+    """Add the commands of this group."""
+    parser = add_command(
+        commands,
+        "evaluate",
+        evaluate,
+        "accuracy and tool use of every source, or of any predictions",
+        "evaluate outputs/quickstart",
+        "evaluate outputs/quickstart --split test --json",
+        "evaluate predictions.jsonl --references outputs/quickstart",
+        description="Accuracy, tool use rate, execution success and agreement on which questions need the tool, "
+        "by source and split. Every tool call is run; nothing is written.",
+    )
+    parser.add_argument(
+        "target",
+        type=Path,
+        help="a produced directory, or responses (.json, .jsonl, .csv, .parquet, or a folder of these): "
+        "rows with id, response and, without --references, answer; source and needs_tool if there are",
+    )
+    parser.add_argument(
+        "--references",
+        type=Path,
+        help="where the accepted answers are, by id: a produced directory, or a file with id and answer",
+    )
+    parser.add_argument("--source", help="only this source")
+    parser.add_argument("--split", help="only this split")
+    parser.add_argument(
+        "--task", help="how answers are graded (default: the directory's own task, else math)"
+    )
+    parser.add_argument("--json", action="store_true", help="print all figures as one line of JSON")
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """``toolgen-hf evaluate``"""
+    from toolgen_hf.metrics import evaluate_target
+
+    board = evaluate_target(
+        arguments.target, arguments.references, arguments.source, arguments.split, arguments.task
+    )
+    if arguments.json:
+        print(json.dumps(board.to_dict(), ensure_ascii=False))
+    else:
+        print_board(board)
+
+
+def print_board(board: Board) -> None:
+    """Print a table for all splits together and one for each, and what no figure includes."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    splits = list(dict.fromkeys(split for source in board.sources.values() for split in source["splits"]))
+    if len(splits) != 1:
+        together = {name: source["overall"] for name, source in board.sources.items()}
+        console.print("", _table(" + ".join(splits) or "All responses", together))
+    for split in splits:
+        part = {n: s["splits"][split] for n, s in board.sources.items() if split in s["splits"]}
+        console.print("", _table(split, part))
+    console.print()
+    console.print(Text(LEGEND, style="dim"))
+    for remark in _remarks(board):
+        console.print(Text(remark, style="yellow"))
+
+
+def _table(title: str, figures: dict[str, dict[str, Any]]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="dim")
+    table.add_column("source", overflow="fold")
+    for name in ("rows", "accuracy", "", "with tool", "runs", "need met"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for source, found in figures.items():
+        interval = found["confidence_95"]["accuracy"]
+        table.add_row(
+            Text(source),
+            str(found["responses"]),
+            _percent(found["accuracy"]),
+            f"({100 * interval[0]:.1f}–{100 * interval[1]:.1f})" if interval else "",
+            *(
+                _percent(found[name])
+                for name in ("tool_use_rate", "execution_success", "tool_need_agreement")
+            ),
+        )
+    return table
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _remarks(board: Board) -> list[str]:
+    """What the figures leave out or cannot know; what is true of several sources is said once."""
+    said: dict[str, list[str]] = {}
+    for name, left in board.unknown.items():
+        what = f"{left['count']} responses have no accepted answer and are in no figure, the first to"
+        said.setdefault(f"{what} {left['first']!r}", []).append(name)
+    for name, left in board.missing.items():
+        what = f"{left['count']} questions have no response and are in no figure, the first being"
+        said.setdefault(f"{what} {left['first']!r}", []).append(name)
+    for name, source in board.sources.items():
+        found = source["overall"]
+        if found["ungradable"]:
+            what = f"{found['ungradable']} accepted answers are none of the task {board.task!r}: counted as wrong"
+            said.setdefault(what, []).append(name)
+        if found["need_known"] < found["responses"]:
+            what = f"the need is known for {found['need_known']} of {found['responses']}: met is of those"
+            said.setdefault(what, []).append(name)
+    return [*(f"{', '.join(names)}: {what}" for what, names in said.items()), *board.notes]

@@ -1,0 +1,54 @@
+"""How well a model decides on, writes and profits from tool calls.
+
+    from toolgen_hf.metrics import tool_use
+
+    tool_use(["calculator(48+48/2)", "The answer is 5."], [["72"], ["6"]], needs_tool=[True, True])
+    # {"accuracy": 0.5, "tool_use_rate": 0.5, "execution_success": 1.0, "tool_need_agreement": 0.5, ...}
+
+============================  ==================================================================================
+``accuracy``                  of the responses, the share whose answer is right: the result of the tool call
+                              where there is one, else the answer that the text states
+``tool_use_rate``             of the responses, the share with a tool call, whole or not
+``execution_success``         of the responses with a call, the share whose call runs
+``tool_need_agreement``       of the responses to questions whose need is known, the share that call the tool
+                              exactly if the question needs it
+============================  ==================================================================================
+
+A share of nothing is None: ``execution_success`` without any call, ``tool_need_agreement`` without any known
+need. Each share has a 95% Wilson score interval (Wilson 1927) under ``confidence_95``.
+
+Where they come from. Accuracy and tool use rate are what the released evaluation of TRICE reports (Qiao et al.,
+arXiv:2305.13068; ``evaluate/evaluate.py`` of github.com/zjunlp/TRICE): both over all responses, answers equal
+to two decimals. Two things differ from that code, on purpose: a response without an answer is never right (there
+it counts as 0.0), and a call is found by its syntax (there by the bare word ``calculator``). One number that is
+right or wrong is also GSM8K's measure (Cobbe et al., arXiv:2110.14168). A question *needs* the tool if and only
+if the student was wrong without it: the hypothesis from which TRICE builds stage 1, whose output for the
+question, gold, calls the tool just then. The agreement is with that decision; it is also what the paper's
+scores reward (TrueYes over TrueNo). A low one is told apart by the tool use rate: too much reliance on the tool, or
+too little.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from toolgen_hf.errors import ConfigError
+from toolgen_hf.metrics.board import Board, evaluate_target
+from toolgen_hf.metrics.compute import SHARES, tool_use, wilson
+
+__all__ = ["SHARES", "Board", "evaluate_target", "path", "tool_use", "wilson"]
+
+
+def path(name: str = "tool_use") -> str:
+    """The folder of a metric as a module of `evaluate`, which loads it without any network.
+
+        evaluate.load(path("tool_use")).compute(predictions=["The answer is 72."], references=[["72"]])
+
+    Raises:
+        ConfigError: there is no such module.
+    """
+    root = Path(__file__).parent
+    known = sorted(script.stem for script in root.glob("*/*.py") if script.stem == script.parent.name)
+    if name not in known:
+        raise ConfigError(f"unknown metric {name!r}; known metrics: {', '.join(known)}")
+    return str(root / name)

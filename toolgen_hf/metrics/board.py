@@ -1,0 +1,184 @@
+"""The figures of every source of a produced directory or a predictions file, splits apart and together.
+
+evaluate_target("outputs/quickstart").sources["vicuna"]["splits"]["test"]["accuracy"]
+evaluate_target("mine.jsonl", references="outputs/quickstart").notes   # what was left out, and why
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from toolgen_hf.builders.columns import known, nearest
+from toolgen_hf.errors import DataError
+from toolgen_hf.metrics.compute import figures, judge
+from toolgen_hf.metrics.reading import (
+    Reference,
+    Response,
+    is_produced,
+    read_references,
+    read_responses,
+)
+from toolgen_hf.stages.execute import execute_response
+from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.base import Task
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Board:
+    """What came of an evaluation.
+
+    ``sources``: by source, gold first and then the best, ``{"overall": figures, "splits": {split: figures}}``
+    with the figures of ``tool_use``; there are splits only where a row's split is known. ``unknown``: by source
+    the responses without an accepted answer, which are in no figure. ``missing``: by source the questions of
+    the references that have no response, which are in no figure either. Both as ``{"count", "first"}``.
+    """
+
+    target: str
+    references: str | None
+    task: str
+    sources: dict[str, dict[str, Any]]
+    unknown: dict[str, dict[str, Any]]
+    missing: dict[str, dict[str, Any]]
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        return asdict(self)
+
+
+def evaluate_target(
+    target: StrPath,
+    references: StrPath | None = None,
+    source: str | None = None,
+    split: str | None = None,
+    task: str | None = None,
+) -> Board:
+    """Evaluate the responses of a produced directory, or of any file with ids and responses.
+
+    Args:
+        references: a produced directory or a file with ``id`` and ``answer``; default the directory itself, or the
+            answers in the file.
+        source, split: only the responses of this one.
+        task: default the directory's own, else ``math``.
+
+    Raises:
+        ConfigError: there is no such task.
+        DataError: the input is malformed, there is no such source or split, or no response has an answer.
+    """
+    path, told = Path(target), None if references is None else Path(references)
+    grader = get_task(task or _task_of(path) or (told and _task_of(told)) or "math")
+    read = read_responses(path, grader)
+    known_by = told or (path if is_produced(path) else None)
+    by_id = {} if known_by is None else read_references(known_by, grader)
+    rows = _with_needs([_informed(row, by_id, strict=told is not None) for row in read.rows], grader)
+    rows = _only(_only(rows, "source", source), "split", split)
+    if all(row.answer is None for row in rows):
+        raise DataError(_nothing(rows[0], path, told, by_id))
+    by_source: dict[str, list[Response]] = {}
+    for row in rows:
+        by_source.setdefault(row.source, []).append(row)
+    return Board(
+        target=str(path),
+        references=None if told is None else str(told),
+        task=grader.name,
+        sources=_ranked({name: _evaluate(part, grader) for name, part in by_source.items()}),
+        unknown=_counted({n: [r.id for r in part if r.answer is None] for n, part in by_source.items()}),
+        missing=_counted({n: _missing(part, by_id) for n, part in by_source.items()} if told else {}),
+        notes=read.notes,
+    )
+
+
+def _task_of(path: Path) -> str | None:
+    """The task that a produced directory was made for."""
+    try:
+        recipe = yaml.safe_load((path / "recipe.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    found = recipe.get("task") if isinstance(recipe, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _informed(row: Response, by_id: Mapping[str, Reference], strict: bool) -> Response:
+    """A response with what the references say of its question; ``strict`` if nothing else may."""
+    found = by_id.get(row.id)
+    if found is None:
+        return replace(row, answer=None) if strict else row
+    need = row.needs_tool if found.needs_tool is None else found.needs_tool
+    return replace(row, answer=found.answer, split=found.split or row.split, needs_tool=need)
+
+
+def _with_needs(rows: Sequence[Response], task: Task) -> list[Response]:
+    """Where nothing else says whether a question needs the tool, gold's response to it does."""
+    gold = {
+        (row.split, row.id): execute_response(row.text, task).uses_tool
+        for row in rows
+        if row.source == "gold"
+    }
+    return [
+        replace(row, needs_tool=gold.get((row.split, row.id))) if row.needs_tool is None else row
+        for row in rows
+    ]
+
+
+def _only(rows: list[Response], field: str, wanted: str | None) -> list[Response]:
+    if wanted is None:
+        return rows
+    kept = [row for row in rows if getattr(row, field) == wanted]
+    if not kept:
+        there = sorted({value for row in rows if (value := getattr(row, field)) is not None})
+        choices = f"there is {known(there)}" if there else f"no row of these says its {field}"
+        raise DataError(f"there is no {field} {wanted!r}; {choices}{nearest(wanted, there)}")
+    return kept
+
+
+def _evaluate(rows: Sequence[Response], task: Task) -> dict[str, Any]:
+    """One source's figures, over all of its responses and by split."""
+    judged = [(row.split, judge(row.text, row.answer, row.needs_tool, task)) for row in rows if row.answer]
+    splits = dict.fromkeys(split for split, _ in judged if split is not None)
+    return {
+        "overall": figures([outcome for _, outcome in judged]),
+        "splits": {name: figures([o for split, o in judged if split == name]) for name in splits},
+    }
+
+
+def _ranked(sources: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Gold first, then by accuracy; sources of one accuracy stay in their order."""
+
+    def rank(name: str) -> tuple[bool, float]:
+        return name != "gold", -(sources[name]["overall"]["accuracy"] or 0.0)
+
+    return {name: sources[name] for name in sorted(sources, key=rank)}
+
+
+def _missing(rows: Sequence[Response], by_id: Mapping[str, Reference]) -> list[str]:
+    """The questions without a response, of those splits that there are responses to."""
+    splits, ids = {row.split for row in rows}, {row.id for row in rows}
+    return [
+        key
+        for key, found in by_id.items()
+        if (found.split is None or found.split in splits) and key not in ids
+    ]
+
+
+def _counted(ids: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
+    return {name: {"count": len(part), "first": part[0]} for name, part in ids.items() if part}
+
+
+def _nothing(row: Response, target: Path, told: Path | None, by_id: Mapping[str, Reference]) -> str:
+    if told is None:
+        return (
+            f"{row.where}: no accepted answers: there is no column 'answer'; add it, or say where the answers "
+            "are with --references (references= in Python): a produced directory, or a file with id and answer"
+        )
+    return (
+        f"no id of {str(target)!r} is among the references {str(told)!r}: the first is {row.id!r} here and "
+        f"{next(iter(by_id), None)!r} there; give the references that these responses are to"
+    )

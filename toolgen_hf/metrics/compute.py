@@ -1,0 +1,171 @@
+"""The figures themselves, from plain lists; what each one means stands in ``toolgen_hf.metrics``.
+
+tool_use(["calculator(3*19)", "calculator(3"], [["57"], ["57"]])
+{"accuracy": 0.5, "tool_use_rate": 1.0, "execution_success": 0.5, "tool_need_agreement": None,
+ "confidence_95": {"accuracy": [0.09, 0.91], ...}, "responses": 2, "correct": 1, "calls": 2, ...}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any, Final
+
+from toolgen_hf.errors import DataError
+from toolgen_hf.stages.execute import execute_response
+from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.base import Task
+
+Figures = dict[str, Any]
+
+SHARES: Final = ("accuracy", "tool_use_rate", "execution_success", "tool_need_agreement")
+_Z: Final = 1.959963984540054  # the normal quantile of 97.5%
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one response. ``needed`` is None where it is not known whether the question needs the tool."""
+
+    correct: bool
+    calls: bool
+    failed: bool
+    needed: bool | None
+    gradable: bool = True
+
+
+def tool_use(
+    predictions: Sequence[str | None],
+    references: Sequence[str | Sequence[str]],
+    needs_tool: Sequence[bool | None] | None = None,
+    sources: Sequence[str] | None = None,
+    task: str = "math",
+) -> Figures:
+    """Accuracy, tool use rate, execution success and agreement on the need, of responses to questions.
+
+    Args:
+        predictions: the responses as the model wrote them; None where it gave none, which is not right.
+        references: for each the accepted answers, or the one accepted answer.
+        needs_tool: for each whether its question needs the tool; None where that is not known.
+        sources: for each who wrote it; the figures then come by source as well.
+        task: how an answer is read and graded, and which tool there is.
+
+    Returns:
+        The shares (0 to 1, None of nothing), ``confidence_95`` (a pair for each share), and the counts
+        that they are made of: ``responses``, ``correct``, ``calls``, ``failed`` (calls that did not run),
+        ``need_known``, ``need_agreed``, and ``ungradable``, the responses whose reference is no answer of this task
+        and which therefore cannot be right. With ``sources``, ``by_source`` has the same for each.
+
+    Raises:
+        ConfigError: there is no such task.
+        DataError: there is no response, the lists are not of one length, or an item is not of its type.
+    """
+    responses, answers = checked(predictions, references)
+    _check_lengths(responses, {"needs_tool": needs_tool, "sources": sources})
+    grader = get_task(task)
+    needs = [None] * len(responses) if needs_tool is None else needs_tool
+    outcomes = [
+        judge(response, answer, _need(need, at), grader)
+        for at, (response, answer, need) in enumerate(zip(responses, answers, needs, strict=True))
+    ]
+    if sources is None:
+        return figures(outcomes)
+    by_source: dict[str, list[Outcome]] = {}
+    for source, outcome in zip(sources, outcomes, strict=True):
+        by_source.setdefault(str(source), []).append(outcome)
+    return {**figures(outcomes), "by_source": {name: figures(part) for name, part in by_source.items()}}
+
+
+def judge(response: str | None, answer: Sequence[str], needs_tool: bool | None, task: Task) -> Outcome:
+    """Run a response's call or read its answer, as stage 2 does, and grade it."""
+    done = execute_response(response, task)
+    return Outcome(
+        correct=task.is_correct(done.prediction, answer),
+        calls=done.uses_tool,
+        failed=done.error is not None,
+        needed=needs_tool,
+        gradable=any(task.normalize(value) is not None for value in answer),
+    )
+
+
+def figures(outcomes: Sequence[Outcome]) -> Figures:
+    """The shares, their intervals and their counts."""
+    known = [outcome for outcome in outcomes if outcome.needed is not None]
+    calls = sum(outcome.calls for outcome in outcomes)
+    failed = sum(outcome.failed for outcome in outcomes)
+    correct = sum(outcome.correct for outcome in outcomes)
+    agreed = sum(outcome.calls == outcome.needed for outcome in known)
+    of = (
+        (correct, len(outcomes)),
+        (calls, len(outcomes)),
+        (calls - failed, calls),
+        (agreed, len(known)),
+    )
+    shares = dict(zip(SHARES, of, strict=True))
+    return {
+        **{name: part / whole if whole else None for name, (part, whole) in shares.items()},
+        "confidence_95": {name: wilson(part, whole) for name, (part, whole) in shares.items()},
+        "responses": len(outcomes),
+        "correct": correct,
+        "calls": calls,
+        "failed": failed,
+        "need_known": len(known),
+        "need_agreed": agreed,
+        "ungradable": sum(not outcome.gradable for outcome in outcomes),
+    }
+
+
+def wilson(part: int, whole: int) -> list[float] | None:
+    """The 95% Wilson score interval of ``part`` of ``whole``, ``[low, high]``; None of nothing."""
+    if not whole:
+        return None
+    share, room = part / whole, _Z * _Z / whole
+    middle = (share + room / 2) / (1 + room)
+    half = _Z / (1 + room) * sqrt(share * (1 - share) / whole + room / (4 * whole))
+    return [0.0 if part == 0 else middle - half, 1.0 if part == whole else middle + half]
+
+
+def checked(
+    predictions: Sequence[str | None], references: Sequence[str | Sequence[str]]
+) -> tuple[list[str | None], list[list[str]]]:
+    """Responses and their accepted answers as lists of what they should be.
+
+    Raises:
+        DataError: there is none, they are not of one length, or an item is not of its type.
+    """
+    for name, column in {"predictions": predictions, "references": references}.items():
+        if isinstance(column, str):
+            raise DataError(f"{name} is the text {column!r}; give a list, one item a response")
+    if not len(predictions):
+        raise DataError("predictions is empty: there is nothing to evaluate; give at least one response")
+    _check_lengths(predictions, {"references": references})
+    responses = [_response(value, at) for at, value in enumerate(predictions)]
+    return responses, [_answers(value, at) for at, value in enumerate(references)]
+
+
+def _check_lengths(predictions: Sequence[Any], columns: Mapping[str, Sequence[Any] | None]) -> None:
+    for name, column in columns.items():
+        if column is not None and len(column) != len(predictions):
+            raise DataError(
+                f"{name} has {len(column)} items, predictions has {len(predictions)}; "
+                "they must be of one length, one item a response"
+            )
+
+
+def _response(value: object, at: int) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise DataError(f"predictions[{at}] is {value!r}; a prediction is the text of a response, or None")
+
+
+def _answers(value: object, at: int) -> list[str]:
+    answers = [value] if isinstance(value, str) else list(value) if isinstance(value, Sequence) else []
+    if not answers or not all(isinstance(answer, str) for answer in answers):
+        raise DataError(f"references[{at}] is {value!r}; give the accepted answers as text, such as ['72']")
+    return answers
+
+
+def _need(value: object, at: int) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    raise DataError(f"needs_tool[{at}] is {value!r}; give True, False, or None where it is not known")

@@ -1,0 +1,262 @@
+"""Responses and references from what is on disk: a produced directory, or files of anybody's making.
+
+{"id": "GSM8K-test-0", "response": "calculator(48+48/2)", "answer": "72"}     one response a row
+{"query": "...", "responses": ["calculator(3*19)", ...], "origin": ["gold", ...]}     stage 2: all of a question's
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datasets import DatasetDict
+
+from toolgen_hf.builders import Produced, load
+from toolgen_hf.builders.columns import answers, as_text, known, text
+from toolgen_hf.builders.inputs import SPLITS, Inputs, from_files, from_folder, unsharded
+from toolgen_hf.builders.rows import Row, fault, read_rows, shorten
+from toolgen_hf.errors import DataError
+from toolgen_hf.produced import read_manifest
+from toolgen_hf.stages.execute import execute_response
+from toolgen_hf.tasks.base import Task
+
+TEXTS = ("response", "output", "prediction", "prediction_text", "prediction text", "generated_text", "text")
+"""The columns that may hold a response's text, the first that a row has."""
+_BOOLS = {"true": True, "1": True, "false": False, "0": False}  # as CSV spells them
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One response, and what its own row says of its question. ``split`` is None where nothing tells it."""
+
+    id: str
+    source: str
+    split: str | None
+    text: str | None
+    answer: list[str] | None
+    needs_tool: bool | None
+    where: str
+
+
+@dataclass(slots=True)
+class Reference:
+    """What is known of a question."""
+
+    answer: list[str]
+    split: str | None
+    needs_tool: bool | None = None
+
+
+@dataclass(slots=True)
+class Responses:
+    """All there are, in their order, and what a reader should know about where they come from."""
+
+    rows: list[Response] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def is_produced(path: Path) -> bool:
+    """Whether ``path`` holds a result of this library, with or without its manifest."""
+    stage2 = (path / "stage2", path / "data" / "stage2")
+    return path.is_dir() and (read_manifest(path) is not None or any(folder.is_dir() for folder in stage2))
+
+
+def read_responses(target: Path, task: Task) -> Responses:
+    """The responses of a produced directory, of a file, or of a folder with one file a split.
+
+    Raises:
+        DataError: there is none, or a row is not what it should be; names the file and line.
+    """
+    if is_produced(target):
+        return _produced(target, task)
+    found = Responses()
+    for split, path in _files(target):
+        for number, (where, row) in enumerate(read_rows(path)):
+            if "responses" in row:
+                found.rows += _unfold(row, f"{split or path.stem}-{number}", split, where, task)
+            else:
+                found.rows.append(_one(row, path, split, where))
+    if not found.rows:
+        raise DataError(f"{target}: no row in this file; give one with an id and a response in every row")
+    _check_ids(found.rows)
+    return found
+
+
+def read_references(path: Path, task: Task) -> dict[str, Reference]:
+    """The accepted answers by id, and which questions need the tool: from a produced directory or a raw file.
+
+    Stage 1 tells the need: its output for a question calls the tool if the student was wrong without it.
+    A file may have a column ``needs_tool``.
+
+    Raises:
+        DataError: an id comes twice, or a row has no id or answer; names the file and line.
+    """
+    found: dict[str, Reference] = {}
+    places: dict[str, str] = {}
+    for split, where, row in _reference_rows(path):
+        key = _id(row, where)
+        if is_produced(path) and (key in places or row["answer"] is None):
+            continue  # a mix may repeat rows, and its published form has no answers
+        if key in places:
+            raise fault(where, f"the id {key!r} is already that of {places[key]}; ids must be unique")
+        places[key] = where
+        found[key] = Reference(answers(row, "answer", where), split, _stated_need(row, where, task))
+    if is_produced(path):
+        for key, need in _needs(path, task).items():
+            if key in found:
+                found[key].needs_tool = need
+    return found
+
+
+def _reference_rows(path: Path) -> Iterator[tuple[str | None, str, Row]]:
+    if not is_produced(path):
+        for split, file in _files(path):
+            yield from ((split, where, row) for where, row in read_rows(file))
+        return
+    config = "raw" if _has(path, "raw") else "stage1"
+    for name, rows in load(Produced(config, data_dir=path)).items():
+        yield from ((str(name), f"{path}, {config} {name}", dict(row)) for row in rows)
+
+
+def _needs(path: Path, task: Task) -> dict[str, bool]:
+    """By id, whether stage 1's output calls the tool."""
+    if not _has(path, "stage1"):
+        return {}
+    tables = load(Produced("stage1", data_dir=path)).values()
+    return {row["id"]: execute_response(row["output"], task).uses_tool for rows in tables for row in rows}
+
+
+def _has(path: Path, config: str) -> bool:
+    try:
+        Produced(config, data_dir=path)
+    except DataError:
+        return False
+    return True
+
+
+def _produced(target: Path, task: Task) -> Responses:
+    """Every response of a run, those to rejected questions too; else stage 2's, which are the others."""
+    if not (target / "stage2").is_dir():  # published JSON alone: its stage 2 has no ids to find answers by
+        return Responses(_exported(load(Produced("responses", data_dir=target)), target))
+    ranked = [
+        response
+        for split, rows in load(Produced("stage2", data_dir=target)).items()
+        for row in rows
+        for response in _unfold(row, row["id"], str(split), f"{target}, stage2 {split}", task)
+    ]
+    why = "not all of stage 2's responses are among its exports"
+    try:
+        every = _exported(load(Produced("responses", data_dir=target)), target)
+    except DataError as error:
+        every, why = [], str(error)
+    if every and _keys(ranked) <= _keys(every):
+        return Responses(every)
+    if not ranked:
+        raise DataError(f"{target}: stage 2 has no row; toolgen-hf show {target} --config rejected says why")
+    return Responses(ranked, [f"these are stage 2's responses, without those to rejected questions: {why}"])
+
+
+def _keys(rows: list[Response]) -> set[tuple[str | None, str, str]]:
+    return {(row.split, row.id, row.source) for row in rows}
+
+
+def _exported(splits: DatasetDict, target: Path) -> list[Response]:
+    return [
+        Response(
+            row["id"],
+            row["source"],
+            str(split),
+            row["response"],
+            row["answer"],
+            None,
+            f"{target}, responses {split}",
+        )
+        for split, rows in splits.items()
+        for row in rows
+    ]
+
+
+def _unfold(
+    row: Mapping[str, Any], new_id: str, split: str | None, where: str, task: Task
+) -> Iterator[Response]:
+    """A stage 2 row's responses; gold's call says the need, and gold's answer is right if no other is known."""
+    responses, origin = row.get("responses"), row.get("origin")
+    if not isinstance(responses, list) or not isinstance(origin, list) or len(responses) != len(origin):
+        raise fault(where, "'responses' and 'origin' must be lists of one length, one item a response")
+    gold = execute_response(responses[0], task) if origin[:1] == ["gold"] else None
+    answer = None if gold is None or gold.prediction is None else [gold.prediction]
+    for source, response in zip(origin, responses, strict=True):
+        yield Response(
+            str(row.get("id") or new_id),
+            as_text(source, "origin", where),
+            split,
+            None if response is None else as_text(response, "responses", where),
+            answer,
+            None if gold is None else gold.uses_tool,
+            where,
+        )
+
+
+def _one(row: Row, path: Path, split: str | None, where: str) -> Response:
+    column = next((name for name in TEXTS if name in row), None)
+    if column is None:
+        raise fault(
+            where, f"no column with a response: one of {known(TEXTS)}; there is {known(row)}. Rename yours"
+        )
+    value = row[column]
+    return Response(
+        _id(row, where),
+        as_text(row["source"], "source", where) if row.get("source") else unsharded(path),
+        split,
+        None if value is None else as_text(value, column, where),
+        answers(row, "answer", where) if row.get("answer") not in (None, "") else None,
+        _flag(row, where),
+        where,
+    )
+
+
+def _id(row: Row, where: str) -> str:
+    if "id" not in row:
+        raise fault(where, f"no column 'id', by which a response finds its answer; there is {known(row)}")
+    return text(row, "id", where)
+
+
+def _stated_need(row: Row, where: str, task: Task) -> bool | None:
+    """The column ``needs_tool``; of a stage 1 row, whether its output calls the tool."""
+    if "needs_tool" not in row and {"instruction", "output"} <= row.keys() and row["output"] is not None:
+        return execute_response(as_text(row["output"], "output", where), task).uses_tool
+    return _flag(row, where)
+
+
+def _flag(row: Row, where: str) -> bool | None:
+    value = row.get("needs_tool")
+    if value is None or isinstance(value, bool):
+        return value
+    if str(value).strip().lower() in _BOOLS:
+        return _BOOLS[str(value).strip().lower()]
+    if value == "":
+        return None
+    raise fault(where, f"'needs_tool' is {shorten(value)}; write true, false, or leave it empty")
+
+
+def _files(path: Path) -> Iterator[tuple[str | None, Path]]:
+    """The files of a table with their splits; None for one that is called after no split."""
+    inputs: Inputs = from_folder(path, "train") if path.is_dir() else from_files(path, "train")
+    for files in inputs.values():
+        for file in files:
+            yield (unsharded(file) if unsharded(file) in SPLITS else None), file
+
+
+def _check_ids(rows: list[Response]) -> None:
+    places: dict[tuple[str, str | None, str], str] = {}
+    for row in rows:
+        key = (row.source, row.split, row.id)
+        if key in places:
+            raise fault(
+                row.where,
+                f"source {row.source!r} has a second response to {row.id!r}, the first being {places[key]}; "
+                "keep one, or tell them apart in a column 'source'",
+            )
+        places[key] = row.where
