@@ -17,6 +17,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def servers_stop_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolgen_hf.testing.server._LINGER", 0.001)
+
+
+@pytest.fixture(autouse=True)
 def no_keys_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_API_KEY_PATH", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)

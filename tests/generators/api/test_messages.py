@@ -161,7 +161,8 @@ def test_what_is_read(reply: Reply, text: str, finish_reason: str) -> None:
         assert server.count == 1
     assert (made.text, made.finish_reason) == (text, finish_reason)
     assert (made.failure is None) == (finish_reason in ("stop", "length"))
-    assert made.raw is not None and json.loads(made.raw)["object"] == "chat.completion"
+    assert made.raw is not None
+    assert json.loads(made.raw)["object"] == "chat.completion"
     assert OpenAIGenerator(OpenAIConfig(engine="any", base_url="http://x/v1")).parse(made.raw) == made
 
 

@@ -50,7 +50,8 @@ class Failure:
     @property
     def is_about_the_text(self) -> bool:
         """Whether this one request is refused for its own text, rather than every request like it."""
-        return self.kind == "request" and bool(_ABOUT_THE_TEXT.search(f"{self.message} {self.error}"))
+        code = self.error.get("code") if isinstance(self.error, Mapping) else None
+        return self.kind == "request" and bool(_ABOUT_THE_TEXT.search(f"{self.message} {code}"))
 
 
 def classify(error: Exception) -> Failure:
@@ -62,11 +63,8 @@ def classify(error: Exception) -> Failure:
     if isinstance(error, openai.APIStatusError):
         return _classify_status(error)
     if isinstance(error, openai.APIConnectionError):  # a timeout is one
-        cause = str(error.__cause__ or error) or type(error.__cause__).__name__
-        return Failure("retry", f"{error.message.rstrip('.')} ({cause})")
-    if isinstance(error, TimeoutError):
-        return Failure("retry", "the answer did not end in time")
-    if isinstance(error, MalformedError | openai.APIError):
+        return Failure("retry", str(error.__cause__ or "") or error.message.rstrip("."))
+    if isinstance(error, MalformedError | openai.APIError | TimeoutError):
         return Failure("retry", str(error))
     raise error
 

@@ -47,8 +47,11 @@ class Lane:
 
     async def post(self, path: str, body: Mapping[str, Any]) -> httpx2.Response:
         """One attempt. Raises what the client raises, or TimeoutError: the client's own timeout is for each read."""
-        async with asyncio.timeout(self._timeout):
-            return await self.client.post(path, cast_to=httpx2.Response, body=body)
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self.client.post(path, cast_to=httpx2.Response, body=body)
+        except TimeoutError:
+            raise TimeoutError(f"no whole answer within {self._timeout:g} s") from None
 
     def started(self, tokens: int) -> None:
         """An attempt that may need ``tokens`` tokens is in flight."""

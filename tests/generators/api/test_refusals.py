@@ -1,0 +1,229 @@
+"""When nothing can succeed the run ends soon and says why; when one text is refused it is data."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.engines import SECRET, collect, generator, numbered, one
+from toolgen_hf.errors import GenerationError
+from toolgen_hf.generators.base import Generation
+from toolgen_hf.testing import ApiRequest, ApiServer, Reply, first
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+TOO_LONG = {
+    "message": "This model's maximum context length is 4097 tokens. However, you requested 5000 tokens.",
+    "code": "context_length_exceeded",
+    "param": "messages",
+}
+FILTERED = {"message": "The response was filtered.", "code": "content_filter", "param": "prompt"}
+
+
+def echo(request: ApiRequest) -> str:
+    return f"to {request.user}"
+
+
+def stops(server: ApiServer, match: str, **changes: Any) -> str:
+    began = time.monotonic()
+    with pytest.raises(GenerationError, match=match) as caught:
+        collect(generator(server, **{"concurrency": 8, **changes}), numbered(300))
+    assert time.monotonic() - began < 10
+    assert server.base_url in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_wrong_key_ends_it_after_few_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    with ApiServer(echo, keys=["another"], latency=0.01) as server:
+        said = stops(server, r"no key can be used: …wxyz 401: Incorrect API key provided: …wxyz\.")
+        assert server.count <= 8
+    assert SECRET[3:-4] not in said
+
+
+@pytest.mark.parametrize(
+    ("reply", "match"),
+    [
+        (
+            Reply(status=429, error={"message": "You exceeded your quota", "code": "insufficient_quota"}),
+            "quota",
+        ),
+        (Reply(status=402, error="pay first"), "402: pay first"),
+        (Reply(status=403, error="not from here"), "403: not from here"),
+        (
+            Reply(status=404, error={"message": "no model `x`", "code": "model_not_found"}),
+            "404: no model `x`",
+        ),
+        (Reply(status=404, body=b"<html>nothing here</html>"), "404: <html>nothing here"),
+    ],
+)
+def test_what_no_key_can_do_ends_it_after_few_requests(reply: Reply, match: str) -> None:
+    with ApiServer(reply) as server:
+        stops(server, match)
+        assert server.count <= 8
+
+
+def test_a_model_that_is_not_there() -> None:
+    with ApiServer(echo, models=["other"]) as server:
+        stops(server, "404: The model `gpt-4o-mini` does not exist")
+
+
+def test_a_path_that_is_not_there() -> None:
+    with (
+        ApiServer(echo) as server,
+        pytest.raises(GenerationError, match=r"engine at http://.*/v2 gives .*404: Invalid URL"),
+    ):
+        collect(generator(base_url=server.base_url[:-1] + "2"), numbered(20))
+
+
+@pytest.mark.parametrize("count", [1, 5, 200])
+def test_nobody_listens(count: int) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        began = time.monotonic()
+        with pytest.raises(GenerationError, match=r"Cannot connect to host 127.0.0.1:\d+ ") as caught:
+            collect(generator(base_url=url), numbered(count))
+    assert url in str(caught.value)
+    assert time.monotonic() - began < 10
+
+
+def test_every_request_hangs() -> None:
+    with ApiServer(Reply(fault="hang")) as server:
+        stops(
+            server, "nothing succeeded at all; .* no whole answer within 0.4 s", timeout=0.4, concurrency=16
+        )
+
+
+@pytest.mark.parametrize("count", [3, 300])
+def test_a_parameter_that_the_engine_does_not_know_ends_it_in_its_own_words(count: int) -> None:
+    arrived: dict[int, Generation] = {}
+    with ApiServer(Reply(status=400, error="Unrecognized request argument: colour")) as server:
+        source = generator(server, extra={"colour": "red"}, concurrency=8)
+        with pytest.raises(GenerationError, match=r"every request was refused: 400: Unrecognized .* colour"):
+            collect(source, numbered(count), arrived)
+        assert server.count <= 24
+    assert arrived == {}
+
+
+def test_a_limit_too_large_is_a_parameter_and_not_a_text() -> None:
+    error = {
+        "message": "max_tokens is too large: 9999. This model supports at most 4096 completion tokens.",
+        "param": "max_tokens",
+    }
+    arrived: dict[int, Generation] = {}
+    with (
+        ApiServer(Reply(status=400, error=error)) as server,
+        pytest.raises(GenerationError, match="every request was refused: 400: max_tokens is too large"),
+    ):
+        collect(generator(server, max_tokens=9999), numbered(3), arrived)
+    assert arrived == {}
+
+
+def test_examples_that_fit_no_request_end_it() -> None:
+    with ApiServer(Reply(status=400, error=TOO_LONG)) as server:
+        stops(server, "every request was refused: 400: This model's maximum context length is 4097")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(status=400, error=TOO_LONG),
+        Reply(status=400, error=FILTERED),
+        Reply(status=400, error="the request exceeds the available context size, try increasing it"),
+        Reply(
+            status=400,
+            error="The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+        ),
+        Reply(status=413, body=b"<h1>Request Entity Too Large</h1>"),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 40])
+def test_a_text_that_is_refused_is_data(reply: Reply, count: int) -> None:
+    def script(request: ApiRequest) -> Reply:
+        return reply if request.user == "question 0" else Reply(echo(request))
+
+    with ApiServer(script) as server:
+        made = collect(generator(server), numbered(count))
+        assert server.count == count
+    assert (made[0].text, made[0].finish_reason, made[0].failure) == (
+        "",
+        "rejected",
+        "no response (rejected)",
+    )
+    assert [m.text for m in made[1:]] == [f"to question {n}" for n in range(1, count)]
+    kept = json.loads(made[0].raw or "")
+    assert kept["status"] == reply.status
+    assert (reply.error["message"] if isinstance(reply.error, dict) else reply.error or "Too Large") in str(
+        kept
+    )
+
+
+@pytest.mark.parametrize("at", [0, 10, 19])
+def test_an_unexplained_refusal_among_answers_is_data(at: int) -> None:
+    def script(request: ApiRequest) -> Reply:
+        odd = request.user == f"question {at}"
+        return Reply(status=400, error="We could not parse it.", latency=0) if odd else Reply(echo(request))
+
+    with ApiServer(script, latency=0.03) as server:
+        made = collect(generator(server), numbered(20))
+    assert [m.finish_reason for m in made] == ["rejected" if n == at else "stop" for n in range(20)]
+
+
+def test_an_unexplained_refusal_alone_ends_it() -> None:
+    with (
+        ApiServer(Reply(status=422, error="no")) as server,
+        pytest.raises(GenerationError, match="every request was refused: 422: no"),
+    ):
+        one(server)
+
+
+def test_a_refused_key_is_set_aside_by_name_and_its_requests_go_to_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = ["sk-good-0000000aaaa", "sk-good-0000000bbbb"]
+    (tmp_path / "keys").write_text(f"{good[0]}\n{SECRET}\n{good[1]}\n")
+    with ApiServer(echo, keys=good, latency=0.01) as server:
+        made = collect(generator(server, keys_file=str(tmp_path / "keys"), concurrency=9), numbered(100))
+        refused = [request for request in server.requests if request.key == SECRET]
+    assert len(made) == 100
+    assert 1 <= len(refused) <= 9
+    (said,) = [r.getMessage() for r in caplog.records if r.name.startswith("toolgen_hf")]
+    assert said.startswith("key …wxyz is set aside: 401: Incorrect API key provided: …wxyz.")
+    assert said.endswith("(2 left)")
+
+
+def test_when_all_keys_are_refused_each_is_named(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("sk-first-00000001111\nsk-second-0000002222\n")
+    with ApiServer(echo, keys=["another"]) as server:
+        said = stops(server, "no key can be used", keys_file=str(tmp_path / "keys"))
+        assert server.count <= 16
+    assert "…1111 401" in said
+    assert "…2222 401" in said
+
+
+def test_a_key_that_runs_out_midway_keeps_what_arrived() -> None:
+    spent = Reply(status=429, error={"message": "You exceeded your quota", "code": "insufficient_quota"})
+    arrived: dict[int, Generation] = {}
+    with ApiServer(first(0, "", then=lambda r: echo(r) if r.index < 50 else spent), latency=0.005) as server:
+        with pytest.raises(GenerationError, match="You exceeded your quota"):
+            collect(generator(server, concurrency=8), numbered(200), arrived)
+        assert server.count <= 58
+    assert len(arrived) == 50
+
+
+def test_what_is_in_flight_when_it_ends_is_kept() -> None:
+    def script(request: ApiRequest) -> Reply:
+        return Reply(status=401, latency=0.1) if request.index == 5 else Reply(echo(request), latency=0.4)
+
+    arrived: dict[int, Generation] = {}
+    with ApiServer(script) as server:
+        with pytest.raises(GenerationError, match="401"):
+            collect(generator(server, concurrency=6), numbered(50), arrived)
+        assert server.count == 6
+    assert len(arrived) == 5
