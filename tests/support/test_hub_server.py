@@ -1,18 +1,11 @@
-"""The local hub, asked by the real client: repositories, commits, refs, rights and downloads."""
+"""The local hub, asked by the real client: repositories, commits, refs and rights."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from datasets import Dataset, DatasetDict
-from huggingface_hub import (
-    CommitOperationAdd,
-    CommitOperationDelete,
-    HfApi,
-    hf_hub_download,
-    snapshot_download,
-)
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, hf_hub_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
@@ -20,7 +13,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from tests.support.hub import Fault, LocalHub
+from tests.support.hub import LocalHub
 
 pytest_plugins = ["tests.support.hub.fixtures"]
 
@@ -84,7 +77,10 @@ def test_a_folder_is_one_commit_of_regular_and_large_files(
     large = {path for path, blob in hub_here.repo("ann/set").main.tree.items() if blob.lfs}
     assert large == {"stage1/train.parquet", "text.bin2"}
     history = api.list_repo_commits("ann/set", repo_type="dataset")
-    assert [(commit.title, commit.message) for commit in history] == [("Title", "Body"), ("initial commit", "")]
+    assert [(commit.title, commit.message) for commit in history] == [
+        ("Title", "Body"),
+        ("initial commit", ""),
+    ]
     assert done.oid == history[0].commit_id == hub_here.refs("ann/set")["refs/heads/main"]
 
     before = len(hub_here.requests)
@@ -233,76 +229,3 @@ def test_a_card_is_validated(api: HfApi) -> None:
         push(api, "README.md", b"---\na: [\n---\n")
     push(api, "README.md", b"---\nlicense: mit\n---\n")
     assert api.dataset_info("ann/set").card_data.license == "mit"
-
-
-def test_downloads_come_from_the_second_origin_and_are_kept(
-    api: HfApi, hub_here: LocalHub, tmp_path: Path
-) -> None:
-    push(api, "large.parquet", LARGE)
-    push(api, "a/small.txt", b"small")
-    api.create_tag("ann/set", tag="v1", repo_type="dataset")
-    push(api, "a/small.txt", b"newer")
-    start = len(hub_here.requests)
-    folder = Path(snapshot_download("ann/set", repo_type="dataset", revision="v1", token="hf_ann"))
-    assert (folder / "large.parquet").read_bytes() == LARGE
-    assert (folder / "a" / "small.txt").read_bytes() == b"small"
-    assert folder.name == hub_here.refs("ann/set")["refs/tags/v1"]
-    stored = [request for request in hub_here.requests[start:] if request.origin == "storage"]
-    assert [(request.method, request.status, request.token) for request in stored] == [("GET", 200, "")]
-    start = len(hub_here.requests)
-    hf_hub_download("ann/set", "large.parquet", repo_type="dataset", revision="v1")
-    assert [request.method for request in hub_here.requests[start:]] in ([], ["HEAD"])
-    assert Path(hf_hub_download("ann/set", "a/small.txt", repo_type="dataset")).read_bytes() == b"newer"
-
-
-def test_a_download_that_breaks_off_is_resumed(
-    api: HfApi, hub_here: LocalHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)  # what is written at once: 10 MB
-    push(api, "large.parquet", LARGE)
-    hub_here.fault = Fault("truncate").on("GET /dataset/")
-    path = hf_hub_download("ann/set", "large.parquet", repo_type="dataset")
-    assert Path(path).read_bytes() == LARGE
-    stored = [
-        request for request in hub_here.requests if request.origin == "storage" and request.method == "GET"
-    ]
-    assert [request.status for request in stored] == [200, 206]
-
-
-PUSHED = DatasetDict(
-    {
-        split: Dataset.from_dict({"question": [f"{split} {n}?" for n in range(rows)], "n": list(range(rows))})
-        for split, rows in (("train", 5), ("test", 2))
-    }
-)
-LOAD = """
-from datasets import load_dataset
-for config in ("one", "two"):
-    data = load_dataset("ann/set", config, revision=%r)
-    print(config, {split: part.num_rows for split, part in data.items()}, data["train"][0])
-"""
-
-
-@pytest.fixture
-def pushed(api: HfApi, hub_here: LocalHub) -> LocalHub:
-    """Two configs, tagged, and then a third."""
-    for config in ("one", "two"):
-        PUSHED.push_to_hub("ann/set", config)
-    api.create_tag("ann/set", tag="v1", repo_type="dataset")
-    PUSHED.push_to_hub("ann/set", "three")
-    return hub_here
-
-
-def test_datasets_pushes_and_loads(pushed: LocalHub, tmp_path: Path) -> None:
-    wanted = "".join(
-        f"{config} {{'train': 5, 'test': 2}} {{'question': 'train 0?', 'n': 0}}\n"
-        for config in ("one", "two")
-    )
-    assert pushed.python(LOAD % "v1", cache=tmp_path / "cache") == wanted
-    start = len(pushed.requests)
-    assert pushed.python(LOAD % "v1", cache=tmp_path / "cache") == wanted
-    assert not [request for request in pushed.requests[start:] if request.origin == "storage"]
-    names = "from datasets import get_dataset_config_names as names; print(names('ann/set', revision=%r))"
-    assert pushed.python(names % "v1") == "['one', 'two']\n"
-    with pytest.raises(AssertionError, match="v2"):
-        pushed.python(LOAD % "v2")

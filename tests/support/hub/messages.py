@@ -91,7 +91,7 @@ def reply(data: Any, status: int = 200, headers: Mapping[str, str] | None = None
 
 def refuse(error: RefusedError) -> Answer:
     """A refusal as the Hub words it: in headers, and in the body."""
-    headers = {"X-Error-Message": error.message, **error.headers}
+    headers = {"X-Error-Message": " ".join(error.message.split()), **error.headers}
     if error.code is not None:
         headers["X-Error-Code"] = error.code
     return reply({"error": error.message, **error.body}, error.status, headers)

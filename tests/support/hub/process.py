@@ -45,7 +45,7 @@ def point_here(monkeypatch: pytest.MonkeyPatch, endpoint: str, home: Path, token
     """Points the clients that this process has already imported at the hub; ``monkeypatch`` points them back.
 
     Both libraries read their environment once, into constants that they look up at each use: these are replaced,
-    and nothing else of them.
+    with the endpoint of the one client made at import, and nothing else of them.
     """
     for name in [name for name in os.environ if name.startswith(_PREFIXES)]:
         monkeypatch.delenv(name)
@@ -59,6 +59,9 @@ def point_here(monkeypatch: pytest.MonkeyPatch, endpoint: str, home: Path, token
     for module, values in constants.items():
         for name, constant in values.items():
             monkeypatch.setattr(f"{module}.{name}", constant)
+    monkeypatch.setattr(
+        "huggingface_hub.hf_api.api.endpoint", endpoint
+    )  # of huggingface_hub.upload_file and such
     nothing_to_detect: dict[str, Any] = {"standardEnvVars": [], "harnesses": {}}
     monkeypatch.setattr("huggingface_hub.utils._detect_agent._registry", nothing_to_detect)
     HfFileSystem.clear_instance_cache()
