@@ -31,6 +31,10 @@ _UNGRADED = dict.fromkeys(("solution", "response", "truncated", "prediction", "f
 _CALL_ALONE: dict[str, object] = {**_UNGRADED, "correct": False, "teacher": None, "attempts": []}
 
 
+RESPONSES = "responses-"
+"""Begins the name of the config of one source's executed responses: ``responses-chatgpt``."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """The columns of a config, and how its published JSON files differ: columns left out, other names."""
@@ -66,11 +70,17 @@ KINDS = {
 }
 
 
+def kind_of(config: str) -> Kind | None:
+    """What is known of a config of this name; None for one that this library does not write."""
+    return KINDS.get("executed" if config.startswith(RESPONSES) else config)
+
+
 class Produced(RowsBuilder):
     """A config of a produced directory, with the features of `toolgen_hf.schemas`.
 
         load(Produced("stage2", data_dir="outputs/quickstart"))
         load(Produced("stage1", data_dir="outputs/quickstart", dataset_name="mix"))  # stage1/mix/mix.json
+        load(Produced("responses-chatgpt", data_dir="outputs/quickstart"))  # one source's, executed
 
     The directory's Parquet is read; where a config has none, or a ``dataset_name`` is given, its JSON exports
     are. Columns that the schema does not know are left out. Raises `DataError` for a config that is not
@@ -91,13 +101,15 @@ class Produced(RowsBuilder):
         dataset_name: str | None = None,
         cache_dir: StrPath | None = None,
     ) -> None:
-        self.known_config(config_name)
+        if not config_name.startswith(RESPONSES):
+            self.known_config(config_name)
+        self.kind = kind_of(config_name) or KINDS[config_name]
         inputs, name = locate(data_dir, config_name, dataset_name)
         self.ids_are_unique = config_name == "raw"  # a mix may repeat rows; responses have one a source
         super().__init__(config_name, inputs, cache_dir, dataset=name)
 
     def _info(self) -> DatasetInfo:
-        kind = KINDS[self.config.name]
+        kind = self.kind
         return DatasetInfo(
             description=f"TRICE tool learning data: {kind.description}.", features=kind.features
         )
@@ -112,7 +124,7 @@ class Produced(RowsBuilder):
     def _read(self, path: Path, split: str) -> Iterator[tuple[str, Row]]:
         if path.suffix == ".parquet":
             return super()._read(path, split)
-        kind = KINDS[self.config.name]
+        kind = self.kind
         defaults = dict(kind.defaults)
         if self.config.name == "responses":
             defaults["source"] = source_of(path, self.config.dataset, split)
@@ -124,7 +136,7 @@ class Produced(RowsBuilder):
         return ((where, ours(row)) for where, row in super()._read(path, split))
 
     def _row(self, row: Row, where: str, new_id: str) -> Row:
-        features = KINDS[self.config.name].features
+        features = self.kind.features
         row = {**row, "id": new_id if row.get("id") is None else row["id"]}
         fitted = {name: fit(pick(row, name, where), features[name], name, where) for name in features}
         if self.config.name == "stage2":

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("scripted_models")
 
 ALL_STAGES = {
     "answer", "tool_api", "stage1", "gold", "execute gold", "respond talker", "execute talker", "respond caller",
-    "execute caller", "respond failer", "execute failer", "score",
+    "execute caller", "respond failer", "execute failer", "score", "sft", "tool_calling", "preference",
 }  # fmt: skip
 
 
@@ -97,7 +97,9 @@ def test_the_directory_loads_with_datasets_alone_and_exact_features(tmp_path: Pa
 
 def test_a_config_or_split_without_rows_is_not_listed(tmp_path: Path) -> None:
     result = build(tmp_path)
-    assert get_dataset_config_names(str(result.directory)) == ["stage2", "stage1", "raw"]
+    trained_on, sources = ["sft", "tool_calling", "preference"], ("gold", "talker", "caller", "failer")
+    names = ["stage2", "stage1", *trained_on, "raw", *(f"responses-{source}" for source in sources)]
+    assert get_dataset_config_names(str(result.directory)) == names
     assert (result.directory / "rejected" / "train-00000-of-00001.parquet").is_file()
     data = sums_data(tmp_path / "questions")
     write_questions(tmp_path / "questions", [{**ROWS[0], "answer": "?"}, *ROWS[1:]])
@@ -133,7 +135,8 @@ def test_a_rerun_asks_nothing_and_executes_nothing(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in first.directory.rglob("*") if path.is_file()} == written
 
 
-AFTER_ANSWER = {"answer", "tool_api", "stage1", "gold", "execute gold", "score"}
+SCORED = {"score", "preference"}
+AFTER_ANSWER = {"answer", "tool_api", "stage1", "sft", "tool_calling", "gold", "execute gold", *SCORED}
 
 
 @pytest.mark.parametrize(
@@ -142,11 +145,12 @@ AFTER_ANSWER = {"answer", "tool_api", "stage1", "gold", "execute gold", "score"}
         ({"answer__generator__temperature": 0.5}, AFTER_ANSWER),
         ({"answer__instruction": "Think, then answer."}, AFTER_ANSWER),
         ({"tool_api__max_attempts": 3}, AFTER_ANSWER - {"answer"}),
-        ({"sources__talker__generator__temperature": 0.5}, {"respond talker", "execute talker", "score"}),
-        ({"sources__talker__generator__adapter": "other"}, {"respond talker", "execute talker", "score"}),
-        ({"sources__caller__examples": 2}, {"respond caller", "execute caller", "score"}),
-        ({"score__strategy": "consistency"}, {"score"}),
+        ({"sources__talker__generator__temperature": 0.5}, {"respond talker", "execute talker", *SCORED}),
+        ({"sources__talker__generator__adapter": "other"}, {"respond talker", "execute talker", *SCORED}),
+        ({"sources__caller__examples": 2}, {"respond caller", "execute caller", *SCORED}),
+        ({"score__strategy": "consistency"}, SCORED),
         ({"answer__generator__batch_size": 2}, set()),
+        ({"preference__margin": 10}, {"preference"}),
         ({"description": "other words"}, set()),
     ],
 )
@@ -164,7 +168,7 @@ def test_a_stage_of_another_version_is_a_miss(tmp_path: Path, monkeypatch: pytes
 
     build(tmp_path)
     monkeypatch.setattr(score, "STAGE", replace(score.STAGE, version=score.STAGE.version + 1))
-    assert ran(build(tmp_path)) == {"score"}
+    assert ran(build(tmp_path)) == SCORED
 
 
 def test_one_more_question_costs_one_request_a_model(tmp_path: Path) -> None:

@@ -22,3 +22,8 @@ def file_sha256(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def bytes_sha256(data: bytes) -> str:
+    """SHA-256 (hex) of bytes, as of a file that holds them."""
+    return hashlib.sha256(data).hexdigest()

@@ -18,6 +18,7 @@ from typing import Any
 from datasets import Dataset, DatasetDict
 
 from toolgen_hf import schemas
+from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import export_json
 from toolgen_hf.finetune import FinetuneResult, finetune, training_key
@@ -35,6 +36,7 @@ from toolgen_hf.stages.respond import SourceConfig, respond
 from toolgen_hf.stages.score import gather, score
 from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.stages.tool_api import tool_api
+from toolgen_hf.stages.training import preference, sft, tool_calling
 from toolgen_hf.summary import Summary, summarize
 from toolgen_hf.workspace import Workspace
 
@@ -84,11 +86,18 @@ def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace |
         rejected = collect_rejected(called)
         check_counts(raw, cloned, executed["gold"], scored, rejected)
 
-        configs = {"stage2": scored, "stage1": cloned, "raw": raw, "rejected": rejected}
+        configs = {
+            "stage2": scored,
+            "stage1": cloned,
+            **for_training(cloned, scored, recipe, workspace),
+            "raw": raw,
+            "rejected": rejected,
+            **{f"{RESPONSES}{name}": table for name, table in executed.items()},
+        }
         reports = workspace.reports[reported:]
         summary = summarize(recipe.name, reports, called, configs, executed)
         summary.seconds = time.monotonic() - started
-        key = digest([recipe.to_yaml(), library_version("toolgen_hf"), _fingerprints(configs, executed)])
+        key = digest([recipe.to_yaml(), library_version("toolgen_hf"), _fingerprints(configs)])
         if is_current(directory, key):
             summary.up_to_date = True
         else:
@@ -141,6 +150,18 @@ def run_tool_api(answered: DatasetDict, recipe: Recipe, workspace: Workspace) ->
     return tool_api(
         answered, config.teachers, workspace, recipe.task, config.max_attempts, config.example_seed
     )
+
+
+def for_training(
+    cloned: DatasetDict, scored: DatasetDict, recipe: Recipe, workspace: Workspace
+) -> dict[str, DatasetDict]:
+    """Both sets in the forms that trainers read."""
+    config = recipe.preference
+    return {
+        "sft": sft(cloned, workspace),
+        "tool_calling": tool_calling(cloned, workspace, recipe.task),
+        "preference": preference(scored, workspace, config.pairs, config.margin),
+    }
 
 
 def check_models(recipe: Recipe) -> None:
@@ -260,11 +281,10 @@ def _require_usable(answered: DatasetDict) -> None:
         )
 
 
-def _fingerprints(configs: Mapping[str, DatasetDict], executed: Mapping[str, DatasetDict]) -> list[Any]:
-    tables = {**configs, **executed}
+def _fingerprints(configs: Mapping[str, DatasetDict]) -> list[Any]:
     return [
         [name, str(split), rows._fingerprint]
-        for name, splits in tables.items()
+        for name, splits in configs.items()
         for split, rows in splits.items()
         if name != "rejected"  # follows from the others
     ]

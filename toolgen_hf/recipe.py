@@ -96,6 +96,15 @@ class ScoreConfig(Config):
     strategy: Strategy = "distance"
 
 
+class PreferenceConfig(Config):
+    """Which pairs of responses become preferences."""
+
+    pairs: Literal["best", "all"] = "best"
+    """``best``: the best response against each worse one; ``all``: every two of different score."""
+    margin: int = Field(default=1, ge=1)
+    """The least difference of scores."""
+
+
 class Recipe(Config):
     """What to build, from which questions, with which models."""
 
@@ -108,6 +117,7 @@ class Recipe(Config):
     finetune: dict[Annotated[str, Field(pattern=NAME)], FinetuneConfig] = Field(default_factory=dict)
     sources: dict[str, SourceConfig]
     score: ScoreConfig = ScoreConfig()
+    preference: PreferenceConfig = PreferenceConfig()
     output: str | None = None
     """Default ``outputs/{name}``."""
 

@@ -300,3 +300,14 @@ def test_what_is_exported_opens_again(tmp_path: Path, cache: Path) -> None:
             row for rows in executed.values() for row in rows[split].select_columns(list(schemas.RESPONSES))
         ]
         assert opened("responses")[split].to_list() == responses
+
+
+def test_one_sources_responses_are_a_config_of_their_own(tmp_path: Path, cache: Path) -> None:
+    row = {**dict.fromkeys(schemas.EXECUTED), "id": "a", "question": "Q", "answer": ["7"], "response": "7"}
+    folder = tmp_path / "responses-my.model"
+    folder.mkdir()
+    rows = Dataset.from_list([row], features=schemas.EXECUTED)
+    rows.to_parquet(folder / "train-00000-of-00001.parquet")
+    made = load(Produced("responses-my.model", data_dir=tmp_path, cache_dir=cache))
+    assert made["train"][0] == row
+    assert made["train"].features == schemas.EXECUTED
