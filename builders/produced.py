@@ -101,12 +101,12 @@ class Produced(RowsBuilder):
         dataset_name: str | None = None,
         cache_dir: StrPath | None = None,
     ) -> None:
-        if not config_name.startswith(RESPONSES):
-            self.known_config(config_name)
-        self.kind = kind_of(config_name) or KINDS[config_name]
+        kind = "executed" if config_name.startswith(RESPONSES) else config_name
+        self.known_config(kind)
+        self.kind = KINDS[kind]
         inputs, name = locate(data_dir, config_name, dataset_name)
         self.ids_are_unique = config_name == "raw"  # a mix may repeat rows; responses have one a source
-        super().__init__(config_name, inputs, cache_dir, dataset=name)
+        super().__init__(kind, inputs, cache_dir, dataset=name)
 
     def _info(self) -> DatasetInfo:
         kind = self.kind

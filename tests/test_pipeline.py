@@ -298,7 +298,7 @@ def test_a_workspace_can_be_used_again(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "cache", progress=False)
     run(sums_recipe(tmp_path / "questions"), tmp_path / "out", workspace)
     again = run(sums_recipe(tmp_path / "questions"), tmp_path / "out", workspace)
-    assert (len(again.summary.stages), again.summary.transforms_run, again.summary.generated) == (24, 0, 0)
+    assert (len(again.summary.stages), again.summary.transforms_run, again.summary.generated) == (30, 0, 0)
     with workspace:
         pass
     warmer = sums_recipe(tmp_path / "questions", answer__generator__temperature=0.5)
@@ -314,7 +314,7 @@ def test_a_response_that_calls_the_tool_by_itself_is_not_right(tmp_path: Path) -
 def test_a_rerun_with_an_emptied_split_runs_no_transform(tmp_path: Path) -> None:
     data = sums_data(tmp_path / "questions", answer__generator__model="wrong")
     rows = [{**row, "solution": "It is obvious."} if n > 7 else row for n, row in enumerate(ROWS)]
-    for transforms in (21, 0):  # gold, execute gold and score have nothing to do for the test split
+    for transforms in (24, 0):  # what follows from stage 1 has nothing to do for the test split
         write_questions(tmp_path / "questions", rows)
         result = run(Recipe.parse(data), tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
         assert result.summary.transforms_run == transforms
@@ -394,5 +394,9 @@ def test_everything_rejected_is_said_and_still_loads(
     assert "not to be loaded: stage2, stage1" in printed.replace("\n", " ").replace("│", "").replace(
         "  ", " "
     )
-    assert get_dataset_config_names(str(result.directory)) == ["raw", "rejected"]
+    assert get_dataset_config_names(str(result.directory)) == [
+        "raw",
+        "rejected",
+        *(f"responses-{source}" for source in ("talker", "caller", "failer")),
+    ]
     assert '"stage2")' not in (result.directory / "README.md").read_text()
