@@ -14,10 +14,10 @@ import asyncio
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import islice
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
@@ -35,6 +35,8 @@ from toolgen_hf.generators.config import OpenAIConfig
 GRACE = 30.0
 """Seconds that what is in flight is waited for once a run has been ended."""
 
+TAKING = 0.1
+"""Seconds after which requests that were found are sent, rather than more looked for: most may be in the store."""
 _DEFAULT = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 _INTERRUPTED = "interrupted"
 
@@ -97,7 +99,7 @@ class Courier:
                 logger.warning("interrupted: waiting for what is on its way (again to leave it)")
                 self._stop()  # it may have come before there was anything to stop
             elif dispatcher.is_hungry and self._signal is None and dispatcher.stopped is None:
-                jobs = [Job(position, body, tokens) for position, (body, tokens) in islice(stream, room)]
+                jobs = _take(stream, room)
             self._in_loop(partial(dispatcher.step, jobs, len(arrivals)))
 
     def _collect(self, block: bool) -> list[Arrival]:
@@ -194,7 +196,19 @@ class Courier:
                 "run again to go on"
             )
         if failed := self._dispatcher.failed:
+            many = f"{len(failed)} request{'s' * (len(failed) > 1)}"
             raise GenerationError(
-                f"{len(failed)} requests to the {at} failed after {self._config.max_retries} retries, the first with: "
-                f"{failed[0].message}. All others are stored; run again to ask for these"
+                f"{many} to the {at} failed after {self._config.max_retries} retries, the first with: "
+                f"{failed[0].message}. All others are stored; run again to ask for what is missing"
             )
+
+
+def _take(stream: Iterator[tuple[int, tuple[dict[str, Any], int]]], room: int) -> list[Job]:
+    """The next jobs, as many as there is room for and as are soon found; none if there are no more."""
+    until = time.monotonic() + TAKING
+    jobs = []
+    for position, (body, tokens) in stream:
+        jobs.append(Job(position, body, tokens))
+        if len(jobs) >= room or time.monotonic() > until:
+            break
+    return jobs

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import cached_property
 from importlib.util import find_spec
+from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -114,10 +115,14 @@ class OpenAIGenerator:
     def _one_by_one(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
         from toolgen_hf.generators.api.courier import Courier
 
+        stream = iter(requests)
+        if (first := next(stream, None)) is None:  # all is there: no key is needed for that
+            return iter(())
         keys = load_keys(self.config, self.base_url)
         courier = Courier(self.config, self.base_url, keys, PATHS[self.api])
         return courier.carry(
-            (self.body(request.prompt), sum(self.estimate(request.prompt))) for request in requests
+            (self.body(request.prompt), sum(self.estimate(request.prompt)))
+            for request in chain((first,), stream)
         )
 
     def _in_batches(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:

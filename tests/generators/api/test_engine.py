@@ -1,0 +1,158 @@
+"""An engine: what identifies it, which key it is sent, and what it says of its answers."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.engines import SECRET, config, generator, numbered, one, splits
+from toolgen_hf import Workspace, answer
+from toolgen_hf.errors import ConfigError
+from toolgen_hf.generators.base import Request
+from toolgen_hf.testing import ApiServer, Reply
+
+MESSAGE = {"message": {"role": "assistant", "content": "57"}, "finish_reason": "stop"}
+
+
+def test_an_identity_is_all_that_determines_the_texts_and_nothing_else(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    (tmp_path / "keys").write_text(SECRET)
+    where = {"base_url": "http://localhost:8000/v1"}
+    base = generator(**where).identity()
+    assert base == {
+        "kind": "openai",
+        "base_url": "http://localhost:8000/v1",
+        "api": "chat",
+        "engine": "gpt-4o-mini",
+        "parameters": {"model": "gpt-4o-mini", "max_tokens": 128, "temperature": 0.0},
+    }
+    texts: list[dict[str, Any]] = [
+        {"base_url": "http://localhost:8001/v1"},
+        {"api": "completions"},
+        {"engine": "gpt-4o"},
+        {"max_tokens": 3},
+        {"temperature": None},
+        {"seed": 0},
+        {"stop": ("x",)},
+        {"extra": {"n": 1}},
+    ]
+    identities = [json.dumps(generator(**{**where, **change}).identity()) for change in texts]
+    assert len({json.dumps(base), *identities}) == len(texts) + 1
+    for change in (
+        {"concurrency": 1},
+        {"keys_file": str(tmp_path / "keys")},
+        {"requests_per_minute": 5.0},
+        {"timeout": 3.0},
+        {"max_retries": 0},
+        {"price": {"input": 1, "output": 1}},
+        {"base_url": "http://localhost:8000/v1/"},
+    ):
+        assert generator(**{**where, **change}).identity() == base
+    assert not any(SECRET in text or "wxyz" in text for text in identities)
+
+
+def test_an_alias_is_the_engine_that_it_stands_for() -> None:
+    where = {"base_url": "http://localhost:8000/v1"}
+    assert generator(engine="gpt-turbo-0301", **where).identity() == (
+        generator(engine="gpt-3.5-turbo-0301", **where).identity()
+    )
+
+
+def test_a_retired_engine_is_an_error_unless_an_endpoint_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for ask in (generator(engine="text-davinci-003").identity, generator(engine="text-davinci-003").check):
+        with pytest.raises(
+            ConfigError, match=r"'text-davinci-003' was shut down on 2024-01-04; use '.*base_url"
+        ):
+            ask()
+    assert generator(engine="text-davinci-003", base_url="https://api.openai.com/v1").identity()
+    assert generator(engine="text-davinci-003", base_url="http://localhost:1/v1").identity()
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:2/v1/")
+    assert generator(engine="text-davinci-003").identity()["base_url"] == "http://localhost:2/v1"
+
+
+def test_answers_from_another_model_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    with ApiServer(Reply("57", model="llama-3")) as server:
+        source = generator(server)
+        for _ in range(2):
+            list(source.generate([]))
+        one(server)
+    assert [r.getMessage() for r in caplog.records if "llama-3" in r.getMessage()] == [
+        "engine 'gpt-4o-mini' was asked for; the answers say that they come from 'llama-3'"
+    ]
+
+
+@pytest.mark.parametrize("model", [None, 7, ["x"], {"name": "x"}])
+def test_a_model_that_has_no_name_is_no_trouble(model: Any) -> None:
+    body = json.dumps({"choices": [MESSAGE], "model": model}).encode()
+    with ApiServer(Reply(body=body)) as server:
+        assert one(server).text == "57"
+
+
+def test_a_dated_answer_is_from_the_engine_that_was_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    with ApiServer(Reply("57", model="gpt-4o-mini-2024-07-18")) as server:
+        one(server)
+    assert not caplog.records
+
+
+def test_the_key_is_sent_as_a_bearer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    with ApiServer("57", keys=[SECRET]) as server:
+        assert one(server).text == "57"
+        assert server.requests[0].key == SECRET
+
+
+def test_an_endpoint_of_ones_own_needs_no_key() -> None:
+    with ApiServer("57") as server:
+        generator(server).check()
+        assert one(server).text == "57"
+
+
+def test_nothing_is_asked_where_nothing_is_wanted() -> None:
+    with ApiServer("57") as server:
+        assert list(generator(server).generate([])) == []
+        assert server.count == 0
+
+
+def test_a_config_holds_no_secret_in_its_url() -> None:
+    with pytest.raises(ValueError, match="no user, password or query"):
+        config(base_url="http://user:secret@localhost/v1")
+
+
+def test_what_is_in_the_store_needs_no_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ApiServer("57") as server, Workspace(tmp_path, progress=False) as workspace:
+        monkeypatch.setattr(
+            "toolgen_hf.generators.api.keys.OPENAI_URL", server.base_url
+        )  # which does need one
+        monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+        answer(splits(5), config(server), workspace)
+        monkeypatch.delenv("OPENAI_API_KEY")
+        generator(server).check()
+        assert "only texts that are in the store can be used" in caplog.text
+        answer(splits(5), config(server), workspace, drop_overlap=True)  # the stage runs again
+        assert server.count == 5
+        with pytest.raises(ConfigError, match="needs an API key"):
+            answer(splits(6), config(server), workspace)
+
+
+def test_requests_that_are_hard_to_find_are_sent_as_they_are_found() -> None:
+    sent_at_the_third: list[int] = []
+
+    def sparse() -> Iterable[Request]:
+        for n, request in enumerate(numbered(4)):
+            if n == 3:
+                sent_at_the_third.append(server.count)
+            threading.Event().wait(0.15)  # many rows whose texts are there
+            yield request
+
+    with ApiServer("57") as server:
+        assert sum(len(chunk) for chunk in generator(server).generate(sparse())) == 4
+    assert sent_at_the_third[0] >= 1
