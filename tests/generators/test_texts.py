@@ -18,6 +18,8 @@ from toolgen_hf.meter import Meter
 class Counting:
     """Answers with the prompt in capitals, the last of four first; may fail, or leave a request out."""
 
+    is_batch = False
+
     def __init__(self, fail_after: int | None = None, skip: str = "", price: float | None = 0.0) -> None:
         self.asked: list[str] = []
         self.fail_after, self.skip, self.price = fail_after, skip, price
@@ -177,6 +179,25 @@ def test_a_budget_is_never_exceeded_and_used_as_far_as_it_goes(store: Store) -> 
     source = texts(more, store, max_cost=8.0)
     fill(source, {"train": users})
     assert (len(more.asked), source.usage["train"].cost) == (6, 6.0)
+
+
+def test_a_budget_cuts_a_batch_once_rather_than_into_ever_smaller_ones(store: Store) -> None:
+    counting = Counting(price=0.25)
+    counting.is_batch = True
+    with pytest.raises(BudgetError):
+        fill(texts(counting, store, max_cost=5.0), {"train": [[f"{n}"] for n in range(10)]})
+    assert len(counting.asked) == 2
+
+
+def test_a_generator_is_left_alone_where_nothing_is_missing(store: Store) -> None:
+    class Closed(Counting):
+        def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
+            raise AssertionError
+
+    spoken(texts(Counting(), store), "a")
+    source = texts(Closed(), store)
+    fill(source, {"train": [["a"]]})
+    assert spoken(source, "a") == ["A"]
 
 
 def test_a_budget_needs_a_price(store: Store) -> None:

@@ -25,6 +25,7 @@ class ScriptedGenerator:
     """``model`` names the behaviour: ``right`` answers every question, ``wrong`` none, ``half`` every other."""
 
     chunk = 4
+    is_batch = False
 
     def __init__(self, config: LocalConfig) -> None:
         self.config = config

@@ -60,6 +60,11 @@ class Generation:
 class Generator(Protocol):
     """A source of text, built from its config where it is used and never part of a fingerprint."""
 
+    @property
+    def is_batch(self) -> bool:
+        """Whether requests are answered all together, perhaps hours later."""
+        ...
+
     def identity(self) -> Mapping[str, Any]:
         """All that determines a text besides its request, as plain JSON data: model content digest or
         Hub commit, adapter digest, template, decoding parameters. No secrets, no paths, no row

@@ -35,6 +35,8 @@ class LocalGenerator:
     Cheap to make and to identify: nothing is loaded, downloaded or converted before the first text.
     """
 
+    is_batch = False
+
     def __init__(self, config: LocalConfig) -> None:
         self.config = config
 

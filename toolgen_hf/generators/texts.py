@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 from toolgen_hf.errors import GenerationError
 from toolgen_hf.generators.base import Generation, Generator, Prompt, Request
@@ -118,7 +119,7 @@ class Texts:
             while made:  # again where the budget admitted only a part at first
                 with self.meter.progress(label, rows if attempt == 1 else None, self.generator):
                     made = self._generate(self.missing(ahead))
-                if not self.meter.is_cut:
+                if not self.meter.is_cut or self.generator.is_batch:
                     break
             self.meter.check()
             if not made:
@@ -159,16 +160,19 @@ class Texts:
                 yield keyed.request
 
         try:
-            for chunk in self.generator.generate(requests()):
+            stream = requests()
+            if (first := next(stream, None)) is None:  # nothing to ask: no connection, no key is needed
+                return 0
+            for chunk in self.generator.generate(chain([first], stream)):
                 self._store().put(self.identity, [(sent[position][1], made) for position, made in chunk])
                 for position, made in chunk:
                     split, keyed = sent.pop(position)
                     self.usage[split].add(made, self.meter.arrived(keyed.request.prompt, made))
                 count += len(chunk)
             if sent:
-                first = next(iter(sent.values()))[1].request.prompt.user
+                left = next(iter(sent.values()))[1].request.prompt.user
                 raise GenerationError(
-                    f"the generator gave no text for {len(sent)} requests, the first being {first[:200]!r}"
+                    f"the generator gave no text for {len(sent)} requests, the first being {left[:200]!r}"
                 )
         finally:
             sent.clear()

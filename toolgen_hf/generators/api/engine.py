@@ -78,6 +78,11 @@ class OpenAIGenerator:
             "parameters": parameters(self.config, self.engine),
         }
 
+    @property
+    def is_batch(self) -> bool:
+        """Whether the Batch API is used."""
+        return self.config.batch
+
     def check(self) -> None:
         """Find the engine, and say where there is no key: what the store has needs none.
 
