@@ -189,17 +189,6 @@ def test_a_budget_cuts_a_batch_once_rather_than_into_ever_smaller_ones(store: St
     assert len(counting.asked) == 2
 
 
-def test_a_generator_is_left_alone_where_nothing_is_missing(store: Store) -> None:
-    class Closed(Counting):
-        def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
-            raise AssertionError
-
-    spoken(texts(Counting(), store), "a")
-    source = texts(Closed(), store)
-    fill(source, {"train": [["a"]]})
-    assert spoken(source, "a") == ["A"]
-
-
 def test_a_budget_needs_a_price(store: Store) -> None:
     counting = Counting(price=None)
     with pytest.raises(ConfigError, match=r"a budget of \$1 needs the engine's price"):

@@ -16,7 +16,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 
 from toolgen_hf.errors import GenerationError
 from toolgen_hf.generators.base import Generation, Generator, Prompt, Request
@@ -160,10 +159,7 @@ class Texts:
                 yield keyed.request
 
         try:
-            stream = requests()
-            if (first := next(stream, None)) is None:  # nothing to ask: no connection, no key is needed
-                return 0
-            for chunk in self.generator.generate(chain([first], stream)):
+            for chunk in self.generator.generate(requests()):
                 self._store().put(self.identity, [(sent[position][1], made) for position, made in chunk])
                 for position, made in chunk:
                     split, keyed = sent.pop(position)
