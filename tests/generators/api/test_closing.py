@@ -155,3 +155,22 @@ def test_requests_are_taken_only_as_they_can_be_worked_on() -> None:
             assert taken <= arrived + 60
             if arrived > 300:
                 break
+
+
+def test_what_arrived_before_the_thread_died_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It never should; and yet what was paid for is not lost, and the caller learns of it."""
+    serve = courier.Courier._serve
+
+    async def dies(self: courier.Courier) -> None:
+        task = asyncio.create_task(serve(self))
+        await asyncio.sleep(0.4)
+        task.cancel()
+        raise MemoryError("the thread is gone")
+
+    monkeypatch.setattr(courier.Courier, "_serve", dies)
+    arrived: list[object] = []
+    with ApiServer(lambda r: Reply("57", latency=0 if r.index < 3 else 5)) as server:
+        stream = generator(server, concurrency=5).generate(iter(numbered(20)))
+        with pytest.raises(GenerationError, match=r"MemoryError: the thread is gone|the client has been closed"):
+            arrived.extend(one for chunk in stream for one in chunk)
+    assert len(arrived) == 3

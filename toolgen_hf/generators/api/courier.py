@@ -101,6 +101,8 @@ class Courier:
             elif dispatcher.is_hungry and self._signal is None and dispatcher.stopped is None:
                 jobs = _take(stream, room)
             self._in_loop(partial(dispatcher.step, jobs, len(arrivals)))
+        if rest := self._collect(block=False):
+            yield rest
 
     def _collect(self, block: bool) -> list[Arrival]:
         """All that has arrived, waiting for the first; once the run has been ended, only for so long."""
@@ -179,7 +181,8 @@ class Courier:
             restore()
 
     def _stop(self) -> None:
-        self._in_loop(partial(self._dispatcher.stop, _INTERRUPTED))
+        if self._died is None:
+            self._in_loop(partial(self._dispatcher.stop, _INTERRUPTED))
 
     def _raise_what_failed(self) -> None:
         if self._signal is not None:
