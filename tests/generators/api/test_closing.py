@@ -171,6 +171,8 @@ def test_what_arrived_before_the_thread_died_is_handed_over(monkeypatch: pytest.
     arrived: list[object] = []
     with ApiServer(lambda r: Reply("57", latency=0 if r.index < 3 else 5)) as server:
         stream = generator(server, concurrency=5).generate(iter(numbered(20)))
-        with pytest.raises(GenerationError, match=r"MemoryError: the thread is gone|the client has been closed"):
+        with pytest.raises(
+            GenerationError, match=r"MemoryError: the thread is gone|the client has been closed"
+        ):
             arrived.extend(one for chunk in stream for one in chunk)
     assert len(arrived) == 3
