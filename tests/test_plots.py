@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from datasets import Dataset, DatasetDict
 
 from tests.support.recipes import sums_recipe
 from toolgen_hf import Workspace, run, schemas
+from toolgen_hf.errors import ConfigError
 from toolgen_hf.figures import flow, length_quantiles, score_counts
 from toolgen_hf.pipeline import Result
 from toolgen_hf.summary import Summary
@@ -119,6 +121,14 @@ def test_any_result_can_be_drawn(tmp_path: Path, sources: list[str], rows: int) 
     paths = write_plots(tmp_path, *made_up(sources, rows))
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{name}.png" for name in WHAT)
     assert all(int.from_bytes(path.read_bytes()[16:20]) == 1600 for path in paths.values())
+
+
+def test_without_matplotlib_it_is_said_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ConfigError, match=r"toolgen_hf\[report\]"):
+        write_plots(tmp_path, *made_up(["gold"]))
 
 
 def test_labels_do_not_touch_nor_leave_the_bar() -> None:

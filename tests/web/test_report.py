@@ -176,6 +176,26 @@ def test_it_says_what_was_made(tmp_path: Path) -> None:
     assert "https://example.org/sums" in page.attributes("href")
 
 
+@pytest.mark.parametrize(
+    ("cost", "generated", "says"),
+    [
+        (1.5, 3, "$1.50"),
+        (None, 3, "a price that is not known"),
+        (0.0, 3, "3 texts generated"),
+        (None, 0, "0 texts"),
+    ],
+)
+def test_it_says_what_it_cost(tmp_path: Path, cost: float | None, generated: int, says: str) -> None:
+    directory = make_result(tmp_path / "out")
+    manifest = json.loads((directory / "manifest.json").read_text())
+    manifest["summary"] |= {"cost": cost, "generated": generated, "prompt_tokens": 12}
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    text = Page(render(directory)).text
+    assert says in text
+    assert "12 + 0 tokens" in text
+    assert ("not known" in text.split("Where")[0]) == (cost is None and generated > 0)
+
+
 def test_equal_results_give_equal_bytes(tmp_path: Path) -> None:
     one, two = (write_report(make_result(tmp_path / name)) for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()

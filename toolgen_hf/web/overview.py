@@ -72,7 +72,9 @@ def _work(summary: Summary) -> str:
     parts = [f"{summary.generated:,} texts generated, {summary.reused:,} from the store"]
     if summary.prompt_tokens or summary.completion_tokens:
         parts.append(f"{summary.prompt_tokens:,} + {summary.completion_tokens:,} tokens")
-    if summary.cost:
+    if summary.cost is None and summary.generated:
+        parts.append("at a price that is not known")
+    elif summary.cost:
         parts.append(dollars(summary.cost))
     return ", ".join(parts)
 

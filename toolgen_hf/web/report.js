@@ -49,7 +49,7 @@ function card(said, wanted) {
   }
   const scored = said.score !== undefined;
   const badge = scored ? make("span", `badge score-${said.score}`, String(said.score)) : null;
-  if (badge) badge.title = "score";
+  if (badge) badge.title = `score ${said.score}`;
   const answer = said.answer && !said.call ? `, answers ${said.answer}` : null;
   return make(
     "section",

@@ -32,7 +32,7 @@ def questions(tables: Tables, task: Task) -> list[Row]:
             as far as there are any.
     """
     splits = dict.fromkeys(split for config in tables.values() for split in config)
-    found = []
+    found: list[Row] = []
     for split in splits:
         rows = {config: table.get(split, ()) for config, table in tables.items()}
         found += _split(str(split), rows, task)
