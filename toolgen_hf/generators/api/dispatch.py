@@ -130,7 +130,11 @@ class Dispatcher:
             self._timer = None
         now = self._loop.time()
         while self._waiting and self._waiting[0][0] <= now:
-            self._ready.append(heapq.heappop(self._waiting)[2])
+            job = heapq.heappop(self._waiting)[2]
+            if job.retries:  # others first: they show whether it was this request or the engine
+                self._ready.append(job)
+            else:  # it was only asked to wait, and has
+                self._ready.appendleft(job)
         again = self._waiting[0][0] - now if self._waiting else float("inf")
         while self._ready and self._held < self.concurrency and self.stopped is None:
             lane = choose(self.lanes, now)
@@ -154,44 +158,41 @@ class Dispatcher:
 
     def _start(self, job: Job, lane: Lane) -> None:
         self._held += 1
-        lane.started(job.tokens)
-        task = self._loop.create_task(self._attempt(job, lane))
+        task = self._loop.create_task(self._attempt(job, lane, lane.started(job.tokens)))
         self._tasks[task] = self._loop.time()
         task.add_done_callback(self._on_done)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
-        if (
-            not task.cancelled() and (error := task.exception()) is not None
-        ):  # a defect: no request may hang on it
-            self.stop(self._defect(error))
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.stop(self._defect(error))  # a defect: no request may hang on it
         self._pump()
 
-    async def _attempt(self, job: Job, lane: Lane) -> None:
+    async def _attempt(self, job: Job, lane: Lane, attempt: int) -> None:
         started = self._loop.time()
         try:
             response = await lane.post(self.path, job.body)
             made = parse(without_keys(response.text, self._keys))
         except asyncio.CancelledError:
-            lane.in_flight -= 1
+            lane.left(attempt)
             self._held -= 1
             raise
         except Exception as error:
-            self._on_failure(job, lane, redacted(classify(error), *self._keys))
+            self._on_failure(job, lane, attempt, redacted(classify(error), *self._keys))
         else:
             now = self._loop.time()
             over = job.tokens - made.prompt_tokens - made.completion_tokens
-            lane.succeeded(now - started, over, response.headers, now)
+            lane.succeeded(attempt, now - started, over, response.headers, now)
             self.health.succeeded(now)
             self._accept_doubtful()
             self.deliver(job.position, made)
 
-    def _on_failure(self, job: Job, lane: Lane, failure: Failure) -> None:
+    def _on_failure(self, job: Job, lane: Lane, attempt: int, failure: Failure) -> None:
         now = self._loop.time()
         if lane.has_worked and failure.status in PASSING:
             failure = replace(failure, kind="retry")
         was_refused = lane.refusal is not None
-        lane.failed(failure, now)
+        lane.failed(attempt, failure, now)
         self._held -= 1
         oldest = min(
             (at for task, at in self._tasks.items() if task is not asyncio.current_task()), default=now

@@ -15,7 +15,8 @@ from toolgen_hf.generators.api.limits import Bucket, Window
 from toolgen_hf.generators.config import OpenAIConfig
 
 STORM = 8
-"""So many failures in a row, without a success between them, and a key rests for as long as the engine says."""
+"""So many failures in a row, and a key rests for as long as the engine says. Refusals come at once and texts take their
+time: only a failure that no attempt begun before it may still contradict counts as the last of a row."""
 PAUSE = 1.0
 """Seconds of that rest where it does not say."""
 LONGEST_REST = 60.0
@@ -29,7 +30,6 @@ class Lane:
     def __init__(self, key: str, client: AsyncOpenAI, config: OpenAIConfig, now: float) -> None:
         self.key, self.client = key, client
         self.window = Window(config.concurrency)
-        self.in_flight = 0
         self.count = 0  # attempts so far
         self.has_worked = False
         self.refusal: Failure | None = None
@@ -37,7 +37,13 @@ class Lane:
         self._tokens = Bucket(config.tokens_per_minute, now)
         self._rests_until = now
         self._failed_in_a_row = 0
+        self._in_flight: dict[int, None] = {}  # attempts by their number, oldest first
         self._timeout = config.timeout
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts that are not answered yet."""
+        return len(self._in_flight)
 
     def wait(self, now: float) -> float:
         """Seconds until this lane is open; infinite while its window is full or its key is refused."""
@@ -53,32 +59,40 @@ class Lane:
         except TimeoutError:
             raise TimeoutError(f"no whole answer within {self._timeout:g} s") from None
 
-    def started(self, tokens: int) -> None:
-        """An attempt that may need ``tokens`` tokens is in flight."""
-        self.in_flight += 1
+    def started(self, tokens: int) -> int:
+        """An attempt that may need ``tokens`` tokens is in flight; its number."""
         self.count += 1
+        self._in_flight[self.count] = None
         self._requests.take(1)
         self._tokens.take(tokens)
+        return self.count
 
-    def succeeded(self, latency: float, over_estimate: int, headers: Mapping[str, str], now: float) -> None:
+    def left(self, attempt: int) -> None:
+        """An attempt is not waited for any more."""
+        self._in_flight.pop(attempt, None)
+
+    def succeeded(
+        self, attempt: int, latency: float, over_estimate: int, headers: Mapping[str, str], now: float
+    ) -> None:
         """An attempt came back, having needed so many tokens less than was thought."""
-        self.in_flight -= 1
+        self.left(attempt)
         self._failed_in_a_row = 0
         self.has_worked = True
         self._tokens.take(-over_estimate)
         self.window.grow(latency)
         self._rest(min(exhausted_for(headers), LONGEST_REST), now)
 
-    def failed(self, failure: Failure, now: float) -> None:
+    def failed(self, attempt: int, failure: Failure, now: float) -> None:
         """An attempt failed."""
-        self.in_flight -= 1
+        is_oldest = attempt == next(iter(self._in_flight), None)
+        self.left(attempt)
         if failure.kind == "key":
             self.refusal = failure
         elif failure.kind != "request":
             self._failed_in_a_row += 1
             if failure.kind == "limited" or failure.status in OVERLOADED:
                 self.window.shrink(now)
-            if self._failed_in_a_row >= STORM:
+            if self._failed_in_a_row >= STORM and is_oldest:
                 self._rest(failure.wait or PAUSE, now)
 
     def _rest(self, seconds: float, now: float) -> None:
