@@ -127,6 +127,13 @@ class OpenAIConfig(Config):
     price: PriceConfig | None = None
     """Default the catalogue's."""
 
+    @field_validator("extra")
+    @classmethod
+    def _asks_for_one_whole_text(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted({"stream", "n", "model", "messages", "prompt"} & extra.keys()):
+            raise ValueError(f"{taken[0]!r} is not yours to set: each request asks for one whole text")
+        return extra
+
     @field_validator("base_url")
     @classmethod
     def _holds_no_secret(cls, url: str | None) -> str | None:
