@@ -22,10 +22,12 @@ def manifest_facts(
     recipe: Recipe, sources: Mapping[str, SourceConfig], origin: Origin, summary: Summary
 ) -> dict[str, Any]:
     """Everything but the content's key and the files' digests, which the writer adds."""
-    models: dict[str, GeneratorConfig] = {"student": recipe.answer.generator}
-    models |= {
-        f"teacher {t.name}": t for t in recipe.tool_api.teachers if not isinstance(t, AnnotationsConfig)
-    }
+    models: dict[str, GeneratorConfig] = {}
+    if recipe.answer is not None:
+        models["student"] = recipe.answer.generator
+        models |= {
+            f"teacher {t.name}": t for t in recipe.tool_api.teachers if not isinstance(t, AnnotationsConfig)
+        }
     models |= {name: config.generator for name, config in sources.items()}
     generators = {role: build(config) for role, config in models.items()}
     return {
@@ -38,6 +40,7 @@ def manifest_facts(
         },
         "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "source_dataset": origin.name,
+        **({} if origin.source is None else {"source": dict(origin.source)}),
         "homepage": origin.homepage,
         "license": origin.license,
         "citation": origin.citation,

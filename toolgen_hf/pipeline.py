@@ -7,7 +7,6 @@ gold (stage1's output) + every source's responses ──> execute ──> score 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -15,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict
 
-from toolgen_hf import schemas
 from toolgen_hf.builders.produced import RESPONSES
+from toolgen_hf.counts import check_counts, collect_rejected, require_usable
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import export_json
 from toolgen_hf.finetune import FinetuneResult, finetune, training_key
@@ -28,7 +27,7 @@ from toolgen_hf.hashing import digest
 from toolgen_hf.manifest import library_version, manifest_facts
 from toolgen_hf.plan import Plan
 from toolgen_hf.produced import check_target, is_current, write_produced
-from toolgen_hf.questions import load_raw
+from toolgen_hf.questions import Origin, as_questions, load_raw, load_stage1
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.stages.answer import answer
 from toolgen_hf.stages.execute import execute
@@ -72,11 +71,7 @@ def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace |
     workspace = workspace or Workspace()
     started, reported = time.monotonic(), len(workspace.reports)
     with workspace if own else nullcontext():
-        raw, origin = load_raw(recipe.dataset)
-        answered = run_answer(raw, recipe, workspace)
-        _require_usable(answered)
-        called = run_tool_api(answered, recipe, workspace)
-        cloned = stage1(called, workspace, recipe.task)
+        raw, called, cloned, origin = begin(recipe, workspace)
         sources = with_adapters(recipe, cloned, workspace)
         executed = {"gold": execute(gold(cloned, workspace), workspace, recipe.task, "execute gold")}
         for name, config in sources.items():
@@ -97,7 +92,7 @@ def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace |
         reports = workspace.reports[reported:]
         summary = summarize(recipe.name, reports, called, configs, executed)
         summary.seconds = time.monotonic() - started
-        key = digest([recipe.to_yaml(), library_version("toolgen_hf"), _fingerprints(configs)])
+        key = digest([recipe.to_yaml(), library_version("toolgen_hf"), _fingerprints(configs), origin.source])
         if is_current(directory, key):
             summary.up_to_date = True
         else:
@@ -125,8 +120,11 @@ def plan(recipe: Recipe, workspace: Workspace) -> Plan:
     check_models(recipe)
     workspace.plan = Plan()
     try:
-        raw, _ = load_raw(recipe.dataset)
-        run_tool_api(run_answer(raw, recipe, workspace), recipe, workspace)
+        if recipe.answer is None:
+            raw, _ = as_questions(load_stage1(recipe.dataset)[0])
+        else:
+            raw, _ = load_raw(recipe.dataset)
+            run_tool_api(run_answer(raw, recipe, workspace), recipe, workspace)
         for name, source in recipe.sources.items():
             if source.generator.trained_adapter is None:
                 respond(raw, name, source, workspace, recipe.task)
@@ -138,10 +136,28 @@ def plan(recipe: Recipe, workspace: Workspace) -> Plan:
         workspace.plan = None
 
 
+def begin(recipe: Recipe, workspace: Workspace) -> tuple[DatasetDict, DatasetDict, DatasetDict, Origin]:
+    """Questions, their answers and calls, stage 1, and where it all comes from.
+
+    Where a recipe starts from a stage 1, nobody is asked: its rows are the questions, and none has an answer or a
+    call of this run.
+    """
+    if recipe.answer is None:
+        cloned, origin = load_stage1(recipe.dataset)
+        raw, unasked = as_questions(cloned)
+        return raw, unasked, cloned, origin
+    raw, origin = load_raw(recipe.dataset)
+    answered = run_answer(raw, recipe, workspace)
+    require_usable(answered)
+    called = run_tool_api(answered, recipe, workspace)
+    return raw, called, stage1(called, workspace, recipe.task), origin
+
+
 def run_answer(raw: DatasetDict, recipe: Recipe, workspace: Workspace) -> DatasetDict:
     """The student's answers, with a recipe's settings."""
     drops = recipe.dataset.fewshot_overlap == "drop"
-    return answer(raw, recipe.answer.generator, workspace, recipe.task, recipe.answer.instruction, drops)
+    student = recipe.student
+    return answer(raw, student.generator, workspace, recipe.task, student.instruction, drops)
 
 
 def run_tool_api(answered: DatasetDict, recipe: Recipe, workspace: Workspace) -> DatasetDict:
@@ -170,12 +186,14 @@ def check_models(recipe: Recipe) -> None:
     Raises:
         ConfigError: one is not there; names the recipe's key.
     """
-    wanted: dict[str, GeneratorConfig] = {"answer.generator": recipe.answer.generator}
-    wanted |= {
-        f"tool_api.teachers.{at}": teacher
-        for at, teacher in enumerate(recipe.tool_api.teachers)
-        if not isinstance(teacher, AnnotationsConfig)
-    }
+    wanted: dict[str, GeneratorConfig] = {}
+    if recipe.answer is not None:
+        wanted["answer.generator"] = recipe.answer.generator
+        wanted |= {
+            f"tool_api.teachers.{at}": teacher
+            for at, teacher in enumerate(recipe.tool_api.teachers)
+            if not isinstance(teacher, AnnotationsConfig)
+        }
     wanted |= {f"sources.{name}.generator": source.generator for name, source in recipe.sources.items()}
     for name, tuned in recipe.finetune.items():
         wanted[f"finetune.{name}"] = LocalConfig(
@@ -231,54 +249,6 @@ def train_adapter(name: str, recipe: Recipe, cloned: DatasetDict, workspace: Wor
         seconds=time.monotonic() - started,
     )
     return result
-
-
-def collect_rejected(called: DatasetDict) -> DatasetDict:
-    """The rows that fell out, with the stage, the reason and what there was of them."""
-
-    def table(rows: Dataset) -> Dataset:
-        out = [row for row in rows if row["reason"] is not None]
-        made = {
-            "id": [row["id"] for row in out],
-            "stage": ["answer" if row["response"] is None else "tool_api" for row in out],
-            "reason": [row["reason"] for row in out],
-            "detail": [json.dumps(row, ensure_ascii=False) for row in out],
-        }
-        return Dataset.from_dict(made, features=schemas.REJECTED, split=rows.split)
-
-    return DatasetDict({split: table(rows) for split, rows in called.items()})
-
-
-def check_counts(
-    raw: DatasetDict, cloned: DatasetDict, gold: DatasetDict, scored: DatasetDict, rejected: DatasetDict
-) -> None:
-    """Every question is in stage 1 or in rejected, all of stage 1 is in stage 2, and all of it is right.
-
-    Raises:
-        DataError: one of these does not hold, which is a defect of this library.
-    """
-    if wrong := [row["id"] for rows in gold.values() for row in rows if not row["correct"]]:
-        raise DataError(
-            f"{len(wrong)} rows of stage 1 do not give their answer, such as {wrong[0]!r}; please report this"
-        )
-    for split in raw:
-        asked, kept, out = len(raw[split]), len(cloned[split]), len(rejected[split])
-        if asked != kept + out or kept != len(scored[split]):
-            raise DataError(
-                f"rows were lost in split {str(split)!r}: {asked} questions, {kept} in stage 1, {out} rejected, "
-                f"{len(scored[split])} in stage 2; please report this"
-            )
-
-
-def _require_usable(answered: DatasetDict) -> None:
-    first = next((row for rows in answered.values() for row in rows), None)
-    if first is None:
-        raise DataError("there are no questions: every split is empty")
-    if all(reason is not None for rows in answered.values() for reason in rows["reason"]):
-        raise DataError(
-            f"no question can be used: {first['reason']}, such as {first['answer']!r} of {first['id']!r}; "
-            "check which column is mapped to 'answer'"
-        )
 
 
 def _fingerprints(configs: Mapping[str, DatasetDict]) -> list[Any]:

@@ -1,30 +1,41 @@
-"""The questions that a recipe asks for, through the builders.
+"""What a recipe starts from, through the builders: questions, or a stage 1 that was made before.
 
-dataset: {builder: gsm8k, rows: {train: 48}}   ->   {"train": 48 rows of schemas.RAW}
+dataset: {builder: gsm8k, rows: {train: 48}}               ->   {"train": 48 rows of schemas.RAW}
+dataset: {source: "hub:user/repo@v1.1.0#stage1"}           ->   every split of schemas.STAGE1
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from datasets import Dataset, DatasetDict
 
-from toolgen_hf.builders import GSM8K, QA, load
+from toolgen_hf import schemas
+from toolgen_hf.builders import GSM8K, QA, Produced, load
 from toolgen_hf.errors import DataError
-from toolgen_hf.recipe import DatasetConfig
+from toolgen_hf.hub.repo import split_source
+from toolgen_hf.hub.source import Found, find
+from toolgen_hf.recipe import NAME, DatasetConfig
 
 BUILDERS = {"gsm8k": GSM8K, "qa": QA}
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where questions come from: a dataset's name, licence, home page and citation, as its builder says."""
+    """Where questions come from: a dataset's name, licence, home page and citation, as its builder says.
+
+    Those of a produced set are of the questions that it was made from; ``source`` says which set it is.
+    """
 
     name: str
     license: str
     homepage: str
     citation: str
+    source: Mapping[str, Any] | None = None
 
 
 def load_raw(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
@@ -32,22 +43,77 @@ def load_raw(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
 
     Raises:
         DataError: a file is malformed, or a split is not there or cannot be named as it is.
+        HubError: a version of a produced set cannot be read.
     """
+    if config.builder == "produced":
+        return _load_produced(config)
     options = config.model_dump(include={"source", "revision", "data_dir", "data_files", "columns"})
     options |= {"dataset_name": config.name, "config_name": config.config}
     builder = BUILDERS[config.builder](**{key: value for key, value in options.items() if value is not None})
-    splits = load(builder)
+    raw = _chosen(load(builder), config)
+    info = builder.info
+    origin = Origin(
+        builder.config.dataset, info.license or "unknown", info.homepage or "", info.citation or ""
+    )
+    return raw, origin
+
+
+def load_stage1(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
+    """The stage 1 (``schemas.STAGE1``) of a produced set, and where it comes from.
+
+    Raises:
+        DataError: a split is not there.
+        HubError: the version cannot be read.
+    """
+    return _load_produced(config)
+
+
+def as_questions(stage1: DatasetDict) -> tuple[DatasetDict, DatasetDict]:
+    """The questions of a stage 1 (``schemas.RAW``), and the same as rows that nobody was asked (``CALLED``)."""
+
+    def rows(split: Dataset) -> Dataset:
+        columns = {name: [None] * len(split) for name in schemas.CALLED}
+        known = {"id": "id", "question": "input", "answer": "answer", "fewshot_overlap": "fewshot_overlap"}
+        columns |= {name: split[other] for name, other in known.items()}
+        return Dataset.from_dict(columns, features=schemas.CALLED, split=split.split)
+
+    unasked = DatasetDict({split: rows(table) for split, table in stage1.items()})
+    return unasked.select_columns(list(schemas.RAW)), unasked
+
+
+def _load_produced(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
+    place, name = split_source(config.source or "")
+    found = find(place, name)
+    return _chosen(load(Produced(name, data_dir=found.directory)), config), _origin(config, found, name)
+
+
+def _origin(config: DatasetConfig, found: Found, start: str) -> Origin:
+    """The questions' licence and citation as the set's manifest has them, and which version of it this is."""
+    told = {key: str(found.manifest.get(key) or "") for key in ("license", "homepage", "citation")}
+    name = config.name or str(found.manifest.get("source_dataset") or found.manifest.get("name"))
+    if not re.match(NAME, name):
+        raise DataError(
+            f"{config.source}: its questions are called {name!r}, which names no file: set dataset.name"
+        )
+    source = {
+        "source_dataset": found.repo_id or str(found.manifest.get("name")),
+        "config": start,
+        "revision": found.revision,
+        "commit": found.commit,
+        "key": found.manifest.get("key"),
+        "models": found.manifest.get("models", {}) if start == "stage1" else {},
+    }
+    return Origin(name, told["license"] or "unknown", told["homepage"], told["citation"], source)
+
+
+def _chosen(splits: DatasetDict, config: DatasetConfig) -> DatasetDict:
+    """The splits and rows that are asked for."""
     wanted = config.rows or dict.fromkeys(str(split) for split in splits)
     if missing := [split for split in wanted if split not in splits]:
         raise DataError(f"dataset.rows asks for the splits {missing}, but there are only {list(splits)}")
     if taken := [split for split in wanted if split in ("right", "wrong")]:
         raise DataError(f"a split cannot be called {taken[0]!r}: the exports name other files so; rename it")
-    raw = {split: _draw(splits[split], count, config.seed) for split, count in wanted.items()}
-    info = builder.info
-    origin = Origin(
-        builder.config.dataset, info.license or "unknown", info.homepage or "", info.citation or ""
-    )
-    return DatasetDict(raw), origin
+    return DatasetDict({split: _draw(splits[split], count, config.seed) for split, count in wanted.items()})
 
 
 def _draw(rows: Dataset, count: int | None, seed: int) -> Dataset:

@@ -20,27 +20,36 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from toolgen_hf.errors import ConfigError, closest
+from toolgen_hf.errors import ConfigError
 from toolgen_hf.finetune import FinetuneConfig
-from toolgen_hf.generators.config import KINDS, AnnotationsConfig, Config, GeneratorConfig, TeacherConfig
+from toolgen_hf.generators.config import AnnotationsConfig, Config, GeneratorConfig, TeacherConfig
+from toolgen_hf.hub.repo import is_produced, split_source
+from toolgen_hf.mistakes import causes, explain, nearest
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.stages.score import Strategy
 from toolgen_hf.tasks import get_task
 
+SKIPPED = ("answer", "tool_api")
+"""The keys of the stages that do not run where a recipe starts from a stage 1."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """What becomes part of a file name: nothing that leads elsewhere."""
 
 
 class DatasetConfig(Config):
-    """Where the questions come from, and how many are taken."""
+    """Where the questions come from, and how many are taken.
 
-    builder: Literal["gsm8k", "qa"] = "gsm8k"
+    From a produced set on: its ``raw`` or, so that neither student nor teachers are asked, its ``stage1``. Such a
+    ``source`` says ``builder: produced`` by itself, whatever stands there.
+    """
+
+    builder: Literal["gsm8k", "qa", "produced"] = "gsm8k"
     config: str | None = None
     """A named configuration of the builder, such as ``svamp`` of ``qa``."""
-    source: Literal["bundled", "hub"] | None = None
-    """For ``gsm8k`` without files: the bundled data, or the Hub's at ``revision``."""
+    source: str | None = None
+    """For ``gsm8k`` without files: ``bundled``, or ``hub`` (at ``revision``). Of a produced set:
+    ``hub:user/repo@v1.1.0#raw``, ``outputs/quickstart#raw``, or ``#stage1`` of either."""
     revision: str | None = None
     data_dir: str | None = None
     data_files: str | dict[str, str] | None = None
@@ -55,11 +64,35 @@ class DatasetConfig(Config):
     fewshot_overlap: Literal["keep", "drop"] = "keep"
     """What becomes of the questions that are among the prompts' examples: they are marked, and may be rejected."""
 
+    @property
+    def starts_at(self) -> str:
+        """``raw``, or ``stage1`` where that is taken from a produced set."""
+        return split_source(self.source or "")[1] if self.builder == "produced" else "raw"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_produced_set_has_its_builder(cls, data: Any) -> Any:
+        is_ours = isinstance(data, dict) and is_produced(str(data.get("source") or ""))
+        return {**data, "builder": "produced"} if is_ours else data
+
     @model_validator(mode="after")
     def _fits_the_builder(self) -> Self:
-        alien = {"gsm8k": ("columns",), "qa": ("source", "revision")}[self.builder]
+        alien = {
+            "gsm8k": ("columns",),
+            "qa": ("source", "revision"),
+            "produced": ("config", "revision", "data_dir", "data_files", "columns"),
+        }[self.builder]
         if given := [key for key in alien if getattr(self, key) is not None]:
             raise ValueError(f"the builder {self.builder!r} has no {given[0]!r}")
+        if self.builder == "gsm8k" and self.source not in (None, "bundled", "hub"):
+            raise ValueError(f"source: {self.source!r} is neither 'bundled', 'hub' nor a produced set's")
+        if self.builder == "produced":
+            try:
+                split_source(self.source or "")
+            except ConfigError as error:
+                raise ValueError(f"source {self.source!r}: {error}") from error
+            if self.starts_at == "stage1" and self.fewshot_overlap == "drop":
+                raise ValueError("fewshot_overlap: a stage 1 is taken as it is; drop them where it is made")
         return self
 
     @field_validator("rows")
@@ -112,7 +145,8 @@ class Recipe(Config):
     description: str = ""
     task: str = "math"
     dataset: DatasetConfig = DatasetConfig()
-    answer: AnswerConfig
+    answer: AnswerConfig | None
+    """The student. A recipe that starts from a stage 1 has neither this nor ``tool_api``: nobody is asked."""
     tool_api: ToolApiConfig = Field(default_factory=ToolApiConfig)
     finetune: dict[Annotated[str, Field(pattern=NAME)], FinetuneConfig] = Field(default_factory=dict)
     sources: dict[str, SourceConfig]
@@ -120,6 +154,17 @@ class Recipe(Config):
     preference: PreferenceConfig = PreferenceConfig()
     output: str | None = None
     """Default ``outputs/{name}``."""
+
+    @property
+    def student(self) -> AnswerConfig:
+        """The student's settings.
+
+        Raises:
+            ConfigError: the recipe starts from a stage 1, and has none.
+        """
+        if self.answer is None:
+            raise ConfigError(f"recipe {self.name!r} starts from {self.dataset.source!r} and asks no student")
+        return self.answer
 
     @property
     def output_dir(self) -> Path:
@@ -140,6 +185,26 @@ class Recipe(Config):
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", name):
                 raise ValueError(f"source name {name!r}: use letters, digits, '.' and '-' (it names files)")
         return sources
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stage1_needs_nobody(cls, data: Any) -> Any:
+        """Without the keys of the stages that do not run."""
+        dataset = data.get("dataset") if isinstance(data, dict) else None
+        source = dataset.get("source") if isinstance(dataset, dict) else None
+        if not str(source or "").endswith("#stage1"):
+            return data
+        if given := [key for key in SKIPPED if data.get(key) is not None]:
+            raise ValueError(
+                f"{given[0]}: leave it out (--set {given[0]}=null): {source!r} is taken as it is, and nobody is asked"
+            )
+        return {**{key: value for key, value in data.items() if key not in SKIPPED}, "answer": None}
+
+    @model_validator(mode="after")
+    def _somebody_answers(self) -> Self:
+        if self.answer is None and self.dataset.starts_at == "raw":
+            raise ValueError("answer: this key is required")
+        return self
 
     @model_validator(mode="after")
     def _adapters_are_trained(self) -> Self:
@@ -184,12 +249,15 @@ class Recipe(Config):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            problems = "\n".join(f"  - {_explain(cls, problem)}" for problem in _causes(error))
+            problems = "\n".join(f"  - {explain(cls, problem)}" for problem in causes(error))
             raise ConfigError(f"{where} is not a valid recipe:\n{problems}") from error
 
     def to_yaml(self) -> str:
         """The recipe with every default filled in, so that it says all that was used."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+        skipped = set(SKIPPED) if self.answer is None else None
+        return yaml.safe_dump(
+            self.model_dump(mode="json", exclude=skipped), sort_keys=False, allow_unicode=True, width=100
+        )
 
 
 def shipped() -> list[str]:
@@ -206,7 +274,7 @@ def _find(name_or_path: str | Path) -> Path:
         return Path(str(files("toolgen_hf.recipes").joinpath(f"{name_or_path}.yaml")))
     raise ConfigError(
         f"no recipe {str(name_or_path)!r}: not a file, and not one that ships ({', '.join(shipped())})"
-        f"{_nearest(str(name_or_path), shipped())}"
+        f"{nearest(str(name_or_path), shipped())}"
     )
 
 
@@ -230,59 +298,3 @@ def _child(target: Any, key: str) -> Any:
     if target.get(key) is None:
         target[key] = {}
     return target[key]
-
-
-def _causes(error: ValidationError) -> list[Mapping[str, Any]]:
-    """The problems, without those that only follow from one further in."""
-    found = [(problem["loc"], dict(problem)) for problem in error.errors()]
-    return [
-        problem
-        for loc, problem in found
-        if not any(other[: len(loc)] == loc and len(other) > len(loc) for other, _ in found)
-    ]
-
-
-def _explain(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
-    loc = problem["loc"]
-    where = ".".join(str(part) for at, part in enumerate(loc) if not _is_kind(loc, at)) or "recipe"
-    if problem["type"] == "extra_forbidden":
-        known = _known_keys(model, loc[:-1])
-        return f"{where}: unknown key{_nearest(str(loc[-1]), known)} (known: {', '.join(known)})"
-    if problem["type"] == "missing":
-        return f"{where}: this key is required"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "union_tag_invalid":
-        given, expected = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
-        return f"{where}.kind: {given!r} is none of {expected}"
-    given = problem["input"]
-    return f"{where}: {message}" + ("" if isinstance(given, dict | BaseModel) else f" (got {given!r})")
-
-
-def _is_kind(loc: Sequence[Any], at: int) -> bool:
-    """Whether a part of a location is no key: pydantic puts a generator's kind after its place."""
-    return at > 0 and loc[at] in KINDS and (loc[at - 1] == "generator" or isinstance(loc[at - 1], int))
-
-
-def _known_keys(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:
-    """The keys of the config that ``loc`` leads to, following field types and kinds."""
-    current: set[type[BaseModel]] = {model}
-    for at, part in enumerate(loc):
-        if _is_kind(loc, at):
-            current = {
-                m for m in current if "kind" in m.model_fields and m.model_fields["kind"].default == part
-            }
-            continue
-        annotations = [m.model_fields[part].annotation for m in current if part in m.model_fields]
-        current = {found for a in annotations for found in _models_in(a)} or current
-    return sorted({key for found in current for key in found.model_fields})
-
-
-def _models_in(annotation: Any) -> set[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return {annotation}
-    return {found for part in getattr(annotation, "__args__", ()) for found in _models_in(part)}
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    found = closest(name, known)
-    return f"; did you mean {found!r}?" if found else ""

@@ -13,10 +13,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from toolgen_hf.cli import build, evaluate, stage
+from toolgen_hf.cli import build, evaluate, hub, stage
 from toolgen_hf.errors import ConfigError, DataError, ToolgenError
 
-GROUPS = (build, stage, evaluate)
+GROUPS = (build, stage, evaluate, hub)
 """The modules that add commands, in the order in which help lists them."""
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -7,20 +7,31 @@ people, and is carried over into the third.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
 import yaml
 
+from toolgen_hf.errors import HubError
+
 BASE_PATH = ".toolgen_hf/README.md"
 """Where the generated card lies in the repository, beside the one that people may have edited."""
-GENERATED = ("configs", "dataset_info", "size_categories", "task_categories")
+GENERATED = ("size_categories",)
 """Metadata that follows from the data; what people change there is not kept."""
+BY_CONFIG = ("configs", "dataset_info")
+"""Lists of one entry a config: generated, but for configs that people added for files of their own."""
+
+_HEADER = re.compile(r"\A---\n(?P<yaml>.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
 def merge_cards(base: str | None, theirs: str | None, ours: str) -> str:
-    """``ours`` with what people changed from ``base`` to ``theirs``. Where both changed a line, both are kept."""
+    """``ours`` with what people changed from ``base`` to ``theirs``. Where both changed a line, both are kept.
+
+    Raises:
+        HubError: the YAML header of ``theirs`` cannot be read.
+    """
     if theirs is None or theirs == base:
         return ours
     old, edited, new = (_split(card or "") for card in (base, theirs, ours))
@@ -36,14 +47,18 @@ def merge_metadata(
     """Each key as people left it, where they touched it; lists of words are merged word by word."""
     merged = dict(ours)
     for key in (key for key in {**theirs, **base} if key not in GENERATED):
-        if theirs.get(key) == base.get(key):
+        old, edited, new = base.get(key), theirs.get(key), ours.get(key)
+        if edited == old:
             continue
-        if _are_words(theirs.get(key)) and _are_words(ours.get(key)):
-            gone = set(base.get(key) or ()) - set(theirs[key])
-            words = [word for word in (*ours[key], *theirs[key]) if word not in gone]
-            merged[key] = list(dict.fromkeys(words))
+        if key in BY_CONFIG:
+            known = {_config(entry) for part in (old, new) for entry in _entries(part)}
+            added = [entry for entry in _entries(edited) if _config(entry) not in known]
+            if added:
+                merged[key] = [*_entries(new), *added]
+        elif (words := _merged_words(old or [], edited, new)) is not None:
+            merged[key] = words
         elif key in theirs:
-            merged[key] = theirs[key]
+            merged[key] = edited
         else:
             merged.pop(key, None)
     return merged
@@ -53,25 +68,27 @@ def merge_lines(base: Sequence[str], theirs: Sequence[str], ours: Sequence[str])
     """``ours`` with the edits that lead from ``base`` to ``theirs``."""
     place = _places(base, ours)
     merged = list(ours)
-    edits = [
-        op for op in SequenceMatcher(None, base, theirs, autojunk=False).get_opcodes() if op[0] != "equal"
-    ]
-    for _, start, end, their_start, their_end in reversed(edits):
+    matcher = SequenceMatcher(None, base, theirs, autojunk=False)
+    edits = [op for op in matcher.get_opcodes() if op[0] != "equal"]
+    for _, start, end, their_start, their_end in reversed(
+        edits
+    ):  # from below, so that places above stay right
         written = list(theirs[their_start:their_end])
-        kept = [place[line] for line in range(start, end)]
-        if kept and all(at is not None for at in kept):  # ours left these lines as they were
-            first = next(at for at in kept if at is not None)
-            for at in sorted((at for at in kept if at is not None), reverse=True):
+        kept = [at for at in place[start:end] if at is not None]
+        if kept and len(kept) == end - start:  # ours left these lines as they were
+            for at in reversed(kept):
                 del merged[at]
-            merged[first:first] = written
-        else:
-            at = _after(place, end, len(ours))
+            merged[kept[0] : kept[0]] = written
+        elif (
+            written != ours[_after(place, start) : _before(place, end, len(ours))]
+        ):  # else both wrote the same
+            at = _after(place, end) if base else len(ours)
             merged[at:at] = written
     return merged
 
 
 def _places(base: Sequence[str], ours: Sequence[str]) -> list[int | None]:
-    """Where each line of ``base`` stands in ``ours``; None if it is gone."""
+    """For each line of the base, where it stands in ours; None where it is not there any more."""
     places: list[int | None] = [None] * len(base)
     for start, there, size in SequenceMatcher(None, base, ours, autojunk=False).get_matching_blocks():
         for offset in range(size):
@@ -79,23 +96,46 @@ def _places(base: Sequence[str], ours: Sequence[str]) -> list[int | None]:
     return places
 
 
-def _after(place: Sequence[int | None], line: int, length: int) -> int:
+def _after(place: Sequence[int | None], line: int) -> int:
     """Where in ours a text belongs that stands before line ``line`` of the base: after what precedes it."""
-    for before in range(line - 1, -1, -1):
-        at = place[before]
-        if at is not None:
-            return at + 1
-    return 0 if place else length
+    return next((at + 1 for at in reversed(place[:line]) if at is not None), 0)
+
+
+def _before(place: Sequence[int | None], line: int, length: int) -> int:
+    """Where in ours the first line stands that follows line ``line`` of the base."""
+    return next((at for at in place[line:] if at is not None), length)
 
 
 def _split(card: str) -> tuple[dict[str, Any], str]:
     """The YAML header and the text below it."""
-    if not card.startswith("---\n"):
+    card = card.replace("\r\n", "\n")
+    found = _HEADER.match(card)
+    if found is None:
         return {}, card
-    header, _, body = card[4:].partition("\n---\n")
-    data = yaml.safe_load(header)
-    return data if isinstance(data, dict) else {}, body
+    try:
+        data = yaml.safe_load(found["yaml"])
+    except yaml.YAMLError as error:
+        raise HubError(
+            f"the YAML header of README.md on the Hub cannot be read, so what people wrote there would be lost: mend "
+            f"it on its page first ({' '.join(str(error).split())})"
+        ) from error
+    return data if isinstance(data, dict) else {}, card[found.end() :]
 
 
-def _are_words(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+def _entries(value: Any) -> list[Mapping[str, Any]]:
+    """The entries of ``configs`` or ``dataset_info``, of which the latter may be a single one."""
+    entries = value if isinstance(value, list) else [value]
+    return [entry for entry in entries if isinstance(entry, Mapping)]
+
+
+def _config(entry: Mapping[str, Any]) -> Any:
+    return entry.get("config_name", "default")
+
+
+def _merged_words(old: Any, edited: Any, new: Any) -> list[str] | None:
+    """Ours, with the words that people added and without those they took away; None of what are no lists of words."""
+    for value in (old, edited, new):
+        if not (isinstance(value, list) and all(isinstance(word, str) for word in value)):
+            return None
+    gone = set(old) - set(edited)
+    return list(dict.fromkeys(word for word in (*new, *edited) if word not in gone))

@@ -1,29 +1,20 @@
-"""A dataset repository on the Hub: how it is named, and what its errors mean to a person."""
+"""How a dataset repository and its versions are named: ``user/repo@v1.1.0#stage1``."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
-from huggingface_hub import HfApi
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalTokenNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from toolgen_hf.errors import ConfigError
 
-from toolgen_hf.errors import ConfigError, HubError
+HUB = "hub:"
+STARTS = ("raw", "stage1")
+"""The configs that a recipe can start from: questions, or the set to imitate."""
 
-REPO_TYPE = "dataset"
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)((?:-|\+)[0-9A-Za-z.+-]+)?")
-_REF = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[^#]+))?(?:#(?P<config>[\w.-]+))?")
+_REF = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[^#\s]+))?(?:#(?P<config>[\w.-]+))?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +27,18 @@ class RepoRef:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a reference; ``hub:`` before it is allowed.
+        """Read a reference; ``hub:`` before it is allowed, and ``1.1.0`` for ``v1.1.0``.
 
         Raises:
             ConfigError: it is none.
         """
-        found = _REF.fullmatch(text.removeprefix("hub:"))
+        found = _REF.fullmatch(text.removeprefix(HUB))
         if found is None:
             raise ConfigError(
                 f"{text!r} names no repository; write user/repo, user/repo@v1.0.0 or user/repo@v1.0.0#stage1"
             )
         revision = found["revision"]
-        if revision is not None and _VERSION.fullmatch(revision):
+        if revision is not None and is_version(revision):
             revision = tag_of(revision)
         return cls(found["repo"], revision, found["config"])
 
@@ -56,14 +47,49 @@ class RepoRef:
         return f"{self.repo_id}{at}" + (f"#{self.config}" if self.config else "")
 
 
+def is_produced(source: str) -> bool:
+    """Whether a recipe's source has the form of a produced set's, rightly or wrongly spelled."""
+    return "#" in source or source.startswith(HUB)
+
+
+def split_source(source: str) -> tuple[str, str]:
+    """``"hub:user/repo@v1.1.0#raw" -> ("hub:user/repo@v1.1.0", "raw")``; a directory likewise.
+
+    Raises:
+        ConfigError: it ends in no config that a recipe can start from, or names no repository.
+    """
+    place, sign, config = source.rpartition("#")
+    if not sign or not place or config not in STARTS:
+        raise ConfigError(
+            "write hub:user/repo@v1.0.0#raw (the questions of a produced set), hub:user/repo@v1.0.0#stage1, or a "
+            "directory in place of hub:user/repo@v1.0.0"
+        )
+    if place.startswith(HUB):
+        RepoRef.parse(place)
+    return place, config
+
+
+def repository(text: str) -> str:
+    """The id of a repository that is named alone.
+
+    Raises:
+        ConfigError: it is none, or a revision or config comes with it.
+    """
+    ref = RepoRef.parse(text)
+    if ref.revision is not None or ref.config is not None:
+        raise ConfigError(
+            f"{text!r}: write the repository alone, {ref.repo_id!r}, and the version with --version"
+        )
+    return ref.repo_id
+
+
 def tag_of(version: str) -> str:
     """The tag of a version: ``1.2.0`` and ``v1.2.0`` are ``v1.2.0``.
 
     Raises:
         ConfigError: it is no semantic version.
     """
-    found = _VERSION.fullmatch(version)
-    if found is None:
+    if not is_version(version):
         raise ConfigError(f"{version!r} is no version: write three numbers, such as 1.2.0 (semver.org)")
     return f"v{version.removeprefix('v')}"
 
@@ -82,51 +108,6 @@ def is_version(tag: str) -> bool:
     return _VERSION.fullmatch(tag) is not None
 
 
-def connect(token: str | None = None) -> HfApi:
-    """The Hub's client, at ``$HF_ENDPOINT`` or the public Hub.
-
-    Raises:
-        HubError: the client is in offline mode, in which it would quietly give whatever revision is cached.
-    """
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
-        raise HubError(
-            "HF_HUB_OFFLINE is set: offline the Hub's client ignores which revision is asked for and gives what it has. "
-            "Unset it, or use a directory that was pulled before"
-        )
-    return HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token, library_name="toolgen_hf")
-
-
-@contextmanager
-def hub_errors(repo_id: str, doing: str) -> Iterator[None]:
-    """The Hub's errors as ones that a person can act on.
-
-    Raises:
-        HubError: what failed, why, and what to do.
-    """
-    try:
-        yield
-    except GatedRepoError as error:
-        raise HubError(f"{doing} {repo_id!r}: it is gated; ask for access on its page first") from error
-    except RepositoryNotFoundError as error:
-        raise HubError(
-            f"{doing} {repo_id!r}: there is no such dataset repository, or it is private and the token is not allowed "
-            "to see it. Check the name; log in with 'hf auth login' or set HF_TOKEN"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise HubError(
-            f"{doing} {repo_id!r}: {_short(error)}; 'toolgen-hf versions {repo_id}' lists what there is"
-        ) from error
-    except (HFValidationError, LocalTokenNotFoundError) as error:
-        raise HubError(f"{doing} {repo_id!r}: {error}") from error
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else None
-        hint = {
-            401: "log in with 'hf auth login' or set HF_TOKEN",
-            403: "the token may not write there: use one with write access",
-            429: "the Hub asks to slow down; run again in a few minutes",
-        }.get(status or 0, "run again; what was there before is untouched")
-        raise HubError(f"{doing} {repo_id!r}: {_short(error)}; {hint}") from error
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+def is_commit(revision: str) -> bool:
+    """Whether a revision is a whole commit id, which no tag or branch can move away from its content."""
+    return _COMMIT.fullmatch(revision) is not None

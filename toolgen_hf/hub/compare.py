@@ -1,0 +1,207 @@
+"""What changed between two produced sets: two versions, two directories, or one of each.
+
+diff("user/set@1.0.0", "outputs/quickstart").rows["stage2"]["train"]
+-> {"added": 8, "removed": 0, "changed": 3, "same": 37, "columns": {"scores": 3}, "examples": {...}}
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import yaml
+
+from toolgen_hf.errors import ConfigError
+from toolgen_hf.hashing import canonical_json
+from toolgen_hf.hub.repo import HUB, RepoRef
+from toolgen_hf.hub.source import Found, find
+
+EXAMPLES = 3
+Row = Mapping[str, Any]
+Shift = dict[str, Any]
+"""``{"from": ..., "to": ...}``; None on the side where there is none."""
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Plain data about two sets, the old one first.
+
+    ``rows``: per config and split how many were added, removed, changed and are the same, by id; which columns
+    changed in how many rows, and the first ids of each kind. ``student``: its accuracy by split. ``sources``: accuracy,
+    tool use rate and mean score by source. ``rejected``: counts by reason. ``recipe``: keys with their values.
+    """
+
+    old: dict[str, Any]
+    new: dict[str, Any]
+    rows: dict[str, dict[str, dict[str, Any]]]
+    student: dict[str, Shift]
+    sources: dict[str, dict[str, Shift]]
+    rejected: dict[str, Shift]
+    recipe: dict[str, Shift]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        return asdict(self)
+
+
+def diff(old: str | Path, new: str | Path, token: str | None = None) -> Diff:
+    """Compare two produced sets, each a directory or ``user/repo@version`` (no version: the newest).
+
+    Raises:
+        ConfigError: one is neither.
+        HubError: a version cannot be read.
+    """
+    one, other = locate(old, token), locate(new, token)
+    summaries = one.manifest["summary"], other.manifest["summary"]
+    splits, sources = (_keys(*(summary[key] for summary in summaries)) for key in ("configs", "sources"))
+    return Diff(
+        _label(old, one),
+        _label(new, other),
+        {config: _rows(one.directory, other.directory, config) for config in splits},
+        _shifts(*(_student(summary) for summary in summaries)),
+        {
+            name: _shifts(*(_source(summary["sources"].get(name)) for summary in summaries))
+            for name in sources
+        },
+        {
+            name: shift
+            for name, shift in _shifts(*(s["rejected"] for s in summaries)).items()
+            if _moved(shift)
+        },
+        {
+            key: shift
+            for key, shift in _shifts(*(_recipe(part.directory) for part in (one, other))).items()
+            if _moved(shift)
+        },
+    )
+
+
+def locate(place: str | Path, token: str | None = None) -> Found:
+    """A directory, or a version of a repository.
+
+    Raises:
+        ConfigError: it is neither.
+        HubError: the version cannot be read.
+    """
+    if Path(place).is_dir():
+        return find(str(place))
+    try:
+        ref = RepoRef.parse(str(place))
+    except ConfigError as error:
+        raise ConfigError(f"{str(place)!r} is no directory here, and no user/repo@version either") from error
+    return find(f"{HUB}{ref.repo_id}" + (f"@{ref.revision}" if ref.revision else ""), token=token)
+
+
+def _label(asked: str | Path, found: Found) -> dict[str, Any]:
+    version = found.manifest.get("version")
+    return {
+        "asked": str(asked),
+        "name": found.manifest.get("name"),
+        "version": version,
+        "commit": found.commit,
+        "created_at": found.manifest.get("created_at"),
+    }
+
+
+def _rows(old: Path, new: Path, config: str) -> dict[str, dict[str, Any]]:
+    """By split; a split without any row on either side is left out."""
+    files = [sorted((root / config).glob("*.parquet")) for root in (old, new)]
+    splits = _keys(*({path.name.split("-")[0]: None for path in part} for part in files))
+    found = {split: _split(_read(old, config, split), _read(new, config, split)) for split in splits}
+    return {split: counts for split, counts in found.items() if counts["rows"] != {"from": 0, "to": 0}}
+
+
+def _read(root: Path, config: str, split: str) -> dict[str, list[Row]]:
+    """The rows of a split by id, of which some configs have several."""
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for path in sorted((root / config).glob(f"{split}-*.parquet")):
+        for row in pq.read_table(path).to_pylist():
+            rows[str(row.get("id"))].append(row)
+    return rows
+
+
+def _split(old: Mapping[str, list[Row]], new: Mapping[str, list[Row]]) -> dict[str, Any]:
+    counts, columns = Counter[str](), Counter[str]()
+    examples: dict[str, list[Any]] = {"added": [], "removed": [], "changed": []}
+    for key in _keys(old, new):
+        pairs, gone, added = _match(old.get(key, []), new.get(key, []))
+        counts["same"] += len(old.get(key, [])) - len(pairs) - len(gone)
+        for kind, rows in (("removed", gone), ("added", added)):
+            counts[kind] += len(rows)
+            examples[kind] += [key] if rows and len(examples[kind]) < EXAMPLES else []
+        for before, after in pairs:
+            changed = {
+                name: {"from": before.get(name), "to": after.get(name)} for name in _keys(before, after)
+            }
+            changed = {name: shift for name, shift in changed.items() if _moved(shift)}
+            counts["changed"] += 1
+            columns.update(changed)
+            if len(examples["changed"]) < EXAMPLES:
+                examples["changed"].append({"id": key, "columns": changed})
+    sizes = {"from": sum(map(len, old.values())), "to": sum(map(len, new.values()))}
+    kinds = {kind: counts[kind] for kind in ("added", "removed", "changed", "same")}
+    return {"rows": sizes, **kinds, "columns": dict(columns.most_common()), "examples": examples}
+
+
+def _match(old: list[Row], new: list[Row]) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
+    """Rows of one id: changed ones in pairs, then what is left of the old and of the new."""
+    after = {at: canonical_json(row) for at, row in enumerate(new)}
+    before = []
+    for row in old:
+        text = canonical_json(row)
+        same = next((at for at, other in after.items() if other == text), None)
+        if same is None:
+            before.append(row)
+        else:
+            del after[same]
+    pairs = list(zip(before, (new[at] for at in after), strict=False))
+    return pairs, before[len(pairs) :], [new[at] for at in after][len(pairs) :]
+
+
+def _student(summary: Mapping[str, Any]) -> dict[str, float]:
+    splits = summary["student"]["splits"]
+    return {split: n["correct"] / n["asked"] for split, n in splits.items() if n["asked"]}
+
+
+def _source(source: Mapping[str, Any] | None) -> dict[str, float]:
+    if not source or not source["responses"]:
+        return {}
+    scores = {int(score): count for score, count in source["scores"].items()}
+    found = {
+        "accuracy": source["correct"] / source["responses"],
+        "tool_use_rate": source["tool"] / source["responses"],
+    }
+    if scores:
+        found["mean_score"] = sum(s * n for s, n in scores.items()) / sum(scores.values())
+    return found
+
+
+def _recipe(directory: Path) -> dict[str, Any]:
+    """``{"score.strategy": "distance", ...}``"""
+    path = directory / "recipe.yaml"
+    return dict(_flat(yaml.safe_load(path.read_text(encoding="utf-8")))) if path.is_file() else {}
+
+
+def _flat(value: Any, key: str = "") -> list[tuple[str, Any]]:
+    inside = dict(enumerate(value)) if isinstance(value, list) else value
+    if not isinstance(inside, Mapping) or not inside:
+        return [(key, value)]
+    return [
+        pair for name, item in inside.items() for pair in _flat(item, f"{key}.{name}" if key else str(name))
+    ]
+
+
+def _shifts(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Shift]:
+    return {key: {"from": old.get(key), "to": new.get(key)} for key in _keys(old, new)}
+
+
+def _moved(shift: Shift) -> bool:
+    return bool(shift["from"] != shift["to"])
+
+
+def _keys(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> list[Any]:
+    return list({**old, **new})

@@ -1,0 +1,176 @@
+"""Versions of a dataset repository: which there are, and one of them as a directory, verified.
+
+versions("user/set")                        # newest first
+pull("user/set", "outputs/set", "1.1.0")    # what load_dataset opens, every file's digest checked
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from toolgen_hf.atomic import replace_directory
+from toolgen_hf.errors import HubError
+from toolgen_hf.hashing import file_sha256
+from toolgen_hf.hub.remote import REPO_TYPE, Remote, hub_errors, retried
+from toolgen_hf.hub.repo import is_version, repository, tag_of, version_order
+from toolgen_hf.produced import MANIFEST, check_target
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One released version, by its own manifest (None: the tag is not of this library)."""
+
+    tag: str
+    commit: str
+    date: datetime | None
+    manifest: Mapping[str, Any] | None
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows by config."""
+        configs = self._summary.get("configs", {})
+        return {config: sum(splits.values()) for config, splits in configs.items()}
+
+    @property
+    def _summary(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = (self.manifest or {}).get("summary", {})
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        models = dict((self.manifest or {}).get("models", {}))
+        return {
+            "version": self.tag.removeprefix("v"),
+            "tag": self.tag,
+            "date": self.date.isoformat() if self.date else None,
+            "commit": self.commit,
+            "rows": self.rows,
+            "student": models.get("student"),
+            "teachers": self._summary.get("teachers", {}),
+            "sources": {
+                name: models.get(name) for name in self._summary.get("sources", {}) if name != "gold"
+            },
+        }
+
+
+def versions(repo_id: str, token: str | None = None) -> list[Version]:
+    """The versions of a repository, newest first.
+
+    Raises:
+        ConfigError: the repository cannot be named so.
+        HubError: it cannot be read.
+    """
+    remote = Remote(repository(repo_id), token)
+    with hub_errors(repo_id, "cannot read"):
+        found = []
+        for tag, commit in remote.tags().items():
+            if is_version(tag):
+                last = next(iter(remote.commits(commit)), None)
+                date = last.created_at if last else None
+                found.append(Version(tag, commit, date, remote.manifest(commit)))
+    return sorted(found, key=lambda version: version_order(version.tag), reverse=True)
+
+
+def pull(
+    repo_id: str, directory: str | Path, version: str | None = None, *, token: str | None = None
+) -> Version:
+    """Download a version, check every file against its manifest, and put it in place at once.
+
+    A pull that was cut short goes on where it stopped; until its end ``directory`` stays as it was.
+
+    Args:
+        version: ``1.1.0``; default the newest.
+
+    Raises:
+        ConfigError: ``directory`` holds what is not ours to replace.
+        HubError: there is no such version, or what came is not what was released.
+    """
+    target = Path(directory)
+    check_target(target)
+    target = target.resolve()
+    remote = Remote(repository(repo_id), token)
+    with FileLock(target.parent / f".{target.name}.lock"):
+        with hub_errors(repo_id, "cannot pull from"):
+            tag, commit = find_version(remote, version)
+            manifest = manifest_of(remote, commit, tag)
+            partial = target.parent / f".{target.name}.pulling-{commit[:12]}"
+            _clear(target, partial)
+            wanted = [MANIFEST, *manifest["files"]]
+            retried(
+                lambda: remote.api.snapshot_download(
+                    repo_id, repo_type=REPO_TYPE, revision=commit, local_dir=partial, allow_patterns=wanted
+                )
+            )
+        if bad := verify(partial, manifest, manifest["files"]):
+            for name in bad:
+                (partial / name).unlink(missing_ok=True)
+            raise HubError(differs(f"{repo_id}@{tag}", bad))
+        shutil.rmtree(partial / ".cache", ignore_errors=True)
+        replace_directory(partial, target)
+    return Version(tag, commit, None, manifest)
+
+
+def find_version(remote: Remote, version: str | None) -> tuple[str, str]:
+    """The tag and the commit of a version; of None, the newest.
+
+    Raises:
+        HubError: there is none; names those that are there.
+    """
+    tags = {tag: commit for tag, commit in remote.tags().items() if is_version(tag)}
+    ordered = sorted(tags, key=version_order)
+    tag = tag_of(version) if version is not None else ordered[-1] if ordered else None
+    if tag is None:
+        raise HubError(f"{remote.repo_id!r} has no version yet; push one with 'toolgen-hf push'")
+    if tag not in tags:
+        there = ", ".join(reversed(ordered)) or "none"
+        raise HubError(f"{remote.repo_id!r} has no version {tag}; there is {there}")
+    return tag, tags[tag]
+
+
+def manifest_of(remote: Remote, commit: str, what: str) -> dict[str, Any]:
+    """The manifest of a version.
+
+    Raises:
+        HubError: it is none of this library's.
+    """
+    manifest = remote.manifest(commit)
+    if manifest is None:
+        raise HubError(
+            f"{remote.repo_id!r} at {what} was not pushed by toolgen_hf: it has no {MANIFEST} of ours. Download it "
+            "with 'hf download --repo-type dataset'"
+        )
+    return manifest
+
+
+def verify(directory: Path, manifest: Mapping[str, Any], names: Collection[str]) -> list[str]:
+    """The names of those files that are not as the manifest says."""
+    there = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    bad = [] if there == manifest else [MANIFEST]
+    for name in names:
+        path = directory / name
+        if not path.is_file() or file_sha256(path) != manifest["files"][name]:
+            bad.append(name)
+    return bad
+
+
+def differs(what: str, bad: Collection[str]) -> str:
+    """The message of a download that is not what was released."""
+    return (
+        f"{what} is not what its manifest says: {', '.join(sorted(bad)[:5])} differ. They were deleted from the "
+        "download: run again; if it stays so, the repository was changed by hand after that version was pushed"
+    )
+
+
+def _clear(target: Path, keep: Path) -> None:
+    """Delete what earlier pulls of other versions left unfinished."""
+    for left_over in target.parent.glob(f".{target.name}.pulling-*"):
+        if left_over != keep:
+            shutil.rmtree(left_over, ignore_errors=True)

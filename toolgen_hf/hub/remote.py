@@ -1,0 +1,227 @@
+"""A dataset repository on the Hub, read through a connection that fails now and then."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import httpx2
+from huggingface_hub import GitCommitInfo, HfApi, constants
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    LocalTokenNotFoundError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from toolgen_hf.errors import HubError
+from toolgen_hf.produced import MANIFEST
+
+REPO_TYPE = "dataset"
+TRIES = 6
+LONGEST_WAIT = 300.0
+"""Seconds; a Hub that asks for more is taken at its word by an error."""
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+FAILURES = (HfHubHTTPError, httpx2.TransportError, LocalEntryNotFoundError, RuntimeError)
+"""What the client raises when the Hub or the line fails; the third where it finds nothing in its cache either, the
+last around a large file that was not sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A repository at a commit: its files' names, and whether it is private."""
+
+    commit: str
+    files: frozenset[str]
+    private: bool
+
+
+class Remote:
+    """A repository on the Hub. Every method may be repeated, and is, where another try may succeed.
+
+    Raises what the client raises; ``hub_errors`` makes messages of it.
+    """
+
+    def __init__(self, repo_id: str, token: str | None = None) -> None:
+        self.repo_id, self.api = repo_id, connect(token)
+
+    def head(self, revision: str) -> Head:
+        """The commit that a branch, a tag or a commit id means now."""
+        info = retried(lambda: self.api.dataset_info(self.repo_id, revision=revision))
+        names = frozenset(file.rfilename for file in info.siblings or ())
+        return Head(str(info.sha), names, bool(info.private))
+
+    def tags(self) -> dict[str, str]:
+        """Commits by tag."""
+        refs = retried(lambda: self.api.list_repo_refs(self.repo_id, repo_type=REPO_TYPE))
+        return {ref.name: ref.target_commit for ref in refs.tags}
+
+    def pull_requests(self) -> dict[int, str]:
+        """Commits by number of the pull request, the newest first, whatever became of it."""
+        refs = retried(
+            lambda: self.api.list_repo_refs(self.repo_id, repo_type=REPO_TYPE, include_pull_requests=True)
+        )
+        found = {int(ref.ref.rpartition("/")[2]): ref.target_commit for ref in refs.pull_requests or ()}
+        return dict(sorted(found.items(), reverse=True))
+
+    def commits(self, revision: str) -> list[GitCommitInfo]:
+        """The history of a revision, the newest first."""
+        return retried(
+            lambda: self.api.list_repo_commits(self.repo_id, repo_type=REPO_TYPE, revision=revision)
+        )
+
+    def text(self, name: str, commit: str) -> str | None:
+        """A file's text at a commit; None if there is none (which is not to say: if it cannot be had now)."""
+        try:
+            path = retried(
+                lambda: self.api.hf_hub_download(self.repo_id, name, repo_type=REPO_TYPE, revision=commit)
+            )
+        except RemoteEntryNotFoundError:
+            return None
+        return Path(path).read_text(encoding="utf-8")
+
+    def manifest(self, commit: str) -> dict[str, Any] | None:
+        """The manifest at a commit; None if there is none that this library wrote."""
+        try:
+            data = json.loads(self.text(MANIFEST, commit) or "null")
+        except ValueError:
+            return None
+        return data if is_manifest(data) else None
+
+
+def is_manifest(data: Any) -> bool:
+    """Whether this is a manifest of ours whose file names stay inside its directory.
+
+    What comes from the Hub may be anybody's: a name such as ``../x`` must not lead out of where it is pulled to.
+    """
+    if (
+        not isinstance(data, Mapping)
+        or not isinstance(data.get("files"), Mapping)
+        or "toolgen_hf" not in data
+    ):
+        return False
+    paths = [PurePosixPath(name) for name in data["files"]]
+    return all(path.parts and not path.is_absolute() and ".." not in path.parts for path in paths)
+
+
+def connect(token: str | None = None) -> HfApi:
+    """The Hub's client, at ``$HF_ENDPOINT`` or the public Hub.
+
+    Raises:
+        HubError: the client is in offline mode, in which it would quietly give whatever revision is cached.
+    """
+    if is_offline():
+        raise HubError(
+            "HF_HUB_OFFLINE is set: offline, the Hub's client ignores which revision is asked for and gives what it "
+            "has. Unset it, or use a directory that was pulled before"
+        )
+    return HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token, library_name="toolgen_hf")
+
+
+def is_offline() -> bool:
+    """Whether the Hub's client was told to do without the Hub, now or when it was imported."""
+    return constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in (
+        "1",
+        "TRUE",
+        "YES",
+        "ON",
+    )
+
+
+def retried(call: Callable[[], T]) -> T:
+    """What ``call`` gives, which may be made again and again."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            return call()
+        except FAILURES as error:
+            if attempt == TRIES or not may_pass(error):
+                raise
+            wait(error, attempt)
+    raise AssertionError
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether another try may succeed: others committed (409, 412), the Hub is busy or broken, the line is."""
+    if isinstance(error, RuntimeError | LocalEntryNotFoundError):
+        return error.__cause__ is not None and may_pass(error.__cause__)
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code if error.response is not None else 0
+        return status in (408, 409, 412, 425, 429) or status >= 500
+    return isinstance(error, httpx2.TransportError)
+
+
+def wait(error: BaseException, attempt: int) -> None:
+    """Wait as long as the Hub asks, or longer each time.
+
+    Raises:
+        HubError: it asks for longer than anybody would wait.
+    """
+    cause = error.__cause__ if isinstance(error, RuntimeError | LocalEntryNotFoundError) else error
+    response = cause.response if isinstance(cause, HfHubHTTPError) else None
+    asked = response.headers.get("retry-after", "") if response is not None else ""
+    seconds = float(asked) if asked.isdigit() else min(30.0, 0.5 * 2.0**attempt)
+    if seconds > LONGEST_WAIT:
+        raise HubError(f"the Hub asks to come again in {seconds:.0f} seconds; run again then") from error
+    logger.warning("%s; trying again in %.0f s", short(error), seconds)
+    time.sleep(seconds * random.uniform(1.0, 1.2))
+
+
+@contextmanager
+def hub_errors(repo_id: str, doing: str) -> Iterator[None]:
+    """The client's errors as ones that a person can act on.
+
+    Raises:
+        HubError: what failed, why, and what to do.
+    """
+    try:
+        yield
+    except GatedRepoError as error:
+        raise HubError(f"{doing} {repo_id!r}: it is gated; ask for access on its page first") from error
+    except RepositoryNotFoundError as error:
+        raise HubError(
+            f"{doing} {repo_id!r}: there is no such dataset repository, or it is private and the token is not allowed "
+            "to see it. Check the name; log in with 'hf auth login' or set HF_TOKEN"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise HubError(
+            f"{doing} {repo_id!r}: {short(error)}; 'toolgen-hf versions {repo_id}' lists what there is"
+        ) from error
+    except (HFValidationError, LocalTokenNotFoundError) as error:
+        raise HubError(f"{doing} {repo_id!r}: {error}") from error
+    except FAILURES as error:
+        if type(error) is RuntimeError and error.__cause__ is None:
+            raise
+        raise HubError(f"{doing} {repo_id!r}: {_explained(error)}") from error
+
+
+def _explained(error: BaseException) -> str:
+    cause = error.__cause__ if isinstance(error, RuntimeError | LocalEntryNotFoundError) else error
+    if isinstance(cause, HfHubHTTPError) and cause.response is not None:
+        hint = {
+            401: "log in with 'hf auth login' or set HF_TOKEN",
+            403: "the token may not do this: use one with write access",
+            429: "the Hub asks to slow down; run again in a few minutes",
+        }.get(cause.response.status_code, "run again; what was there before is untouched")
+        return f"{short(cause)}; {hint}"
+    where = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
+    return f"the Hub at {where} cannot be reached ({short(cause or error)}); run again, it goes on where it stopped"
+
+
+def short(error: BaseException) -> str:
+    """An error's message in one line."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]

@@ -1,0 +1,103 @@
+"""A produced set as the input of a recipe: a version on the Hub, or a directory.
+
+    dataset: {source: "hub:user/repo@v1.1.0#stage1"}
+    dataset: {source: "outputs/quickstart#raw"}
+
+A tag or a branch is resolved to its commit once, and everything is read at that commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolgen_hf.errors import ConfigError, HubError
+from toolgen_hf.hub.fetch import differs, find_version, manifest_of, verify
+from toolgen_hf.hub.remote import REPO_TYPE, Remote, hub_errors, is_offline, retried
+from toolgen_hf.hub.repo import HUB, RepoRef, is_commit
+from toolgen_hf.produced import MANIFEST, read_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A produced set on this machine: its directory, its manifest, and which commit of which repository it is.
+
+    ``repo_id``, ``revision`` (as it was asked for) and ``commit`` are None of a directory that was given as such.
+    """
+
+    directory: Path
+    manifest: Mapping[str, Any]
+    repo_id: str | None = None
+    revision: str | None = None
+    commit: str | None = None
+
+
+def find(place: str, config: str | None = None, token: str | None = None) -> Found:
+    """A produced set, from ``hub:user/repo@revision`` (default: the newest version) or a directory.
+
+    Args:
+        config: only this one is fetched, and verified; default all Parquet.
+
+    Raises:
+        ConfigError: there is no such directory.
+        HubError: there is no such version, it is not what was released, or the Hub cannot be reached.
+    """
+    if not place.startswith(HUB):
+        directory = Path(place).expanduser()
+        manifest = read_manifest(directory)
+        if manifest is None:
+            raise ConfigError(f"{place!r} is no produced directory: it has no readable {MANIFEST}")
+        return Found(directory, manifest)
+    ref = RepoRef.parse(place)
+    if is_offline() and ref.revision is not None and is_commit(ref.revision):
+        return _cached(ref, config)
+    remote = Remote(ref.repo_id, token)
+    with hub_errors(ref.repo_id, "cannot read"):
+        if ref.revision is None:
+            revision, commit = find_version(remote, None)
+        else:
+            revision, commit = ref.revision, remote.head(ref.revision).commit
+        manifest = manifest_of(remote, commit, revision)
+        patterns = _patterns(config)
+        folder = retried(
+            lambda: remote.api.snapshot_download(
+                ref.repo_id, repo_type=REPO_TYPE, revision=commit, allow_patterns=patterns
+            )
+        )
+    return _verified(Found(Path(folder), manifest, ref.repo_id, revision, commit), config)
+
+
+def _cached(ref: RepoRef, config: str | None) -> Found:
+    """A commit that was fetched before: what lies there under its id is exactly that, network or not."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    commit, patterns = str(ref.revision), _patterns(config)
+    try:
+        folder = snapshot_download(
+            ref.repo_id, repo_type=REPO_TYPE, revision=commit, allow_patterns=patterns, local_files_only=True
+        )
+    except LocalEntryNotFoundError as error:
+        raise HubError(f"{ref}: HF_HUB_OFFLINE is set, and this commit was not fetched before") from error
+    manifest = read_manifest(Path(folder))
+    if manifest is None:
+        raise HubError(f"{ref}: HF_HUB_OFFLINE is set, and this commit was not fetched whole before")
+    return _verified(Found(Path(folder), manifest, ref.repo_id, commit, commit), config)
+
+
+def _patterns(config: str | None) -> list[str]:
+    return [MANIFEST, "README.md", "recipe.yaml", f"{config or '*'}/*.parquet"]
+
+
+def _verified(found: Found, config: str | None) -> Found:
+    names = [name for name in found.manifest["files"] if name.endswith(".parquet")]
+    names = [name for name in names if config is None or name.startswith(f"{config}/")]
+    if bad := verify(found.directory, found.manifest, names):
+        for name in bad:
+            path = found.directory / name
+            path.resolve().unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+        raise HubError(differs(f"{found.repo_id}@{found.revision}", bad))
+    return found
