@@ -101,6 +101,15 @@ def recipe_data_as_written(folder: Path, server: ApiServer) -> dict[str, Any]:
     return data
 
 
+def test_a_plan_takes_what_is_cached_as_done_also_without_its_texts(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    recipe = Recipe.parse(recipe_data(tmp_path, server))
+    run(recipe, tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
+    with Workspace(tmp_path / "cache", tmp_path / "new.sqlite", progress=False) as workspace:
+        assert plan(recipe, workspace).requests == 0
+
+
 def test_max_cost_stops_before_it_is_exceeded_and_a_larger_one_goes_on(
     server: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -91,33 +91,46 @@ class Stage:
                 source.fill(lambda: self._ahead(todo, function, texts), sum(map(len, todo.values())))
         made = {}
         for name, split in splits.items():
-            asked = sum(source.asked for source in texts)
-            made[name] = split.made if split.made is not None else self._map(split, function)
-            made[name]._fingerprint = split.fingerprint
-            asked = sum(source.asked for source in texts) - asked
-            usage = Usage.total(part for source in texts for part in source.taken(name))
-            before, after = self._rejected(split.rows), self._rejected(made[name])
-            workspace.report(
-                usage,
-                stage=label,
-                split=name,
-                rows_in=len(split.rows) - before.total(),
-                rows_out=len(made[name]) - after.total(),
-                rejected=dict(after - before),
-                cached=split.made is not None,
-                seconds=time.monotonic() - started,
-                reused=max(0, asked - usage.texts),
-            )
+            made[name] = self._finish(name, split, function, texts, workspace, label, started)
             started = time.monotonic()
         return DatasetDict(made)
+
+    def _finish(
+        self,
+        name: str,
+        split: _Split,
+        function: Callable[[Batch], Batch],
+        texts: Sequence[Texts],
+        workspace: Workspace,
+        label: str,
+        started: float,
+    ) -> Dataset:
+        """One split's output, mapped if it is not there, and the report of it."""
+        asked = sum(source.asked for source in texts)
+        made = split.made if split.made is not None else self._map(split, function)
+        usage = Usage.total(part for source in texts for part in source.taken(name))
+        before, after = self._rejected(split.rows), self._rejected(made)
+        workspace.report(
+            usage,
+            stage=label,
+            split=name,
+            rows_in=len(split.rows) - before.total(),
+            rows_out=len(made) - after.total(),
+            rejected=dict(after - before),
+            cached=split.made is not None,
+            seconds=time.monotonic() - started,
+            reused=max(0, sum(source.asked for source in texts) - asked - usage.texts),
+        )
+        return made
 
     def _look_up(self, rows: Dataset, settings: Mapping[str, Any], workspace: Workspace) -> _Split:
         fingerprint = self.fingerprint(rows, settings)
         path = workspace.cache_dir / "stages" / f"{self.name}-{fingerprint}.arrow"
         # Without rows there is nothing to run, and map would keep the input's columns.
-        return _Split(
-            rows, fingerprint, path, self._open(path, rows) if len(rows) else empty(self.features, rows)
-        )
+        made = self._open(path, rows) if len(rows) else empty(self.features, rows)
+        if made is not None:
+            made._fingerprint = fingerprint
+        return _Split(rows, fingerprint, path, made)
 
     def _ahead(
         self, todo: Mapping[str, Dataset], function: Callable[[Batch], Batch], texts: Sequence[Texts]
@@ -165,7 +178,9 @@ class Stage:
                 load_from_cache_file=False,
             )
             file.replace(split.path)
-        return self._read(split.path, split.rows)
+        made = self._read(split.path, split.rows)
+        made._fingerprint = split.fingerprint
+        return made
 
     def _map_arguments(self, rows: Dataset) -> dict[str, Any]:
         return {
