@@ -90,7 +90,8 @@ def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace |
             **{f"{RESPONSES}{name}": table for name, table in executed.items()},
         }
         reports = workspace.reports[reported:]
-        summary = summarize(recipe.name, reports, called, configs, executed)
+        asked = called if recipe.answer is not None else DatasetDict()
+        summary = summarize(recipe.name, reports, asked, configs, executed)
         summary.seconds = time.monotonic() - started
         key = digest([recipe.to_yaml(), library_version("toolgen_hf"), _fingerprints(configs), origin.source])
         if is_current(directory, key):

@@ -85,7 +85,7 @@ def diff(arguments: argparse.Namespace) -> None:
 def _bars(arguments: argparse.Namespace) -> None:
     """The client's progress bars, unless quiet."""
     if arguments.quiet:
-        from huggingface_hub.utils import disable_progress_bars
+        from huggingface_hub.utils.tqdm import disable_progress_bars
 
         disable_progress_bars()
 

@@ -139,7 +139,7 @@ def _split(old: Mapping[str, list[Row]], new: Mapping[str, list[Row]]) -> dict[s
             }
             changed = {name: shift for name, shift in changed.items() if _moved(shift)}
             counts["changed"] += 1
-            columns.update(changed)
+            columns.update(list(changed))
             if len(examples["changed"]) < EXAMPLES:
                 examples["changed"].append({"id": key, "columns": changed})
     sizes = {"from": sum(map(len, old.values())), "to": sum(map(len, new.values()))}

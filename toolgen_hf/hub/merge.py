@@ -70,20 +70,18 @@ def merge_lines(base: Sequence[str], theirs: Sequence[str], ours: Sequence[str])
     merged = list(ours)
     matcher = SequenceMatcher(None, base, theirs, autojunk=False)
     edits = [op for op in matcher.get_opcodes() if op[0] != "equal"]
-    for _, start, end, their_start, their_end in reversed(
-        edits
-    ):  # from below, so that places above stay right
+    for _, start, end, their_start, their_end in reversed(edits):  # so that places above stay right
         written = list(theirs[their_start:their_end])
         kept = [at for at in place[start:end] if at is not None]
+        last, following = _after(place, start), _before(place, end, len(ours))
         if kept and len(kept) == end - start:  # ours left these lines as they were
             for at in reversed(kept):
                 del merged[at]
             merged[kept[0] : kept[0]] = written
-        elif (
-            written != ours[_after(place, start) : _before(place, end, len(ours))]
-        ):  # else both wrote the same
-            at = _after(place, end) if base else len(ours)
-            merged[at:at] = written
+        elif start == end and start > 0 and place[start - 1] is not None:  # after a line that is still there
+            merged[last:last] = written
+        elif written != ours[last:following]:  # or else both wrote the same
+            merged[following:following] = written
     return merged
 
 
@@ -97,7 +95,7 @@ def _places(base: Sequence[str], ours: Sequence[str]) -> list[int | None]:
 
 
 def _after(place: Sequence[int | None], line: int) -> int:
-    """Where in ours a text belongs that stands before line ``line`` of the base: after what precedes it."""
+    """Where in ours the last line ends that precedes line ``line`` of the base."""
     return next((at + 1 for at in reversed(place[:line]) if at is not None), 0)
 
 

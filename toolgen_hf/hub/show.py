@@ -90,8 +90,8 @@ def print_diff(found: Diff) -> None:
                 f"{'from' if side is found.old else 'to':<5}{side['asked']}: {side['name']}{version}{commit}"
             )
         )
-    tables = (_rows(found.rows), _figures(found), _shifts("Rejected", "reason", found.rejected))
-    tables = (*tables, _shifts("Recipe", "key", found.recipe))
+    tables = [_rows(found.rows), _figures(found)]
+    tables += [_shifts("Rejected", "reason", found.rejected), _shifts("Recipe", "key", found.recipe)]
     for table in tables:
         if table.row_count:
             console.print("", table)
