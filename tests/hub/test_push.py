@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,42 @@ def test_a_version_with_other_content_is_refused_unless_forced(repository: Repos
     done = push(sets.slim_new, REPO, "1.0.0", force=True)
     assert repository.tags == {"v1.0.0": done.commit}
     assert "data/new.json" in repository.at("v1.0.0")
+
+
+def test_a_forced_push_that_was_cut_short_at_the_tag_is_completed(repository: Repository, sets: Sets) -> None:
+    repository.hub.fault = Fault(500).on("POST .*/tag/", times=None)
+    with pytest.raises(HubError, match="run again"):
+        push(sets.slim_new, REPO, "1.0.0", force=True)
+    repository.hub.fault = None
+    push(sets.slim_new, REPO, "1.0.0", force=True)
+    assert "data/new.json" in repository.at("v1.0.0")
+    assert repository.titles == ["sums v1.0.0", "sums v1.0.0"]
+
+
+def test_a_card_made_anew_over_the_same_data_is_no_other_version(
+    repository: Repository, sets: Sets, tmp_path: Path
+) -> None:
+    remade = Path(shutil.copytree(sets.slim_old, tmp_path / "remade"))
+    card = (remade / "README.md").read_bytes() + b"A line of a later template.\n"
+    (remade / "README.md").write_bytes(card)
+    manifest = json.loads((remade / "manifest.json").read_text())
+    manifest["files"]["README.md"] = bytes_sha256(card)
+    (remade / "manifest.json").write_text(json.dumps(manifest))
+    assert not push(remade, REPO, "1.0.0").is_new
+    assert push(remade, REPO, "1.0.0", force=True).is_new
+    assert b"later template" in repository.at("v1.0.0")["README.md"]
+
+
+def test_an_upload_that_fails_for_good_is_told(
+    repository: Repository, sets: Sets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def upload(*_: object, **__: object) -> None:
+        raise RuntimeError("Data processing error: no space left")
+
+    monkeypatch.setattr("huggingface_hub._commit_api._upload_files", upload)
+    with pytest.raises(HubError, match="Data processing error: no space left; run again"):
+        push(sets.slim_new, REPO, "1.1.0")
+    assert repository.files == repository.first
 
 
 def test_files_of_the_last_version_go_and_files_of_others_stay(repository: Repository, sets: Sets) -> None:

@@ -13,9 +13,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from huggingface_hub import HfApi
 
 from tests.hub.conftest import REPO, Clock, Repository, Sets
-from tests.support.hub import Fault, HubRequest
+from tests.support.hub import Fault, HubRequest, LocalHub
 from tests.support.hub.process import environment
 from toolgen_hf.errors import HubError
 from toolgen_hf.hub import push
@@ -76,6 +77,21 @@ def test_one_fault_at_each_call_is_survived(
         assert repository.tags["v1.1.0"] == done.commit
         if not plan.hits:
             assert number > 15
+            break
+
+
+@pytest.mark.parametrize("kind", ["reset before", "reset after", "500 after"])
+def test_one_fault_at_each_call_of_the_first_push(
+    repository: Repository, sets: Sets, hub_here: LocalHub, kind: str
+) -> None:
+    for number in count(1):
+        HfApi().delete_repo(REPO, repo_type="dataset")
+        hub_here.fault = plan = ONCE[kind].at(number)
+        done = push(sets.slim_old, REPO, "1.0.0")
+        hub_here.fault = None
+        assert (repository.files, repository.titles) == (repository.first, ["sums v1.0.0"])
+        assert repository.tags == {"v1.0.0": done.commit}
+        if not plan.hits:
             break
 
 

@@ -204,8 +204,6 @@ def hub_errors(repo_id: str, doing: str) -> Iterator[None]:
     except (HFValidationError, LocalTokenNotFoundError) as error:
         raise HubError(f"{doing} {repo_id!r}: {error}") from error
     except FAILURES as error:
-        if type(error) is RuntimeError and error.__cause__ is None:
-            raise
         raise HubError(f"{doing} {repo_id!r}: {_explained(error)}") from error
 
 
@@ -218,6 +216,8 @@ def _explained(error: BaseException) -> str:
             429: "the Hub asks to slow down; run again in a few minutes",
         }.get(cause.response.status_code, "run again; what was there before is untouched")
         return f"{short(cause)}; {hint}"
+    if not may_pass(error):  # of an upload, as Xet says it
+        return f"{short(cause or error)}; run again, what was there before is untouched"
     where = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
     return f"the Hub at {where} cannot be reached ({short(cause or error)}); run again, it goes on where it stopped"
 

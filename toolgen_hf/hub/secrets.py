@@ -15,15 +15,23 @@ from typing import Self
 
 from huggingface_hub import get_token
 
-_START = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrtbf]))"  # also after an escape, as JSON writes a line's end
-_FORMS = {
-    "an OpenAI or Anthropic API key": re.compile(_START + r"sk-(?P<lot>[A-Za-z0-9_-]{20,})"),
-    "a Hugging Face token": re.compile(_START + r"(?:hf|api_org)_(?P<lot>[A-Za-z0-9]{30,})"),
-    "a GitHub token": re.compile(_START + r"(?:gh[pousr]|github_pat)_(?P<lot>[A-Za-z0-9_]{30,})"),
-    "a Google API key": re.compile(_START + r"AIza(?P<lot>[A-Za-z0-9_-]{35})"),
-    "an AWS access key": re.compile(_START + r"(?:AKIA|ASIA)(?P<upper>[0-9A-Z]{16})(?![0-9A-Za-z])"),
-    "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
-}
+
+def _form(prefix: str, rest: str) -> re.Pattern[str]:
+    """A prefix at the start of a word, or after an escape such as JSON's ``\\n``; searching begins with the prefix,
+    which is ten times as quick as with what stands before it."""
+    return re.compile(rf"{prefix}(?:(?<![A-Za-z0-9_-]{prefix})|(?<=\\[nrtbf]{prefix})){rest}")
+
+
+_FORMS = (
+    ("an OpenAI or Anthropic API key", _form("sk-", r"(?P<lot>[A-Za-z0-9_-]{20,})")),
+    ("a Hugging Face token", _form("hf_", r"(?P<lot>[A-Za-z0-9]{30,})")),
+    ("a Hugging Face token", _form("api_org_", r"(?P<lot>[A-Za-z0-9]{30,})")),
+    ("a GitHub token", _form("gh[pousr]_", r"(?P<lot>[A-Za-z0-9]{30,})")),
+    ("a GitHub token", _form("github_pat_", r"(?P<lot>[A-Za-z0-9_]{30,})")),
+    ("a Google API key", _form("AIza", r"(?P<lot>[A-Za-z0-9_-]{35})")),
+    ("an AWS access key", _form("A[KS]IA", r"(?P<upper>[0-9A-Z]{16})(?![0-9A-Za-z])")),
+    ("a private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
+)
 _HOMES = re.compile(r"(?<![\w./:-])(?:/home/|/Users/|[A-Z]:\\{1,2}Users\\{1,2})[\w.-]+")
 _NAMES = re.compile(r"TOKEN|API_?KEY|SECRET|PASSWORD|PASSWD", re.IGNORECASE)
 _SHORTEST = 16
@@ -46,7 +54,7 @@ class Scanner:
     def secrets(self, text: str) -> Iterator[str]:
         """What each secret is, where it ends so that it can be found, and what to do."""
         todo = "take it out of where it came from, make a new key (this one may be known), and run the recipe again"
-        for what, form in _FORMS.items():
+        for what, form in _FORMS:
             for found in form.finditer(text):
                 if _is_drawn(found):
                     yield f"what looks like {what} (it ends in …{found[0][-4:]}): {todo}"

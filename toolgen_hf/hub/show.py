@@ -58,7 +58,7 @@ def print_versions(repo_id: str, found: Sequence[Version]) -> None:
     if not found:
         console.print(f"{repo_id} has no version yet; push one with 'toolgen-hf push'", markup=False)
         return
-    table = _table(repo_id, "version", "date", "commit", ">rows", "student", "teachers", "sources")
+    table = _table(repo_id, "version", "date", "commit", "rows", "student", "teachers", "sources")
     for version in found:
         told = version.to_dict()
         rows = [f"{config} {version.rows[config]}" for config in MAIN if version.rows.get(config)]
@@ -158,7 +158,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _percent(value: float | None, signed: bool = False) -> str:
-    return "-" if value is None else f"{value:+.1%}" if signed else f"{value:.1%}"
+    return "-" if value is None else f"{100 * value:+.1f} points" if signed else f"{value:.1%}"
 
 
 def _score(value: float | None, signed: bool = False) -> str:
