@@ -49,6 +49,9 @@ class ScriptedGenerator:
     def describe(self) -> str:
         return f"`{self.config.model}`, scripted"
 
+    def terms(self) -> str:
+        return "not stated by its files"
+
     def parse(self, raw: str) -> Generation:
         raise NotImplementedError
 

@@ -95,11 +95,15 @@ class Generator(Protocol):
         ...
 
     def estimate(self, prompt: Prompt) -> tuple[int, int]:
-        """Prompt and completion tokens that a request will need at most, guessed without a tokenizer."""
+        """Tokens of the prompt, guessed without a tokenizer (4 bytes each), and of its text at most."""
         ...
 
     def describe(self) -> str:
         """In Markdown, for cards: which model or engine, how prompted; no paths."""
+        ...
+
+    def terms(self) -> str:
+        """Under which licence or whose terms its texts are made, for cards, as plain text."""
         ...
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:

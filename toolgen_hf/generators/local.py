@@ -20,6 +20,7 @@ from typing import Any
 from toolgen_hf.errors import ConfigError, GenerationError
 from toolgen_hf.generators.base import Generation, Prompt, Request
 from toolgen_hf.generators.config import LocalConfig
+from toolgen_hf.generators.licences import licence_of
 from toolgen_hf.generators.models import Weights, resolve_adapter, resolve_model
 from toolgen_hf.prompts.format import PromptFormat, template_identity
 
@@ -84,6 +85,12 @@ class LocalGenerator:
         if identity["adapter"]:
             parts.append(f"LoRA adapter ({str(identity['adapter'])[:19]})")
         return ", ".join([*parts, f"prompt form `{Path(self.config.template).name}`"])
+
+    def terms(self) -> str:
+        """The licences that the model's own files state."""
+        stated = licence_of(self._model) or "not stated by its files"
+        adapter = licence_of(self._adapter) if self._adapter else None
+        return f"{stated}; adapter: {adapter}" if adapter else stated
 
     def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
         """Yields a batch of texts at a time, longest prompts first.

