@@ -49,18 +49,14 @@ def flow(summary: Summary) -> list[tuple[str, list[Part]]]:
         name = f"{len(rest)} other teachers" if len(rest) > 1 else rest[0][0]
         calls.append(("call", f"by {name}", sum(count for _, count in rest)))
     without = summary.calls_needed - sum(summary.teachers.values())
+    wrong, unusable = ("wrong", "wrong", asked - right), ("out", "unusable", total - asked)
+    began = [
+        ("student alone", line(0, ("right", "right", right), wrong, unusable)),
+        ("verified call", line(right, *calls, ("out", "rejected", without))),
+    ]
     return [
         ("questions", line(0, ("all", "questions", total))),
-        (
-            "student alone",
-            line(
-                0,
-                ("right", "right", right),
-                ("wrong", "wrong", asked - right),
-                ("out", "unusable", total - asked),
-            ),
-        ),
-        ("verified call", line(right, *calls, ("out", "rejected", without))),
+        *(began if asked or not one else []),  # of a stage 1 that was made before, nobody is asked
         ("stage 1", line(0, ("all", "rows", one))),
         ("stage 2", line(0, ("all", f"questions with {responses:,} responses", two))),
     ]

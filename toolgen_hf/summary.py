@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from datasets import Dataset, DatasetDict
@@ -18,10 +18,12 @@ class Summary:
 
     ``student``: ``{"splits": {split: {"asked", "correct", "truncated"}}}``. ``teachers``: verified calls by teacher, of
     ``calls_needed``. ``sources``: per source the number of responses, of those with a tool call
-    (``tool``), with a call that failed (``failed``) and right ones (``correct``), and how often each
-    score was given. ``generated``, the tokens and ``cost`` (US dollars, None where a price is not known) are of
-    the texts that this run generated. ``configs``: rows by config and split. ``examples``: one
-    stage 1 and one stage 2 row, whole.
+    (``tool``), with a call that failed (``failed``) and right ones (``correct``), those to questions whose
+    need of the tool is known (``need_known``) and that call it just then (``need_agreed``), the same by split
+    (``splits``), and how often each score was given. ``generated``, the tokens and ``cost`` (US dollars, None
+    where a price is not known) are of the texts that this run generated. ``configs``: rows by config and
+    split. ``examples``: one stage 1 and one stage 2 row, whole. ``fewshot_overlap``: by split, the rows of
+    stage 1 that are among the prompts' examples.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Summary:
     configs: dict[str, dict[str, int]]
     seconds: float = 0.0
     up_to_date: bool = False
+    fewshot_overlap: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON data."""
@@ -64,6 +67,7 @@ def summarize(
     teachers = Counter(t for rows in called.values() for t in rows["teacher"] if t is not None)
     student = {str(split): _student(rows) for split, rows in called.items()}
     rejected = Counter(r for rows in called.values() for r in rows["reason"] if r is not None)
+    needs = {str(split): _needs(rows) for split, rows in executed["gold"].items()}
     return Summary(
         name=name,
         stages=[asdict(report) for report in reports],
@@ -71,7 +75,9 @@ def summarize(
         calls_needed=sum(count["asked"] - count["correct"] for count in student.values()),
         teachers=dict(teachers.most_common()),
         rejected=dict(rejected.most_common()),
-        sources={source: _source(source, splits, configs["stage2"]) for source, splits in executed.items()},
+        sources={
+            source: _source(source, splits, configs["stage2"], needs) for source, splits in executed.items()
+        },
         examples=_examples(configs["stage1"], configs["stage2"]),
         generated=sum(report.generated for report in reports),
         reused=sum(report.reused for report in reports),
@@ -83,6 +89,9 @@ def summarize(
         transforms_run=sum(not report.cached for report in reports),
         configs={
             name: {str(split): len(rows) for split, rows in table.items()} for name, table in configs.items()
+        },
+        fewshot_overlap={
+            str(split): sum(map(bool, rows["fewshot_overlap"])) for split, rows in configs["stage1"].items()
         },
     )
 
@@ -100,8 +109,15 @@ def _student(called: Dataset) -> dict[str, int]:
     }
 
 
-def _source(source: str, executed: DatasetDict, stage2: DatasetDict) -> dict[str, Any]:
-    rows = [row for split in executed.values() for row in split]
+def _needs(gold: Dataset) -> dict[str, bool]:
+    """By id, whether a question needs the tool: gold calls it just then (as `toolgen_hf.metrics` has it)."""
+    return dict(zip(gold["id"], gold["uses_tool"], strict=True))
+
+
+def _source(
+    source: str, executed: DatasetDict, stage2: DatasetDict, needs: Mapping[str, Mapping[str, bool]]
+) -> dict[str, Any]:
+    splits = {str(split): _counts(rows, needs.get(str(split), {})) for split, rows in executed.items()}
     scores = Counter(
         str(score)
         for split in stage2.values()
@@ -109,12 +125,24 @@ def _source(source: str, executed: DatasetDict, stage2: DatasetDict) -> dict[str
         for origin, score in zip(row["origin"], row["scores"], strict=True)
         if origin == source
     )
+    names = dict.fromkeys(name for counts in splits.values() for name in counts)
+    return {
+        **{name: sum(counts[name] for counts in splits.values()) for name in names},
+        "splits": splits,
+        "scores": dict(scores),
+    }
+
+
+def _counts(executed: Dataset, needs: Mapping[str, bool]) -> dict[str, int]:
+    rows = executed.to_list()
+    known = [row for row in rows if row["id"] in needs]
     return {
         "responses": len(rows),
         "tool": sum(row["uses_tool"] for row in rows),
         "failed": sum(row["error"] is not None for row in rows),
         "correct": sum(row["correct"] for row in rows),
-        "scores": dict(scores),
+        "need_known": len(known),
+        "need_agreed": sum(row["uses_tool"] == needs[row["id"]] for row in known),
     }
 
 

@@ -38,11 +38,21 @@ def counts(figures: dict[str, Any]) -> dict[str, int]:
     return {ours: figures[theirs] for ours, theirs in names.items()}
 
 
+def all_counts(figures: dict[str, Any]) -> dict[str, int]:
+    return counts(figures) | {name: figures[name] for name in ("need_known", "need_agreed")}
+
+
 @pytest.mark.parametrize("name", ["whole", "rejecting"])
 def test_the_figures_of_a_produced_directory_are_the_runs_own(results: Path, name: str) -> None:
     summary = load_summary(results / name / "out")
     board = evaluate_target(results / name / "out")
-    assert {source: counts(found["overall"]) for source, found in board.sources.items()} == {
+    assert {
+        source: {
+            **all_counts(found["overall"]),
+            "splits": {split: all_counts(part) for split, part in found["splits"].items()},
+        }
+        for source, found in board.sources.items()
+    } == {
         source: {key: count for key, count in found.items() if key != "scores"}
         for source, found in summary.sources.items()
     }

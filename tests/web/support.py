@@ -106,6 +106,7 @@ def _executed(stage2: DatasetDict, at: int, source: str) -> DatasetDict:
     def columns(rows: Dataset) -> dict[str, list[Any]]:
         said = [row["responses"][at] for row in rows]
         return {
+            "id": rows["id"],
             "uses_tool": ["calculator(" in text for text in said],
             "error": ["syntax" if text == "calculator(3+" else None for text in said],
             "correct": [row["answer"][at] != "" for row in rows],
