@@ -1,0 +1,33 @@
+"""``report``: a result as one page to look through, in any browser and with no network."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from toolgen_hf.cli.options import Commands, add_command
+
+
+def add(commands: Commands) -> None:
+    """Add the commands of this group."""
+    parser = add_command(
+        commands,
+        "report",
+        report,
+        "write a result as one HTML file to look through",
+        "report outputs/quickstart",
+        "report outputs/quickstart -o quickstart.html",
+        description="Write a result as one HTML file that needs no network: where the questions went, the sources side "
+        "by side, and every question with all its responses, to search and filter.",
+    )
+    parser.add_argument("directory", type=Path, help="a produced directory")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="where to (default: DIRECTORY-report.html, beside the directory)"
+    )
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """``toolgen-hf report``"""
+    from toolgen_hf.web import write_report
+
+    print(write_report(arguments.directory, arguments.output))
