@@ -39,6 +39,7 @@ class RowsConfig(BuilderConfig):  # type: ignore[misc]
     """A config of a builder over files."""
 
     dataset: str = ""  # the dataset's name in the ids that are made for its rows: "{dataset}-{split}-{n}"
+    language: str = ""  # of the questions that ship, as the Hub names languages; "" where it is not known
 
 
 class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]

@@ -74,7 +74,11 @@ class GSM8K(RowsBuilder):
     BUILDER_CONFIG_CLASS = GSM8KConfig
     BUILDER_CONFIGS = (
         GSM8KConfig(
-            name="main", version=VERSION, dataset="GSM8K", description="Questions, worked solutions, answers."
+            name="main",
+            version=VERSION,
+            dataset="GSM8K",
+            description="Questions, worked solutions, answers.",
+            language="en",
         ),
     )
     DEFAULT_CONFIG_NAME = "main"

@@ -81,6 +81,7 @@ class QA(RowsBuilder):
             version=VERSION,
             description="SVAMP: simple variations on arithmetic word problems, a challenge set of 1,000.",
             dataset="SVAMP",
+            language="en",
             columns={"question": "Question", "context": "Body", "answer": "Answer", "solution": "Equation"},
             split="test",
             bundled="svamp/SVAMP.json",

@@ -4,6 +4,7 @@
       README.md         the card; its YAML names the configs and holds a digest of each one's content
       raw/ stage1/ stage2/ rejected/     one Parquet file a split
       data/             the JSON exports in the published layout
+      plots/            PNGs that the card shows, where matplotlib is installed
       recipe.yaml       what was asked for, every default filled in
       manifest.json     what was done: versions, models, digests, counts, timings
 
@@ -15,10 +16,12 @@ card's YAML and not on the Parquet bytes, so without them it would show the rows
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -30,10 +33,14 @@ from toolgen_hf.atomic import recover_directory, replace_directory
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.hashing import file_sha256
 from toolgen_hf.hub.card import render_card
+from toolgen_hf.plots import write_plots
 from toolgen_hf.progress import quiet_datasets
 from toolgen_hf.summary import Summary
 
+logger = logging.getLogger(__name__)
+
 MANIFEST = "manifest.json"
+PLOTS = "plots"
 CLUTTER = (".cache", ".DS_Store")
 """What the Hub's client and file managers leave behind; it may be lost."""
 
@@ -41,7 +48,7 @@ CLUTTER = (".cache", ".DS_Store")
 def is_current(directory: Path, key: str) -> bool:
     """Whether the directory holds exactly this result, every file as it was written."""
     manifest = read_manifest(directory)
-    if manifest is None or manifest.get("key") != key:
+    if manifest is None or manifest.get("key") != key or _lacks_plots(manifest):
         return False
     return all(
         (directory / name).is_file() and file_sha256(directory / name) == digest
@@ -126,9 +133,10 @@ def write_produced(
             _write_tables(partial, configs)
             exports(partial / "data")
             (partial / "recipe.yaml").write_text(recipe_yaml, encoding="utf-8")
-            (partial / "README.md").write_text(
-                render_card(partial, _loadable(configs), manifest), encoding="utf-8"
+            card = render_card(
+                partial, _loadable(configs), manifest, recipe_yaml, _write_plots(partial, configs, manifest)
             )
+            (partial / "README.md").write_text(card, encoding="utf-8")
             _write_manifest(partial, manifest)
             replace_directory(partial, directory)
         finally:
@@ -141,6 +149,29 @@ def _write_tables(root: Path, configs: Mapping[str, DatasetDict]) -> None:
         (root / config).mkdir(parents=True)
         for split, rows in splits.items():
             rows.to_parquet(root / parquet_path(config, str(split)))
+
+
+def _write_plots(root: Path, configs: Mapping[str, DatasetDict], manifest: Mapping[str, Any]) -> list[str]:
+    """The names of the plots that were drawn: none where there is nothing to see, or nothing to draw with."""
+    if not can_plot() or not any(map(len, configs.get("stage2", {}).values())):
+        if not can_plot():
+            logger.info("no plots in the card: pip install 'toolgen_hf[report]' and run again to get them")
+        return []
+    return sorted(write_plots(root / PLOTS, Summary.from_dict(manifest["summary"]), configs["stage2"]))
+
+
+def can_plot() -> bool:
+    """Whether matplotlib is installed; it is not imported for that."""
+    return find_spec("matplotlib") is not None
+
+
+def _lacks_plots(manifest: Mapping[str, Any]) -> bool:
+    """Whether the plots were left out for want of matplotlib, which is there now."""
+    return (
+        can_plot()
+        and any(manifest["summary"]["configs"].get("stage2", {}).values())
+        and not any(name.startswith(f"{PLOTS}/") for name in manifest["files"])
+    )
 
 
 def _write_manifest(root: Path, facts: Mapping[str, Any]) -> None:

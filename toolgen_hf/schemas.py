@@ -141,3 +141,90 @@ REJECTED = Features(
         "detail": _STRING,  # JSON: what there was of the row when it fell out
     }
 )
+
+_ID = "the question's id, the same in every config"
+_MARK = "the question is among the examples that the prompts show"
+_ANSWER = "every accepted answer"
+
+COLUMNS: dict[str, dict[str, str]] = {
+    "raw": {
+        "id": "`{dataset}-{split}-{n}`, or the source's own; the same in every config",
+        "question": "the question, as its source has it",
+        "answer": _ANSWER,
+        "solution": "the source's worked solution or equation; null if it has none",
+    },
+    "stage1": {
+        "id": _ID,
+        "instruction": "what the model is told; the same in every row",
+        "input": "the question",
+        "output": "what to imitate: the student's response, or a tool call",
+        "answer": _ANSWER,
+        "fewshot_overlap": _MARK,
+    },
+    "stage2": {
+        "id": _ID,
+        "query": "the instruction, a newline and the question",
+        "responses": "one text a source, gold first; empty where a source gave none",
+        "origin": "which source gave each response",
+        "scores": "each response's score: 20, 15, 10, 5 or 0",
+        "answer": "each response's own answer, its call's result or read from its text; empty if there is none",
+        "fewshot_overlap": _MARK,
+    },
+    "sft": {
+        "id": _ID,
+        "prompt": "one turn of the user: instruction, a newline and the question",
+        "completion": "one turn of the assistant: stage 1's output, a call as text",
+        "fewshot_overlap": _MARK,
+    },
+    "tool_calling": {
+        "id": _ID,
+        "messages": "the conversation: where the tool is called, its result and the answer follow",
+        "tools": "the tool's JSON schema, also where it is not called",
+        "fewshot_overlap": _MARK,
+    },
+    "preference": {
+        "id": "the question's id; it may have several pairs",
+        "prompt": "one turn of the user: stage 2's query",
+        "chosen": "one turn of the assistant: the response with the higher score",
+        "rejected": "one turn of the assistant: the response with the lower score",
+        "chosen_score": "the score of `chosen`",
+        "rejected_score": "the score of `rejected`",
+        "chosen_origin": "which source gave `chosen`",
+        "rejected_origin": "which source gave `rejected`",
+        "fewshot_overlap": _MARK,
+    },
+    "rejected": {
+        "id": _ID,
+        "stage": "where the question fell out",
+        "reason": "why",
+        "detail": "JSON: what there was of the row by then, every attempt at a call included",
+    },
+    "responses-NAME": {
+        "id": _ID,
+        "question": "the question",
+        "answer": _ANSWER,
+        "source": "who responded",
+        "response": "the response as it came; null where the source gave none",
+        "finish_reason": '"stop", "length" (cut at the token limit), or why there is no text; null for gold',
+        "uses_tool": "whether the response calls the tool",
+        "prediction": "the call's result, or the answer read from the text; null if there is none",
+        "error": "why the call could not be run; null if it could, or there was none",
+        "correct": "whether the prediction is an accepted answer",
+    },
+}
+"""What each column of a produced config holds, in Markdown: for cards."""
+
+CONFIGS: dict[str, str] = {
+    "stage2": "what to rank (RLEF): each source's response to a question of stage 1, its tool call run, its answer "
+    "compared with the accepted ones and scored",
+    "stage1": "what to imitate (behavior cloning): the student's own response where it was right without a tool, "
+    "and where it was wrong a tool call that was run and gave an accepted answer",
+    "sft": "stage 1 as prompt and completion",
+    "tool_calling": "stage 1 as conversations in which the tool is called and its result comes back",
+    "preference": "pairs of stage 2's responses, of which one has the higher score",
+    "raw": "the questions with their accepted answers, before anybody was asked",
+    "rejected": "the questions that fell out, with the stage and the reason",
+    "responses-gold": "stage 1's outputs as responses, their tool calls run",
+    "responses-NAME": "what NAME said to every question, its tool calls run",
+}
+"""What each produced config is and how it came to be: for cards."""

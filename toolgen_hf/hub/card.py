@@ -1,9 +1,14 @@
-"""The dataset card: YAML that tells ``load_dataset`` what there is, and prose made from what ran."""
+"""The dataset card: YAML that tells ``load_dataset`` what there is, and prose made from what ran.
+
+The prose is card.md, whose blocks are filled with facts (facts.py, provenance.py). A block of which a fact is empty is
+left out: what did not run is not in the card.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -15,26 +20,87 @@ from datasets import DatasetDict, DatasetInfo, SplitDict, SplitInfo
 from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCardData
 
-from toolgen_hf.summary import share
+from toolgen_hf.hub.facts import plot_facts, results
+from toolgen_hf.hub.provenance import provenance
 
 DEFAULT_CONFIG = "stage2"
+BLOCK = "\n<!-- block -->\n"
+LICENCES = frozenset([
+    "afl-3.0", "agpl-3.0", "apache-2.0", "artistic-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "bsl-1.0",
+    "c-uda", "cc", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0",
+    "cc-by-nc-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0",
+    "cc-by-nc-sa-4.0", "cc-by-nd-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc0-1.0", "cdla-permissive-1.0",
+    "cdla-permissive-2.0", "cdla-sharing-1.0", "ecl-2.0", "epl-2.0", "eupl-1.1", "eupl-1.2", "gfdl", "gpl",
+    "gpl-2.0", "gpl-3.0", "isc", "lgpl", "lgpl-2.1", "lgpl-3.0", "mit", "mpl-2.0", "ms-pl", "odbl", "odc-by",
+    "openrail", "osl-3.0", "pddl", "postgresql", "unknown", "unlicense", "wtfpl", "zlib",
+])  # fmt: skip
+"""What the Hub knows by these names (huggingface.co/docs/hub/repositories-licenses); any other is "other"."""
+SIZES = {
+    1_000: "n<1K",
+    10_000: "1K<n<10K",
+    100_000: "10K<n<100K",
+    1_000_000: "100K<n<1M",
+    10_000_000: "1M<n<10M",
+}
 
 
-def render_card(root: Path, configs: Mapping[str, DatasetDict], manifest: Mapping[str, Any]) -> str:
-    """The README of a produced directory whose Parquet files lie under ``root``."""
+def render_card(
+    root: Path,
+    configs: Mapping[str, DatasetDict],
+    manifest: Mapping[str, Any],
+    recipe_yaml: str = "",
+    plots: Sequence[str] = (),
+) -> str:
+    """The README of a produced directory whose Parquet files lie under ``root``. Equal content gives equal bytes.
+
+    Args:
+        configs: those that can be loaded, none without a row.
+        plots: the names of the plots that lie under ``root/plots``.
+    """
+    block = yaml.safe_dump(_metadata(root, configs, manifest), sort_keys=False, allow_unicode=True)
+    facts = {**results(manifest, configs), **provenance(manifest, recipe_yaml), **plot_facts(plots)}
+    template = files("toolgen_hf.hub").joinpath("card.md").read_text(encoding="utf-8")
+    return f"---\n{block}---\n{fill(template, facts)}"
+
+
+def fill(template: str, facts: Mapping[str, str]) -> str:
+    """The template with its facts, without the blocks of which a fact is empty."""
+    blocks = [Template(block.strip()) for block in template.split(BLOCK)]
+    made = [
+        block.substitute(facts) for block in blocks if all(facts[name] for name in block.get_identifiers())
+    ]
+    return "\n\n".join(made) + "\n"
+
+
+def _metadata(root: Path, configs: Mapping[str, DatasetDict], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The YAML at the head, in the Hub's words."""
+    rows = sum(len(table) for splits in configs.values() for table in splits.values())
     data = DatasetCardData(
         pretty_name=manifest["name"],
-        license=manifest["license"].lower(),
+        language=manifest.get("language"),
         task_categories=["text-generation"],
-        tags=["tool-use", "trice", "toolgen_hf"],
+        tags=_tags(configs, manifest),
+        size_categories=next((size for end, size in SIZES.items() if rows < end), "n>10M"),
     )
     infos = {config: _info(root, config, splits) for config, splits in configs.items()}
     DatasetInfosDict(infos).to_dataset_card_data(data)
-    header: dict[str, Any] = data.to_dict()  # type: ignore[no-untyped-call]
+    header: dict[str, Any] = {**_licence(str(manifest["license"])), **data.to_dict()}  # type: ignore[no-untyped-call]
     header["configs"] = [_config_entry(root, config, splits) for config, splits in configs.items()]
-    block = yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
-    template = Template(files("toolgen_hf.hub").joinpath("card.md").read_text(encoding="utf-8"))
-    return f"---\n{block}---\n{template.substitute(_facts(manifest))}"
+    return header
+
+
+def _tags(configs: Mapping[str, DatasetDict], manifest: Mapping[str, Any]) -> list[str]:
+    tags = ["tool-use", "function-calling", "trice", "toolgen_hf"]
+    tags += [str(manifest["task"])] if manifest.get("task") else []
+    return tags + (["trl"] if {"sft", "tool_calling", "preference"} & configs.keys() else [])
+
+
+def _licence(name: str) -> dict[str, str]:
+    """A licence in the Hub's words; its own name beside "other", where the Hub has none for it."""
+    known = name.strip().lower().replace(" ", "-")
+    if known in LICENCES:
+        return {"license": known}
+    return {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", known).strip("-") or "unnamed"}
 
 
 def _config_entry(root: Path, config: str, splits: DatasetDict) -> dict[str, Any]:
@@ -63,42 +129,3 @@ def _info(root: Path, config: str, splits: DatasetDict) -> DatasetInfo:
     return DatasetInfo(
         config_name=config, features=features, splits=sizes, download_size=files_size, dataset_size=total
     )
-
-
-def _facts(manifest: Mapping[str, Any]) -> dict[str, str]:
-    summary = manifest["summary"]
-    student = ", ".join(
-        f"{split} {count['correct']} of {count['asked']}"
-        for split, count in summary["student"]["splits"].items()
-    )
-    stages = "\n".join(
-        f"| {s['stage']} | {s['split']} | {s['rows_in']} | {s['rows_out']} |" for s in summary["stages"]
-    )
-    rejected = "\n".join(f"- {count} × {reason}" for reason, count in summary["rejected"].items())
-    sources = "\n".join(
-        f"| {name} | {s['responses']} | {share(s['tool'], s['responses'])} | "
-        f"{share(s['correct'], s['responses'])} |"
-        for name, s in summary["sources"].items()
-    )
-    models = "\n".join(f"- `{role}`: {model}" for role, model in manifest["models"].items())
-    home = manifest["homepage"]
-    return {
-        "snippet": "\n".join(
-            f'{name} = load_dataset("PATH_OR_REPO", "{name}")'
-            for name, splits in summary["configs"].items()
-            if any(splits.values())
-        ),
-        "name": manifest["name"],
-        "description": f"{manifest['description']}\n\n" if manifest["description"] else "",
-        "version": manifest["toolgen_hf"],
-        "student": student,
-        "teachers": ", ".join(f"{n} by `{t}`" for t, n in summary["teachers"].items()) or "none",
-        "stages": stages,
-        "rejected": rejected or "None.",
-        "sources": sources,
-        "models": models,
-        "strategy": manifest["strategy"],
-        "license": manifest["license"],
-        "source_dataset": f"[{manifest['source_dataset']}]({home})" if home else manifest["source_dataset"],
-        "citation": f"\n{manifest['citation'].strip()}\n" if manifest["citation"] else "",
-    }
