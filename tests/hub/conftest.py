@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 
 from tests.support import scripted
 from tests.support.hub import LocalHub
@@ -101,6 +103,8 @@ class Repository:
     first: dict[str, bytes]
 
     def reset(self) -> str:
+        """As it was, and nothing of it is cached here."""
+        shutil.rmtree(constants.HF_HUB_CACHE, ignore_errors=True)
         self.hub.create(REPO)
         oid = self.hub.commit(REPO, self.first, message="sums v1.0.0", user="ann")
         self.hub.repo(REPO).refs["refs/tags/v1.0.0"] = oid
