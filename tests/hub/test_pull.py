@@ -73,7 +73,8 @@ def test_a_file_that_is_cut_goes_on_in_its_middle(
     two.hub.fault = Fault("truncate").on("^GET /dataset/")
     pull(REPO, tmp_path / "out")
     stored = [r.status for r in two.hub.requests if r.method == "GET" and r.origin == "storage"]
-    assert sorted(stored, key=str) == [200, 200, 200, 200, 206]
+    assert set(stored) == {200, 206}
+    assert stored.count(206) == 1
 
 
 def test_a_pull_that_broke_off_fetches_what_is_missing(
