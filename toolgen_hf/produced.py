@@ -153,11 +153,17 @@ def _write_tables(root: Path, configs: Mapping[str, DatasetDict]) -> None:
 
 def _write_plots(root: Path, configs: Mapping[str, DatasetDict], manifest: Mapping[str, Any]) -> list[str]:
     """The names of the plots that were drawn: none where there is nothing to see, or nothing to draw with."""
-    if not can_plot() or not any(map(len, configs.get("stage2", {}).values())):
-        if not can_plot():
-            logger.info("no plots in the card: pip install 'toolgen_hf[report]' and run again to get them")
+    if not any(map(len, configs.get("stage2", {}).values())):
         return []
-    return sorted(write_plots(root / PLOTS, Summary.from_dict(manifest["summary"]), configs["stage2"]))
+    if not can_plot():
+        logger.info("no plots in the card: pip install 'toolgen_hf[report]' and run again to get them")
+        return []
+    try:
+        drawn = write_plots(root / PLOTS, Summary.from_dict(manifest["summary"]), configs["stage2"])
+    except ConfigError as error:  # it is there and cannot be imported: no reason to lose the result
+        logger.warning("no plots in the card: %s", error)
+        return []
+    return sorted(drawn)
 
 
 def can_plot() -> bool:

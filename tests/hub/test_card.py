@@ -60,7 +60,7 @@ def cells(card: str, first: str) -> dict[str, list[str]]:
 
 def test_every_figure_is_that_of_the_tables(result: Result) -> None:
     card, board = text_of(result), evaluate_target(result.directory)
-    for config, (_, train, test) in cells(card, "config").items():
+    for config, (train, test, _) in cells(card, "config").items():
         table = result.configs[config]
         assert [train, test] == [str(len(table[s])) if len(table[s]) else "" for s in ("train", "test")]
     for name, (count, train, test, tool, runs, need) in cells(card, "source | responses").items():

@@ -78,12 +78,13 @@ def _configs(configs: Mapping[str, DatasetDict]) -> str:
     rows = [
         (
             code(name),
+            *(f"{len(held[split]):,}" if split in held else "" for split in splits),
             _about(name, at == 0),
-            *(f"{len(table[split]):,}" if split in table else "" for split in splits),
         )
-        for at, (name, table) in enumerate(configs.items())
+        for at, (name, held) in enumerate(configs.items())
     ]
-    return table(["config", "what it is", *(f"{plain(split)} rows" for split in splits)], rows, numbers=2)
+    numbers = range(1, 1 + len(splits))
+    return table(["config", *(f"{plain(split)} rows" for split in splits), "what it is"], rows, numbers)
 
 
 def _about(config: str, is_first: bool) -> str:
@@ -150,13 +151,13 @@ def _counts(summary: Summary) -> str:
         for name, parts in by_stage.items()
     ]
     splits = " + ".join(plain(split) for split in summary.configs.get("raw", {}))
-    made = table(["stage", "rows in", "rows out", "rejected"], rows, numbers=1)
+    made = table(["stage", "rows in", "rows out", "rejected"], rows, range(1, 4))
     return details(f"Rows in and out of every stage ({splits})", made) if made else ""
 
 
 def _rejected(summary: Summary) -> str:
     rows = [(plain(reason), f"{count:,}") for reason, count in summary.rejected.items()]
-    return table(["reason", "questions"], rows, numbers=1)
+    return table(["reason", "questions"], rows, range(1, 2))
 
 
 def _student_name(manifest: Mapping[str, Any]) -> str:
@@ -194,7 +195,7 @@ def _student(summary: Summary) -> str:
         for split, count in summary.student["splits"].items()
         if count["asked"]
     ]
-    return table(["split", "asked", "right", "accuracy", "cut at the token limit"], rows, numbers=1)
+    return table(["split", "asked", "right", "accuracy", "cut at the token limit"], rows, range(1, 5))
 
 
 def _calls(summary: Summary) -> str:
@@ -227,7 +228,7 @@ def _sources(summary: Summary) -> str:
             )
         )
     header = ["source", "responses", *rights, "calls the tool", "runs", "meets the need"]
-    return table(header, rows, numbers=1)
+    return table(header, rows, range(1, len(header)))
 
 
 def _scores(summary: Summary) -> str:
@@ -236,7 +237,7 @@ def _scores(summary: Summary) -> str:
         for name, source in summary.sources.items()
         if source["scores"]
     ]
-    return table(["source", *SCORES], rows, numbers=1)
+    return table(["source", *SCORES], rows, range(1, 1 + len(SCORES)))
 
 
 def _columns(configs: Mapping[str, DatasetDict]) -> str:

@@ -42,15 +42,12 @@ def details(summary: str, content: str) -> str:
     return f"<details>\n<summary>{summary}</summary>\n\n{content}\n\n</details>"
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]], numbers: int | None = None) -> str:
-    """A table of cells that are Markdown already. The columns from ``numbers`` on are right-aligned.
-
-    Without any row there is no table.
-    """
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], numbers: range = range(0)) -> str:
+    """A table of cells that are Markdown already, "" without any row. The columns ``numbers`` are right-aligned."""
     lines = [" | ".join(str(cell) for cell in row) for row in rows]
     if not lines:
         return ""
-    rules = ["---:" if numbers is not None and at >= numbers else "---" for at in range(len(header))]
+    rules = ["---:" if at in numbers else "---" for at in range(len(header))]
     return "\n".join(f"| {line} |" for line in (" | ".join(header), " | ".join(rules), *lines))
 
 

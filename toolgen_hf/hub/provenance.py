@@ -96,7 +96,7 @@ def _adapters(manifest: Mapping[str, Any], summary: Summary) -> str:
     ]
     header = ["adapter", "of", "used by", "prompt form", "rows", "step used", "rows a step", "learning rate",
               "rank, alpha"]  # fmt: skip
-    return table(header, rows, numbers=4)
+    return table(header, rows, range(4, len(header)))
 
 
 def _prompts(manifest: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
