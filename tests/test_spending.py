@@ -14,7 +14,9 @@ from tests.support.recipes import ROWS, sums_data
 from toolgen_hf import Recipe, Workspace, run
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.cli import main
+from toolgen_hf.errors import BudgetError, ConfigError
 from toolgen_hf.pipeline import plan
+from toolgen_hf.summary import Summary
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
 
 PRICE = {"input": 1000.0, "output": 2000.0}  # a request here: 10 + 5 tokens, $0.02
@@ -62,7 +64,7 @@ def test_a_dry_run_sends_nothing_and_says_what_is_missing(
     shown = capsys.readouterr().out
     assert server.count == 0
     assert f"{3 * len(ROWS)} requests, about $" in shown
-    assert "up to 12" in shown  # the teachers' depend on the student's answers
+    assert "up to 24" in shown  # the teachers' depend on the student's answers, and on the first attempts
     assert "Ann has 10 pens and buys 3 more" in shown
     assert not (tmp_path / "outputs").exists()
 
@@ -128,7 +130,7 @@ def test_max_cost_of_an_engine_without_a_price_is_refused(
 ) -> None:
     path = write_recipe(tmp_path, server, answer__generator__price=None)
     assert main(["run", path, "-q", "-o", str(tmp_path / "out"), "--max-cost", "1"]) == 2
-    assert "needs the engine's price" in capsys.readouterr().err
+    assert "needs the price of" in capsys.readouterr().err
     assert server.count == 0
 
 
@@ -202,3 +204,95 @@ def test_the_order_of_examples_follows_a_seed(server: ApiServer, tmp_path: Path)
     assert published != seven
     assert prompts(7, "c") == seven
     assert sorted(published[0].split("Question: ")) == sorted(seven[0].split("Question: "))
+
+
+def test_at_most_is_every_attempt_of_every_teacher(server: ApiServer, tmp_path: Path) -> None:
+    """Nothing that the teachers write is right: each question takes all that there is."""
+    engine = recipe_data(tmp_path, server)["answer"]["generator"]
+    teachers = [engine, {**engine, "temperature": 1.0}]
+    recipe = Recipe.parse(recipe_data(tmp_path, server, tool_api={"teachers": teachers}))
+    server.configure(
+        script=lambda request: Reply(f"calculator({request.index}-{request.index})", usage=USAGE)
+    )
+    with Workspace(progress=False) as workspace:
+        planned = plan(recipe, workspace)
+        result = run(recipe, tmp_path / "out", workspace)
+    asked = {entry.stage: entry.max_requests for entry in planned.entries}
+    assert asked["tool_api"] == 2 * 12  # the second teacher's, to which all may be passed on
+    assert server.count == 12 + 4 * 12 + 12
+    assert server.count == sum(entry.max_requests for entry in planned.entries)
+    assert planned.max_cost is not None
+    assert result.summary.cost is not None
+    assert result.summary.cost < planned.max_cost
+    (reason,) = result.summary.rejected
+    assert reason.count("the result is not the gold answer") == 2  # told apart, though of one name
+    assert "gpt-4o-mini-2" in reason
+
+
+def test_an_engine_that_does_not_say_what_it_used_is_charged_the_most(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    server.configure(script=lambda request: Reply("The answer is 1.", usage={}))
+    data = recipe_data(tmp_path, server)
+    with pytest.raises(BudgetError), Workspace(progress=False, max_cost=1.0) as workspace:
+        run(Recipe.parse(data), tmp_path / "out", workspace)
+    assert 0 < server.count < 12
+
+
+@pytest.mark.parametrize("amount", ["nan", "inf", "-3"])
+def test_a_budget_is_an_amount(amount: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "quickstart", "--max-cost", amount])
+    assert "is no amount" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="max_cost"):
+        Workspace(max_cost=float(amount))
+
+
+def test_equal_questions_are_planned_once(server: ApiServer, tmp_path: Path) -> None:
+    data = recipe_data(tmp_path, server)
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps({**ROWS[0]}) + "\n" for _ in range(250)))
+    with Workspace(progress=False) as workspace:
+        (entry, *_) = plan(Recipe.parse(data), workspace).entries
+    assert entry.requests == 1 + 4
+
+
+def test_a_result_says_what_its_texts_took_whoever_paid(server: ApiServer, tmp_path: Path) -> None:
+    def built(**changes: Any) -> Summary:
+        recipe = Recipe.parse(recipe_data(tmp_path, server, **changes))
+        return run(recipe, tmp_path / "out", Workspace(tmp_path / "cache", progress=False)).summary
+
+    first, again = built(), built(score__strategy="consistency")
+    assert (first.cost, again.cost) == (pytest.approx(0.72), 0.0)
+    assert first.used["cost"] == again.used["cost"] == pytest.approx(0.72)
+    assert again.used["prompt_tokens"] == 360
+
+
+def test_mode_a_refuses_another_source_or_question(
+    server: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = recipe_data(tmp_path, server)["answer"]["generator"]
+    sources = {name: {"generator": {**engine, "temperature": at}} for at, name in enumerate(("one", "two"))}
+    recipe = write_recipe(tmp_path, server, sources=sources)
+    raw, out = tmp_path / "raw.jsonl", tmp_path / "out.jsonl"
+    raw.write_text(json.dumps({"id": "r", **ROWS[0], "answer": [ROWS[0]["answer"]]}) + "\n")
+    command = ["respond", str(raw), str(out), "--recipe", recipe, "-q", "--mode", "a", "--name"]
+    assert main([*command, "one"]) == 0
+    assert main([*command, "two"]) == 2
+    assert "holds responses of 'one'" in capsys.readouterr().err
+    raw.write_text(json.dumps({"id": "r", **ROWS[1], "answer": [ROWS[1]["answer"]]}) + "\n")
+    assert main([*command, "one"]) == 2
+    assert "another question under the id 'r'" in capsys.readouterr().err
+    assert server.count == 1
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_paid(
+    server: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_recipe(tmp_path, server)
+    command = ["answer", str(tmp_path), str(tmp_path / "out.jsonl"), "--recipe", recipe, "-q"]
+    for split in ("train", "test"):
+        rows = [{"id": f"{split}-{n}", **row, "answer": [row["answer"]]} for n, row in enumerate(ROWS[:2])]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(command) == 2
+    assert "is one file, but there are the splits" in capsys.readouterr().err
+    assert server.count == 0

@@ -12,6 +12,9 @@ from tqdm.auto import tqdm
 from toolgen_hf.errors import BudgetError, ConfigError
 from toolgen_hf.generators.base import Generation, Generator, Prompt
 
+AT_WORST = 4
+"""Times the tokens that a prompt is thought to need: one a byte, where four bytes are usual."""
+
 
 def dollars(amount: float) -> str:
     """US dollars for people: ``$12.34``, ``$0.0123``."""
@@ -24,10 +27,16 @@ class Meter:
     Args:
         show: show progress bars.
         max_cost: US dollars that the run may cost at most. A request is sent only if what has been spent, what
-            is on its way and what it may itself cost at most stay below.
+            is on its way and what it may itself cost at most stay below. An attempt that broke off and that the
+            engine bills all the same is not known here, and so not counted.
+
+    Raises:
+        ConfigError: ``max_cost`` is no amount.
     """
 
     def __init__(self, show: bool = True, max_cost: float | None = None) -> None:
+        if max_cost is not None and not 0 <= max_cost < float("inf"):
+            raise ConfigError(f"max_cost is {max_cost!r}; give US dollars, 0 or more")
         self.show, self.max_cost = show, max_cost
         self.spent = 0.0
         self.is_cut = False
@@ -40,16 +49,7 @@ class Meter:
 
     @contextmanager
     def progress(self, label: str, total: int | None, generator: Generator) -> Iterator[None]:
-        """A bar over ``total`` texts of one generator.
-
-        Raises:
-            ConfigError: there is a budget, and no price for this generator.
-        """
-        if self.max_cost is not None and generator.cost(0, 0) is None:
-            raise ConfigError(
-                f"{label}: a budget of ${self.max_cost:g} needs the engine's price, and the catalogue has none: add "
-                "price: {input: ..., output: ...} to the generator, in US dollars a million tokens (0 if free)"
-            )
+        """A bar over ``total`` texts of one generator."""
         self._generator, self.is_cut, self._held = generator, False, 0.0
         self._texts = self._tokens = 0
         self._cost = 0.0
@@ -59,9 +59,15 @@ class Meter:
         self._bar = None
 
     def admit(self, prompt: Prompt) -> bool:
-        """Whether the budget allows this request; what it may cost at most is set aside."""
+        """Whether the budget allows this request; what it may cost at most is set aside.
+
+        Raises:
+            ConfigError: there is a budget, and no price for this generator.
+        """
         if self.max_cost is None:
             return True
+        assert self._generator is not None
+        self.check_price(self._generator)
         worst = self._worst(prompt)
         if self.spent + self._held + worst > self.max_cost:
             self.is_cut = True
@@ -78,6 +84,8 @@ class Meter:
         """Count a text; what it cost."""
         assert self._generator is not None
         cost = self._generator.cost(made.prompt_tokens, made.completion_tokens, made.cached_tokens)
+        if cost is not None and not made.prompt_tokens and made.finish_reason != "rejected":
+            cost = self._worst(prompt)  # the engine does not say what it took
         if self.max_cost is not None:
             self._held -= self._worst(prompt)
         self.spent += cost or 0.0
@@ -103,9 +111,22 @@ class Meter:
                 "What was paid for is in the store; run again with a larger budget to go on"
             )
 
+    def check_price(self, generator: Generator) -> None:
+        """Whether the budget can be kept to.
+
+        Raises:
+            ConfigError: there is one, and no price for this generator.
+        """
+        if self.max_cost is not None and generator.cost(0, 0) is None:
+            raise ConfigError(
+                f"a budget of ${self.max_cost:g} needs the price of {generator.describe()}, which is not known: add "
+                "price: {input: ..., output: ...} to the generator, in US dollars a million tokens (0 if free)"
+            )
+
     def _worst(self, prompt: Prompt) -> float:
         assert self._generator is not None
-        return self._generator.cost(*self._generator.estimate(prompt)) or 0.0
+        asked, answered = self._generator.estimate(prompt)
+        return self._generator.cost(asked * AT_WORST, answered) or 0.0
 
     def _postfix(self, bar: tqdm[Any]) -> str:
         """``1200 tokens/s, $0.1200 of about $0.4000``"""

@@ -25,6 +25,7 @@ from toolgen_hf.generators import build
 from toolgen_hf.generators.config import AnnotationsConfig, GeneratorConfig, LocalConfig
 from toolgen_hf.hashing import digest
 from toolgen_hf.manifest import library_version, manifest_facts
+from toolgen_hf.meter import Meter
 from toolgen_hf.plan import Plan
 from toolgen_hf.produced import check_target, is_current, write_produced
 from toolgen_hf.questions import Origin, as_questions, load_raw, load_stage1
@@ -66,9 +67,9 @@ def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace |
     """
     directory = Path(output or recipe.output_dir)
     check_target(directory)
-    check_models(recipe)
     own = workspace is None
     workspace = workspace or Workspace()
+    check_models(recipe, workspace.meter)
     started, reported = time.monotonic(), len(workspace.reports)
     with workspace if own else nullcontext():
         raw, called, cloned, origin = begin(recipe, workspace)
@@ -118,7 +119,7 @@ def plan(recipe: Recipe, workspace: Workspace) -> Plan:
         ConfigError: a model cannot be used.
         DataError: the questions cannot be used.
     """
-    check_models(recipe)
+    check_models(recipe, workspace.meter)
     workspace.plan = Plan()
     try:
         if recipe.answer is None:
@@ -181,11 +182,11 @@ def for_training(
     }
 
 
-def check_models(recipe: Recipe) -> None:
+def check_models(recipe: Recipe, meter: Meter) -> None:
     """Find every model, adapter, template and engine before the first text is generated.
 
     Raises:
-        ConfigError: one is not there; names the recipe's key.
+        ConfigError: one is not there, or a budget cannot be kept to without its price; names the recipe's key.
     """
     wanted: dict[str, GeneratorConfig] = {}
     if recipe.answer is not None:
@@ -203,7 +204,9 @@ def check_models(recipe: Recipe) -> None:
     for key, config in wanted.items():
         there = config if config.trained_adapter is None else config.model_copy(update={"adapter": None})
         try:
-            build(there).check()
+            generator = build(there)
+            generator.check()
+            meter.check_price(generator)
         except ConfigError as error:
             raise ConfigError(f"{key}: {error}") from error
 

@@ -48,11 +48,13 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
     ):
         table.add_column(name, justify=justify, header_style="dim")  # type: ignore[arg-type]
     for entry in plan.entries:
-        bound = "up to " if entry.is_bound and entry.requests else ""
+        count = str(entry.requests)
+        if entry.is_bound or entry.max_requests > entry.requests:
+            count = f"up to {entry.max_requests}"
         costs = (
             "?" if cost is None else f"{cost:.2f}" if cost else "" for cost in (entry.cost, entry.max_cost)
         )
-        table.add_row(entry.stage, entry.generator, f"{bound}{entry.requests}", *costs)
+        table.add_row(entry.stage, entry.generator, count, *costs)
     for entry in plan.entries:
         for at, prompt in enumerate(entry.prompts, start=1):
             text = Text.assemble((prompt.system.strip(), "dim"), "\n" if prompt.system else "", prompt.user)

@@ -19,7 +19,7 @@ from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import respond
 from toolgen_hf.stages.score import gather, score
 from toolgen_hf.stages.stage1 import gold, stage1
-from toolgen_hf.tables import check_suffix, read_candidates, read_sources, read_table, write_table
+from toolgen_hf.tables import check_target, read_candidates, read_sources, read_table, write_table
 from toolgen_hf.workspace import Workspace
 
 
@@ -42,12 +42,12 @@ def run_stage(
         ConfigError: the recipe has no such source, or ``target`` cannot hold the output.
         DataError: the input is malformed or lacks a column.
     """
-    check_suffix(target)
     if stage == "respond":
         _named(recipe.sources, name, "sources")
     read, function = STAGES[stage]
     rows = read(source, recipe)
-    kept = _kept(target, stage, rows) if mode == "a" else DatasetDict()
+    check_target(list(rows), target)
+    kept = _kept(target, stage, rows, name) if mode == "a" else DatasetDict()
     made = function(_without(rows, kept), recipe, name, workspace)
     if workspace.plan is None:
         both = {
@@ -57,24 +57,43 @@ def run_stage(
         write_table(DatasetDict(both), target)
 
 
-def _kept(target: Path, stage: str, rows: DatasetDict) -> DatasetDict:
-    """What an output holds already, under the splits of the input."""
-    if not target.exists():
+def _kept(target: Path, stage: str, rows: DatasetDict, name: str | None) -> DatasetDict:
+    """What an output holds already, under the splits of the input.
+
+    Raises:
+        ConfigError: it is of another source, or of other questions under the same ids.
+    """
+    if not target.exists() or (target.is_file() and not target.stat().st_size):
         return DatasetDict()
     features = flow.STAGES[stage.replace("-", "_")][0].features
-    return read_table(target, features, next(iter(rows)) if target.is_file() else None)
+    kept = read_table(target, features, next(iter(rows)) if target.is_file() else None)
+    questions = {row["id"]: row["question"] for table in rows.values() for row in table.select_columns(_KEY)}
+    for table in kept.values():
+        for row in table.select_columns([*_KEY, *(["source"] if "source" in features else [])]):
+            if row.get("source", name) != name:
+                raise ConfigError(
+                    f"{str(target)!r} holds responses of {row['source']!r}, not of {name!r}: give another output, "
+                    "or --mode w"
+                )
+            if questions.get(row["id"], row["question"]) != row["question"]:
+                raise ConfigError(
+                    f"{str(target)!r} has another question under the id {row['id']!r}: give another output, "
+                    "or --mode w"
+                )
+    return kept
+
+
+_KEY = ["id", "question"]
 
 
 def _without(rows: DatasetDict, kept: DatasetDict) -> DatasetDict:
-    """The rows whose id is not among those kept of the same split."""
-    known = {str(split): set(table["id"]) for split, table in kept.items()}
+    """The rows whose id is not among those kept, of whatever split."""
+    known = {key for table in kept.values() for key in table["id"]}
+    if not known:
+        return rows
     return DatasetDict(
         {
-            split: table.select(
-                [at for at, key in enumerate(table["id"]) if key not in known.get(str(split), ())]
-            )
-            if str(split) in known
-            else table
+            split: table.select([at for at, key in enumerate(table["id"]) if key not in known])
             for split, table in rows.items()
         }
     )

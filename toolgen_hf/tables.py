@@ -7,7 +7,7 @@ with one file a split (``train.jsonl``, ``test.jsonl``).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,38 +97,38 @@ def _value(row: Row, name: str, features: Features, where: str) -> Any:
     return fit(pick(row, found, where), features[name], name, where)
 
 
-def check_suffix(path: Path) -> None:
-    """Check, before any work, that a table can be written as this kind of file.
+def check_target(splits: Sequence[str], path: Path) -> None:
+    """Check, before any work, that a table of these splits can be written there.
 
     Raises:
-        ConfigError: the suffix is unknown.
+        ConfigError: several splits are to go into one file, the suffix is unknown, or the folder holds
+            splits of another table.
     """
     if path.suffix not in ("", ".json", ".jsonl", ".parquet"):
         raise ConfigError(f"{str(path)!r}: unknown suffix {path.suffix!r}; known are .json, .jsonl, .parquet")
+    if path.suffix and len(splits) != 1:
+        raise ConfigError(
+            f"{str(path)!r} is one file, but there are the splits {list(splits)}; give a folder (no suffix)"
+        )
+    others = [] if path.suffix else [old.name for old in path.glob("*.jsonl") if old.stem not in splits]
+    if others:
+        raise ConfigError(
+            f"{str(path)!r} holds splits of another table: {', '.join(others)}; choose another folder"
+        )
 
 
 def write_table(table: DatasetDict, path: Path) -> None:
     """Write a stage's output, by the suffix of ``path``; a path without one is a folder of JSON Lines.
 
     Raises:
-        ConfigError: several splits are to go into one file, the suffix is unknown, or the folder holds
-            splits of another table.
+        ConfigError: as ``check_target`` says.
         OSError: it cannot be written; what was there before is untouched.
     """
-    check_suffix(path)
+    check_target([str(split) for split in table], path)
     if not path.suffix:
-        others = [old.name for old in path.glob("*.jsonl") if old.stem not in table]
-        if others:
-            raise ConfigError(
-                f"{str(path)!r} holds splits of another table: {', '.join(others)}; choose another folder"
-            )
         for split, rows in table.items():
             write_json_lines(path / f"{split}.jsonl", rows)
         return
-    if len(table) != 1:
-        raise ConfigError(
-            f"{str(path)!r} is one file, but there are the splits {list(table)}; give a folder (no suffix)"
-        )
     (rows,) = table.values()
     if path.suffix in (".json", ".jsonl"):
         write_json_lines(path, rows)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -42,6 +42,7 @@ class StageReport:
     prompt_tokens: int = 0  # of the texts that were generated, as the next two
     completion_tokens: int = 0
     cost: float | None = 0.0  # US dollars; None where no price is known
+    used: Usage = field(default_factory=Usage)  # what all texts in the output took, whenever they were generated
 
     def __str__(self) -> str:
         parts = [f"{self.stage}[{self.split}]: {self.rows_in} rows in, {self.rows_out} out"]

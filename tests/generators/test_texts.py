@@ -46,7 +46,7 @@ class Counting:
         return Generation(f"parsed {raw}")
 
     def estimate(self, prompt: Prompt) -> tuple[int, int]:
-        return 6, 2
+        return 1, 4
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:
         return None if self.price is None else self.price * (prompt_tokens + completion_tokens)
@@ -191,7 +191,7 @@ def test_a_budget_cuts_a_batch_once_rather_than_into_ever_smaller_ones(store: St
 
 def test_a_budget_needs_a_price(store: Store) -> None:
     counting = Counting(price=None)
-    with pytest.raises(ConfigError, match=r"a budget of \$1 needs the engine's price"):
+    with pytest.raises(ConfigError, match=r"a budget of \$1 needs the price of capitals"):
         fill(texts(counting, store, max_cost=1.0), {"train": [["a"]]})
     assert counting.asked == []
     source = texts(counting, store)

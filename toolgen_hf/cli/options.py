@@ -43,7 +43,7 @@ def add_spending(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-cost",
-        type=float,
+        type=_dollars,
         metavar="DOLLARS",
         help="stop before this run's requests have cost more; what was paid for is kept",
     )
@@ -70,6 +70,12 @@ def positive(text: str) -> int:
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"{number} is less than 1")
     return number
+
+
+def _dollars(text: str) -> float:
+    if not 0 <= (amount := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no amount of dollars")
+    return amount
 
 
 def open_workspace(arguments: argparse.Namespace) -> Workspace:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
+_OURS = {"stream", "n", "best_of", "model", "messages", "prompt"}
+_FIELDS = {"frequency_penalty", "max_tokens", "presence_penalty", "seed", "stop", "temperature", "top_p"}
 
 
 class Config(BaseModel):
@@ -74,6 +76,11 @@ class AnnotationsConfig(Config):
 
     kind: Literal["annotations"] = "annotations"
 
+    @property
+    def name(self) -> str:
+        """What summaries call it."""
+        return self.kind
+
 
 class PriceConfig(Config):
     """US dollars a million tokens, for an engine that the catalogue does not list (0 for one of your own)."""
@@ -81,6 +88,24 @@ class PriceConfig(Config):
     input: float = Field(ge=0)
     output: float = Field(ge=0)
     cached_input: float | None = Field(default=None, ge=0)
+
+
+def endpoint(url: str) -> str:
+    """The URL of an API, without a slash at its end.
+
+    Raises:
+        ValueError: it is no whole URL, or may hold a secret; the message does not repeat it.
+    """
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # whose message may hold a part of it
+        is_whole = False
+    if not is_whole:
+        raise ValueError("give a whole URL, such as http://localhost:8000/v1")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("a URL is saved with the result: no user, password or query; put keys in keys_file")
+    return url.rstrip("/")
 
 
 class OpenAIConfig(Config):
@@ -96,18 +121,19 @@ class OpenAIConfig(Config):
     """``auto`` takes it from the engine's name."""
     base_url: str | None = None
     """Up to and with ``/v1``; default ``$OPENAI_BASE_URL``, else OpenAI's own."""
-    max_tokens: int = Field(default=128, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Tokens of a text at most; default 128, and 2048 for reasoning engines, whose hidden reasoning counts as well."""
     temperature: float | None = Field(default=0.0, ge=0, le=2)
-    """null leaves it to the engine; reasoning engines take none and are sent none unless it is set."""
+    """null leaves it to the engine. Reasoning engines refuse 0, so that 0, given or by default, is not sent to them."""
     top_p: float | None = Field(default=None, gt=0, le=1)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     seed: int | None = None
     extra: dict[str, Any] = Field(default_factory=dict)
-    """Any other parameter of the request, such as ``{reasoning_effort: low}``."""
+    """Any other parameter of the request, such as ``{reasoning_effort: low}``; none that has a field here."""
 
-    keys_file: str | None = None
+    keys_file: str | None = Field(default=None, exclude=True)  # a saved recipe does not say where keys lie
     """API keys, one a line (``#`` comments); default ``$OPENAI_API_KEY``, the file ``$OPENAI_API_KEY_PATH``,
     or ``openai_keys`` in the cache home."""
     concurrency: int = Field(default=64, ge=1, le=1000)
@@ -130,23 +156,17 @@ class OpenAIConfig(Config):
     @field_validator("extra")
     @classmethod
     def _asks_for_one_whole_text(cls, extra: dict[str, Any]) -> dict[str, Any]:
-        if taken := sorted({"stream", "n", "model", "messages", "prompt"} & extra.keys()):
+        if taken := sorted(_OURS & extra.keys()):
             raise ValueError(f"{taken[0]!r} is not yours to set: each request asks for one whole text")
+        if taken := sorted((_FIELDS | {"max_completion_tokens"}) & extra.keys()):
+            field = taken[0] if taken[0] in _FIELDS else "max_tokens"
+            raise ValueError(f"{taken[0]!r} has a setting of its own: use {field}, beside extra")
         return extra
 
     @field_validator("base_url")
     @classmethod
     def _holds_no_secret(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("give a whole URL, such as http://localhost:8000/v1")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError(
-                "a URL is saved with the result: no user, password or query; put keys in keys_file"
-            )
-        return url.rstrip("/")
+        return None if url is None else endpoint(url)
 
     @property
     def name(self) -> str:
@@ -171,3 +191,11 @@ _Annotations = Annotated[AnnotationsConfig, Tag("annotations")]
 GeneratorConfig = Annotated[_Local | _OpenAI, Discriminator(_kind)]
 TeacherConfig = Annotated[_Annotations | _Local | _OpenAI, Discriminator(_kind)]
 KINDS = ("annotations", "local", "openai")
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """Names that tell apart what has the same one: ``["a", "b", "a"]`` are ``["a", "b", "a-2"]``."""
+    return [
+        name if (times := names[: at + 1].count(name)) == 1 else f"{name}-{times}"
+        for at, name in enumerate(names)
+    ]

@@ -32,7 +32,7 @@ Ahead = Callable[[], Iterable[tuple[str, int]]]
 
 @dataclass
 class Usage:
-    """What was generated; ``cost`` in US dollars is None where no price is known."""
+    """What texts took; ``cost`` in US dollars is None where no price is known."""
 
     texts: int = 0
     prompt_tokens: int = 0
@@ -73,13 +73,15 @@ class Texts:
     ) -> None:
         self.generator, self.meter, self.label, self.rounds = generator, meter, label, rounds
         self.identity = dict(generator.identity())
+        self.settings = {**self.identity, "parser": getattr(generator, "parser", 0)}
         self.looking_ahead = False
-        self.asked = 0
+        self.used = Usage()  # of all that was asked for since ``take_used``, generated or not
         self.usage: defaultdict[str, Usage] = defaultdict(Usage)  # by split, of what was generated
         self._digest = digest(self.identity)
         self._store = store
         self._wanted: dict[str, Request] = {}
         self._sent: dict[int, tuple[str, Keyed]] = {}  # position in the stream -> split, request
+        self._underway: set[str] = set()  # their keys
 
     def __call__(self, prompts: Sequence[Prompt]) -> list[Generation | None]:
         """One text for each prompt. Looking ahead, those that are missing are noted and given as None.
@@ -96,9 +98,14 @@ class Texts:
         if missing:
             with self.meter.progress(self.label, len(missing), self.generator):
                 self._generate([("", w) for w in missing.values()])
+            self.meter.check()
             found.update(self._find(list(missing.values())))
-        self.asked += len(prompts)
+        for w in wanted:
+            self.used.add(found[w.key], self._cost(found[w.key]))
         return [found[w.key] for w in wanted]
+
+    def _cost(self, made: Generation) -> float | None:
+        return self.generator.cost(made.prompt_tokens, made.completion_tokens, made.cached_tokens)
 
     def _find(self, wanted: Sequence[Keyed]) -> dict[str, Generation]:
         kept = self._store().get([w.key for w in wanted])
@@ -126,13 +133,12 @@ class Texts:
 
     def missing(self, ahead: Ahead) -> Iterator[tuple[str, Keyed]]:
         """Each request that ``ahead`` asks for and the store does not have, with its split."""
-        underway = self._sent
         for split, rows in ahead():
             wanted, self._wanted = self._wanted, {}
             self.meter.found(rows - len(wanted))
-            keys = {keyed.key for _, keyed in underway.values()}  # asked for by an earlier row, not here yet
             for key, request in wanted.items():
-                if key not in keys:
+                if key not in self._underway:  # an earlier row has asked for it, and it is not here yet
+                    self._underway.add(key)
                     yield split, Keyed(key, request)
 
     def usual_length(self) -> float | None:
@@ -142,6 +148,11 @@ class Texts:
     def taken(self, split: str) -> list[Usage]:
         """What was generated for ``split``, looking ahead or while it was mapped; counted once."""
         return [self.usage.pop(name) for name in (split, "") if name in self.usage]
+
+    def take_used(self) -> Usage:
+        """What the texts that were asked for took, whenever they were generated; counted once."""
+        used, self.used = self.used, Usage()
+        return used
 
     def forget(self) -> None:
         """Drop what was noted as wanted."""
@@ -163,6 +174,7 @@ class Texts:
                 self._store().put(self.identity, [(sent[position][1], made) for position, made in chunk])
                 for position, made in chunk:
                     split, keyed = sent.pop(position)
+                    self._underway.discard(keyed.key)
                     self.usage[split].add(made, self.meter.arrived(keyed.request.prompt, made))
                 count += len(chunk)
             if sent:
@@ -172,6 +184,7 @@ class Texts:
                 )
         finally:
             sent.clear()
+            self._underway.clear()
         return count
 
 
@@ -186,3 +199,4 @@ def looking_ahead(texts: Sequence[Texts]) -> Iterator[None]:
         for source in texts:
             source.looking_ahead = False
             source.forget()
+            source._underway.clear()

@@ -16,6 +16,7 @@ from typing import Any
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators.base import Prompt
+from toolgen_hf.hashing import digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,11 @@ def load_prompts(task: str, name: str) -> PromptSet:
 def is_example(task: str, question: str) -> bool:
     """Whether a question is among the examples of a task's prompts, by its words."""
     return _words(question) in _example_questions(task)
+
+
+def examples_digest(task: str) -> str:
+    """What ``is_example`` depends on besides the question, for fingerprints."""
+    return digest(sorted(_example_questions(task)))
 
 
 @cache

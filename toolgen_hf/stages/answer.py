@@ -18,7 +18,7 @@ from toolgen_hf.errors import CallSyntaxError
 from toolgen_hf.generators import build
 from toolgen_hf.generators.config import GeneratorConfig
 from toolgen_hf.generators.texts import Ask
-from toolgen_hf.prompts.fewshot import PromptSet, answer_prompt, is_example, load_prompts
+from toolgen_hf.prompts.fewshot import PromptSet, answer_prompt, examples_digest, is_example, load_prompts
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
@@ -104,7 +104,8 @@ def answer(
     settings = {
         "task": [grader.name, grader.version],
         "prompts": prompts.settings(),
-        "generator": texts.identity,
+        "generator": texts.settings,
+        "examples": examples_digest(grader.name),
         "drop_overlap": drop_overlap,
     }
 

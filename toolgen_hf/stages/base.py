@@ -9,11 +9,12 @@ directory or the script.
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -106,9 +107,9 @@ class Stage:
         started: float,
     ) -> Dataset:
         """One split's output, mapped if it is not there, and the report of it."""
-        asked = sum(source.asked for source in texts)
         made = split.made if split.made is not None else self._map(split, function)
         usage = Usage.total(part for source in texts for part in source.taken(name))
+        used = self._used(split, texts) if texts else Usage()
         before, after = self._rejected(split.rows), self._rejected(made)
         workspace.report(
             usage,
@@ -119,9 +120,22 @@ class Stage:
             rejected=dict(after - before),
             cached=split.made is not None,
             seconds=time.monotonic() - started,
-            reused=max(0, sum(source.asked for source in texts) - asked - usage.texts),
+            reused=0 if split.made is not None else max(0, used.texts - usage.texts),
+            used=used,
         )
         return made
+
+    def _used(self, split: _Split, texts: Sequence[Texts]) -> Usage:
+        """What all texts in a split's output took, noted beside it for when it comes from the cache."""
+        note = split.path.with_suffix(".json")
+        if split.made is None:
+            used = Usage.total(source.take_used() for source in texts)
+            note.write_text(json.dumps(asdict(used)), encoding="utf-8")
+            return used
+        try:
+            return Usage(**json.loads(note.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return Usage(cost=None)
 
     def _look_up(self, rows: Dataset, settings: Mapping[str, Any], workspace: Workspace) -> _Split:
         fingerprint = self.fingerprint(rows, settings)
@@ -154,15 +168,17 @@ class Stage:
         """Plan what is missing; the output is of the texts that are there, in memory and under no real fingerprint."""
         todo = {name: split.rows for name, split in splits.items() if split.made is None}
         for source in texts if todo else ():
-            missing = (
-                keyed.request.prompt
-                for _, keyed in source.missing(lambda: self._ahead(todo, function, texts))
-            )
-            plan.add(label, source, missing)
+            missing = source.missing(lambda: self._ahead(todo, function, texts))
+            plan.add(label, source, (keyed.request.prompt for _, keyed in missing))
         made = {name: split.made for name, split in splits.items() if split.made is not None}
         for name, rows in todo.items():
             with quiet_datasets():
-                made[name] = rows.map(function, **self._map_arguments(rows), keep_in_memory=True)
+                made[name] = rows.with_format(None).map(
+                    function,
+                    **self._map_arguments(rows),
+                    keep_in_memory=True,
+                    new_fingerprint=f"{splits[name].fingerprint}-planned",
+                )
         return DatasetDict({name: made[name] for name in splits})
 
     def _map(self, split: _Split, function: Callable[[Batch], Batch]) -> Dataset:
@@ -170,7 +186,7 @@ class Stage:
         split.path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=split.path.parent) as scratch, quiet_datasets(), _disk_errors():
             file = Path(scratch) / split.path.name
-            split.rows.map(
+            split.rows.with_format(None).map(
                 function,
                 **self._map_arguments(split.rows),
                 new_fingerprint=split.fingerprint,

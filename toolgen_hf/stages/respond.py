@@ -77,7 +77,7 @@ def respond(
         "source": source,
         "prompt": [config.prompt, config.examples],
         "prompts": prompts.settings(),
-        "generator": texts.identity,
+        "generator": texts.settings,
     }
 
     def prompt(question: str) -> Prompt:

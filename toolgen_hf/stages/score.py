@@ -25,7 +25,7 @@ from datasets.fingerprint import Hasher
 
 from toolgen_hf import schemas
 from toolgen_hf.errors import ConfigError, DataError
-from toolgen_hf.prompts.fewshot import is_example
+from toolgen_hf.prompts.fewshot import examples_digest, is_example
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
@@ -159,5 +159,5 @@ def _gather_split(executed: Mapping[str, Dataset], task: Task) -> Dataset:
         made["fewshot_overlap"].append(is_example(task.name, gold["question"]))
     gathered = Dataset.from_dict(made, features=schemas.CANDIDATES, split=executed["gold"].split)
     parts = [[name, rows._fingerprint] for name, rows in ordered.items()]
-    gathered._fingerprint = Hasher.hash([*parts, task.query_instruction])
+    gathered._fingerprint = Hasher.hash([*parts, task.query_instruction, examples_digest(task.name)])
     return gathered

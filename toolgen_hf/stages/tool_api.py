@@ -20,7 +20,8 @@ from toolgen_hf import schemas
 from toolgen_hf.generators import build
 from toolgen_hf.generators.annotations import VERSION as ANNOTATIONS_VERSION
 from toolgen_hf.generators.annotations import compose
-from toolgen_hf.generators.config import AnnotationsConfig, TeacherConfig
+from toolgen_hf.generators.base import Generation
+from toolgen_hf.generators.config import AnnotationsConfig, TeacherConfig, unique
 from toolgen_hf.generators.texts import Texts
 from toolgen_hf.prompts.fewshot import PromptSet, load_prompts, tool_api_prompt
 from toolgen_hf.stages.base import Batch, Stage, require_columns
@@ -29,7 +30,7 @@ from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("tool_api", version=4, features=schemas.CALLED)
+STAGE = Stage("tool_api", version=5, features=schemas.CALLED)
 
 
 class Attempt(TypedDict):
@@ -59,9 +60,19 @@ class Case:
         reasons = [f"{teacher}: {reason.partition(':')[0]}" for teacher, reason in last.items()]
         return f"no verified tool call ({'; '.join(reasons) or 'no teacher was asked'})"
 
-    def feedback(self) -> str | None:
-        """What to tell a teacher about its last attempt."""
-        last = self.attempts[-1] if self.attempts else None
+    def last(self, teacher: str) -> Attempt | None:
+        """What a teacher has tried last."""
+        return next((made for made in reversed(self.attempts) if made["teacher"] == teacher), None)
+
+    def is_open(self, teacher: str) -> bool:
+        """Whether a teacher may still help: the call is missing, and it did not already have nothing to say."""
+        last = self.last(teacher)
+        had_nothing = last is not None and last["output"] is None
+        return self.call is None and not self.is_waiting and not had_nothing
+
+    def feedback(self, teacher: str) -> str | None:
+        """What to tell a teacher about its own last attempt."""
+        last = self.last(teacher)
         if last is None or last["output"] is None:
             return None
         came = f"gives {last['result']}" if last["result"] is not None else f"fails ({last['reason']})"
@@ -118,7 +129,7 @@ def tool_api_batch(batch: Batch, task: Task, teachers: Sequence[Teacher]) -> Bat
     cases = [Case(q, a, s) if not right and why is None else None for q, a, s, right, why in rows]
     for teacher in teachers:
         for _ in range(teacher.attempts):
-            pending = [c for c in cases if c is not None and c.call is None and not c.is_waiting]
+            pending = [case for case in cases if case is not None and case.is_open(teacher.name)]
             for case, proposal in zip(pending, teacher.propose(pending) if pending else [], strict=True):
                 if proposal is None:
                     case.is_waiting = True
@@ -154,7 +165,11 @@ def tool_api(
     require_columns(answered, schemas.ANSWERED, "tool_api")
     grader = get_task(task)
     prompts = load_prompts(grader.name, "tool_api").ordered(example_seed)
-    asked = [_teacher(config, prompts, grader, max_attempts, workspace) for config in teachers]
+    names = unique([config.name for config in teachers])
+    asked = [
+        _teacher(config, name, prompts, grader, max_attempts, workspace)
+        for config, name in zip(teachers, names, strict=True)
+    ]
     settings = {
         "task": [grader.name, grader.version],
         "tool": [grader.tool.name, grader.tool.version],
@@ -172,17 +187,24 @@ def tool_api(
 
 
 def _teacher(
-    config: TeacherConfig, prompts: PromptSet, task: Task, max_attempts: int, workspace: Workspace
+    config: TeacherConfig, name: str, prompts: PromptSet, task: Task, max_attempts: int, workspace: Workspace
 ) -> Teacher:
     if isinstance(config, AnnotationsConfig):
         return _annotations(config, task)
-    texts = workspace.texts(build(config), f"{STAGE.name} {config.name}", rounds=max_attempts)
+    texts = workspace.texts(build(config), f"{STAGE.name} {name}", rounds=max_attempts)
 
     def ask(cases: Sequence[Case]) -> list[Proposal | None]:
-        asked = [tool_api_prompt(prompts, case.question, case.answer, case.feedback()) for case in cases]
-        return [None if m is None else Proposal(m.text or None, m.failure) for m in texts(asked)]
+        asked = [tool_api_prompt(prompts, c.question, c.answer, c.feedback(name)) for c in cases]
+        return [None if m is None else _proposal(m) for m in texts(asked)]
 
-    return Teacher(config.name, max_attempts, ask, {**texts.identity, "name": config.name}, texts)
+    return Teacher(name, max_attempts, ask, {**texts.settings, "name": name}, texts)
+
+
+def _proposal(made: Generation) -> Proposal:
+    if made.text:
+        return Proposal(made.text)
+    cut = " and cut at the token limit" if made.finish_reason == "length" else ""
+    return Proposal(None, made.failure or f"the text is empty{cut}")
 
 
 def _annotations(config: AnnotationsConfig, task: Task) -> Teacher:

@@ -133,9 +133,7 @@ def tool_calling(stage1_rows: DatasetDict, workspace: Workspace, task: str = "ma
         "task": [grader.name, grader.version],
         "tool": [grader.tool.name, grader.tool.version, grader.tool.schema()],
     }
-    return TOOL_CALLING.run(
-        stage1_rows, lambda batch: tool_calling_batch(batch, grader), settings, workspace
-    )
+    return TOOL_CALLING.run(stage1_rows, lambda batch: tool_calling_batch(batch, grader), settings, workspace)
 
 
 def preference(
