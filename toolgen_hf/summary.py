@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from datasets import Dataset, DatasetDict
 
+from toolgen_hf.generators.texts import Usage
 from toolgen_hf.workspace import StageReport
 
 
@@ -23,7 +24,8 @@ class Summary:
     (``splits``), and how often each score was given. ``generated``, the tokens and ``cost`` (US dollars, None
     where a price is not known) are of the texts that this run generated. ``configs``: rows by config and
     split. ``examples``: one stage 1 and one stage 2 row, whole. ``fewshot_overlap``: by split, the rows of
-    stage 1 that are among the prompts' examples.
+    stage 1 that are among the prompts' examples. ``used``: what all texts in the result took, whichever run
+    generated them (``texts``, ``prompt_tokens``, ``completion_tokens``, ``cost``; None where it is not known).
     """
 
     name: str
@@ -44,6 +46,7 @@ class Summary:
     seconds: float = 0.0
     up_to_date: bool = False
     fewshot_overlap: dict[str, int] = field(default_factory=dict)
+    used: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON data."""
@@ -87,6 +90,7 @@ def summarize(
         if any(report.cost is None for report in reports)
         else sum(report.cost or 0 for report in reports),
         transforms_run=sum(not report.cached for report in reports),
+        used=asdict(Usage.total(report.used for report in reports)),
         configs={
             name: {str(split): len(rows) for split, rows in table.items()} for name, table in configs.items()
         },
