@@ -14,6 +14,8 @@ from toolgen_hf.hub.merge import merge_cards, merge_lines, merge_metadata
 
 LINES = st.lists(st.sampled_from(["a", "b", "c", "", "| 1 |"]), max_size=12)
 
+UNLIKE = st.lists(st.sampled_from("abcdefgh"), max_size=8, unique=True)
+
 
 def card(body: str, **metadata: Any) -> str:
     return f"---\n{yaml.safe_dump(metadata, sort_keys=False)}---\n{body}"
@@ -46,7 +48,7 @@ def test_where_only_one_changed_it_is_what_that_one_wrote(base: list[str], chang
     assert merge_lines(base, base, changed) == changed
 
 
-@given(LINES, LINES, st.lists(st.sampled_from(["X", "Y", "Z"]), min_size=1, max_size=3), st.data())
+@given(UNLIKE, UNLIKE, st.lists(st.sampled_from(["X", "Y", "Z"]), min_size=1, max_size=3), st.data())
 def test_what_people_added_is_there_once_over_many_versions(
     base: list[str], later: list[str], added: list[str], data: st.DataObject
 ) -> None:
