@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,56 @@ def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a database of something else \(its tables: texts\)"):
         Store(path)
     assert path.read_bytes() == before
+
+
+@pytest.fixture
+def writing(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
+    """Another process that is writing, for which SQLite waits a twentieth of a second."""
+    store._db.execute("PRAGMA busy_timeout=50")
+    monkeypatch.setattr("toolgen_hf.generators.store._PATIENCE", 0.05)
+    other = sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    yield other
+    other.close()
+
+
+def test_another_process_that_writes_is_waited_for(
+    store: Store, writing: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    (a,) = keyed("a")
+    timer = threading.Timer(0.08, writing.execute, ["ROLLBACK"])  # longer than SQLite itself waits
+    timer.start()
+    store.put({}, [(a, Generation("A"))])
+    timer.join()
+    assert store.get([a.key])[a.key].text == "A"
+    assert "another process is writing to the text store" in caplog.text
+
+
+def test_another_process_that_writes_for_ever_is_named(store: Store, writing: sqlite3.Connection) -> None:
+    (a,) = keyed("a")
+    says = r"database is locked.*another process is writing to it; wait until it is done, or end it, and run"
+    with pytest.raises(GenerationError, match=says) as caught:
+        store.put({}, [(a, Generation("A"))])
+    assert "free some space" not in str(caught.value)
+    writing.execute("ROLLBACK")
+    store.put({}, [(a, Generation("A"))])
+    assert len(store) == 1
+
+
+def test_a_store_that_is_being_written_can_be_opened_and_read(
+    store: Store, writing: sqlite3.Connection
+) -> None:
+    with Store(store.path) as other:
+        assert len(other) == 0
+
+
+def test_a_store_that_cannot_be_opened_for_another_process_says_so(
+    store: Store, writing: sqlite3.Connection
+) -> None:
+    writing.execute("ROLLBACK")
+    writing.execute("PRAGMA application_id=0")
+    writing.execute("DROP TABLE texts")
+    writing.execute("DROP TABLE generators")
+    writing.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DataError, match=r"database is locked; another process is writing to it"):
+        Store(store.path)

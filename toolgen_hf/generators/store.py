@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,11 @@ CREATE TABLE IF NOT EXISTS texts (
 """
 _APPLICATION_ID = 0x74676866  # "tghf": marks the file as ours
 _LOOKUP_SIZE = 500  # SQLite's default limit on bound parameters was 999 for long
+_PATIENCE = 60.0  # seconds that SQLite waits for another process to end its writing
+_ATTEMPTS = 3  # that long: the texts in hand are paid for
+_WAIT = "another process is writing to it; wait until it is done, or end it"
+
+logger = logging.getLogger(__name__)
 
 
 def request_key(generator: str, request: Request) -> str:
@@ -48,6 +54,11 @@ def request_key(generator: str, request: Request) -> str:
     prompt = request.prompt
     asked = json.dumps([generator, prompt.system, prompt.user, request.sample], ensure_ascii=False)
     return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def well_formed(text: str) -> str:
+    """``text`` with halves of surrogate pairs, which no UTF-8 can hold, replaced by U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +74,17 @@ class Store:
 
     Raises:
         DataError: the file is no store, or cannot be opened.
-        GenerationError: a text could not be written (a full disk); those written before are safe.
+        GenerationError: a text could not be written (a full disk, or another process writes all the time); those
+            written before are safe.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(
+                self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+            )
             self._check_owner()
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
@@ -88,7 +102,8 @@ class Store:
                 f"{str(self.path)!r} is a database of something else (its tables: {', '.join(tables[:5])}); "
                 "name another file with --store"
             )
-        self._db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+        if owner != _APPLICATION_ID:  # saying it again would wait for whoever writes
+            self._db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
 
     def _add_new_columns(self) -> None:
         """A store of an earlier version keeps its texts."""
@@ -145,12 +160,12 @@ class Store:
             (
                 wanted.key,
                 generator,
-                _whole(canonical_json(asdict(wanted.request))),
-                _whole(made.text),
+                well_formed(canonical_json(asdict(wanted.request))),
+                well_formed(made.text),
                 made.finish_reason,
                 made.prompt_tokens,
                 made.completion_tokens,
-                None if made.raw is None else _whole(made.raw),
+                None if made.raw is None else well_formed(made.raw),
             )
             for wanted, made in texts
         ]
@@ -174,26 +189,41 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._insist("BEGIN IMMEDIATE")
             yield
-            self._db.execute("COMMIT")
+            self._insist("COMMIT")
         except BaseException as error:  # Ctrl-C too: the lock must not outlive it
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
+                mend = _WAIT if _is_busy(error) else "free some space or name another file with --store"
                 raise GenerationError(
                     f"could not write to the text store {str(self.path)!r}: {error}. Texts written before are "
-                    "safe: free some space or name another file with --store, and run again"
+                    f"safe: {mend}, and run again"
                 ) from error
             raise
+
+    def _insist(self, statement: str) -> None:
+        """Execute what may have to wait for another process."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                self._db.execute(statement)
+            except sqlite3.OperationalError as error:
+                if attempt == _ATTEMPTS or not _is_busy(error):
+                    raise
+                logger.warning("another process is writing to the text store %r: waiting", str(self.path))
+            else:
+                return
+
+
+def _is_busy(error: Exception) -> bool:
+    """Whether another process holds the lock."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    return code & 0xFF == sqlite3.SQLITE_BUSY  # the low byte: the rest says what it was busy with
 
 
 def _unusable(path: Path, error: Exception) -> str:
     damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
     mend = "move it away (its texts will be generated again)" if damaged else "make the place writable"
+    mend = _WAIT if _is_busy(error) else mend
     return f"cannot open the text store {str(path)!r}: {error}; {mend}, or name another file with --store"
-
-
-def _whole(text: str) -> str:
-    """``text`` with halves of surrogate pairs, which no UTF-8 can hold, replaced by U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
