@@ -7,7 +7,7 @@ import gc
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -83,15 +83,58 @@ def test_a_caller_that_fails() -> None:
         fails(generator(server))
 
 
-def test_requests_that_fail_on_the_way_in() -> None:
-    def broken() -> Iterable[Request]:
-        yield from numbered(100)
-        raise ZeroDivisionError
+def test_requests_that_fail_on_the_way_in(caplog: pytest.LogCaptureFixture) -> None:
+    """What was sent before is paid, and so it is handed over first."""
+
+    def broken() -> Iterator[Request]:
+        yield from numbered(30)
+        raise ZeroDivisionError("row 30")
 
     arrived: list[object] = []
-    with ApiServer("57", latency=0.01) as server, pytest.raises(ZeroDivisionError):
-        arrived.extend(generator(server, concurrency=8).generate(broken()))
-    assert arrived
+    with ApiServer("57", latency=0.1) as server:
+        with pytest.raises(ZeroDivisionError, match="row 30") as caught:
+            arrived.extend(
+                one for chunk in generator(server, concurrency=8).generate(broken()) for one in chunk
+            )
+        assert len(arrived) == server.count >= 8
+    assert "broken" in [entry.name for entry in caught.traceback]
+    assert "no more requests (ZeroDivisionError): waiting for what is on its way" in caplog.text
+
+
+def test_requests_that_go_on_after_they_failed_are_not_asked_for_more() -> None:
+    class Flaky:
+        def __init__(self) -> None:
+            self.count = 0
+
+        def __iter__(self) -> Flaky:
+            return self
+
+        def __next__(self) -> Request:
+            self.count += 1
+            if self.count == 10:
+                raise ZeroDivisionError
+            return numbered(self.count)[-1]
+
+    flaky = Flaky()
+    with ApiServer("57", latency=0.05) as server, pytest.raises(ZeroDivisionError):
+        list(generator(server, concurrency=4).generate(flaky))
+    assert flaky.count == 10
+
+
+def test_requests_that_fail_are_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier, "GRACE", 0.3)
+
+    def broken() -> Iterator[Request]:
+        yield from numbered(20)
+        raise ZeroDivisionError
+
+    began = time.monotonic()
+    with (
+        ApiServer(lambda r: Reply(fault="hang" if r.index > 3 else None)) as server,
+        pytest.raises(ZeroDivisionError),
+    ):
+        list(generator(server, timeout=60, concurrency=8).generate(broken()))
+    assert time.monotonic() - began < 5
 
 
 def test_a_server_that_goes_away_for_good() -> None:

@@ -57,6 +57,7 @@ class Courier:
         self._dispatcher: Dispatcher
         self._closing: asyncio.Event
         self._signal: int | None = None  # that came meanwhile
+        self._broken: Exception | None = None  # by what the stream of requests ended
 
     def carry(self, requests: Iterable[tuple[dict[str, Any], int]]) -> Iterator[list[Arrival]]:
         """Yields texts in chunks, by their position in ``requests`` (body, tokens at most).
@@ -64,6 +65,7 @@ class Courier:
         Raises:
             GenerationError: why it ended early, or how many requests failed.
             KeyboardInterrupt: after what was in flight had arrived. (SIGTERM ends the process then.)
+            Exception: what ``requests`` raised, likewise.
         """
         thread = threading.Thread(target=self._work, name="toolgen-hf", daemon=True)
         thread.start()
@@ -97,12 +99,24 @@ class Courier:
             if self._signal is not None and not told:
                 told = True
                 logger.warning("interrupted: waiting for what is on its way (again to leave it)")
-                self._stop()  # it may have come before there was anything to stop
-            elif dispatcher.is_hungry and self._signal is None and dispatcher.stopped is None:
-                jobs = _take(stream, room)
+                self._stop(_INTERRUPTED)  # it may have come before there was anything to stop
+            elif dispatcher.is_hungry and dispatcher.stopped is None:
+                jobs = self._feed(stream, room)
             self._in_loop(partial(dispatcher.step, jobs, len(arrivals)))
         if rest := self._collect(block=False):
             yield rest
+
+    def _feed(self, stream: Iterator[tuple[int, tuple[dict[str, Any], int]]], room: int) -> list[Job] | None:
+        """The next jobs; None where there may be no more: what is on its way is paid, and so waited for."""
+        if self._signal is not None or self._broken is not None:
+            return None
+        try:
+            return _take(stream, room)
+        except Exception as error:
+            self._broken = error
+            logger.warning("no more requests (%s): waiting for what is on its way", type(error).__name__)
+            self._stop("the requests broke off")
+            return None
 
     def _collect(self, block: bool) -> list[Arrival]:
         """All that has arrived, waiting for the first; once the run has been ended, only for so long."""
@@ -167,7 +181,7 @@ class Courier:
             restore()
             self._signal = number
             if self._is_open.is_set():
-                self._stop()
+                self._stop(_INTERRUPTED)
 
         def restore() -> None:
             for number, default in usual.items():
@@ -180,15 +194,17 @@ class Courier:
         finally:
             restore()
 
-    def _stop(self) -> None:
+    def _stop(self, reason: str) -> None:
         if self._died is None:
-            self._in_loop(partial(self._dispatcher.stop, _INTERRUPTED))
+            self._in_loop(partial(self._dispatcher.stop, reason))
 
     def _raise_what_failed(self) -> None:
         if self._signal is not None:
             if self._signal != signal.SIGINT:
                 signal.raise_signal(self._signal)
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt from self._broken
+        if self._broken is not None:
+            raise self._broken
         at = f"engine at {self._base_url}"
         if self._died is not None:
             reason = redact(f"{type(self._died).__name__}: {self._died}", self._keys)
