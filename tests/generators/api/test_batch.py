@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import openai
 import pytest
 from datasets import Dataset, DatasetDict
 from openai.resources.batches import Batches
+from openai.resources.files import Files
 
 from toolgen_hf import schemas
 from toolgen_hf.errors import BudgetError, GenerationError
@@ -573,6 +575,37 @@ def test_key_that_may_not_make_batches(monkeypatch: pytest.MonkeyPatch, tmp_path
     with ApiServer(shout) as server:
         assert ask(server, wanted(1), keys_file=str(keys)) == shouted(1)
         assert {request.key for request in server.requests} == {"sk-second-222222222"}
+
+
+REFUSED = {"message": f"Incorrect API key provided: {KEY}"}
+
+
+@pytest.mark.parametrize("status", [None, 400, 401, 404, 429, 500])
+@pytest.mark.parametrize(
+    ("resource", "call"),
+    [(Batches, "list"), (Files, "create"), (Batches, "create"), (Batches, "retrieve"), (Files, "content")],
+)
+def test_no_key_in_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, resource: type, call: str, status: int | None
+) -> None:
+    """An engine may repeat the key, and the client's own error holds its words."""
+
+    def refuses(*_: Any, **__: Any) -> Any:
+        request = httpx2.Request("POST", f"http://127.0.0.1/{KEY}")
+        if status is None:
+            raise openai.APIConnectionError(message=f"no route for {KEY}", request=request)
+        response = httpx2.Response(status, request=request, json={"error": REFUSED})
+        raise openai.APIStatusError(f"Error code: {status} - {REFUSED}", response=response, body=REFUSED)
+
+    monkeypatch.setattr(resource, call, refuses)
+    monkeypatch.setattr(runs, "PATIENCE", 0)
+    with ApiServer(shout) as server, pytest.raises(GenerationError) as caught:
+        ask(server, wanted(1))
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+    error: BaseException | None = caught.value
+    while error is not None:  # as debuggers and error trackers do
+        assert KEY not in f"{error!r} {vars(error)}"
+        error = error.__cause__ or error.__context__
 
 
 def test_no_key_in_what_is_kept() -> None:

@@ -11,9 +11,8 @@ import io
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import openai
 from openai.types import Batch
@@ -39,14 +38,28 @@ PAUSE = 2.0
 _RETRIES = 5  # of the client; only the creation of a batch costs anything
 _NO_BATCHES = (404, 405, 501)
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
 
-class KeyRefusedError(GenerationError):
+class AccountError(GenerationError):
+    """The provider refuses or does not answer; ``status`` is its answer's, if there was one.
+
+    Never raised from the client's own error, nor while that is handled: it may repeat the key, and a traceback
+    would show it.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class KeyRefusedError(AccountError):
     """This key cannot be used for batches; another might."""
 
 
-class OutOfReachError(GenerationError):
+class OutOfReachError(AccountError):
     """The provider did not answer, or is busy; it may later."""
 
 
@@ -78,8 +91,8 @@ class Account:
             KeyRefusedError: the key is refused.
             GenerationError: it was not made.
         """
-        with self._asking():
-            file = self._client.files.create(file=("toolgen_hf.jsonl", content), purpose="batch")
+        upload = ("toolgen_hf.jsonl", content)
+        file = self._ask(lambda: self._client.files.create(file=upload, purpose="batch"))
         return self._create(file.id, url, mark)
 
     def look(self, name: str) -> Batch:
@@ -90,10 +103,9 @@ class Account:
             GenerationError: for another reason.
         """
         try:
-            with self._asking():
-                return self._client.batches.retrieve(name)
-        except GenerationError as error:
-            if isinstance(error.__cause__, openai.NotFoundError):
+            return self._ask(lambda: self._client.batches.retrieve(name))
+        except AccountError as error:
+            if error.status == 404:
                 raise GenerationError(f"batch {name} is gone; run again to submit what is missing") from error
             raise
 
@@ -105,10 +117,9 @@ class Account:
             GenerationError: it cannot be had.
         """
         try:
-            with self._asking():
-                content = self._client.files.content(file_id).content
-        except GenerationError as error:
-            if isinstance(error.__cause__, openai.NotFoundError):
+            content = self._ask(lambda: self._client.files.content(file_id).content)
+        except AccountError as error:
+            if error.status == 404:
                 raise LookupError(f"no file {file_id!r} at {self.base_url}") from error
             raise
         for raw in io.BytesIO(content):
@@ -134,13 +145,13 @@ class Account:
         """All batches that are not too old, as they are listed."""
         oldest, first = time.time() - MAX_AGE, None
         try:
-            with self._asking():
-                for batch in self._client.batches.list(limit=PAGE):
-                    first = batch.created_at if first is None else first
-                    if batch.created_at >= oldest:
-                        yield batch
-                    elif batch.created_at < first:  # newest first, as OpenAI does; nobody promises it
-                        return
+            listed = self._ask(lambda: iter(self._client.batches.list(limit=PAGE)))
+            while (batch := self._ask(lambda: next(listed, None))) is not None:
+                first = batch.created_at if first is None else first
+                if batch.created_at >= oldest:
+                    yield batch
+                elif batch.created_at < first:  # newest first, as OpenAI does; nobody promises it
+                    return
         except AttributeError as error:  # of the client, where a page of HTML comes with status 200
             raise self._no_batches("the answer is no list of batches") from error
 
@@ -157,8 +168,8 @@ class Account:
                 return made
             except openai.APIError as error:
                 failure = redacted(classify(error), self.key)
-                if failure.kind not in ("retry", "limited"):
-                    raise self._error(failure) from error
+            if failure.kind not in ("retry", "limited"):
+                raise self._error(failure)
             if failure.kind == "retry" and (found := self._search(file_id, failure)) is not None:
                 return found
             if attempt == CREATE_ATTEMPTS:
@@ -176,29 +187,32 @@ class Account:
                     return batch
         return None
 
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
+    def _ask(self, call: Callable[[], T]) -> T:
+        """What ``call`` gives. Its error is left behind before ours is raised: it may repeat the key."""
         try:
-            yield
+            return call()
         except openai.APIError as error:
-            raise self._error(redacted(classify(error), self.key)) from error
+            failure = redacted(classify(error), self.key)
+        raise self._error(failure)
 
-    def _error(self, failure: Failure) -> GenerationError:
-        at = f"the Batch API at {self.base_url}"
-        if failure.status in _NO_BATCHES:
-            return self._no_batches(failure.message)
+    def _error(self, failure: Failure) -> AccountError:
+        at, status = f"the Batch API at {self.base_url}", failure.status
+        if status in _NO_BATCHES:
+            return self._no_batches(failure.message, status)
         if failure.kind == "key":
-            return KeyRefusedError(f"{at} refuses key {mask(self.key)}: {failure.message}")
+            return KeyRefusedError(f"{at} refuses key {mask(self.key)}: {failure.message}", status)
         if failure.kind in ("retry", "limited"):
             return OutOfReachError(
                 f"{at} gives no answer: {failure.message}. Batches that were made go on there: run again to "
-                "collect them"
+                "collect them",
+                status,
             )
-        return GenerationError(f"{at} refuses: {failure.message}")
+        return AccountError(f"{at} refuses: {failure.message}", status)
 
-    def _no_batches(self, said: str) -> GenerationError:
-        return GenerationError(
-            f"the engine at {self.base_url} has no Batch API ({said}): mend base_url, or set batch: false"
+    def _no_batches(self, said: str, status: int | None = None) -> AccountError:
+        return AccountError(
+            f"the engine at {self.base_url} has no Batch API ({said}): mend base_url, or set batch: false",
+            status,
         )
 
 
