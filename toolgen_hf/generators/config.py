@@ -99,7 +99,7 @@ def endpoint(url: str) -> str:
     try:
         parts = urlsplit(url)
         is_whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # whose message may hold a part of it
+    except ValueError:  # of a port that is no number, say; its message may hold a part of the URL
         is_whole = False
     if not is_whole:
         raise ValueError("give a whole URL, such as http://localhost:8000/v1")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
+import traceback
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.engines import SECRET, config, generator, numbered, one, splits
+from tests.support.engines import SECRET, collect, config, generator, numbered, one, splits
 from toolgen_hf import Workspace, answer
 from toolgen_hf.errors import ConfigError
+from toolgen_hf.generators.api import messages
 from toolgen_hf.generators.base import Request
 from toolgen_hf.testing import ApiServer, Reply
 
@@ -41,7 +45,7 @@ def test_an_identity_is_all_that_determines_the_texts_and_nothing_else(
         {"temperature": None},
         {"seed": 0},
         {"stop": ("x",)},
-        {"extra": {"n": 1}},
+        {"extra": {"logit_bias": {"50256": -100}}},
     ]
     identities = [json.dumps(generator(**{**where, **change}).identity()) for change in texts]
     assert len({json.dumps(base), *identities}) == len(texts) + 1
@@ -65,16 +69,106 @@ def test_an_alias_is_the_engine_that_it_stands_for() -> None:
     )
 
 
-def test_a_retired_engine_is_an_error_unless_an_endpoint_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for ask in (generator(engine="text-davinci-003").identity, generator(engine="text-davinci-003").check):
-        with pytest.raises(
-            ConfigError, match=r"'text-davinci-003' was shut down on 2024-01-04; use '.*base_url"
-        ):
-            ask()
-    assert generator(engine="text-davinci-003", base_url="https://api.openai.com/v1").identity()
-    assert generator(engine="text-davinci-003", base_url="http://localhost:1/v1").identity()
+def test_a_retired_engine_is_not_asked_unless_an_endpoint_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    says = r"'text-davinci-003' was shut down on 2024-01-04; use '.*base_url"
+    for batch in (False, True):
+        gone = generator(engine="text-davinci-003", batch=batch)
+        gone.check()
+        assert re.search(says + ".*only texts that are in the store", caplog.text)
+        assert gone.identity()["engine"] == "text-davinci-003"
+        assert list(gone.generate([])) == []
+        with pytest.raises(ConfigError, match=says):
+            list(gone.generate(numbered(1)))
+        caplog.clear()
+    for where in ({"base_url": "https://api.openai.com/v1"}, {"base_url": "http://localhost:1/v1"}):
+        generator(engine="text-davinci-003", **where).check()
     monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:2/v1/")
-    assert generator(engine="text-davinci-003").identity()["base_url"] == "http://localhost:2/v1"
+    served = generator(engine="text-davinci-003")
+    assert served.identity()["base_url"] == "http://localhost:2/v1"
+    served.check()
+    assert not caplog.records
+
+
+def test_a_shutdown_to_come_is_said_where_things_are_checked(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Earlier(date):
+        @classmethod
+        def today(cls) -> date:
+            return date(2023, 12, 1)
+
+    monkeypatch.setattr("toolgen_hf.generators.api.engine.date", Earlier)
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    source = generator(engine="text-davinci-003")
+    source.identity()
+    source.cost(1, 1)
+    assert not caplog.records
+    source.check()
+    assert [r.getMessage() for r in caplog.records] == [
+        "engine 'text-davinci-003' will be shut down on 2024-01-04"
+    ]
+
+
+def test_what_a_retired_engine_wrote_is_still_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    asked = config(engine="text-davinci-003")
+    with ApiServer("57") as server, Workspace(tmp_path, progress=False) as workspace:
+        monkeypatch.setattr("toolgen_hf.generators.api.engine.OPENAI_URL", server.base_url)
+        with monkeypatch.context() as before:
+            before.setattr("toolgen_hf.generators.api.engine.retired", lambda *_: None)
+            answer(splits(5), asked, workspace)
+        assert server.count == 5
+        answer(splits(5), asked, workspace)  # from the cache
+        answer(splits(5), asked, workspace, drop_overlap=True)  # from the store
+        with pytest.raises(ConfigError, match="was shut down on"):
+            answer(splits(6), asked, workspace)
+        assert server.count == 5
+
+
+@pytest.mark.parametrize("name", ["n", "best_of", "stream", "model", "messages", "prompt"])
+def test_a_request_asks_for_one_whole_text(name: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"'{name}' is not yours to set: each request asks for one whole text"
+    ):
+        config(extra={name: 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        *((name, name) for name in ("temperature", "top_p", "stop", "seed", "max_tokens")),
+        *((name, name) for name in ("frequency_penalty", "presence_penalty")),
+        ("max_completion_tokens", "max_tokens"),
+    ],
+)
+def test_what_has_a_field_is_set_there(name: str, field: str) -> None:
+    with pytest.raises(ValueError, match=f"'{name}' has a setting of its own: use {field}, beside extra"):
+        config(extra={"logit_bias": {}, name: 1})
+
+
+@pytest.mark.parametrize("engine", ["o4-mini", "gpt-4o-mini"])
+def test_an_engine_that_uses_up_its_tokens_before_it_writes_is_told_of_once(
+    engine: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ApiServer(lambda r: Reply("" if r.index else "57", finish_reason="length")) as server:
+        collect(generator(server, engine=engine, max_tokens=9, concurrency=1), numbered(4))
+    (said,) = [r.getMessage() for r in caplog.records if "max_tokens" in r.getMessage()]
+    assert said.startswith(f"engine '{engine}' used all of its 9 tokens before it wrote anything")
+    assert ("reasoning counts" in said) == (engine == "o4-mini")
+
+
+@pytest.mark.parametrize("reply", [Reply("5", finish_reason="length"), Reply("", finish_reason="stop")])
+def test_other_ends_are_not_told_of(reply: Reply, caplog: pytest.LogCaptureFixture) -> None:
+    with ApiServer(reply) as server:
+        one(server)
+    assert not caplog.records
+
+
+def test_a_stage_can_tell_how_answers_are_read() -> None:
+    assert generator().parser == messages.VERSION >= 1
 
 
 def test_answers_from_another_model_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -120,9 +214,35 @@ def test_nothing_is_asked_where_nothing_is_wanted() -> None:
         assert server.count == 0
 
 
-def test_a_config_holds_no_secret_in_its_url() -> None:
+SECRET_URLS = [
+    "http://user:hunter2@localhost/v1",
+    "http://hunter2@localhost/v1",
+    "http://localhost/v1?key=hunter2",
+    "http://localhost/v1#hunter2",
+]
+
+
+@pytest.mark.parametrize("url", SECRET_URLS)
+def test_a_url_holds_no_secret(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="no user, password or query"):
-        config(base_url="http://user:secret@localhost/v1")
+        config(base_url=url)
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with pytest.raises(ConfigError, match=r"^\$OPENAI_BASE_URL: .*no user, password or query") as caught:
+        generator()
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    assert generator(base_url="http://localhost:1/v1").base_url == "http://localhost:1/v1"  # it is not needed
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8000/v1", "/v1", "http://", "http://[hunter2", "http://h:hunter2/v1"]
+)
+def test_a_url_is_whole(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="give a whole URL"):
+        config(base_url=url)
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with pytest.raises(ConfigError, match=r"^\$OPENAI_BASE_URL: give a whole URL") as caught:
+        generator()
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_what_is_in_the_store_needs_no_key(

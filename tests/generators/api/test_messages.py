@@ -71,7 +71,7 @@ JOINED = {"prompt": "You are terse.\n3 * 19?"}
             {"engine": "o4-mini", "temperature": None, "extra": {"reasoning_effort": "low"}},
             PROMPT,
             "chat",
-            {"model": "o4-mini", "max_completion_tokens": 128, "reasoning_effort": "low", **CHAT},
+            {"model": "o4-mini", "max_completion_tokens": 2048, "reasoning_effort": "low", **CHAT},
         ),
         (
             {
@@ -80,7 +80,8 @@ JOINED = {"prompt": "You are terse.\n3 * 19?"}
                 "presence_penalty": -0.1,
                 "seed": 0,
                 "stop": ("\n\n", "Q:"),
-                "extra": {"logit_bias": {"50256": -100}, "max_tokens": 9},
+                "max_tokens": 9,
+                "extra": {"logit_bias": {"50256": -100}},
             },
             PROMPT,
             "chat",
@@ -111,10 +112,22 @@ def test_what_is_sent(changes: Any, prompt: Prompt, api: str, body: Mapping[str,
 def test_a_reasoning_engine_is_sent_no_temperature_unless_it_is_set(engine: str) -> None:
     with ApiServer("57") as server:
         one(server, PROMPT, engine=engine)
+        one(server, PROMPT, engine=engine, temperature=0.0)
         one(server, PROMPT, engine=engine, temperature=1.0)
-        unset, given = (request.body for request in server.requests)
-    assert unset == {"model": engine, "max_completion_tokens": 128, **CHAT}
+        unset, zero, given = (request.body for request in server.requests)
+    assert unset == zero == {"model": engine, "max_completion_tokens": 2048, **CHAT}
     assert given == {**unset, "temperature": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("engine", "given", "tokens"),
+    [("gpt-4o-mini", None, 128), ("gpt-4o-mini", 7, 7), ("o4-mini", None, 2048), ("o4-mini", 7, 7)],
+)
+def test_a_text_takes_no_more_tokens_than_this(engine: str, given: int | None, tokens: int) -> None:
+    source = OpenAIGenerator(OpenAIConfig(engine=engine, max_tokens=given))
+    limit = "max_completion_tokens" if engine == "o4-mini" else "max_tokens"
+    assert source.body(PROMPT)[limit] == tokens
+    assert source.estimate(PROMPT)[1] == tokens
 
 
 def test_text_of_every_kind_arrives_and_comes_back_whole() -> None:

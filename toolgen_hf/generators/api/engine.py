@@ -22,9 +22,17 @@ from urllib.parse import urlsplit
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators.api.catalog import Api, Engine, Price, find_engine, retired
 from toolgen_hf.generators.api.keys import OPENAI_URL, load_keys
-from toolgen_hf.generators.api.messages import PATHS, parameters, parse, question, reported_model
+from toolgen_hf.generators.api.messages import (
+    PATHS,
+    VERSION,
+    max_tokens,
+    parameters,
+    parse,
+    question,
+    reported_model,
+)
 from toolgen_hf.generators.base import Generation, Prompt, Request
-from toolgen_hf.generators.config import OpenAIConfig
+from toolgen_hf.generators.config import OpenAIConfig, endpoint
 from toolgen_hf.hashing import digest
 
 BYTES_PER_TOKEN = 4
@@ -35,30 +43,25 @@ logger = logging.getLogger(__name__)
 
 
 class OpenAIGenerator:
-    """Implements `toolgen_hf.generators.base.Generator` over HTTP. Cheap to make and to identify."""
+    """Implements `toolgen_hf.generators.base.Generator` over HTTP. Cheap to make and to identify.
+
+    Raises:
+        ConfigError: ``$OPENAI_BASE_URL`` is needed, and is no URL or holds a secret.
+    """
+
+    parser = VERSION
+    """The version of ``parse``, for the settings of stages that are cached."""
 
     def __init__(self, config: OpenAIConfig) -> None:
         self.config = config
-        self.base_url = (config.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
+        self.base_url = config.base_url or _usual_endpoint()
         self._seen_models: set[str] = set()
+        self._has_told_of_length = False
 
     @cached_property
     def engine(self) -> Engine:
-        """What is known of the engine.
-
-        Raises:
-            ConfigError: OpenAI has shut it down. An explicit ``base_url`` is asked all the same.
-        """
-        engine = find_engine(self.config.engine)
-        if self.config.base_url is None and self.base_url == OPENAI_URL:
-            if gone := retired(engine, date.today()):
-                raise ConfigError(
-                    f"engine {self.config.engine!r}: {gone}. If OpenAI still serves it to you, say so with "
-                    f"base_url: {OPENAI_URL}"
-                )
-            if engine.shutdown is not None:
-                logger.warning("engine %r will be shut down on %s", engine.name, engine.shutdown)
-        return engine
+        """What is known of the engine."""
+        return find_engine(self.config.engine)
 
     @property
     def api(self) -> Api:
@@ -66,11 +69,7 @@ class OpenAIGenerator:
         return self.engine.api if self.config.api == "auto" else self.config.api
 
     def identity(self) -> dict[str, Any]:
-        """What determines the texts: endpoint, API, engine, every parameter.
-
-        Raises:
-            ConfigError: the engine has been shut down.
-        """
+        """What determines the texts: endpoint, API, engine, every parameter."""
         return {
             "kind": self.config.kind,
             "base_url": self.base_url,
@@ -85,20 +84,40 @@ class OpenAIGenerator:
         return self.config.batch
 
     def check(self) -> None:
-        """Find the engine, and say where there is no key: what the store has needs none.
+        """Find the client, and say where there is no key or no engine any more: what the store has needs neither.
 
         Raises:
-            ConfigError: the engine has been shut down, or the client is not installed.
+            ConfigError: the client is not installed.
         """
-        self.identity()
         if find_spec("openai") is None or find_spec("aiohttp") is None:
             raise ConfigError(
                 f"engine {self.config.engine!r} needs the openai client: pip install 'toolgen_hf[openai]'"
             )
         try:
-            load_keys(self.config, self.base_url)
+            self._keys()
         except ConfigError as error:
             logger.warning("%s; only texts that are in the store can be used", error)
+        else:
+            if self._is_openais and self.engine.shutdown is not None:
+                logger.warning("engine %r will be shut down on %s", self.engine.name, self.engine.shutdown)
+
+    @property
+    def _is_openais(self) -> bool:
+        """Whether OpenAI is asked by default: where ``base_url`` says so, somebody knows what is served there."""
+        return self.config.base_url is None and self.base_url == OPENAI_URL
+
+    def _keys(self) -> tuple[str, ...]:
+        """What is needed to send anything.
+
+        Raises:
+            ConfigError: the engine has been shut down, or there is no key.
+        """
+        if self._is_openais and (gone := retired(self.engine, date.today())):
+            raise ConfigError(
+                f"engine {self.config.engine!r}: {gone}. If OpenAI still serves it to you, say so with "
+                f"base_url: {OPENAI_URL}"
+            )
+        return load_keys(self.config, self.base_url)
 
     def describe(self) -> str:
         """The engine and where it is asked."""
@@ -116,11 +135,12 @@ class OpenAIGenerator:
         Interrupted (Ctrl-C), what is in flight is still waited for and yielded, then the interrupt goes on.
 
         Raises:
-            ConfigError: there is no API key.
+            ConfigError: there is no API key, or OpenAI has shut the engine down.
             GenerationError: nothing can succeed, or single requests failed after their retries.
         """
         for chunk in (self._in_batches if self.config.batch else self._one_by_one)(requests):
             self._check_model(chunk[0][1])
+            self._check_length(made for _, made in chunk)
             yield chunk
 
     def _one_by_one(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
@@ -129,7 +149,7 @@ class OpenAIGenerator:
         stream = iter(requests)
         if (first := next(stream, None)) is None:  # all is there: no key is needed for that
             return iter(())
-        keys = load_keys(self.config, self.base_url)
+        keys = self._keys()
         courier = Courier(self.config, self.base_url, keys, PATHS[self.api])
         return courier.carry(
             (self.body(request.prompt), sum(self.estimate(request.prompt)))
@@ -141,7 +161,7 @@ class OpenAIGenerator:
 
         if not (whole := list(requests)):
             return iter(())
-        keys = load_keys(self.config, self.base_url)
+        keys = self._keys()
         mark = digest(self.identity())
         return BatchRun(self.config, self.base_url, keys, PATHS[self.api], mark, self.body).carry(whole)
 
@@ -156,7 +176,7 @@ class OpenAIGenerator:
     def estimate(self, prompt: Prompt) -> tuple[int, int]:
         """Tokens of the prompt as usual, and of its text at most."""
         size = len(prompt.system.encode("utf-8", "replace")) + len(prompt.user.encode("utf-8", "replace"))
-        return size // BYTES_PER_TOKEN + 8, self.config.max_tokens
+        return size // BYTES_PER_TOKEN + 8, max_tokens(self.config, self.engine)
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:
         """US dollars, by the config's price or the catalogue's; None if neither has one."""
@@ -179,3 +199,24 @@ class OpenAIGenerator:
         self._seen_models.add(model)
         if not model.startswith(wanted) and not wanted.endswith(model):
             logger.warning("engine %r was asked for; the answers say that they come from %r", wanted, model)
+
+    def _check_length(self, texts: Iterable[Generation]) -> None:
+        """Say once when an engine has used all its tokens and written nothing."""
+        is_cut = any(one.finish_reason == "length" and not one.text for one in texts)
+        if not is_cut or self._has_told_of_length:
+            return
+        self._has_told_of_length = True
+        logger.warning(
+            "engine %r used all of its %d tokens before it wrote anything%s: set a larger max_tokens",
+            self.engine.name,
+            max_tokens(self.config, self.engine),
+            " (its reasoning counts as well)" if self.engine.reasoning else "",
+        )
+
+
+def _usual_endpoint() -> str:
+    """``$OPENAI_BASE_URL``, else OpenAI's own."""
+    try:
+        return endpoint(os.environ.get("OPENAI_BASE_URL") or OPENAI_URL)
+    except ValueError as error:
+        raise ConfigError(f"$OPENAI_BASE_URL: {error}") from None

@@ -15,7 +15,13 @@ from typing import Any
 from toolgen_hf.generators.api.catalog import Api, Engine
 from toolgen_hf.generators.base import Generation, Prompt
 from toolgen_hf.generators.config import OpenAIConfig
+from toolgen_hf.generators.store import well_formed
 
+VERSION = 1
+"""Of ``parse``: raise it when an answer may be read otherwise than before."""
+MAX_TOKENS = 128
+REASONING_MAX_TOKENS = 2048
+"""Of a text, where the config says nothing: what a reasoning engine does not show counts as well."""
 PATHS: Mapping[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
 _OPTIONAL = ("top_p", "frequency_penalty", "presence_penalty", "seed")
 _KEPT = "toolgen_hf"  # marks what ``refused`` keeps; no answer of an engine has it
@@ -28,7 +34,7 @@ class MalformedError(ValueError):
 def parameters(config: OpenAIConfig, engine: Engine) -> dict[str, Any]:
     """All of a request but what is asked: engine and decoding, as the API names them."""
     limit = "max_completion_tokens" if engine.reasoning else "max_tokens"
-    made: dict[str, Any] = {"model": engine.name, limit: config.max_tokens}
+    made: dict[str, Any] = {"model": engine.name, limit: max_tokens(config, engine)}
     if config.temperature is not None and not (engine.reasoning and config.temperature == 0):
         made["temperature"] = config.temperature  # reasoning engines refuse 0, the default
     made |= {name: getattr(config, name) for name in _OPTIONAL if getattr(config, name) is not None}
@@ -37,12 +43,18 @@ def parameters(config: OpenAIConfig, engine: Engine) -> dict[str, Any]:
     return {**made, **config.extra}
 
 
+def max_tokens(config: OpenAIConfig, engine: Engine) -> int:
+    """Completion tokens of a request at most."""
+    return config.max_tokens or (REASONING_MAX_TOKENS if engine.reasoning else MAX_TOKENS)
+
+
 def question(api: Api, prompt: Prompt) -> dict[str, Any]:
     """What is asked, as the API wants it."""
     if api == "completions":
-        return {"prompt": _whole(prompt.joined())}
-    system = [{"role": "system", "content": _whole(prompt.system.strip())}] if prompt.system.strip() else []
-    return {"messages": [*system, {"role": "user", "content": _whole(prompt.user)}]}
+        return {"prompt": well_formed(prompt.joined())}
+    asked = {"system": prompt.system.strip(), "user": prompt.user}
+    messages = [{"role": role, "content": well_formed(text)} for role, text in asked.items()]
+    return {"messages": messages if asked["system"] else messages[1:]}
 
 
 def parse(raw: str) -> Generation:
@@ -104,11 +116,6 @@ def _read(choices: list[Any]) -> tuple[str, str]:
     if reason in ("length", "content_filter"):
         return "", reason
     return "", "stop" if text == "" and choices else "empty"
-
-
-def _whole(text: str) -> str:
-    """``text`` with halves of surrogate pairs, which no UTF-8 can hold, replaced by U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _object(within: Mapping[str, Any], name: str) -> Mapping[str, Any]:
