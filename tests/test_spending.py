@@ -224,6 +224,9 @@ def test_at_most_is_every_attempt_of_every_teacher(server: ApiServer, tmp_path: 
     assert planned.max_cost is not None
     assert result.summary.cost is not None
     assert result.summary.cost < planned.max_cost
+    manifest = json.loads((result.directory / "manifest.json").read_text())
+    temperatures = {role: made["parameters"]["temperature"] for role, made in manifest["generators"].items()}
+    assert (temperatures["teacher gpt-4o-mini"], temperatures["teacher gpt-4o-mini-2"]) == (0.0, 1.0)
     (reason,) = result.summary.rejected
     assert reason.count("the result is not the gold answer") == 2  # told apart, though of one name
     assert "gpt-4o-mini-2" in reason

@@ -11,7 +11,7 @@ from typing import Any
 
 from toolgen_hf.generators import build
 from toolgen_hf.generators.base import Prompt
-from toolgen_hf.generators.config import AnnotationsConfig, GeneratorConfig, LocalConfig
+from toolgen_hf.generators.config import AnnotationsConfig, GeneratorConfig, LocalConfig, unique
 from toolgen_hf.prompts.fewshot import (
     PromptSet,
     answer_prompt,
@@ -65,9 +65,9 @@ def _models(recipe: Recipe, sources: Mapping[str, SourceConfig]) -> dict[str, Ge
     models: dict[str, GeneratorConfig] = {}
     if recipe.answer is not None:
         models["student"] = recipe.answer.generator
-        models |= {
-            f"teacher {t.name}": t for t in recipe.tool_api.teachers if not isinstance(t, AnnotationsConfig)
-        }
+        teachers = recipe.tool_api.teachers
+        named = zip(unique([teacher.name for teacher in teachers]), teachers, strict=True)
+        models |= {f"teacher {name}": t for name, t in named if not isinstance(t, AnnotationsConfig)}
     return models | {name: config.generator for name, config in sources.items()}
 
 

