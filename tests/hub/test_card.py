@@ -213,6 +213,7 @@ def test_what_did_not_run_is_not_in_the_card(tmp_path: Path, scripted_models: No
     absent += "/had seen the train split/stage 1 are among/Asked up to/**`rejected`**"
     for words in absent.split("/"):
         assert words not in card
+    assert card.split("\n---\n", 1)[1].startswith("# sums\n\nTraining data")  # there is no description
     assert "### The student" in card
     for words in ("None", "$", "<!--", "{}"):
         assert words not in card.split("## Prompts")[0].split("\n---\n", 1)[1]
