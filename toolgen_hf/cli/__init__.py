@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command(arguments)
     except KeyboardInterrupt:
         print(
-            "\ninterrupted: every text generated so far is stored; run the same command to go on",
+            "\ninterrupted: what was done so far is kept; run the same command to go on",
             file=sys.stderr,
         )
         return 130
