@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,7 @@ class Counting:
 
     def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
         stream = enumerate(requests)
-        while part := [pair for pair, _ in zip(stream, range(4), strict=False)]:
+        while part := list(islice(stream, 4)):
             for at, request in reversed(part):
                 if len(self.asked) == self.fail_after:
                     raise GenerationError("the power is out")
@@ -197,3 +200,28 @@ def test_a_budget_needs_a_price(store: Store) -> None:
     source = texts(counting, store)
     fill(source, {"train": [["a"]]})
     assert source.usage["train"].cost is None
+
+
+RUN = """
+import sys, time
+from pathlib import Path
+from tests.generators.test_texts import Counting, fill, texts
+from toolgen_hf.generators.store import Store
+
+class Slow(Counting):
+    def generate(self, requests):
+        for chunk in super().generate(requests):
+            time.sleep(0.05)
+            yield chunk
+
+with Store(Path(sys.argv[1])) as store:
+    slow = Slow()
+    fill(texts(slow, store), {"train": [[f"{n}" for n in range(20)]]})
+    print(len(slow.asked))
+"""
+
+
+def test_two_runs_at_once_pay_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RUN, str(tmp_path / "store.sqlite")]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert sorted(int(run.communicate(timeout=60)[0]) for run in runs) == [0, 20]

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from toolgen_hf.errors import GenerationError
 from toolgen_hf.generators.base import Generation, Generator, Prompt, Request
 from toolgen_hf.generators.store import Keyed, Store, request_key
+from toolgen_hf.generators.turns import Turn
 from toolgen_hf.hashing import digest
 from toolgen_hf.meter import Meter
 
@@ -119,22 +120,29 @@ class Texts:
         Raises:
             GenerationError: the generator failed, or the budget is used up; what arrived is in the store.
         """
-        for attempt in range(1, self.rounds + 1):
-            label = self.label if attempt == 1 else f"{self.label}, attempt {attempt}"
-            made = 1
-            while made:  # again where the budget admitted only a part at first
-                with self.meter.progress(label, rows if attempt == 1 else None, self.generator):
-                    made = self._generate(self.missing(ahead))
-                if not self.meter.is_cut or self.generator.is_batch:
-                    break
-            self.meter.check()
-            if not made:
-                return
+        with Turn(self._store().path, self._digest, self.label) as turn:
+            for attempt in range(1, self.rounds + 1):
+                label = self.label if attempt == 1 else f"{self.label}, attempt {attempt}"
+                made = 1
+                while made:  # again where the budget admitted only a part at first
+                    with self.meter.progress(label, rows if attempt == 1 else None, self.generator):
+                        made = self._generate(self.missing(ahead, turn))
+                    if not self.meter.is_cut or self.generator.is_batch:
+                        break
+                self.meter.check()
+                if not made:
+                    return
 
-    def missing(self, ahead: Ahead) -> Iterator[tuple[str, Keyed]]:
-        """Each request that ``ahead`` asks for and the store does not have, with its split."""
+    def missing(self, ahead: Ahead, turn: Turn | None = None) -> Iterator[tuple[str, Keyed]]:
+        """Each request that ``ahead`` asks for and the store does not have, with its split.
+
+        With a ``turn``, only once it is this run's: another may be asking for the same.
+        """
         for split, rows in ahead():
             wanted, self._wanted = self._wanted, {}
+            if wanted and turn is not None and turn.take():  # it took a while: look again what is missing
+                yield from self.missing(ahead, turn)
+                return
             self.meter.found(rows - len(wanted))
             for key, request in wanted.items():
                 if key not in self._underway:  # an earlier row has asked for it, and it is not here yet
