@@ -130,8 +130,12 @@ def _examples(prompt: Mapping[str, Any]) -> str:
 
 def _work(manifest: Mapping[str, Any], summary: Summary) -> str:
     cached = sum(stage["cached"] for stage in summary.stages)
-    whole = f"; {cached} of {len(summary.stages)} stages and splits came whole from the cache" if cached else ""
-    said = f"This run generated {summary.generated:,} texts and took {summary.reused:,} from the store{whole}."
+    whole = (
+        f"; {cached} of {len(summary.stages)} stages and splits came whole from the cache" if cached else ""
+    )
+    said = (
+        f"This run generated {summary.generated:,} texts and took {summary.reused:,} from the store{whole}."
+    )
     if not summary.generated:
         stored = (
             f"took {summary.reused:,} from the store" if summary.reused else "took every stage from its cache"
