@@ -82,7 +82,8 @@ class Texts:
         self._store = store
         self._wanted: dict[str, Request] = {}
         self._sent: dict[int, tuple[str, Keyed]] = {}  # position in the stream -> split, request
-        self._underway: set[str] = set()  # their keys
+        self._underway: set[str] = set()  # their keys, asked for by an earlier row
+        self._arrived: set[str] = set()  # of these, since the batch was looked up
 
     def __call__(self, prompts: Sequence[Prompt]) -> list[Generation | None]:
         """One text for each prompt. Looking ahead, those that are missing are noted and given as None.
@@ -145,9 +146,11 @@ class Texts:
                 return
             self.meter.found(rows - len(wanted))
             for key, request in wanted.items():
-                if key not in self._underway:  # an earlier row has asked for it, and it is not here yet
+                if key not in self._underway:
                     self._underway.add(key)
                     yield split, Keyed(key, request)
+            self._underway -= self._arrived  # the next batch finds them in the store; this one was looked up before
+            self._arrived.clear()
 
     def usual_length(self) -> float | None:
         """Tokens of a text, in the mean over those that the store has of this generator; None if it has none."""
@@ -162,9 +165,14 @@ class Texts:
         used, self.used = self.used, Usage()
         return used
 
-    def forget(self) -> None:
+    def unwant(self) -> None:
         """Drop what was noted as wanted."""
         self._wanted.clear()
+
+    def forget(self) -> None:
+        """Drop all that was noted."""
+        for noted in (self._wanted, self._underway, self._arrived):
+            noted.clear()
 
     def _generate(self, wanted: Iterable[tuple[str, Keyed]]) -> int:
         """Send what the budget admits, and commit each chunk that arrives; how many texts did."""
@@ -182,7 +190,7 @@ class Texts:
                 self._store().put(self.identity, [(sent[position][1], made) for position, made in chunk])
                 for position, made in chunk:
                     split, keyed = sent.pop(position)
-                    self._underway.discard(keyed.key)
+                    self._arrived.add(keyed.key)
                     self.usage[split].add(made, self.meter.arrived(keyed.request.prompt, made))
                 count += len(chunk)
             if sent:
@@ -192,7 +200,7 @@ class Texts:
                 )
         finally:
             sent.clear()
-            self._underway.clear()
+            self.forget()
         return count
 
 
@@ -207,4 +215,3 @@ def looking_ahead(texts: Sequence[Texts]) -> Iterator[None]:
         for source in texts:
             source.looking_ahead = False
             source.forget()
-            source._underway.clear()

@@ -153,7 +153,7 @@ class Stage:
         for name, rows in todo.items():
             for batch in rows.with_format(None).iter(LOOK_AHEAD):
                 for source in texts:
-                    source.forget()
+                    source.unwant()
                 function(batch)
                 yield name, len(next(iter(batch.values())))
 
