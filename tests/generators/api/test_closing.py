@@ -101,26 +101,6 @@ def test_requests_that_fail_on_the_way_in(caplog: pytest.LogCaptureFixture) -> N
     assert "no more requests (ZeroDivisionError): waiting for what is on its way" in caplog.text
 
 
-def test_requests_that_go_on_after_they_failed_are_not_asked_for_more() -> None:
-    class Flaky:
-        def __init__(self) -> None:
-            self.count = 0
-
-        def __iter__(self) -> Flaky:
-            return self
-
-        def __next__(self) -> Request:
-            self.count += 1
-            if self.count == 10:
-                raise ZeroDivisionError
-            return numbered(self.count)[-1]
-
-    flaky = Flaky()
-    with ApiServer("57", latency=0.05) as server, pytest.raises(ZeroDivisionError):
-        list(generator(server, concurrency=4).generate(flaky))
-    assert flaky.count == 10
-
-
 def test_requests_that_fail_are_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(courier, "GRACE", 0.3)
 

@@ -100,16 +100,14 @@ class Courier:
                 told = True
                 logger.warning("interrupted: waiting for what is on its way (again to leave it)")
                 self._stop(_INTERRUPTED)  # it may have come before there was anything to stop
-            elif dispatcher.is_hungry and dispatcher.stopped is None:
+            elif dispatcher.is_hungry and self._signal is None and dispatcher.stopped is None:
                 jobs = self._feed(stream, room)
             self._in_loop(partial(dispatcher.step, jobs, len(arrivals)))
         if rest := self._collect(block=False):
             yield rest
 
     def _feed(self, stream: Iterator[tuple[int, tuple[dict[str, Any], int]]], room: int) -> list[Job] | None:
-        """The next jobs; None where there may be no more: what is on its way is paid, and so waited for."""
-        if self._signal is not None or self._broken is not None:
-            return None
+        """The next jobs; None where they cannot be made: what is on its way is paid, and so waited for."""
         try:
             return _take(stream, room)
         except Exception as error:
