@@ -35,7 +35,8 @@ def explain(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
         given, expected = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
         return f"{where}.kind: {given!r} is none of {expected}"
     given = problem["input"]
-    return f"{where}: {message}" + ("" if isinstance(given, dict | BaseModel) else f" (got {given!r})")
+    hidden = isinstance(given, dict | BaseModel) or loc[-1:] == ("base_url",)  # it may hold a password
+    return f"{where}: {message}" + ("" if hidden else f" (got {given!r})")
 
 
 def _is_kind(loc: Sequence[Any], at: int) -> bool:

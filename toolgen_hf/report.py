@@ -129,6 +129,8 @@ def _numbers(summary: Summary) -> Table:
         work += ", at a price that is not known"
     elif summary.cost:
         work += f", {dollars(summary.cost)}"
+    if summary.used.get("cost") and summary.used["cost"] != summary.cost:
+        work += f" (all texts in it: {dollars(summary.used['cost'])})"
     if not summary.generated and not summary.transforms_run:
         work = "no LM call and no transform: every stage came from the cache"
     table.add_row("work", f"{work}, {_seconds(summary.seconds)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
+_SECRET = re.compile(r"api.?key|header|authoriz|(access|auth|bearer).?token|secret|passw|extra_query", re.IGNORECASE)
 _OURS = {"stream", "n", "best_of", "model", "messages", "prompt"}
 _FIELDS = {"frequency_penalty", "max_tokens", "presence_penalty", "seed", "stop", "temperature", "top_p"}
 
@@ -156,6 +158,10 @@ class OpenAIConfig(Config):
     @field_validator("extra")
     @classmethod
     def _asks_for_one_whole_text(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(name for name in extra if _SECRET.search(name)):
+            raise ValueError(
+                f"{taken[0]!r} would be saved with the result: keys go into keys_file, headers nowhere"
+            )
         if taken := sorted(_OURS & extra.keys()):
             raise ValueError(f"{taken[0]!r} is not yours to set: each request asks for one whole text")
         if taken := sorted((_FIELDS | {"max_completion_tokens"}) & extra.keys()):

@@ -149,7 +149,9 @@ class Texts:
                 if key not in self._underway:
                     self._underway.add(key)
                     yield split, Keyed(key, request)
-            self._underway -= self._arrived  # the next batch finds them in the store; this one was looked up before
+            self._underway -= (
+                self._arrived
+            )  # the next batch finds them in the store; this one was looked up before
             self._arrived.clear()
 
     def usual_length(self) -> float | None:

@@ -148,6 +148,8 @@ def _work(manifest: Mapping[str, Any], summary: Summary) -> str:
         said += " What they cost is not known."
     elif summary.cost:
         said += f" They cost {dollars(summary.cost)}."
+    if summary.used.get("cost"):
+        said += f" All texts in this set together, whichever run generated them, cost {dollars(summary.used['cost'])}."
     versions = {name: v for name, v in manifest.get("versions", {}).items() if v != "not installed"}
     return f"{said} Versions: {', '.join(f'{name} {plain(v)}' for name, v in versions.items())}."
 

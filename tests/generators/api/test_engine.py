@@ -17,7 +17,9 @@ from tests.support.engines import SECRET, collect, config, generator, numbered, 
 from toolgen_hf import Workspace, answer
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators.api import messages
+from toolgen_hf.generators.api.engine import OpenAIGenerator
 from toolgen_hf.generators.base import Request
+from toolgen_hf.generators.config import OpenAIConfig
 from toolgen_hf.testing import ApiServer, Reply
 
 MESSAGE = {"message": {"role": "assistant", "content": "57"}, "finish_reason": "stop"}
@@ -276,3 +278,14 @@ def test_requests_that_are_hard_to_find_are_sent_as_they_are_found() -> None:
     with ApiServer("57") as server:
         assert sum(len(chunk) for chunk in generator(server).generate(sparse())) == 4
     assert sent_at_the_third[0] >= 1
+
+
+@pytest.mark.parametrize("name", ["api_key", "extra_headers", "Authorization", "extra_query", "access_token"])
+def test_extra_is_no_place_for_secrets(name: str) -> None:
+    with pytest.raises(ValueError, match=f"'{name}' would be saved with the result: keys go into keys_file"):
+        OpenAIConfig(engine="gpt-4o-mini", extra={name: "sk-secret"})
+
+
+def test_a_completions_engine_is_told_its_limit_by_the_name_that_it_knows() -> None:
+    config = OpenAIConfig(engine="gpt-5", api="completions", base_url="http://127.0.0.1:1/v1", max_tokens=7)
+    assert OpenAIGenerator(config).identity()["parameters"]["max_tokens"] == 7

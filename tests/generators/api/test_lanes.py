@@ -5,7 +5,7 @@ from __future__ import annotations
 from openai import AsyncOpenAI
 
 from toolgen_hf.generators.api.failures import Failure
-from toolgen_hf.generators.api.lanes import STORM, Lane
+from toolgen_hf.generators.api.lanes import STORM, Lane, describe_refusals
 from toolgen_hf.generators.config import OpenAIConfig
 
 LIMITED = Failure("limited", "429: slow down", wait=5.0, status=429)
@@ -42,3 +42,12 @@ def test_an_attempt_that_is_left_makes_room() -> None:
     assert small.wait(0.0) == float("inf")
     small.left(attempt)
     assert small.wait(0.0) == 0
+
+
+def test_keys_of_one_refusal_are_named_together_and_a_wrong_url_is_not_blamed_on_them() -> None:
+    wrong = [lane(), lane()]
+    for one in wrong:
+        one.failed(one.started(1), Failure("key", "404: Invalid URL.", status=404), 0.1)
+    said = describe_refusals(wrong)
+    assert said.startswith("the engine or the URL is not known there (a base_url usually ends in /v1): ")
+    assert said.count("404: Invalid URL") == 1

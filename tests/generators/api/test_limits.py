@@ -216,3 +216,19 @@ def test_refused_texts_among_answered_ones_are_no_reason_to_stop() -> None:
     health = Health(60, 0.0)
     health.succeeded(0.0)
     assert not any(health.failed(n, LONG, 1000.0, 0.0) for n in range(1000))
+
+
+def test_who_watches_is_told_once_in_an_outage() -> None:
+    health = Health(60.0, 0.0)
+    health.succeeded(0.0)
+    for n in range(2 * ENOUGH):
+        health.failed(n, DOWN, 1.0, 0.5)
+    assert health.warning(DOWN, 1.0) is None  # it may pass
+    told = health.warning(DOWN, FIRST_PATIENCE)
+    assert told is not None
+    assert "trying again for up to 60 s" in told
+    assert health.warning(DOWN, 20.0) is None
+    health.succeeded(21.0)
+    for n in range(2 * ENOUGH):
+        health.failed(n, DOWN, 30.0, 30.0)
+    assert health.warning(DOWN, 30.0)

@@ -213,6 +213,8 @@ class Dispatcher:
             self._doubtful.append((job, failure))
         if verdict:
             self.stop(verdict)
+        elif warning := self.health.warning(failure, now):
+            logger.warning("%s", warning)
 
     def _wait_for_room(self, job: Job, failure: Failure, now: float) -> None:
         job.limited += 1
@@ -227,7 +229,7 @@ class Dispatcher:
             self._ready.appendleft(job)
         left = [other for other in self.lanes if other.refusal is None]
         if not left:
-            self.stop(f"no key can be used: {describe_refusals(self.lanes)}")
+            self.stop(describe_refusals(self.lanes))
         elif is_news:
             logger.warning("key %s is set aside: %s (%d left)", mask(lane.key), failure.message, len(left))
 

@@ -75,7 +75,7 @@ class OpenAIGenerator:
             "base_url": self.base_url,
             "api": self.api,
             "engine": self.engine.name,
-            "parameters": parameters(self.config, self.engine),
+            "parameters": parameters(self.config, self.engine, self.api),
         }
 
     @property
@@ -121,8 +121,7 @@ class OpenAIGenerator:
 
     def describe(self) -> str:
         """The engine and where it is asked."""
-        host = urlsplit(self.base_url).hostname or ""
-        return f"`{self.engine.name}`, {self.api} API of {host}"
+        return f"`{self.engine.name}`, {self.api} API of {urlsplit(self.base_url).netloc}"
 
     def terms(self) -> str:
         """Those of whoever runs the engine; one of this machine's own says nothing about its model."""
@@ -167,7 +166,7 @@ class OpenAIGenerator:
 
     def body(self, prompt: Prompt) -> dict[str, Any]:
         """What is sent for a prompt."""
-        return {**parameters(self.config, self.engine), **question(self.api, prompt)}
+        return {**parameters(self.config, self.engine, self.api), **question(self.api, prompt)}
 
     def parse(self, raw: str) -> Generation:
         """Reads a kept answer again."""

@@ -26,6 +26,7 @@ class Health:
         self._since = now  # the last success, or the start
         self._in_a_row = 0
         self._who: set[int] = set()  # positions of the requests that failed since
+        self._has_warned = False
 
     @property
     def is_out(self) -> bool:
@@ -38,6 +39,19 @@ class Health:
         self._since = now
         self._in_a_row = 0
         self._who.clear()
+        self._has_warned = False
+
+    def warning(self, failure: Failure, now: float) -> str | None:
+        """What to tell a person who watches, once in an outage; None where there is nothing to tell."""
+        quiet = now - self._since
+        if self._has_warned or quiet < FIRST_PATIENCE or not (self.is_out or failure.kind == "limited"):
+            return None
+        self._has_warned = True
+        limit = max(LIMITED_PATIENCE, self.patience) if failure.kind == "limited" else self.patience
+        return (
+            f"nothing has succeeded for {quiet:.0f} s, trying again for up to {limit:.0f} s "
+            f"(Ctrl-C keeps what arrived): {failure.message}"
+        )
 
     def failed(self, position: int, failure: Failure, now: float, oldest: float) -> str | None:
         """Why to stop after this failure of one request; None to go on.

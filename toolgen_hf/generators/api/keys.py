@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators.config import OpenAIConfig
 from toolgen_hf.paths import cache_home
+
+logger = logging.getLogger(__name__)
 
 OPENAI_URL = "https://api.openai.com/v1"
 NO_KEY = "no-key"
@@ -33,6 +37,8 @@ def load_keys(config: OpenAIConfig, base_url: str) -> tuple[str, ...]:
     if key := os.environ.get("OPENAI_API_KEY", "").strip():
         if not _can_be_sent(key):
             raise ConfigError("$OPENAI_API_KEY holds no API key: a key has no spaces and is plain ASCII")
+        if config.base_url is not None and not _is_known(base_url):
+            logger.warning("the key of $OPENAI_API_KEY is sent to %s, which the recipe names", base_url)
         return (key,)
     if path := os.environ.get("OPENAI_API_KEY_PATH", ""):
         return read_keys(Path(path).expanduser())
@@ -45,6 +51,12 @@ def load_keys(config: OpenAIConfig, base_url: str) -> tuple[str, ...]:
         f"engine {config.engine!r} needs an API key: set OPENAI_API_KEY, name a file with keys_file (one key a line), "
         f"or write it to {str(kept)!r}"
     )
+
+
+def _is_known(base_url: str) -> bool:
+    """OpenAI's, Azure's or this machine's own."""
+    host = urlsplit(base_url).hostname or ""
+    return host in ("localhost", "127.0.0.1", "::1") or host.endswith((".openai.com", ".azure.com"))
 
 
 def read_keys(path: Path) -> tuple[str, ...]:

@@ -110,5 +110,12 @@ def choose(lanes: Sequence[Lane], now: float) -> Lane | float:
 
 
 def describe_refusals(lanes: Sequence[Lane]) -> str:
-    """Each refused key by its last characters, and why."""
-    return "; ".join(f"{mask(lane.key)} {lane.refusal.message}" for lane in lanes if lane.refusal is not None)
+    """Why no key can be used: keys of one reason together, by their last characters; a hint where it is not the key."""
+    reasons: dict[str, list[Lane]] = {}
+    for lane in lanes:
+        if lane.refusal is not None:
+            reasons.setdefault(lane.refusal.message.rstrip("."), []).append(lane)
+    said = "; ".join(f"{', '.join(mask(lane.key) for lane in some)} {why}" for why, some in reasons.items())
+    if all(lane.refusal is not None and lane.refusal.status == 404 for lane in lanes):
+        return f"the engine or the URL is not known there (a base_url usually ends in /v1): {said}"
+    return f"no key can be used: {said}"

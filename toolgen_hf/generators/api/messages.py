@@ -31,9 +31,9 @@ class MalformedError(ValueError):
     """An answer with status 200 is none: cut off, no JSON, or an error in disguise."""
 
 
-def parameters(config: OpenAIConfig, engine: Engine) -> dict[str, Any]:
+def parameters(config: OpenAIConfig, engine: Engine, api: Api) -> dict[str, Any]:
     """All of a request but what is asked: engine and decoding, as the API names them."""
-    limit = "max_completion_tokens" if engine.reasoning else "max_tokens"
+    limit = "max_completion_tokens" if engine.reasoning and api == "chat" else "max_tokens"
     made: dict[str, Any] = {"model": engine.name, limit: max_tokens(config, engine)}
     if config.temperature is not None and not (engine.reasoning and config.temperature == 0):
         made["temperature"] = config.temperature  # reasoning engines refuse 0, the default
