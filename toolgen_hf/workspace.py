@@ -42,7 +42,9 @@ class StageReport:
     prompt_tokens: int = 0  # of the texts that were generated, as the next two
     completion_tokens: int = 0
     cost: float | None = 0.0  # US dollars; None where no price is known
-    used: Usage = field(default_factory=Usage)  # what all texts in the output took, whenever they were generated
+    used: Usage = field(
+        default_factory=Usage
+    )  # what all texts in the output took, whenever they were generated
 
     def __str__(self) -> str:
         parts = [f"{self.stage}[{self.split}]: {self.rows_in} rows in, {self.rows_out} out"]

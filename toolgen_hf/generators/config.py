@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
-_SECRET = re.compile(r"api.?key|header|authoriz|(access|auth|bearer).?token|secret|passw|extra_query", re.IGNORECASE)
+_SECRET = re.compile(
+    r"api.?key|header|authoriz|(access|auth|bearer).?token|secret|passw|extra_query", re.IGNORECASE
+)
 _OURS = {"stream", "n", "best_of", "model", "messages", "prompt"}
 _FIELDS = {"frequency_penalty", "max_tokens", "presence_penalty", "seed", "stop", "temperature", "top_p"}
 
