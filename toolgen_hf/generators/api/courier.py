@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +33,8 @@ from toolgen_hf.generators.api.lanes import Lane
 from toolgen_hf.generators.base import Generation
 from toolgen_hf.generators.config import OpenAIConfig
 
+SWITCH = 0.0005
+"""Seconds that a thread keeps the interpreter while another wants it."""
 GRACE = 30.0
 """Seconds that what is in flight is waited for once a run has been ended."""
 
@@ -70,7 +73,7 @@ class Courier:
         thread = threading.Thread(target=self._work, name="toolgen-hf", daemon=True)
         thread.start()
         try:
-            with self._interrupts():
+            with self._interrupts(), _taking_short_turns():
                 self._is_open.wait()
                 yield from self._exchange(enumerate(requests))
             self._raise_what_failed()
@@ -153,7 +156,7 @@ class Courier:
             now = self._loop.time()
             self._dispatcher = Dispatcher(
                 [Lane(key, client.with_options(api_key=key), config, now) for key in self._keys],
-                self._path,
+                self._base_url + self._path,  # whole: the client need not join it anew for each request
                 config.concurrency,
                 config.max_retries,
                 Health(max(60.0, 2 * config.timeout), now),
@@ -218,6 +221,17 @@ class Courier:
                 f"{many} to the {at} failed after {self._config.max_retries} retries, the first with: "
                 f"{failed[0].message}. All others are stored; run again to ask for what is missing"
             )
+
+
+@contextmanager
+def _taking_short_turns() -> Iterator[None]:
+    """Threads hand over ten times as often as usual: the loop answers while the caller works through its rows."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(min(usual, SWITCH))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def _take(stream: Iterator[tuple[int, tuple[dict[str, Any], int]]], room: int) -> list[Job]:

@@ -50,7 +50,7 @@ class Dispatcher:
 
     Args:
         lanes: one a key.
-        path: of the API, below the base URL.
+        url: of the API.
         concurrency: jobs in flight or arrived but not yet ``release``d, at most.
         max_retries: of one job, not counting 429s.
         deliver: told of each text; is thread-safe.
@@ -60,14 +60,14 @@ class Dispatcher:
     def __init__(
         self,
         lanes: Sequence[Lane],
-        path: str,
+        url: str,
         concurrency: int,
         max_retries: int,
         health: Health,
         deliver: Callable[[int, Generation], None],
         on_change: Callable[[], None],
     ) -> None:
-        self.lanes, self.path, self.health = lanes, path, health
+        self.lanes, self.url, self.health = lanes, url, health
         self.concurrency, self.max_retries = concurrency, max_retries
         self.deliver, self.on_change = deliver, on_change
         self.failed: list[Failure] = []  # of jobs that were given up
@@ -171,7 +171,7 @@ class Dispatcher:
     async def _attempt(self, job: Job, lane: Lane, attempt: int) -> None:
         started = self._loop.time()
         try:
-            response = await lane.post(self.path, job.body)
+            response = await lane.post(self.url, job.body)
             made = parse(without_keys(response.text, self._keys))
         except asyncio.CancelledError:
             lane.left(attempt)

@@ -51,11 +51,11 @@ class Lane:
             return float("inf")
         return max(self._rests_until - now, self._requests.wait(now), self._tokens.wait(now))
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> httpx2.Response:
+    async def post(self, url: str, body: Mapping[str, Any]) -> httpx2.Response:
         """One attempt. Raises what the client raises, or TimeoutError: the client's own timeout is for each read."""
         try:
             async with asyncio.timeout(self._timeout):
-                return await self.client.post(path, cast_to=httpx2.Response, body=body)
+                return await self.client.post(url, cast_to=httpx2.Response, body=body)
         except TimeoutError:
             raise TimeoutError(f"no whole answer within {self._timeout:g} s") from None
 
