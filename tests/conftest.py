@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.support import scripted
+from tests.support.hub.fixtures import hub_here, local_hub
 from toolgen_hf import generators
+
+__all__ = ["hub_here", "local_hub"]
 
 
 @pytest.fixture(autouse=True)

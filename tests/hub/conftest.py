@@ -18,7 +18,6 @@ from toolgen_hf import Recipe, Workspace, generators, run
 from toolgen_hf.hub import push
 from toolgen_hf.produced import read_manifest, write_produced
 
-pytest_plugins = ["tests.support.hub.fixtures"]
 REPO = "ann/set"
 
 

@@ -11,8 +11,6 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from tests.support.hub import Fault, Incoming, LocalHub
 
-pytest_plugins = ["tests.support.hub.fixtures"]
-
 LARGE = bytes(range(256)) * 4000
 
 

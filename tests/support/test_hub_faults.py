@@ -17,8 +17,6 @@ from huggingface_hub.errors import HfHubHTTPError
 from tests.support.hub import Fault, HubRequest, LocalHub
 from tests.support.hub.process import environment
 
-pytest_plugins = ["tests.support.hub.fixtures"]
-
 LARGE = bytes(range(256)) * 40_000
 
 

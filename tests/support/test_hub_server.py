@@ -16,8 +16,6 @@ from huggingface_hub.errors import (
 
 from tests.support.hub import LocalHub
 
-pytest_plugins = ["tests.support.hub.fixtures"]
-
 LARGE = bytes(range(256)) * 4000
 
 

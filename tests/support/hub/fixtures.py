@@ -1,4 +1,4 @@
-"""Fixtures, for a test module that says ``pytest_plugins = ["tests.support.hub.fixtures"]``."""
+"""Fixtures; tests/conftest.py offers them to every test."""
 
 from __future__ import annotations
 
