@@ -214,4 +214,8 @@ def _rejected(summary: Summary) -> Element | None:
         )
         for reason, count in summary.rejected.items()
     ]
-    return tag("section", tag("h2", f"Why {total:,} were rejected"), tag("table", *rows, class_="rejected"))
+    return tag(
+        "section",
+        tag("h2", f"Why {total:,} {'was' if total == 1 else 'were'} rejected"),
+        tag("table", *rows, class_="rejected"),
+    )
