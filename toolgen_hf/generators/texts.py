@@ -42,21 +42,21 @@ class Usage:
 
     def add(self, made: Generation, cost: float | None) -> None:
         """Count one text."""
-        self.texts += 1
-        self.prompt_tokens += made.prompt_tokens
-        self.completion_tokens += made.completion_tokens
-        self.cost = None if cost is None or self.cost is None else self.cost + cost
+        self._include(Usage(1, made.prompt_tokens, made.completion_tokens, cost))
 
     @classmethod
     def total(cls, parts: Iterable[Usage]) -> Usage:
         """The sum of several."""
         whole = cls()
         for part in parts:
-            whole.texts += part.texts
-            whole.prompt_tokens += part.prompt_tokens
-            whole.completion_tokens += part.completion_tokens
-            whole.cost = None if part.cost is None or whole.cost is None else whole.cost + part.cost
+            whole._include(part)
         return whole
+
+    def _include(self, part: Usage) -> None:
+        self.texts += part.texts
+        self.prompt_tokens += part.prompt_tokens
+        self.completion_tokens += part.completion_tokens
+        self.cost = None if part.cost is None or self.cost is None else self.cost + part.cost
 
 
 class Texts:

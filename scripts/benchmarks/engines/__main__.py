@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -29,11 +28,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from processes import Ended, Server, adopt_orphans, run_driver, serve
-from prompts import write_prompts
+from processes import Ended, Server, adopt_orphans, processor, run_driver, serve
+from prompts import MAX_TOKENS, MODEL, write_prompts
 
 HERE = Path(__file__).resolve().parent
-MODEL, MAX_TOKENS = "gpt-4o-mini", 64
 
 
 class Contender(NamedTuple):
@@ -60,7 +58,7 @@ def main() -> None:
     contenders = _contenders(args)
     runs: dict[str, list[Run]] = {contender.name: [] for contender in contenders}
     adopt_orphans()
-    with TemporaryDirectory() as folder, serve(args.latency) as server:
+    with TemporaryDirectory() as folder, serve("--latency", str(args.latency)) as server:
         prompts = Path(folder) / "prompts.jsonl"
         expected = write_prompts(prompts, args.requests)
         for number in range(args.rounds):
@@ -153,7 +151,7 @@ def settings(contenders: list[Contender], args: argparse.Namespace) -> str:
     pythons = {_ask(c.python, _PYTHON) for c in contenders}
     return (
         f"{args.requests} requests, {args.latency * 1000:g} ms latency, at most {args.concurrency} in flight "
-        f"(so at least {floor:.2f} s), median of {args.rounds} rounds. {os.cpu_count()} CPUs, {_processor()}; "
+        f"(so at least {floor:.2f} s), median of {args.rounds} rounds. {os.cpu_count()} CPUs, {processor()}; "
         f"the server runs on the same machine. Python {', '.join(sorted(pythons))}; {', '.join(sorted(versions))}."
     )
 
@@ -165,13 +163,6 @@ _PYTHON = "import platform; print(platform.python_version())"
 def _ask(python: str, code: str, *arguments: str) -> str:
     done = subprocess.run([python, "-c", code, *arguments], capture_output=True, text=True, check=True)
     return done.stdout.strip()
-
-
-def _processor() -> str:
-    cpus = Path("/proc/cpuinfo")
-    lines = cpus.read_text().splitlines() if cpus.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _contenders(args: argparse.Namespace) -> list[Contender]:

@@ -33,9 +33,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from processes import Server
+from processes import Server, serve
 from prompts import write_prompts
-from trials import machine, serve, start_stage, write_questions
+from trials import machine, start_stage, write_questions
 
 TARGET = 2.0
 """Seconds that a rerun of what is complete may take, without imports."""

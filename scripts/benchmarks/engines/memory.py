@@ -20,7 +20,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from trials import machine, serve, start_stage, write_questions
+from processes import serve
+from trials import machine, start_stage, write_questions
 
 TARGET = 32.0
 """MiB of its own by which the largest run may exceed the smallest."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import platform
 import resource
 import signal
 import subprocess
@@ -44,9 +45,13 @@ class Server:
 
 
 @contextmanager
-def serve(latency: float) -> Iterator[Server]:
-    """The library's scripted server on a free port, as a process of its own."""
-    command = [sys.executable, "-m", "toolgen_hf.testing", "--latency", str(latency), "--answer-sums"]
+def serve(*options: str) -> Iterator[Server]:
+    """The library's scripted server, which answers sums, as a process of its own on a free port.
+
+    Args:
+        options: of ``python -m toolgen_hf.testing``.
+    """
+    command = [sys.executable, "-m", "toolgen_hf.testing", "--answer-sums", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -56,6 +61,14 @@ def serve(latency: float) -> Iterator[Server]:
             yield Server(base_url)
         finally:
             process.terminate()
+
+
+def processor() -> str:
+    """What this machine computes with, for the line below a table."""
+    cpus = Path("/proc/cpuinfo")
+    lines = cpus.read_text().splitlines() if cpus.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def adopt_orphans() -> None:

@@ -16,6 +16,9 @@ from typing import Any
 from toolgen_hf.builders import GSM8K, load
 from toolgen_hf.prompts.fewshot import load_prompts, tool_api_prompt
 
+MODEL, MAX_TOKENS = "gpt-4o-mini", 64
+"""What every contender asks for besides."""
+
 _NUMBER = re.compile(r"\d(?:[\d.,/:]*\d)?")
 
 

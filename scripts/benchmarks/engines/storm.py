@@ -17,9 +17,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from processes import Server, run_driver
-from prompts import write_prompts
-from trials import HERE, MAX_TOKENS, MODEL, machine, serve
+from processes import Server, run_driver, serve
+from prompts import MAX_TOKENS, MODEL, write_prompts
+from trials import HERE, machine
 
 TARGET = 2.0
 """Seconds that a storm may cost: one ``Retry-After``, and as much again to get going."""

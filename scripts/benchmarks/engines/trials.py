@@ -1,4 +1,4 @@
-"""What the trials beside the comparison share: a server with options, and the whole stage as a process.
+"""What the trials beside the comparison share: the whole stage as a process, and the line on the machine.
 
 storm.py     300 of 1,000 requests meet a 429
 killed.py    kill -9 in the middle, then a rerun
@@ -11,32 +11,15 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 from datasets import disable_progress_bars
 from ours import answered
-from processes import Server
+from processes import processor
+from prompts import MAX_TOKENS, MODEL
 
 HERE = Path(__file__).resolve().parent
-MODEL, MAX_TOKENS = "gpt-4o-mini", 64
-
-
-@contextmanager
-def serve(*options: str) -> Iterator[Server]:
-    """The library's scripted server, which answers sums, with these options of ``python -m toolgen_hf.testing``."""
-    command = [sys.executable, "-m", "toolgen_hf.testing", "--answer-sums", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            base_url = process.stdout.readline().strip()
-            if not base_url:
-                raise SystemExit("the server did not start")
-            yield Server(base_url)
-        finally:
-            process.terminate()
 
 
 def write_questions(rows: list[dict[str, object]], folder: Path) -> None:
@@ -67,12 +50,8 @@ def _environment(work: Path) -> dict[str, str]:
 
 def machine() -> str:
     """Where this was measured, for the line below a table."""
-    cpus = Path("/proc/cpuinfo")
-    lines = cpus.read_text().splitlines() if cpus.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    processor = names[0] if names else platform.processor() or platform.machine()
     versions = ", ".join(f"{name} {version(name)}" for name in ("toolgen_hf", "datasets", "openai"))
     return (
-        f"{os.cpu_count()} CPUs, {processor}; the server runs on the same machine. "
+        f"{os.cpu_count()} CPUs, {processor()}; the server runs on the same machine. "
         f"Python {platform.python_version()}; {versions}."
     )

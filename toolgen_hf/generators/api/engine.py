@@ -75,8 +75,12 @@ class OpenAIGenerator:
             "base_url": self.base_url,
             "api": self.api,
             "engine": self.engine.name,
-            "parameters": parameters(self.config, self.engine, self.api),
+            "parameters": self._parameters,
         }
+
+    @cached_property
+    def _parameters(self) -> dict[str, Any]:
+        return parameters(self.config, self.engine, self.api)
 
     @property
     def is_batch(self) -> bool:
@@ -166,7 +170,7 @@ class OpenAIGenerator:
 
     def body(self, prompt: Prompt) -> dict[str, Any]:
         """What is sent for a prompt."""
-        return {**parameters(self.config, self.engine, self.api), **question(self.api, prompt)}
+        return {**self._parameters, **question(self.api, prompt)}
 
     def parse(self, raw: str) -> Generation:
         """Reads a kept answer again."""
@@ -179,15 +183,15 @@ class OpenAIGenerator:
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:
         """US dollars, by the config's price or the catalogue's; None if neither has one."""
-        given = self.config.price
-        price = Price(**given.model_dump()) if given is not None else self._listed_price
-        if price is None:
+        if self._price is None:
             return None
-        return price.cost(prompt_tokens, completion_tokens, cached_tokens, self.config.batch)
+        return self._price.cost(prompt_tokens, completion_tokens, cached_tokens, self.config.batch)
 
     @cached_property
-    def _listed_price(self) -> Price | None:
-        """OpenAI's prices are those of OpenAI's own endpoint."""
+    def _price(self) -> Price | None:
+        """The config's, else the catalogue's, which is that of OpenAI's own endpoint."""
+        if self.config.price is not None:
+            return Price(**self.config.price.model_dump())
         return self.engine.price if self.base_url == OPENAI_URL else None
 
     def _check_model(self, made: Generation) -> None:
