@@ -11,10 +11,8 @@ score: {strategy: distance}
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -25,7 +23,8 @@ from toolgen_hf.errors import ConfigError
 from toolgen_hf.finetune import FinetuneConfig
 from toolgen_hf.generators.config import AnnotationsConfig, Config, GeneratorConfig, TeacherConfig
 from toolgen_hf.hub.repo import is_produced, split_source
-from toolgen_hf.mistakes import causes, explain, nearest
+from toolgen_hf.mistakes import causes, explain
+from toolgen_hf.recipe_files import override, read_recipe
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.stages.score import Strategy
 from toolgen_hf.tasks import get_task
@@ -227,17 +226,9 @@ class Recipe(Config):
         Raises:
             ConfigError: there is no such recipe, or it is not valid; names every problem at once.
         """
-        path = _find(name_or_path)
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: not valid YAML: {error}") from error
-        if not isinstance(data, dict):
-            raise ConfigError(f"{path}: a recipe is a mapping of keys, not {type(data).__name__}")
-        data = json.loads(json.dumps(data, default=str))  # YAML aliases would be changed together
-        for override in overrides:
-            _override(data, override)
-        return cls.parse(data, str(path))
+        data, where = read_recipe(name_or_path)
+        override(data, overrides)
+        return cls.parse(data, where)
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str = "recipe") -> Self:
@@ -258,43 +249,3 @@ class Recipe(Config):
         return yaml.safe_dump(
             self.model_dump(mode="json", exclude=skipped), sort_keys=False, allow_unicode=True, width=100
         )
-
-
-def shipped() -> list[str]:
-    """The names of the recipes that come with the library."""
-    found = (file.name for file in files("toolgen_hf.recipes").iterdir())
-    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
-
-
-def _find(name_or_path: str | Path) -> Path:
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    if str(name_or_path) in shipped():
-        return Path(str(files("toolgen_hf.recipes").joinpath(f"{name_or_path}.yaml")))
-    raise ConfigError(
-        f"no recipe {str(name_or_path)!r}: not a file, and not one that ships ({', '.join(shipped())})"
-        f"{nearest(str(name_or_path), shipped())}"
-    )
-
-
-def _override(data: dict[str, Any], override: str) -> None:
-    key, sign, value = override.partition("=")
-    if not sign or not key:
-        raise ConfigError(f"--set {override!r}: write KEY=VALUE, such as score.strategy=consistency")
-    *parents, last = key.split(".")
-    target: Any = data
-    try:
-        for parent in parents:
-            target = target[int(parent)] if isinstance(target, list) else _child(target, parent)
-            if not isinstance(target, dict | list):
-                raise ValueError(f"{parent!r} is {target!r}, which has no keys")
-        target[int(last) if isinstance(target, list) else last] = yaml.safe_load(value)
-    except (ValueError, IndexError, yaml.YAMLError) as error:
-        raise ConfigError(f"--set {override!r}: {error}") from error
-
-
-def _child(target: Any, key: str) -> Any:
-    if target.get(key) is None:
-        target[key] = {}
-    return target[key]
