@@ -26,6 +26,7 @@ from toolgen_hf.generators.config import AnnotationsConfig, GeneratorConfig, Loc
 from toolgen_hf.hashing import digest
 from toolgen_hf.manifest import library_version, manifest_facts
 from toolgen_hf.meter import Meter
+from toolgen_hf.mix_recipe import MixRecipe
 from toolgen_hf.plan import Plan
 from toolgen_hf.produced import check_target, is_current, write_produced
 from toolgen_hf.questions import Origin, as_questions, load_raw, load_stage1
@@ -50,13 +51,38 @@ class Result:
     configs: Mapping[str, DatasetDict]
 
 
-def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace | None = None) -> Result:
+@dataclass(frozen=True)
+class Made:
+    """All that a recipe gives, before it is written: the tables, and what exports and manifest are made from.
+
+    ``called`` holds every question with the student's answer and the teachers' call, ``executed`` the responses by
+    source, ``configs`` what is written as Parquet.
+    """
+
+    recipe: Recipe
+    origin: Origin
+    sources: Mapping[str, SourceConfig]
+    called: DatasetDict
+    executed: Mapping[str, DatasetDict]
+    configs: Mapping[str, DatasetDict]
+    summary: Summary
+
+    def export(self, root: Path) -> None:
+        """Write the JSON exports under ``root``."""
+        scored, cloned = self.configs["stage2"], self.configs["stage1"]
+        export_json(root, self.origin.name, self.called, cloned, self.executed, scored)
+
+
+def run(
+    recipe: Recipe | MixRecipe, output: str | Path | None = None, workspace: Workspace | None = None
+) -> Result:
     """Build everything that a recipe asks for, and write it to a directory.
 
     Running it again costs nothing: every stage comes from the cache. After a change, the stages that
     depend on it run; texts that were generated before are taken from the store.
 
     Args:
+        recipe: one dataset's, or a mix of several.
         output: where the result goes; default the recipe's ``output``.
         workspace: cache and store; default those of this user.
 
@@ -69,47 +95,52 @@ def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace |
     check_target(directory)
     own = workspace is None
     workspace = workspace or Workspace()
-    check_models(recipe, workspace.meter)
-    started, reported = time.monotonic(), len(workspace.reports)
     with workspace if own else nullcontext():
-        raw, called, cloned, origin = begin(recipe, workspace)
-        sources = with_adapters(recipe, cloned, workspace)
-        executed = {"gold": execute(gold(cloned, workspace), workspace, recipe.task, "execute gold")}
-        for name, config in sources.items():
-            responses = respond(raw, name, config, workspace, recipe.task)
-            executed[name] = execute(responses, workspace, recipe.task, f"execute {name}")
-        scored = score(gather(executed, recipe.task), workspace, recipe.task, recipe.score.strategy)
-        rejected = collect_rejected(called)
-        check_counts(raw, cloned, executed["gold"], scored, rejected)
+        if isinstance(recipe, MixRecipe):
+            from toolgen_hf.mixing import run_mix  # a mix is made of what this module makes
 
-        configs = {
-            "stage2": scored,
-            "stage1": cloned,
-            **for_training(cloned, scored, recipe, workspace),
-            "raw": raw,
-            "rejected": rejected,
-            **{f"{RESPONSES}{name}": table for name, table in executed.items()},
-        }
-        reports = workspace.reports[reported:]
-        asked = called if recipe.answer is not None else DatasetDict()
-        summary = summarize(recipe.name, reports, asked, configs, executed)
+            return Result(directory, *run_mix(recipe, directory, workspace))
+        check_models(recipe, workspace.meter)
+        started = time.monotonic()
+        made = make(recipe, workspace)
+        summary, source = made.summary, made.origin.source
         summary.seconds = time.monotonic() - started
-        key = digest([recipe.to_yaml(), library_version("toolgen_hf"), _fingerprints(configs), origin.source])
+        key = digest([recipe.to_yaml(), library_version("toolgen_hf"), fingerprints(made.configs), source])
         if is_current(directory, key):
             summary.up_to_date = True
         else:
-            write_produced(
-                directory,
-                configs,
-                lambda root: export_json(root, origin.name, called, cloned, executed, scored),
-                recipe.to_yaml(),
-                {"key": key, **manifest_facts(recipe, sources, origin, summary)},
-            )
+            facts = manifest_facts(recipe, made.sources, made.origin, summary)
+            write_produced(directory, made.configs, made.export, recipe.to_yaml(), {"key": key, **facts})
     summary.seconds = time.monotonic() - started
-    return Result(directory, summary, configs)
+    return Result(directory, summary, made.configs)
 
 
-def plan(recipe: Recipe, workspace: Workspace) -> Plan:
+def make(recipe: Recipe, workspace: Workspace) -> Made:
+    """Run every stage that a recipe asks for; nothing is written but the caches and the store."""
+    reported = len(workspace.reports)
+    raw, called, cloned, origin = begin(recipe, workspace)
+    sources = with_adapters(recipe, cloned, workspace)
+    executed = {"gold": execute(gold(cloned, workspace), workspace, recipe.task, "execute gold")}
+    for name, config in sources.items():
+        responses = respond(raw, name, config, workspace, recipe.task)
+        executed[name] = execute(responses, workspace, recipe.task, f"execute {name}")
+    scored = score(gather(executed, recipe.task), workspace, recipe.task, recipe.score.strategy)
+    rejected = collect_rejected(called)
+    check_counts(raw, cloned, executed["gold"], scored, rejected)
+    configs = {
+        "stage2": scored,
+        "stage1": cloned,
+        **for_training(cloned, scored, recipe, workspace),
+        "raw": raw,
+        "rejected": rejected,
+        **{f"{RESPONSES}{name}": table for name, table in executed.items()},
+    }
+    asked = called if recipe.answer is not None else DatasetDict()
+    summary = summarize(recipe.name, workspace.reports[reported:], asked, configs, executed)
+    return Made(recipe, origin, sources, called, executed, configs, summary)
+
+
+def plan(recipe: Recipe | MixRecipe, workspace: Workspace) -> Plan:
     """What ``run`` would ask of models and engines, without asking.
 
     Of a stage that depends on texts which are not there yet (the teachers' calls on the student's answers), it is
@@ -119,6 +150,10 @@ def plan(recipe: Recipe, workspace: Workspace) -> Plan:
         ConfigError: a model cannot be used.
         DataError: the questions cannot be used.
     """
+    if isinstance(recipe, MixRecipe):
+        from toolgen_hf.mixing import plan_mix
+
+        return plan_mix(recipe, workspace)
     check_models(recipe, workspace.meter)
     workspace.plan = Plan()
     try:
@@ -255,7 +290,8 @@ def train_adapter(name: str, recipe: Recipe, cloned: DatasetDict, workspace: Wor
     return result
 
 
-def _fingerprints(configs: Mapping[str, DatasetDict]) -> list[Any]:
+def fingerprints(configs: Mapping[str, DatasetDict]) -> list[Any]:
+    """What identifies the tables of a result."""
     return [
         [name, str(split), rows._fingerprint]
         for name, splits in configs.items()

@@ -227,6 +227,8 @@ class Recipe(Config):
             ConfigError: there is no such recipe, or it is not valid; names every problem at once.
         """
         data, where = read_recipe(name_or_path)
+        if "mix" in data:
+            raise ConfigError(f"{where} is the recipe of a mix: MixRecipe.load reads it")
         override(data, overrides)
         return cls.parse(data, where)
 

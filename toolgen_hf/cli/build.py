@@ -30,10 +30,10 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """``toolgen-hf run``"""
     from toolgen_hf import pipeline
-    from toolgen_hf.recipe import Recipe
+    from toolgen_hf.mix_recipe import load_recipe
     from toolgen_hf.report import print_summary
 
-    recipe = Recipe.load(arguments.recipe, arguments.set)
+    recipe = load_recipe(arguments.recipe, arguments.set)
     with open_workspace(arguments) as workspace:
         if arguments.dry_run:
             show_plan(pipeline.plan(recipe, workspace), as_json=arguments.json)

@@ -1,0 +1,158 @@
+"""The recipe of a mix: several datasets as one set, as one YAML file.
+
+name: math-mix
+mix:
+  parts:
+    gsm8k: {recipe: {...}, weight: 2}                  # a whole recipe, run as part of this one
+    svamp: {recipe: svamp.yaml, set: {dataset.rows: {train: 40}}, weight: 1}     # a file, or one that ships
+    older: {source: "hub:user/set@v1.0.0", count: {train: 100}}   # what was made before: nothing is run
+  order: interleave
+  seed: 0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from toolgen_hf.errors import ConfigError
+from toolgen_hf.generators.config import Config
+from toolgen_hf.hub.repo import HUB, RepoRef
+from toolgen_hf.mistakes import causes, explain
+from toolgen_hf.recipe import NAME, Recipe
+from toolgen_hf.recipe_files import override, read_recipe
+from toolgen_hf.stages.draw import MixConfig, Take
+
+__all__ = ["MixRecipe", "PartConfig", "load_recipe"]
+
+
+class PartConfig(Take):
+    """One part: where it comes from, and how much of it is taken."""
+
+    recipe: Recipe | None = None
+    """Run as part of the mix. In YAML also the name of one that ships or a path, with ``set`` beside it."""
+    source: str | None = None
+    """A produced set instead: a directory, or ``hub:user/repo@v1.0.0`` (without a version: the newest)."""
+
+    @field_validator("source")
+    @classmethod
+    def _a_whole_set(cls, source: str | None) -> str | None:
+        if source is not None and "#" in source:
+            raise ValueError("a part is a whole produced set: leave out what stands after '#'")
+        if source is not None and source.startswith(HUB):
+            RepoRef.parse(source)
+        return source
+
+    @model_validator(mode="after")
+    def _from_somewhere(self) -> Self:
+        if (self.recipe is None) == (self.source is None):
+            raise ValueError("give either a recipe to run, or the source of a set that is there already")
+        return self
+
+
+class MixSettings(MixConfig):
+    """The parts, and how they become one set."""
+
+    parts: Mapping[Annotated[str, Field(pattern=NAME)], PartConfig] = Field(min_length=1)
+
+
+class MixRecipe(Config):
+    """What to mix, and how."""
+
+    name: str = Field(pattern=NAME)
+    description: str = ""
+    mix: MixSettings
+    output: str | None = None
+    """Default ``outputs/{name}``. A part's own ``output`` is not used: it is written as part of the mix."""
+
+    @property
+    def output_dir(self) -> Path:
+        """Where the result goes unless the caller says otherwise."""
+        return Path(self.output or f"outputs/{self.name}")
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        """The recipes that are run, by part."""
+        return {name: part.recipe for name, part in self.mix.parts.items() if part.recipe is not None}
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, overrides: Sequence[str] = ()) -> Self:
+        """Read the recipe of a mix: one that ships, by name, or a YAML file.
+
+        Args:
+            overrides: ``"mix.parts.gsm8k.weight=3"``, ``"mix.parts.gsm8k.recipe.score.strategy=consistency"``: also
+                within a recipe that is given by its name.
+
+        Raises:
+            ConfigError: there is no such recipe, or it is not valid; names every problem at once.
+        """
+        data, where = read_recipe(name_or_path)
+        _write_out(data, where)
+        override(data, overrides)
+        return cls.parse(data, where)
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], where: str = "recipe") -> Self:
+        """The recipe of a mix from plain data.
+
+        Raises:
+            ConfigError: names every problem, and for an unknown key the nearest known one.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            problems = "\n".join(f"  - {explain(cls, problem)}" for problem in causes(error))
+            raise ConfigError(f"{where} is not a valid recipe of a mix:\n{problems}") from error
+
+    def to_yaml(self) -> str:
+        """The recipe with every default filled in, and every part's recipe written out."""
+        data = self.model_dump(mode="json")
+        for name, part in data["mix"]["parts"].items():
+            unused = [key for key in ("recipe", "source", "weight", "count") if part[key] is None]
+            data["mix"]["parts"][name] = {key: value for key, value in part.items() if key not in unused}
+        for name, recipe in self.recipes.items():
+            data["mix"]["parts"][name]["recipe"] = yaml.safe_load(recipe.to_yaml())
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+
+
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe | MixRecipe:
+    """A recipe of either kind: that of a mix has the key ``mix``.
+
+    Raises:
+        ConfigError: there is no such recipe, or it is not valid.
+    """
+    data, _ = read_recipe(name_or_path)
+    return (MixRecipe if "mix" in data else Recipe).load(name_or_path, overrides)
+
+
+def _write_out(data: dict[str, Any], where: str) -> None:
+    """Put the recipes that parts name in the names' places, in place, each with the changes that ``set`` makes.
+
+    Raises:
+        ConfigError: there is no such recipe, or it is a mix itself.
+    """
+    mix = data.get("mix")
+    parts = mix.get("parts") if isinstance(mix, dict) else None
+    for name, part in parts.items() if isinstance(parts, dict) else ():
+        if not isinstance(part, dict) or not isinstance(part.get("recipe"), str):
+            continue
+        at = f"{where}: mix.parts.{name}"
+        named, changes = part["recipe"], part.pop("set", None) or {}
+        if not isinstance(changes, dict):
+            raise ConfigError(
+                f"{at}.set: write keys with their values, {{dataset.rows.train: 8}}, not {changes!r}"
+            )
+        try:
+            found, _ = read_recipe(named)
+            override(found, [f"{key}={yaml.safe_dump(value)}" for key, value in changes.items()])
+        except ConfigError as error:
+            raise ConfigError(f"{at}: {error}") from error
+        if "mix" in found:
+            raise ConfigError(
+                f"{at}: {named!r} is a mix itself: name its parts here, or run it and give its directory as source"
+            )
+        part["recipe"] = found
