@@ -16,7 +16,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -30,7 +30,7 @@ from toolgen_hf.generators.models import Weights, resolve_model
 from toolgen_hf.hashing import digest
 from toolgen_hf.prompts.format import template_identity
 
-VERSION = 1
+VERSION = 2
 """Part of a run's fingerprint; raised when the training itself changes."""
 
 RECORD = "finetune.json"
@@ -50,17 +50,19 @@ class FinetuneConfig(Config):
     max_steps: int = Field(default=12, ge=1)
     batch_size: int = Field(default=8, ge=1)
     """Rows per step."""
-    micro_batch_size: int = Field(default=8, ge=1)
-    """Rows at once; more than this many are accumulated. Must divide ``batch_size`` if smaller."""
+    micro_batch_size: PositiveInt | None = None
+    """Rows at once, which decides memory and speed; must divide ``batch_size`` if smaller. If not given, it is 4, or
+    the largest number below that divides ``batch_size``."""
     learning_rate: float = Field(default=3e-4, gt=0)
     """At the first step; falls to zero linearly."""
     lora_r: int = Field(default=8, ge=1)
     lora_alpha: int = Field(default=16, ge=1)
     lora_dropout: float = Field(default=0.05, ge=0, lt=1)
-    target_modules: tuple[str, ...] | None = ("q_proj", "v_proj")
-    """Names of the layers that get an adapter; None leaves it to PEFT's table of architectures."""
+    target_modules: tuple[str, ...] | None = None
+    """Names of the layers that get an adapter. None finds the attention projections: ``q_proj`` and ``v_proj``, as
+    published, where the model has them (lora_targets.py says what else)."""
     cutoff_len: int = Field(default=512, ge=2)
-    """Tokens a row may have; what is beyond is cut off."""
+    """Tokens a row may have, prompt, output and end; what is beyond is cut off."""
     save_every: PositiveInt | None = None
     """Steps between checkpoints; half of ``max_steps`` if not given. The last step is always saved."""
     checkpoint: Literal["middle", "last"] | PositiveInt = "middle"
@@ -81,7 +83,10 @@ class FinetuneConfig(Config):
 
     @property
     def rows_at_once(self) -> int:
-        return min(self.micro_batch_size, self.batch_size)
+        """Rows in memory together."""
+        if self.micro_batch_size is not None:
+            return min(self.micro_batch_size, self.batch_size)
+        return max(rows for rows in range(1, 5) if self.batch_size % rows == 0)
 
     @property
     def save_interval(self) -> int:
@@ -110,15 +115,29 @@ class Example(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Lengths:
+    """How long the rows are, in tokens of prompt, output and end, and what ``cutoff_len`` did to them."""
+
+    median: int
+    longest: int
+    """The ``cutoff_len`` that holds every row."""
+    cut: int
+    """Rows that lost a part of their output."""
+    left_out: int
+    """Rows whose prompt alone fills ``cutoff_len``: nothing is learned from them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Training:
     """How a training run went."""
 
     losses: tuple[float, ...]
     """One a step, those before an interruption included."""
     rows: int
-    """Rows trained on."""
-    truncated: int
-    """Rows whose output did not fit into ``cutoff_len``, wholly (left out of ``rows``) or in part."""
+    """Rows that could be trained on, those that were cut included and those left out not."""
+    lengths: Lengths
+    target_modules: tuple[str, ...]
+    """The layers that have an adapter, as they were found or given."""
     seconds: float
     """Of this run, without what ran before an interruption."""
     resumed: bool
@@ -163,12 +182,19 @@ def finetune(
         _write(output, fingerprint, None)
         training = train(examples, model, config, output)
         _write(output, fingerprint, training)
+    _log(training, config)
+    return _result(training, config, output, cached=False)
+
+
+def _log(training: Training, config: FinetuneConfig) -> None:
+    lengths = training.lengths
     logger.info(
-        "finetune: %d rows, %d cut, %d steps, loss %.3f to %.3f, %.1f s",
-        *(training.rows, training.truncated, config.max_steps),
+        "finetune: %d rows of up to %d tokens (median %d), %d cut, %d left out; LoRA on %s; "
+        "%d steps of %d rows, loss %.3f to %.3f, %.1f s",
+        *(training.rows, lengths.longest, lengths.median, lengths.cut, lengths.left_out),
+        *(", ".join(training.target_modules), config.max_steps, config.batch_size),
         *(training.losses[0], training.losses[-1], training.seconds),
     )
-    return _result(training, config, output, cached=False)
 
 
 def training_key(rows: Iterable[Mapping[str, Any]], config: FinetuneConfig) -> str:
@@ -197,11 +223,12 @@ def _examples(rows: Iterable[Mapping[str, Any]]) -> list[Example]:
 def _fingerprint(examples: list[Example], config: FinetuneConfig, model: Weights) -> str:
     """What decides the checkpoints; which of them is used, and where it runs, does not."""
     settings = config.model_dump(
-        mode="json", exclude={"model", "revision", "template", "checkpoint", "device", "dtype"}
+        mode="json",
+        exclude={"model", "revision", "template", "checkpoint", "device", "dtype", "micro_batch_size"},
     )
     dtype = resolve_dtype(config.dtype, resolve_device(config.device))
-    parts = [VERSION, model.identity, template_identity(config.template), dtype, settings, examples]
-    return digest(parts)
+    parts = [VERSION, model.identity, template_identity(config.template), dtype, settings]
+    return digest([*parts, config.rows_at_once, examples])
 
 
 def _prepare(output: Path, fingerprint: str, config: FinetuneConfig) -> Training | None:
@@ -212,7 +239,7 @@ def _prepare(output: Path, fingerprint: str, config: FinetuneConfig) -> Training
         if not done:
             return None
         if all((folder / "adapter_model.safetensors").exists() for folder in _checkpoints(config, output)):
-            return Training(**{**done, "losses": tuple(done["losses"])})
+            return _from_record(done)
     stale = sorted(output.glob("checkpoint-*"))
     if stale and not record:
         raise ConfigError(f"{str(output)!r} holds checkpoints of something else; give another folder")
@@ -235,6 +262,13 @@ def _read(file: Path) -> dict[str, Any]:
     return dict(record)
 
 
+def _from_record(done: Mapping[str, Any]) -> Training:
+    losses, targets = tuple(done["losses"]), tuple(done["target_modules"])
+    return Training(
+        **{**done, "losses": losses, "target_modules": targets, "lengths": Lengths(**done["lengths"])}
+    )
+
+
 def _write(output: Path, fingerprint: str, training: Training | None) -> None:
     output.mkdir(parents=True, exist_ok=True)
     record = {"fingerprint": fingerprint, "training": training and asdict(training)}
@@ -250,4 +284,5 @@ def _checkpoints(config: FinetuneConfig, output: Path) -> tuple[Path, ...]:
 def _result(training: Training, config: FinetuneConfig, output: Path, *, cached: bool) -> FinetuneResult:
     adapter = output / f"checkpoint-{config.chosen_step}"
     checkpoints = _checkpoints(config, output)
-    return FinetuneResult(**asdict(training), adapter=adapter, checkpoints=checkpoints, cached=cached)
+    facts = {field.name: getattr(training, field.name) for field in fields(training)}
+    return FinetuneResult(**facts, adapter=adapter, checkpoints=checkpoints, cached=cached)

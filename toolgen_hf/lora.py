@@ -1,12 +1,13 @@
 """The training itself: LoRA with PEFT and transformers' Trainer. Importing this imports torch.
 
-The loss is on the output alone. Prompt and output are tokenized apart and joined, so that the boundary
-is where generation will begin; the end of text is learned; padding is on the right and has no label.
+The loss is on the output alone, and only there are logits computed: with a vocabulary of 49,152 that is a third of
+a step's time on a CPU, and most of its memory. How rows become batches is in lora_tokens.py.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
 import zipfile
@@ -18,27 +19,19 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors import SafetensorError, safe_open
-from tqdm.auto import tqdm
-from transformers import (
-    PreTrainedTokenizerBase,
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-    set_seed,
-)
+from torch.nn.functional import cross_entropy
+from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
-from toolgen_hf.errors import ConfigError, DataError, GenerationError
-from toolgen_hf.finetune import Example, FinetuneConfig, Training
-from toolgen_hf.generators.base import Prompt
+from toolgen_hf.errors import ConfigError, GenerationError
+from toolgen_hf.finetune import Example, FinetuneConfig, Lengths, Training
 from toolgen_hf.generators.loading import open_base, quiet, unload
 from toolgen_hf.generators.local import resolve_device, resolve_dtype
 from toolgen_hf.generators.models import Weights
-from toolgen_hf.prompts.format import PromptFormat
+from toolgen_hf.lora_progress import Progress
+from toolgen_hf.lora_targets import are_transposed, find_targets
+from toolgen_hf.lora_tokens import IGNORED, collate, encode, in_order
 
-_IGNORED = -100  # the label that PyTorch's cross-entropy skips
-
-Feature = dict[str, list[int]]
+logger = logging.getLogger(__name__)
 
 
 def train(examples: Sequence[Example], weights: Weights, config: FinetuneConfig, output: Path) -> Training:
@@ -48,17 +41,19 @@ def train(examples: Sequence[Example], weights: Weights, config: FinetuneConfig,
     dtype = resolve_dtype(config.dtype, device)
     unload()  # or there would be two models in memory
     base, tokenizer = open_base(weights, dtype, device)
-    features, truncated = encode(examples, tokenizer, config)
+    features, lengths = encode(examples, tokenizer, config)
+    _warn_of_cuts(lengths, len(examples), config)
+    targets = find_targets(base, config.target_modules, config.model)
     set_seed(config.seed)
     with quiet():
-        trainer = Trainer(
-            model=_with_lora(base, config),
+        trainer = _OutputTrainer(
+            model=_with_lora(base, targets, config),
             args=_arguments(config, output, dtype, device),
-            train_dataset=features,
+            train_dataset=in_order(features, config),
             data_collator=collate,
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(_Progress())
+        trainer.add_callback(Progress(config.batch_size))
         last = last_whole_checkpoint(output)
         # Resumed at its very end, the Trainer would take one step more.
         if last is None or _step(last) < config.max_steps:
@@ -69,45 +64,68 @@ def train(examples: Sequence[Example], weights: Weights, config: FinetuneConfig,
     history = _json(_checkpoints(output)[-1] / "trainer_state.json")["log_history"]
     losses = [entry["loss"] for entry in history if "loss" in entry]
     seconds = round(time.perf_counter() - started, 2)
-    return Training(tuple(losses), len(features), truncated, seconds, resumed=last is not None)
+    return Training(tuple(losses), len(features), lengths, tuple(targets), seconds, resumed=last is not None)
 
 
-def encode(
-    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, config: FinetuneConfig
-) -> tuple[list[Feature], int]:
-    """Token ids and labels of each row, and how many rows were cut.
+def _warn_of_cuts(lengths: Lengths, rows: int, config: FinetuneConfig) -> None:
+    if lengths.cut or lengths.left_out:
+        logger.warning(
+            "finetune: of %d rows, %d lost a part of their output and %d were left out, at cutoff_len=%d; "
+            "cutoff_len=%d would hold them all (median %d tokens)",
+            *(rows, lengths.cut, lengths.left_out, config.cutoff_len, lengths.longest, lengths.median),
+        )
 
-    Raises:
-        DataError: the cut leaves no row with any output.
+
+class _OutputTrainer(Trainer):  # type: ignore[misc]
+    """Computes the logits of the positions that are learned, and no others; the loss is the same.
+
+    The layer that makes the logits is handed the hidden states of these positions only, as one row. That holds for
+    every architecture: what some do to the logits afterwards (a scale, a soft cap) is done to each on its own.
     """
-    format = PromptFormat(config.template, tokenizer)
-    prompts = format.encode([Prompt(example.instruction, example.input) for example in examples])
-    outputs = tokenizer([example.output for example in examples], add_special_tokens=False)["input_ids"]
-    end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
-    features, truncated = [], 0
-    for prompt, output in zip(prompts, outputs, strict=True):
-        ids = [*prompt, *output, *end]
-        labels = [_IGNORED] * len(prompt) + ids[len(prompt) :]
-        truncated += len(ids) > config.cutoff_len
-        if len(prompt) < config.cutoff_len:
-            features.append({"input_ids": ids[: config.cutoff_len], "labels": labels[: config.cutoff_len]})
-    if not features:
-        raise DataError(f"no row has room for an output in cutoff_len={config.cutoff_len} tokens; raise it")
-    return features, truncated
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.model_accepts_loss_kwargs = True  # so that labels are counted over all that is accumulated
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The sum of the cross-entropies over the labels of the whole step's rows."""
+        labels = inputs.pop("labels")[:, 1:]
+        learned = labels != IGNORED
+        head = self.model.get_base_model().get_output_embeddings()
+        with _only_at(learned, head):
+            outputs = model(**inputs)
+        count = int(learned.sum())
+        logits = outputs.logits
+        logits = logits[0] if logits.shape[:2] == (1, count) else logits[:, :-1][learned]
+        loss = cross_entropy(logits.float(), labels[learned], reduction="sum")
+        loss = loss / (count if num_items_in_batch is None else num_items_in_batch)
+        return (loss, outputs) if return_outputs else loss
 
 
-def collate(features: Sequence[Feature]) -> dict[str, torch.Tensor]:
-    """A batch, padded on the right; what the padding holds is neither attended to nor learned."""
-    width = max(len(feature["input_ids"]) for feature in features)
+@contextmanager
+def _only_at(positions: torch.Tensor, head: Any) -> Iterator[None]:
+    """``head`` sees only the hidden states before these positions (rows by tokens, without the first)."""
+    if head is None:
+        yield
+        return
 
-    def padded(rows: list[list[int]], filler: int) -> torch.Tensor:
-        return torch.tensor([row + [filler] * (width - len(row)) for row in rows])
+    def select(_: Any, given: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        rows, tokens = positions.shape
+        if not given or given[0].shape[:2] != (rows, tokens + 1):
+            return None
+        return (given[0][:, :-1][positions].unsqueeze(0), *given[1:])
 
-    return {
-        "input_ids": padded([feature["input_ids"] for feature in features], 0),
-        "attention_mask": padded([[1] * len(feature["input_ids"]) for feature in features], 0),
-        "labels": padded([feature["labels"] for feature in features], _IGNORED),
-    }
+    hook = head.register_forward_pre_hook(select)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def last_whole_checkpoint(output: Path) -> Path | None:
@@ -144,24 +162,25 @@ def _json(file: Path) -> dict[str, Any]:
     return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
-def _with_lora(base: Any, config: FinetuneConfig) -> Any:
+def _with_lora(base: Any, targets: list[str], config: FinetuneConfig) -> Any:
     lora = LoraConfig(
         r=config.lora_r,
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
-        target_modules=list(config.target_modules) if config.target_modules else None,
+        target_modules=targets,
+        fan_in_fan_out=are_transposed(base, targets),
         task_type="CAUSAL_LM",
     )
     try:
         return get_peft_model(base, lora)
     except ValueError as error:
         raise ConfigError(
-            f"target_modules={config.target_modules!r} do not fit the model {config.model!r}: {error}"
+            f"target_modules={targets!r} do not fit the model {config.model!r}: {error}"
         ) from error
 
 
 def _arguments(config: FinetuneConfig, output: Path, dtype: str, device: str) -> TrainingArguments:
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(output),
         max_steps=config.max_steps,
         per_device_train_batch_size=config.rows_at_once,
@@ -177,7 +196,11 @@ def _arguments(config: FinetuneConfig, output: Path, dtype: str, device: str) ->
         dataloader_pin_memory=device != "cpu",
         remove_unused_columns=False,
         label_names=["labels"],
+        train_sampling_strategy="sequential",  # they lie in the order of the steps
     )
+    # One GPU, however many there are: batch_size means what it says, and the choice of positions is of one model.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 @contextmanager
@@ -202,22 +225,3 @@ def _tidy(checkpoint: Path, weights: Weights) -> None:
     if isinstance(config["target_modules"], list):
         config["target_modules"].sort()  # PEFT writes a set, in the order of this process's hash seed
     file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
-
-
-class _Progress(TrainerCallback):  # type: ignore[misc]
-    """One bar instead of a line per step."""
-
-    bar: Any = None
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="finetune", unit="step")
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.bar.update(state.global_step - self.bar.n)
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if logs and "loss" in logs:
-            self.bar.set_postfix(loss=f"{float(logs['loss']):.3f}")
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.bar.close()

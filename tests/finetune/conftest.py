@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from toolgen_hf.finetune import FinetuneConfig
+
+
+@pytest.fixture
+def config(tiny_model: Path) -> FinetuneConfig:
+    """Four steps of two rows with a checkpoint after each, on a model that is quick."""
+    return FinetuneConfig(
+        model=str(tiny_model), device="cpu", max_steps=4, batch_size=2, save_every=1, learning_rate=1e-2
+    )
+
+
+@pytest.fixture
+def tokenizer(tiny_model: Path) -> Any:
+    return AutoTokenizer.from_pretrained(tiny_model)
