@@ -10,6 +10,9 @@ import toolgen_hf
 PUBLIC = [
     "AnnotationsConfig",
     "LocalConfig",
+    "MixConfig",
+    "MixPart",
+    "MixRecipe",
     "OpenAIConfig",
     "Recipe",
     "SourceConfig",
@@ -19,6 +22,7 @@ PUBLIC = [
     "execute",
     "gather",
     "gold",
+    "mix",
     "respond",
     "run",
     "score",

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from toolgen_hf.errors import ToolgenError
     from toolgen_hf.generators.config import AnnotationsConfig, LocalConfig, OpenAIConfig
+    from toolgen_hf.mix_recipe import MixRecipe
     from toolgen_hf.pipeline import run
     from toolgen_hf.recipe import Recipe
     from toolgen_hf.stages.answer import answer
+    from toolgen_hf.stages.draw import MixConfig
     from toolgen_hf.stages.execute import execute
+    from toolgen_hf.stages.mix import MixPart, mix
     from toolgen_hf.stages.respond import SourceConfig, respond
     from toolgen_hf.stages.score import gather, score
     from toolgen_hf.stages.stage1 import gold, stage1
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "AnnotationsConfig": "generators.config",
     "LocalConfig": "generators.config",
+    "MixConfig": "stages.draw",
+    "MixPart": "stages.mix",
+    "MixRecipe": "mix_recipe",
     "OpenAIConfig": "generators.config",
     "Recipe": "recipe",
     "SourceConfig": "stages.respond",
@@ -36,6 +42,7 @@ _HOMES = {
     "execute": "stages.execute",
     "gather": "stages.score",
     "gold": "stages.stage1",
+    "mix": "stages.mix",
     "respond": "stages.respond",
     "run": "pipeline",
     "score": "stages.score",
@@ -46,6 +53,9 @@ _HOMES = {
 __all__ = [
     "AnnotationsConfig",
     "LocalConfig",
+    "MixConfig",
+    "MixPart",
+    "MixRecipe",
     "OpenAIConfig",
     "Recipe",
     "SourceConfig",
@@ -55,6 +65,7 @@ __all__ = [
     "execute",
     "gather",
     "gold",
+    "mix",
     "respond",
     "run",
     "score",

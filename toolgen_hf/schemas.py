@@ -142,6 +142,18 @@ REJECTED = Features(
     }
 )
 
+
+def mixed(features: Features) -> Features:
+    """A config's columns in a mix of several datasets: with those that say where a row is from."""
+    return Features({**features, "dataset": _STRING, "task": _STRING})
+
+
+MIXED: dict[str, str] = {
+    "dataset": "the dataset whose question it is",
+    "task": "how answers are graded",
+}
+"""What the columns hold that every config of a mix has besides its own, in Markdown: for cards."""
+
 _ID = "the question's id, the same in every config"
 _MARK = "the question is among the examples that the prompts show"
 _ANSWER = "every accepted answer"

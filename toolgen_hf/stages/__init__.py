@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolgen_hf.stages import answer, execute, respond, score, stage1, tool_api, training
+from toolgen_hf.stages import answer, execute, mix, respond, score, stage1, tool_api, training
 from toolgen_hf.stages.base import Stage
 
 STAGES: dict[str, tuple[Stage, str]] = {
@@ -16,4 +16,5 @@ STAGES: dict[str, tuple[Stage, str]] = {
     "sft": (training.SFT, "stage 1 as TRL's prompt-completion, calls as text"),
     "tool_calling": (training.TOOL_CALLING, "stage 1 as TRL's conversations with tools, calls run"),
     "preference": (training.PREFERENCE, "stage 2 as TRL's pairs of a better and a worse response"),
+    "mix": (mix.STAGE, "several sets become one: what is drawn of each, without what stands twice"),
 }

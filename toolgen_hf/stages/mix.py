@@ -1,0 +1,249 @@
+"""Stage 9, the mix: several datasets and tasks as one stage 1 and one stage 2, of the same questions.
+
+    in   {"gsm8k": MixPart({"stage1": ..., "stage2": ...}, "GSM8K"), "svamp": MixPart(..., "SVAMP")}
+    out  {"id": "GSM8K-train-0", "instruction": ..., "input": ..., "output": ..., "dataset": "GSM8K", "task": "math"}
+         {"id": "SVAMP-train-0", ...}
+
+Every row keeps its id, and gets the columns ``dataset`` and ``task``. What is not in the mix is accounted for: a
+question that stands already, or that is in a test split (duplicates.py), is rejected with the reason; what weights and
+counts do not ask for (draw.py) is counted as not drawn.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from datasets import Dataset, DatasetDict, Features, Value
+
+from toolgen_hf.errors import ConfigError, DataError, closest
+from toolgen_hf.hashing import digest
+from toolgen_hf.stages.base import Batch, Stage
+from toolgen_hf.stages.draw import MixConfig, Take, arranged, draw, quotas
+from toolgen_hf.stages.duplicates import VERSION, Candidate, Repeat, judge
+from toolgen_hf.stages.mix_tables import UNDRAWN, mix_facts, mixed_tables
+from toolgen_hf.tasks import get_task
+from toolgen_hf.workspace import Workspace
+
+STAGES = ("stage1", "stage2")
+POOL = Features(
+    {
+        **{name: Value("string") for name in ("part", "split", "id", "question")},
+        "at": Value("int64"),  # the row's place in its split's pool
+        "reason": Value("string"),  # why it fell out before the mix
+        "lacks": Value("string"),  # why it cannot be mixed
+    }
+)
+PLAN = Features(
+    {
+        **{name: Value("string") for name in ("part", "split", "id", "reason")},
+        "place": Value("int64"),  # the row's place in the mix; null if it is not in it
+        "is_new": Value("bool"),  # the mix rejects it, not a stage before
+        "in_raw": Value("bool"),  # a question of the mix: it is in it, or would be had no stage rejected it
+        **{name: Value("string") for name in ("of_part", "of_split", "of_id", "match")},  # which it repeats
+    }
+)
+STAGE = Stage("mix", version=1, features=PLAN)
+
+
+@dataclass(frozen=True)
+class MixPart:
+    """One set of a mix: its tables by config, with ``stage1`` or ``stage2`` or both, its dataset's name and its task.
+
+    ``raw`` and ``rejected`` are taken along, and so is any other table whose rows have the questions' ids. A table that
+    has the columns ``dataset`` and ``task``, as a mix has, keeps its own.
+    """
+
+    configs: Mapping[str, DatasetDict]
+    dataset: str
+    task: str = "math"
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """The tables by config, and what was mixed as plain data: counts by part and split, and every repeated question."""
+
+    configs: dict[str, DatasetDict]
+    facts: dict[str, Any]
+
+
+def mix(parts: Mapping[str, MixPart], workspace: Workspace, config: MixConfig = MixConfig()) -> Mixed:  # noqa: B008
+    """Mix several sets into one; stage 1 and stage 2 hold the same questions in the same order.
+
+    Of each split: what weights and counts ask for (all by default), without a question that stands already, in the
+    order of ``parts``, and without one that is in a split further from training. ``rejected`` has these, with the
+    stage ``mix``, beside what the parts rejected.
+
+    Raises:
+        ConfigError: the config names a part or a split that is not there.
+        DataError: a part has no stage that the others have, or two questions have one id.
+    """
+    _check(parts, config)
+    pool = _pool(parts)
+    settings = {
+        "config": config.model_dump(mode="json"),
+        "pool": {str(split): rows._fingerprint for split, rows in pool.items()},
+        "normalise": VERSION,
+    }
+
+    @cache
+    def decided() -> dict[str, Batch]:
+        return decide({str(split): rows[:] for split, rows in pool.items()}, config)
+
+    def look_up(batch: Batch) -> Batch:
+        """The whole pool decides about every row; that is worked out once, and only where the cache has not all."""
+        found = [decided()[split] for split in batch["split"]]
+        return {name: [f[name][at] for f, at in zip(found, batch["at"], strict=True)] for name in PLAN}
+
+    plan = STAGE.run(pool, look_up, settings, workspace)
+    tables = {name: part.configs for name, part in parts.items()}
+    labels = {name: {"dataset": part.dataset, "task": part.task} for name, part in parts.items()}
+    return Mixed(mixed_tables(tables, labels, plan), mix_facts(labels, plan, config))
+
+
+_JUDGED = ("part", "id", "question", "reason", "lacks")
+
+
+def decide(pool: Mapping[str, Batch], config: MixConfig) -> dict[str, Batch]:
+    """What becomes of every row of every split: columns of ``POOL`` -> columns of ``PLAN``."""
+    candidates = [
+        Candidate(part, split, key, question, reason is None and lacks is None)
+        for split, rows in pool.items()
+        for part, key, question, reason, lacks in zip(*(rows[name] for name in _JUDGED), strict=True)
+    ]
+    repeats = iter(judge(candidates))
+    return {
+        split: _decide_split(rows, [next(repeats) for _ in rows["id"]], config)
+        for split, rows in pool.items()
+    }
+
+
+def _decide_split(rows: Batch, repeats: Sequence[Repeat | None], config: MixConfig) -> Batch:
+    keep = config.duplicates == "keep"
+    out = [r is not None and (r.is_leak or r.match == "id" or not keep) for r in repeats]
+    before = [reason is not None for reason in rows["reason"]]
+    reasons = [
+        reason or lacks or (_reason(split, repeat) if repeat is not None and is_out else None)
+        for split, reason, lacks, repeat, is_out in zip(
+            rows["split"], rows["reason"], rows["lacks"], repeats, out, strict=True
+        )
+    ]
+    places = _places(rows, [at for at, reason in enumerate(reasons) if reason is None], config)
+    of = [None if before[at] or rows["lacks"][at] else repeat for at, repeat in enumerate(repeats)]
+    return {
+        **{name: rows[name] for name in ("part", "split", "id")},
+        "reason": [UNDRAWN if r is None and at not in places else r for at, r in enumerate(reasons)],
+        "place": [places.get(at) for at in range(len(reasons))],
+        "is_new": [reason is not None and not before[at] for at, reason in enumerate(reasons)],
+        "in_raw": [at in places or (before[at] and not out[at]) for at in range(len(reasons))],
+        "of_part": [None if r is None else r.of.part for r in of],
+        "of_split": [None if r is None else r.of.split for r in of],
+        "of_id": [None if r is None else r.of.id for r in of],
+        "match": [None if r is None else r.match for r in of],
+    }
+
+
+def _places(rows: Batch, usable: Sequence[int], config: MixConfig) -> dict[int, int]:
+    """Where in the mix each row is that is drawn."""
+    by_part: dict[str, list[int]] = {}
+    for at in usable:
+        by_part.setdefault(rows["part"][at], []).append(at)
+    sizes = {part: len(found) for part, found in by_part.items()}
+    takes = {part: config.parts.get(part, Take()) for part in by_part}
+    split = next(iter(rows["split"]), "")
+    drawn = [
+        [by_part[part][at] for at in draw([rows["id"][row] for row in by_part[part]], count, config.seed)]
+        for part, count in quotas(sizes, takes, split).items()
+    ]
+    order = arranged([len(found) for found in drawn], config.order)
+    return {drawn[part][row]: place for place, (part, row) in enumerate(order)}
+
+
+def _reason(split: str, repeat: Repeat) -> str:
+    alike = {"id": "same id", "exact": "exact text", "normalised": "normalised text"}[repeat.match]
+    if repeat.is_leak:
+        return f"kept out of {split}: it is in the {repeat.of.split} split of {repeat.of.part} ({alike})"
+    return f"duplicate of a question of {repeat.of.part} ({alike})"
+
+
+def _check(parts: Mapping[str, MixPart], config: MixConfig) -> None:
+    if not parts:
+        raise ConfigError("there is nothing to mix: give at least one part")
+    for name, take in config.parts.items():
+        if name not in parts:
+            near = closest(name, parts)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise ConfigError(f"the mix has no part {name!r}{hint} (there is: {', '.join(parts)})")
+        splits = sorted({str(s) for stage in _stages(parts[name]) for s in parts[name].configs[stage]})
+        for asked in (take.weight, take.count):
+            if isinstance(asked, dict) and (missing := [split for split in asked if split not in splits]):
+                raise ConfigError(f"part {name!r} has no split {missing[0]!r}; it has: {', '.join(splits)}")
+    for part in parts.values():
+        get_task(part.task)
+    have = {name: _stages(part) for name, part in parts.items()}
+    if any(stages != next(iter(have.values())) or not stages for stages in have.values()):
+        raise DataError(
+            f"all parts must have the same of stage1 and stage2, so that both are mixed alike: {have}"
+        )
+
+
+def _stages(part: MixPart) -> list[str]:
+    return [stage for stage in STAGES if stage in part.configs]
+
+
+def _pool(parts: Mapping[str, MixPart]) -> DatasetDict:
+    """Every question of every part, by split (``POOL``)."""
+    splits = dict.fromkeys(
+        str(split)
+        for part in parts.values()
+        for name in (*STAGES, "raw")
+        for split in part.configs.get(name, ())
+    )
+    made = {}
+    for split in splits:
+        rows = [row for name, part in parts.items() for row in _questions(name, part, split)]
+        columns: Batch = {name: [row.get(name) for row in rows] for name in POOL}
+        columns["at"] = list(range(len(rows)))
+        made[split] = Dataset.from_dict(columns, features=POOL, split=split)
+        made[split]._fingerprint = digest(columns)[:32]
+    return DatasetDict(made)
+
+
+def _questions(name: str, part: MixPart, split: str) -> Iterator[dict[str, Any]]:
+    """The questions of one part and split; those that fell out before come last."""
+
+    def column(config: str, values: str) -> dict[str, Any]:
+        rows = part.configs.get(config, {}).get(split)
+        found = {} if rows is None else dict(zip(rows["id"], rows[values], strict=True))
+        if rows is not None and len(found) < len(rows) and config != "rejected":
+            key = next(key for key, count in Counter(rows["id"]).items() if count > 1)
+            raise DataError(
+                f"the id {key!r} comes twice in {config}/{split} of part {name!r}: ids must be unique"
+            )
+        return found
+
+    one, two, raw = column("stage1", "input"), column("stage2", "query"), column("raw", "question")
+    for key in {**one, **two}:
+        question = str(one[key] if key in one else two[key].partition("\n")[2] or two[key])
+        if key in one and key in two and not two[key].strip().endswith(question.strip()):
+            raise DataError(
+                f"{key!r} of part {name!r} is {question[:80]!r} in stage 1 and {two[key][:80]!r} in stage 2: are both "
+                "made from the same questions?"
+            )
+        there = {"stage1": key in one, "stage2": key in two}
+        lacks = [f"its part has it not in {stage}" for stage in _stages(part) if not there[stage]]
+        yield {
+            "part": name,
+            "split": split,
+            "id": key,
+            "question": question,
+            "lacks": next(iter(lacks), None),
+        }
+    reasons = column("rejected", "reason")
+    for key in raw:
+        if key not in one and key not in two:
+            reason = reasons.get(key, "rejected")
+            yield {"part": name, "split": split, "id": key, "question": raw[key], "reason": reason}
