@@ -8,11 +8,26 @@ Whether an answer is a *number* is for the task to say, later and row by row; th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from decimal import Decimal
+from typing import Final
 
 from toolgen_hf.builders.rows import Row, fault, shorten
 from toolgen_hf.errors import closest
+
+ALIASES: Final = {
+    "question": "input",
+    "input": "question",
+    "response": "output",
+    "prediction": "pred",
+    "tool_call": "tool",
+}
+"""What the method's published files call a column of ours."""
+
+
+def named(row: Container[str], column: str) -> str:
+    """The name under which a row has a column: ours, else the published one; ours where it has neither."""
+    return column if column in row or ALIASES.get(column) not in row else ALIASES[column]
 
 
 def pick(row: Row, column: str, where: str) -> object:

@@ -32,7 +32,10 @@ JSON_LAYOUT = {
 }
 """For each config that is exported as JSON: the folder under ``data/``, and how its files' names end."""
 
-_ENDINGS = tuple(ending for _, ending in JSON_LAYOUT.values() if ending)
+REJECTED = "_rejected"
+"""Ends the name of a file of what fell out on the way to the one beside it."""
+
+_ENDINGS = (*(ending for _, ending in JSON_LAYOUT.values() if ending), REJECTED)
 
 
 def locate(data_dir: StrPath, config: str, dataset_name: str | None = None) -> tuple[Inputs, str]:
@@ -59,6 +62,14 @@ def source_of(path: Path, dataset_name: str, split: str) -> str:
     """The source that a responses file is called after: ``GSM8K_test_chatgpt_response.json -> "chatgpt"``."""
     rest = path.stem.removeprefix(dataset_name).removesuffix("_response")
     return rest.removeprefix(f"_{split}").removeprefix("_") or split
+
+
+def id_of(path: Path, split: str, number: int) -> str:
+    """The id of a row that brings none: ``GSM8K_test.json -> "GSM8K-test-0"``.
+
+    Another file has other ids: the third of ``GSM8K_wrong.json`` is not the third of ``GSM8K.json``.
+    """
+    return f"{unsharded(path).removesuffix(f'_{split}')}-{split}-{number}"
 
 
 def _parquet(root: Path, config: str) -> Inputs:

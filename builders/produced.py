@@ -19,7 +19,7 @@ from datasets import Dataset, DatasetInfo, Features, Json, List, Value
 
 from toolgen_hf import schemas
 from toolgen_hf.builders.base import RowsBuilder, RowsConfig
-from toolgen_hf.builders.columns import answers, as_text, pick, text
+from toolgen_hf.builders.columns import answers, as_text, named, pick, text
 from toolgen_hf.builders.inputs import StrPath
 from toolgen_hf.builders.layout import locate, source_of
 from toolgen_hf.builders.rows import Row, fault, shorten
@@ -37,12 +37,32 @@ RESPONSES = "responses-"
 
 @dataclass(frozen=True)
 class Kind:
-    """The columns of a config, and how its published JSON files differ: columns left out, other names."""
+    """The columns of a config, and those that its published JSON files leave out."""
 
     features: Features
     description: str
     defaults: dict[str, object] = field(default_factory=dict)
-    published_as: dict[str, str] = field(default_factory=dict)
+
+    def row(self, row: Row, where: str, new_id: str) -> Row:
+        """A row of this kind, from one of a file; columns that the schema does not know are left out.
+
+        Raises:
+            DataError: it lacks a column, or a value does not fit.
+        """
+        row = {**row, "id": new_id if row.get("id") is None else row["id"]}
+        found = {name: pick(row, named(row, name), where) for name in self.features}
+        fitted = {name: fit(found[name], self.features[name], name, where) for name in found}
+        if "scores" in fitted:
+            _check_lengths(fitted, where)
+        if "question" in fitted:
+            text(fitted, "question", where)
+            answers(fitted, "answer", where)
+        return fitted
+
+    def completed(self, row: Row, **defaults: object) -> Row:
+        """With the columns that published JSON leaves out."""
+        missing = {**self.defaults, **defaults}
+        return row | {name: value for name, value in missing.items() if named(row, name) not in row}
 
 
 KINDS = {
@@ -52,13 +72,8 @@ KINDS = {
     "answered": Kind(schemas.ANSWERED, "the student's answers without a tool"),
     "called": Kind(schemas.CALLED, "the teachers' tool calls"),
     "stage1": Kind(schemas.STAGE1, "behavior cloning", {"answer": None, "fewshot_overlap": None}),
-    "stage1_wrong": Kind(schemas.CALLED, "the verified tool calls", _CALL_ALONE, {"tool_call": "tool"}),
-    "responses": Kind(
-        schemas.RESPONSES,
-        "one response a source and question",
-        {"finish_reason": None},
-        published_as={"question": "input", "response": "output"},
-    ),
+    "stage1_wrong": Kind(schemas.CALLED, "the verified tool calls", _CALL_ALONE),
+    "responses": Kind(schemas.RESPONSES, "one response a source and question", {"finish_reason": None}),
     "executed": Kind(schemas.EXECUTED, "responses with their tool calls run"),
     "stage2": Kind(
         schemas.STAGE2, "reinforcement learning with execution feedback", {"fewshot_overlap": None}
@@ -87,9 +102,9 @@ class Produced(RowsBuilder):
     there and for a row that does not fit.
     """
 
-    VERSION = "1.0.0"
+    VERSION = "1.1.0"
     BUILDER_CONFIGS = tuple(
-        RowsConfig(name=name, version="1.0.0", description=kind.description) for name, kind in KINDS.items()
+        RowsConfig(name=name, version="1.1.0", description=kind.description) for name, kind in KINDS.items()
     )
     may_be_empty = True  # a run may well answer nothing right, or reject nothing
 
@@ -124,27 +139,13 @@ class Produced(RowsBuilder):
     def _read(self, path: Path, split: str) -> Iterator[tuple[str, Row]]:
         if path.suffix == ".parquet":
             return super()._read(path, split)
-        kind = self.kind
-        defaults = dict(kind.defaults)
+        of_source = {}
         if self.config.name == "responses":
-            defaults["source"] = source_of(path, self.config.dataset, split)
-
-        def ours(row: Row) -> Row:
-            named = {name: row[other] for name, other in kind.published_as.items() if other in row}
-            return {**defaults, **named, **row}
-
-        return ((where, ours(row)) for where, row in super()._read(path, split))
+            of_source = {"source": source_of(path, self.config.dataset, split)}
+        return ((where, self.kind.completed(row, **of_source)) for where, row in super()._read(path, split))
 
     def _row(self, row: Row, where: str, new_id: str) -> Row:
-        features = self.kind.features
-        row = {**row, "id": new_id if row.get("id") is None else row["id"]}
-        fitted = {name: fit(pick(row, name, where), features[name], name, where) for name in features}
-        if self.config.name == "stage2":
-            _check_lengths(fitted, where)
-        if "question" in features:
-            text(fitted, "question", where)
-            answers(fitted, "answer", where)
-        return fitted
+        return self.kind.row(row, where, new_id)
 
 
 def fit(value: Any, feature: Any, column: str, where: str) -> Any:

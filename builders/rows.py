@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ Row = dict[str, Any]
 
 _BOM = b"\xef\xbb\xbf"  # spreadsheet programs put it at the start of "CSV UTF-8"
 _BLANK = " \t\r\n"  # what JSON calls whitespace
+_FIGURES = re.compile(
+    r"acc: \{.*\}, tool_rate: [\d.]+\s*"
+)  # the head of what the method's evaluate.py writes
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
@@ -58,7 +62,7 @@ def _json(path: Path) -> Iterator[tuple[str, object]]:
 
 def _json_lines(path: Path) -> Iterator[tuple[str, object]]:
     for where, line in _lines(path):
-        if line.strip():
+        if line.strip() and not _FIGURES.fullmatch(line):
             try:
                 yield where, json.loads(line)
             except (ValueError, RecursionError) as error:

@@ -15,8 +15,9 @@ from datasets import Dataset, DatasetDict, Features, List
 
 from toolgen_hf import schemas
 from toolgen_hf.atomic import replacing
-from toolgen_hf.builders.columns import answers, pick, text
+from toolgen_hf.builders.columns import answers, named, pick, text
 from toolgen_hf.builders.inputs import Inputs, from_files, from_folder
+from toolgen_hf.builders.layout import id_of
 from toolgen_hf.builders.produced import fit
 from toolgen_hf.builders.rows import Row, fault, read_rows
 from toolgen_hf.errors import ConfigError, DataError
@@ -28,8 +29,6 @@ from toolgen_hf.stages.base import Batch
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks import get_task
 
-ALIASES = {"question": "input", "response": "output", "prediction": "pred"}
-"""Column names of the published files that mean one of ours."""
 OPTIONAL = (
     "solution",
     "response",
@@ -69,7 +68,10 @@ def _inputs(path: Path, split: str | None = None) -> Inputs:
 def _read_split(split: str, files: tuple[Path, ...], features: Features) -> Dataset:
     columns: Batch = {name: [] for name in features}
     places: dict[str, str] = {}
-    for where, row in (pair for path in files for pair in read_rows(path)):
+    given = ((path, *pair) for path in files for pair in read_rows(path))
+    for number, (path, where, row) in enumerate(given):
+        if row.get("id") is None and "source" not in features:  # two sources' rows meet by their ids
+            row = {**row, "id": id_of(path, split, number)}
         for name in features:
             columns[name].append(_value(row, name, features, where))
         key = text({"id": columns["id"][-1]}, "id", where)
@@ -85,13 +87,13 @@ def _read_split(split: str, files: tuple[Path, ...], features: Features) -> Data
 
 def _value(row: Row, name: str, features: Features, where: str) -> Any:
     """A column's value as its feature has it; CSV spells null as an empty cell."""
-    found = name if name in row else ALIASES.get(name, name)
+    found = named(row, name)
     if name in OPTIONAL:
         value = row.get(found)
         missing: Any = [] if isinstance(features[name], List) else None
         return missing if value in (None, "") else fit(value, features[name], name, where)
     if name in ("question", "input", "query"):
-        return text(row, found if found in row else name, where)
+        return text(row, found, where)
     if name == "answer":
         return answers(row, name, where)
     return fit(pick(row, found, where), features[name], name, where)
