@@ -24,7 +24,11 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    arguments = parser().parse_args(argv)
+    return attempt(parser().parse_args(argv))
+
+
+def attempt(arguments: argparse.Namespace) -> int:
+    """Run ``arguments.command`` and say what went wrong, if anything did; returns the exit code."""
     _log_to_stderr(arguments)
     try:
         command: Callable[[argparse.Namespace], None] = arguments.command

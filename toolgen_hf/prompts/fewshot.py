@@ -66,7 +66,7 @@ def load_prompts(task: str, name: str) -> PromptSet:
 
 def is_example(task: str, question: str) -> bool:
     """Whether a question is among the examples of a task's prompts, by its words."""
-    return _words(question) in _example_questions(task)
+    return words(question) in _example_questions(task)
 
 
 def examples_digest(task: str) -> str:
@@ -77,13 +77,14 @@ def examples_digest(task: str) -> str:
 @cache
 def _example_questions(task: str) -> frozenset[str]:
     return frozenset(
-        _words(example.question)
+        words(example.question)
         for name in ("tool_api", "respond")
         for example in load_prompts(task, name).examples
     )
 
 
-def _words(text: str) -> str:
+def words(text: str) -> str:
+    """A question's words, by which it is known again: in lower case, one blank between two."""
     return " ".join(text.casefold().split())
 
 

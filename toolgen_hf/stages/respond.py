@@ -58,9 +58,17 @@ def respond_batch(
 
 
 def respond(
-    raw: DatasetDict, source: str, config: SourceConfig, workspace: Workspace, task: str = "math"
+    raw: DatasetDict,
+    source: str,
+    config: SourceConfig,
+    workspace: Workspace,
+    task: str = "math",
+    examples: PromptSet | None = None,
 ) -> DatasetDict:
     """Let one source answer every question (columns ``schemas.RAW`` -> ``RESPONSES``).
+
+    Args:
+        examples: what a few-shot prompt shows; default the task's own.
 
     Raises:
         DataError: a column is missing.
@@ -68,7 +76,7 @@ def respond(
     """
     require_columns(raw, schemas.RAW, "respond")
     grader = get_task(task)
-    prompts = load_prompts(grader.name, "respond").ordered(config.example_seed)
+    prompts = (examples or load_prompts(grader.name, "respond")).ordered(config.example_seed)
     if config.prompt == "instruction":
         prompts = PromptSet(grader.instruction)
     label = f"{STAGE.name} {source}"

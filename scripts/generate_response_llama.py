@@ -1,0 +1,51 @@
+"""Let a local model with a LoRA adapter respond to every question (the method's script of this name)."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from toolgen_hf.published import command
+from toolgen_hf.published.command import Parser, add_common, add_local, add_mode, add_task, main
+
+EXAMPLE = """generate_response_llama.py --base_model PLMs/vicuna-7b --task math \\
+    --data_path ../data/raw/GSM8K/GSM8K.json --lora_weights vicuna-stage1-lora-step-39 \\
+    --prompt_template vicuna --output_path ../data/stage2/GSM8K/GSM8K_vicuna_response.json"""
+MODERN = """toolgen-hf respond raw.jsonl responses/vicuna.jsonl --recipe mine.yaml --name vicuna \\
+    --set sources.vicuna.generator.adapter=adapters/vicuna/checkpoint-6"""
+
+
+def parser() -> Parser:
+    made = Parser(__doc__, EXAMPLE, MODERN)
+    made.add_argument("--data_path", type=Path, required=True, help="questions, such as GSM8K.json")
+    made.add_argument(
+        "--output_path", type=Path, required=True, help="the same rows with their response, and its pred"
+    )
+    add_task(made)
+    add_mode(made)
+    add_local(made)
+    add_common(made)
+    made.set_defaults(mode="w")  # as published: this script has no mode
+    return made
+
+
+def step(options: Namespace, workspace: command.Workspace) -> command.Done:
+    from toolgen_hf.published.ask import generate_response
+    from toolgen_hf.published.tasks import source_name
+    from toolgen_hf.stages.respond import SourceConfig
+
+    source = SourceConfig(generator=command.local(options))
+    return generate_response(
+        options.data_path,
+        options.output_path,
+        source_name(options.output_path),
+        source,
+        workspace,
+        options.task,
+        options.mode,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(parser(), step))

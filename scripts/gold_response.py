@@ -1,0 +1,38 @@
+"""Turn the behavior cloning set's outputs into the gold responses (described by the method in words)."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from toolgen_hf.published import command
+from toolgen_hf.published.command import Parser, add_common, add_task, main
+
+EXAMPLE = """gold_response.py --input ../data/stage1/GSM8K/GSM8K.json \\
+    --output ../data/stage2/GSM8K/GSM8K_gold_response.json"""
+MODERN = "toolgen-hf gold stage1.jsonl responses/gold.jsonl"
+
+
+def parser() -> Parser:
+    made = Parser(__doc__, EXAMPLE, MODERN)
+    made.add_argument("--input", type=Path, required=True, help="the merged file: instruction, input, output")
+    made.add_argument(
+        "--output", type=Path, required=True, help="id, instruction, input, output, answer, pred"
+    )
+    made.add_argument(
+        "--raw", type=Path, help="the questions, which give id and answer to rows without, such as GSM8K.json"
+    )
+    add_task(made)
+    add_common(made)
+    return made
+
+
+def step(options: Namespace, workspace: command.Workspace) -> command.Done:
+    from toolgen_hf.published.assemble import gold_response
+
+    return gold_response(options.input, options.output, workspace, options.raw, options.task)
+
+
+if __name__ == "__main__":
+    sys.exit(main(parser(), step))

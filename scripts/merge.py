@@ -1,0 +1,38 @@
+"""Merge right responses and tool calls into the behavior cloning set (described by the method in words)."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from toolgen_hf.published import command
+from toolgen_hf.published.command import Parser, add_common, add_task, main
+
+EXAMPLE = """merge.py --right ../data/raw/GSM8K/GSM8K_right.json --wrong ../data/stage1/GSM8K/GSM8K_wrong.json \\
+    --output ../data/stage1/GSM8K/GSM8K.json"""
+MODERN = "toolgen-hf stage1 called.jsonl stage1.jsonl"
+
+
+def parser() -> Parser:
+    made = Parser(__doc__, EXAMPLE, MODERN)
+    made.add_argument(
+        "--right", type=Path, required=True, help="questions with the LM's response, which is right"
+    )
+    made.add_argument("--wrong", type=Path, required=True, help="questions with a call in the field tool")
+    made.add_argument(
+        "--output", type=Path, required=True, help="instruction, input, output; then what a row brought"
+    )
+    add_task(made)
+    add_common(made)
+    return made
+
+
+def step(options: Namespace, workspace: command.Workspace) -> command.Done:
+    from toolgen_hf.published.assemble import merge
+
+    return merge(options.right, options.wrong, options.output, workspace, options.task)
+
+
+if __name__ == "__main__":
+    sys.exit(main(parser(), step))

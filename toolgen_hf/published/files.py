@@ -1,0 +1,159 @@
+"""Files of the published layout: JSON Lines in ``.json``, each row with whatever else it brings.
+
+{"input": "Jean has ...", "answer": 57, "type": "ratio"}      a line of somebody's GSM8K.json
+given  {"id": "GSM8K-train-0", "input": "Jean has ...", "answer": 57, "type": "ratio"}
+table  {"id": "GSM8K-train-0", "question": "Jean has ...", "answer": ["57"], "solution": null}
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from datasets import Dataset, DatasetDict, Features
+
+from toolgen_hf.builders.columns import named, pick, text
+from toolgen_hf.builders.inputs import from_files
+from toolgen_hf.builders.layout import REJECTED, id_of
+from toolgen_hf.builders.produced import KINDS
+from toolgen_hf.builders.rows import Row, fault, read_rows
+from toolgen_hf.errors import ConfigError
+from toolgen_hf.export import write_json_lines
+from toolgen_hf.hashing import digest
+
+Mode = Literal["w", "a"]
+
+KNOWN = (
+    "id",
+    "instruction",
+    "question",
+    "input",
+    "answer",
+    "solution",
+    "response",
+    "output",
+    "tool_call",
+    "tool",
+)
+"""What is read of a row. Anything else is the row's own affair, even where it is called like a column of ours."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A file's rows as they came, and as a table of a config with the same order; both have ids."""
+
+    given: list[Row]
+    table: DatasetDict
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+    def without(self, kept: Iterable[Row]) -> Rows:
+        """The rows whose ids are not among those of ``kept``."""
+        known = {str(row["id"]) for row in kept}
+        new = [at for at, row in enumerate(self.given) if str(row["id"]) not in known]
+        table = DatasetDict({split: rows.select(new) for split, rows in self.table.items()})
+        return Rows([self.given[at] for at in new], table) if known else self
+
+    def extras(self) -> list[Row]:
+        """Of each row, the fields that no column of ours holds."""
+        ours = {*KNOWN, "prediction", "pred"}
+        return [{name: value for name, value in row.items() if name not in ours} for row in self.given]
+
+
+def read(path: Path, config: str, *, ids_are_unique: bool = True, **defaults: object) -> Rows:
+    """The rows of a file as a config of the published layout (``raw``, ``right``, ``wrong``, ``stage1_wrong``, ...).
+
+    Args:
+        defaults: columns that the file leaves out.
+
+    Raises:
+        DataError: it is missing, malformed, lacks a column or repeats an id; names file and line.
+    """
+    kind, given, places = KINDS[config], [], dict[str, str]()
+    (split,) = from_files(path, "train")
+    columns: dict[str, list[Any]] = {name: [] for name in kind.features}
+    for number, (where, row) in enumerate(read_rows(path)):
+        new_id = id_of(path, split, number)
+        told = {name: row[name] for name in KNOWN if name in row}
+        fitted = kind.row(kind.completed(told, **defaults), where, new_id)
+        if ids_are_unique and places.setdefault(fitted["id"], where) != where:
+            raise fault(where, f"the id {fitted['id']!r} is already that of {places[fitted['id']]}")
+        given.append(row if row.get("id") is not None else {"id": new_id, **_without_id(row)})
+        for name, value in fitted.items():
+            columns[name].append(value)
+    return Rows(given, table(columns, kind.features, split))
+
+
+def table(columns: Mapping[str, list[Any]], features: Features, split: str = "train") -> DatasetDict:
+    """A table of one split for a stage, fingerprinted by its content."""
+    made = Dataset.from_dict(dict(columns), features=features, split=split)
+    made._fingerprint = digest([split, columns])[:32]
+    return DatasetDict({split: made})
+
+
+def rows_of(table: DatasetDict) -> Iterator[Row]:
+    """The rows of every split."""
+    return (row for split in table.values() for row in split)
+
+
+def _without_id(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != "id"}
+
+
+def kept(output: Path, mode: Mode, rows: Rows) -> list[Row]:
+    """The rows that an output has already and that stay there: none in mode ``w``.
+
+    Raises:
+        ConfigError: it holds another question under one of the ids of ``rows``.
+        DataError: it is malformed.
+    """
+    if mode == "w" or not output.exists():
+        return []
+    questions = {str(row["id"]): text(row, named(row, "question"), "input") for row in rows.given}
+    there = []
+    for where, row in read_rows(output):
+        key = str(pick(row, "id", where))
+        if key in questions and text(row, named(row, "question"), where) != questions[key]:
+            raise ConfigError(
+                f"{where}: another question under the id {key!r}: give another output, or --mode w"
+            )
+        there.append(row)
+    return there
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step did: for its closing line, and for callers."""
+
+    rows_in: int
+    rows_out: int
+    outputs: tuple[Path, ...]
+    rejected: Mapping[str, int]
+
+    def __str__(self) -> str:
+        where = ", ".join(map(str, self.outputs))
+        parts = [f"{self.rows_in} rows in, {self.rows_out} out to {where}"]
+        parts += [f"{count} rejected ({reason})" for reason, count in self.rejected.items()]
+        return "; ".join(parts)
+
+
+def finish(
+    rows_in: int, outputs: Mapping[Path, Sequence[Row]], rejected: Sequence[Row], beside: Path
+) -> Outcome:
+    """Write the outputs, each whole or not at all, and what was rejected to a file beside ``beside``."""
+    for path, rows in outputs.items():
+        write_json_lines(path, rows)
+    aside = beside.with_name(f"{beside.stem}{REJECTED}{beside.suffix}")
+    if rejected:
+        write_json_lines(aside, rejected)
+    else:
+        aside.unlink(missing_ok=True)  # an earlier run's
+    reasons = dict(Counter(row["reason"] for row in rejected).most_common())
+    return Outcome(rows_in, sum(map(len, outputs.values())), tuple(outputs), reasons)
