@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset, DatasetInfo, Features, Json, List, Value
@@ -22,7 +22,7 @@ from toolgen_hf.builders.base import RowsBuilder, RowsConfig
 from toolgen_hf.builders.columns import answers, as_text, named, pick, text
 from toolgen_hf.builders.inputs import StrPath
 from toolgen_hf.builders.layout import locate, source_of
-from toolgen_hf.builders.rows import Row, fault, shorten
+from toolgen_hf.builders.rows import Row, columns, fault, shorten
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,8 +98,8 @@ class Produced(RowsBuilder):
         load(Produced("responses-chatgpt", data_dir="outputs/quickstart"))  # one source's, executed
 
     The directory's Parquet is read; where a config has none, or a ``dataset_name`` is given, its JSON exports
-    are. Columns that the schema does not know are left out. Raises `DataError` for a config that is not
-    there and for a row that does not fit.
+    are. Columns that the schema does not know are left out, but for a mix's ``dataset`` and ``task``. Raises
+    `DataError` for a config that is not there and for a row that does not fit.
     """
 
     VERSION = "1.1.0"
@@ -120,6 +120,8 @@ class Produced(RowsBuilder):
         self.known_config(kind)
         self.kind = KINDS[kind]
         inputs, name = locate(data_dir, config_name, dataset_name)
+        if all({"dataset", "task"} <= columns(path) for paths in inputs.values() for path in paths):
+            self.kind = replace(self.kind, features=schemas.mixed(self.kind.features))
         self.ids_are_unique = config_name == "raw"  # a mix may repeat rows; responses have one a source
         super().__init__(kind, inputs, cache_dir, dataset=name)
 

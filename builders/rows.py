@@ -42,6 +42,14 @@ def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
         yield where, row
 
 
+def columns(path: Path) -> set[str]:
+    """The columns of a Parquet file; of any other, or a damaged one, none: reading it says what is wrong."""
+    try:
+        return set(pq.read_schema(path).names) if path.suffix == ".parquet" else set()
+    except (pa.ArrowException, OSError):
+        return set()
+
+
 def fault(where: str, message: str) -> DataError:
     """The error for something wrong at a place: ``"data/train.jsonl:3: ..."``."""
     return DataError(f"{where}: {message}")

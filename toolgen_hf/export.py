@@ -7,6 +7,8 @@
     data/stage1/{name}/{name}.json          {"instruction", "input", "output"}
     data/stage2/{name}/{name}_{source}_response.json
     data/stage2/{name}/{name}.json          {"query", "responses", "origin", "scores", "answer"}
+    data/stage1/mix/mix.json                of a mix: as {name}.json, of all its datasets
+    data/stage2/mix/mix.json
 
 The train split has the plain name, as published; another split adds its own: ``{name}_test.json``,
 ``{name}_test_right.json``. Equal content gives equal bytes.
@@ -25,6 +27,13 @@ from toolgen_hf.atomic import replacing
 
 Row = Mapping[str, Any]
 
+MIX = "mix"
+"""What the published layout calls several datasets together."""
+PUBLISHED = {
+    "stage1": ("instruction", "input", "output"),
+    "stage2": ("query", "responses", "origin", "scores", "answer"),
+}
+"""The published columns of each stage."""
 _GRADED = ("id", "question", "answer", "response", "prediction")
 
 
@@ -71,15 +80,20 @@ def export_json(
             {**_pick(r, "id", "question", "answer"), "tool": r["tool_call"]} for r in rows if r["tool_call"]
         )
         write_json_lines(one / f"{first}_wrong.json", calls)
-        write_json_lines(
-            one / f"{first}.json", (_pick(r, "instruction", "input", "output") for r in stage1[split])
-        )
+        write_json_lines(one / f"{first}.json", (_pick(r, *PUBLISHED["stage1"]) for r in stage1[split]))
         write_json_lines(two / f"{first}_gold_response.json", _gold(stage1[split], executed["gold"][split]))
         for source in (source for source in executed if source != "gold"):
             responses = (_response(row) for row in executed[source][split])
             write_json_lines(two / f"{first}_{source}_response.json", responses)
-        fields = ("query", "responses", "origin", "scores", "answer")
-        write_json_lines(two / f"{first}.json", (_pick(row, *fields) for row in stage2[split]))
+        write_json_lines(two / f"{first}.json", (_pick(r, *PUBLISHED["stage2"]) for r in stage2[split]))
+
+
+def export_mix(root: Path, configs: Mapping[str, DatasetDict]) -> None:
+    """Write the mix's stages under ``root``, as far as there are any: ``stage1/mix/mix.json``, ``mix_test.json``."""
+    for stage, fields in PUBLISHED.items():
+        for split, rows in configs.get(stage, {}).items():
+            path = root / stage / MIX / f"{stem(MIX, str(split))}.json"
+            write_json_lines(path, (_pick(row, *fields) for row in rows))
 
 
 def _gold(stage1: Iterable[Row], executed: Iterable[Row]) -> Iterable[Row]:

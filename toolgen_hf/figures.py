@@ -29,16 +29,9 @@ class Part:
 
 def flow(summary: Summary) -> list[tuple[str, list[Part]]]:
     """Step by step, what became of the questions. What stays lies left, so that stage 1 is the left of the whole."""
-
-    def line(start: int, *parts: tuple[str, str, int]) -> list[Part]:
-        placed = []
-        for kind, label, count in parts:
-            if count > 0:
-                placed.append(Part(kind, label, start, count))
-                start += count
-        return placed
-
     total, one, two = (sum(summary.configs.get(name, {}).values()) for name in ("raw", "stage1", "stage2"))
+    mixed = mixed_counts(summary)
+    total = mixed.get("questions", total)
     responses = sum(sum(source["scores"].values()) for source in summary.sources.values())
     splits = summary.student["splits"].values()
     right = sum(split["correct"] for split in splits)
@@ -49,17 +42,42 @@ def flow(summary: Summary) -> list[tuple[str, list[Part]]]:
         name = f"{len(rest)} other teachers" if len(rest) > 1 else rest[0][0]
         calls.append(("call", f"by {name}", sum(count for _, count in rest)))
     without = summary.calls_needed - sum(summary.teachers.values())
-    wrong, unusable = ("wrong", "wrong", asked - right), ("out", "unusable", total - asked)
+    unasked = ("all", "not asked", total - asked) if mixed else ("out", "unusable", total - asked)
     began = [
-        ("student alone", line(0, ("right", "right", right), wrong, unusable)),
-        ("verified call", line(right, *calls, ("out", "rejected", without))),
+        ("student alone", _line(0, ("right", "right", right), ("wrong", "wrong", asked - right), unasked)),
+        ("verified call", _line(right, *calls, ("out", "rejected", without))),
     ]
     return [
-        ("questions", line(0, ("all", "questions", total))),
+        ("questions", _line(0, ("all", "questions", total))),
         *(began if asked or not one else []),  # of a stage 1 that was made before, nobody is asked
-        ("stage 1", line(0, ("all", "rows", one))),
-        ("stage 2", line(0, ("all", f"questions with {responses:,} responses", two))),
+        *([("mix", _mix(mixed))] if mixed else []),
+        ("stage 1", _line(0, ("all", "rows", one))),
+        ("stage 2", _line(0, ("all", f"questions with {responses:,} responses", two))),
     ]
+
+
+def _line(start: int, *parts: tuple[str, str, int]) -> list[Part]:
+    placed = []
+    for kind, label, count in parts:
+        if count > 0:
+            placed.append(Part(kind, label, start, count))
+            start += count
+    return placed
+
+
+def _mix(counts: dict[str, int]) -> list[Part]:
+    out, undrawn = ("out", "rejected", counts["rejected"]), ("all", "not drawn", counts["undrawn"])
+    return _line(0, ("right", "taken", counts["rows"]), undrawn, out)
+
+
+def mixed_counts(summary: Summary) -> dict[str, int]:
+    """What became of the questions of a mix, all parts and splits together; empty if it is none."""
+    counts: dict[str, int] = {}
+    for part in summary.mix.get("parts", {}).values():
+        for split in part["splits"].values():
+            for kind, count in split.items():
+                counts[kind] = counts.get(kind, 0) + count
+    return counts
 
 
 def score_counts(summary: Summary) -> dict[str, dict[str, int]]:

@@ -38,12 +38,7 @@ def manifest_facts(
         "name": recipe.name,
         "description": recipe.description,
         "task": recipe.task,
-        "toolgen_hf": library_version("toolgen_hf"),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: library_version(name) for name in LIBRARIES},
-        },
-        "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **stamp(),
         "source_dataset": origin.name,
         **({} if origin.source is None else {"source": dict(origin.source)}),
         "homepage": origin.homepage,
@@ -57,6 +52,18 @@ def manifest_facts(
         "finetune": _finetune(recipe),
         "prompts": prompts_used(recipe),
         "summary": summary.to_dict(),
+    }
+
+
+def stamp() -> dict[str, Any]:
+    """When and with which versions a result is made."""
+    return {
+        "toolgen_hf": library_version("toolgen_hf"),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: library_version(name) for name in LIBRARIES},
+        },
+        "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 

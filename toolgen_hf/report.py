@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from toolgen_hf.meter import dollars
+from toolgen_hf.mix_words import asked_for, repeats
 from toolgen_hf.plan import Plan
 from toolgen_hf.summary import Summary, share
 
@@ -28,6 +29,8 @@ def print_summary(summary: Summary, directory: str | Path, console: Console | No
             "[bold red]Every question was rejected: there is nothing to train on. See why below.[/bold red]"
         )
     console.print(_stages(summary.stages), "")
+    if summary.mix:
+        console.print(_mix(summary.mix), "")
     console.print(_numbers(summary), "")
     console.print(_sources(summary.sources), "")
     for config, row in summary.examples.items():
@@ -91,6 +94,26 @@ def _stages(stages: Iterable[Mapping[str, Any]]) -> Table:
             else _seconds(sum(p["seconds"] for p in parts)),
         )
     return table
+
+
+def _mix(mix: Mapping[str, Any]) -> Group:
+    """One line a part, counts of its splits side by side; then the questions that stood twice."""
+    splits = list(dict.fromkeys(split for part in mix["parts"].values() for split in part["splits"]))
+    title = f"Mix ({' + '.join(splits)}; {mix['order']}, seed {mix['seed']})"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for name in ("part", "dataset", "asked for"):
+        table.add_column(name)
+    kinds = {"questions": "questions", "before": "rejected before", "rejected": "rejected here",
+             "undrawn": "not drawn", "rows": "in the mix"}  # fmt: skip
+    for name in kinds.values():
+        table.add_column(name, justify="right")
+    for name, part in mix["parts"].items():
+        counts = ([str(part["splits"].get(split, {}).get(kind, 0)) for split in splits] for kind in kinds)
+        table.add_row(
+            Text(name), Text(part["dataset"]), asked_for(part), *(" + ".join(found) for found in counts)
+        )
+    found = list(repeats(mix)) or ["no question stands twice, and none of a test split is in train"]
+    return Group(table, "", *(Text(line, style="yellow" if mix["repeats"] else "") for line in found))
 
 
 def _texts(generated: int, reused: int) -> str:

@@ -26,6 +26,8 @@ class Summary:
     split. ``examples``: one stage 1 and one stage 2 row, whole. ``fewshot_overlap``: by split, the rows of
     stage 1 that are among the prompts' examples. ``used``: what all texts in the result took, whichever run
     generated them (``texts``, ``prompt_tokens``, ``completion_tokens``, ``cost``; None where it is not known).
+    ``mix``: of a mix, what was mixed (`toolgen_hf.stages.mix_tables.mix_facts`), each part with its ``source`` where it
+    was not made by this run; ``student``, ``calls_needed`` and ``teachers`` are then of the parts as they were made.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Summary:
     up_to_date: bool = False
     fewshot_overlap: dict[str, int] = field(default_factory=dict)
     used: dict[str, Any] = field(default_factory=dict)
+    mix: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON data."""

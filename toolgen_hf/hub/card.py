@@ -21,6 +21,7 @@ from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCardData
 
 from toolgen_hf.hub.facts import plot_facts, results
+from toolgen_hf.hub.mixture import mixture
 from toolgen_hf.hub.provenance import provenance
 
 DEFAULT_CONFIG = "stage2"
@@ -58,7 +59,12 @@ def render_card(
         plots: the names of the plots that lie under ``root/plots``.
     """
     block = yaml.safe_dump(_metadata(root, configs, manifest), sort_keys=False, allow_unicode=True)
-    facts = {**results(manifest, configs), **provenance(manifest, recipe_yaml), **plot_facts(plots)}
+    facts = {
+        **results(manifest, configs),
+        **provenance(manifest, recipe_yaml),
+        **plot_facts(plots),
+        **mixture(manifest),
+    }
     template = files("toolgen_hf.hub").joinpath("card.md").read_text(encoding="utf-8")
     return f"---\n{block}---\n{fill(template, facts)}"
 

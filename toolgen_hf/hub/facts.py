@@ -249,7 +249,8 @@ def _columns(configs: Mapping[str, DatasetDict]) -> str:
     for group, names in groups.items():
         features = next(iter(configs[names[0]].values())).features
         said = schemas.COLUMNS.get(group, {})
-        lines = bullets(f"{code(column)}: {said.get(column, 'not described')}" for column in features)
+        described = {**schemas.MIXED, **said}
+        lines = bullets(f"{code(column)}: {described.get(column, 'not described')}" for column in features)
         parts[group] = f"**{', '.join(map(code, names))}**\n\n{lines}"
     first = [parts.pop(name) for name in FIRST if name in parts]
     rest = details("Columns of the other configs", "\n\n".join(parts.values())) if parts else ""

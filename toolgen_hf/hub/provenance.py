@@ -5,6 +5,7 @@ provenance(manifest, recipe_yaml)["models"]  ->  "| asked as | model | licence o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -74,6 +75,9 @@ def _models(manifest: Mapping[str, Any], summary: Summary) -> str:
 
 
 def _role(role: str) -> str:
+    part, _, role = role.rpartition(": ")
+    if part:
+        return f"{_role(role)} of part {code(part)}"
     name = role.removeprefix("teacher ")
     return role if role == "student" else f"teacher {code(name)}" if name != role else f"source {code(role)}"
 
@@ -86,7 +90,7 @@ def _adapters(manifest: Mapping[str, Any], summary: Summary) -> str:
             code(tuned["model"]),
             ", ".join(map(code, tuned["sources"])),
             code(tuned["template"]),
-            rows_in.get(f"finetune {name}", ""),
+            rows_in.get(re.sub(r"([^ ]+)$", r"finetune \1", name), ""),
             f"{tuned['checkpoint']} of {tuned['max_steps']}",
             tuned["batch_size"],
             f"{tuned['learning_rate']:g}",

@@ -34,11 +34,12 @@ class Found:
     commit: str | None = None
 
 
-def find(place: str, config: str | None = None, token: str | None = None) -> Found:
+def find(place: str, config: str | None = None, token: str | None = None, whole: bool = False) -> Found:
     """A produced set, from ``hub:user/repo@revision`` (default: the newest version) or a directory.
 
     Args:
         config: only this one is fetched, and verified; default all Parquet.
+        whole: the JSON exports are fetched and verified too.
 
     Raises:
         ConfigError: there is no such directory.
@@ -52,7 +53,7 @@ def find(place: str, config: str | None = None, token: str | None = None) -> Fou
         return Found(directory, manifest)
     ref = RepoRef.parse(place)
     if is_offline() and ref.revision is not None and is_commit(ref.revision):
-        return _cached(ref, config)
+        return _cached(ref, config, whole)
     remote = Remote(ref.repo_id, token)
     with hub_errors(ref.repo_id, "cannot read"):
         if ref.revision is None:
@@ -60,21 +61,21 @@ def find(place: str, config: str | None = None, token: str | None = None) -> Fou
         else:
             revision, commit = ref.revision, remote.head(ref.revision).commit
         manifest = manifest_of(remote, commit, revision)
-        patterns = _patterns(config)
+        patterns = _patterns(config, whole)
         folder = retried(
             lambda: remote.api.snapshot_download(
                 ref.repo_id, repo_type=REPO_TYPE, revision=commit, allow_patterns=patterns
             )
         )
-    return _verified(Found(Path(folder), manifest, ref.repo_id, revision, commit), config)
+    return _verified(Found(Path(folder), manifest, ref.repo_id, revision, commit), config, whole)
 
 
-def _cached(ref: RepoRef, config: str | None) -> Found:
+def _cached(ref: RepoRef, config: str | None, whole: bool) -> Found:
     """A commit that was fetched before: what lies there under its id is exactly that, network or not."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    commit, patterns = str(ref.revision), _patterns(config)
+    commit, patterns = str(ref.revision), _patterns(config, whole)
     try:
         folder = snapshot_download(
             ref.repo_id, repo_type=REPO_TYPE, revision=commit, allow_patterns=patterns, local_files_only=True
@@ -84,16 +85,19 @@ def _cached(ref: RepoRef, config: str | None) -> Found:
     manifest = read_manifest(Path(folder))
     if manifest is None:
         raise HubError(f"{ref}: HF_HUB_OFFLINE is set, and this commit was not fetched whole before")
-    return _verified(Found(Path(folder), manifest, ref.repo_id, commit, commit), config)
+    return _verified(Found(Path(folder), manifest, ref.repo_id, commit, commit), config, whole)
 
 
-def _patterns(config: str | None) -> list[str]:
-    return [MANIFEST, "README.md", "recipe.yaml", f"{config or '*'}/*.parquet"]
+def _patterns(config: str | None, whole: bool) -> list[str]:
+    exports = ["data/*"] if whole else []
+    return [MANIFEST, "README.md", "recipe.yaml", f"{config or '*'}/*.parquet", *exports]
 
 
-def _verified(found: Found, config: str | None) -> Found:
-    names = [name for name in found.manifest["files"] if name.endswith(".parquet")]
+def _verified(found: Found, config: str | None, whole: bool) -> Found:
+    files = found.manifest["files"]
+    names = [name for name in files if name.endswith(".parquet")]
     names = [name for name in names if config is None or name.startswith(f"{config}/")]
+    names += [name for name in files if whole and name.startswith("data/")]
     if bad := verify(found.directory, found.manifest, names):
         for name in bad:
             path = found.directory / name

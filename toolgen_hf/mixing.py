@@ -1,0 +1,229 @@
+"""A mix, from its recipe to a produced directory: every part is made or found, and then they are mixed.
+
+part: {recipe: ...} ──> all its stages ─┐
+part: {recipe: ...} ──> all its stages ─┼──> mix ──> stage1, stage2 and all the other tables, as one set
+part: {source: ...} ──> its tables ─────┘
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from datasets import DatasetDict
+
+from toolgen_hf.builders import Produced, load
+from toolgen_hf.builders.produced import RESPONSES
+from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.export import MIX, export_mix
+from toolgen_hf.generators.texts import Usage
+from toolgen_hf.hashing import digest
+from toolgen_hf.hub.source import Found, find
+from toolgen_hf.manifest import library_version, manifest_facts
+from toolgen_hf.mix_manifest import mix_manifest
+from toolgen_hf.mix_recipe import MixRecipe
+from toolgen_hf.pipeline import check_models, fingerprints, make, plan
+from toolgen_hf.plan import Plan
+from toolgen_hf.produced import is_current, write_produced
+from toolgen_hf.questions import load_raw, load_stage1
+from toolgen_hf.recipe import Recipe
+from toolgen_hf.stages.draw import MixConfig, Take
+from toolgen_hf.stages.mix import Mixed, MixPart, mix
+from toolgen_hf.summary import Summary, summarize
+from toolgen_hf.workspace import StageReport, Workspace
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """A part as it was made or found: its tables, and what the mix says and exports of it."""
+
+    tables: MixPart
+    summary: Summary
+    facts: Callable[[], Mapping[str, Any]]
+    export: Callable[[Path], None]
+    reports: list[StageReport]
+    commit: str | None = None
+
+
+def run_mix(
+    recipe: MixRecipe, directory: Path, workspace: Workspace
+) -> tuple[Summary, dict[str, DatasetDict]]:
+    """Make every part and mix them; write the result unless it is there already.
+
+    Raises:
+        ConfigError: a model, a part or the output cannot be used.
+        DataError: a part's data cannot be used, or two parts are of one dataset's name.
+        HubError: a version cannot be read.
+    """
+    started = time.monotonic()
+    check_parts(recipe, workspace)
+    found = {name: find(part.source, whole=True) for name, part in recipe.mix.parts.items() if part.source}
+    _check_names(recipe, found)
+    parts = {
+        name: _found(found[name]) if part.recipe is None else _made(name, part.recipe, workspace)
+        for name, part in recipe.mix.parts.items()
+    }
+    reported = len(workspace.reports)
+    mixed = mix({name: part.tables for name, part in parts.items()}, workspace, _config(recipe))
+    summary = _summarize(recipe, parts, mixed, workspace.reports[reported:])
+    summary.seconds = time.monotonic() - started
+    commits = [part.commit for part in parts.values()]
+    key = digest([recipe.to_yaml(), library_version("toolgen_hf"), fingerprints(mixed.configs), commits])
+    if is_current(directory, key):
+        summary.up_to_date = True
+    else:
+
+        def export(root: Path) -> None:
+            for part in parts.values():
+                part.export(root)
+            export_mix(root, mixed.configs)
+
+        facts = mix_manifest(recipe, {name: part.facts() for name, part in parts.items()}, summary)
+        write_produced(directory, mixed.configs, export, recipe.to_yaml(), {"key": key, **facts})
+    summary.seconds = time.monotonic() - started
+    return summary, mixed.configs
+
+
+def plan_mix(recipe: MixRecipe, workspace: Workspace) -> Plan:
+    """What ``run_mix`` would ask of models and engines, part by part, without asking."""
+    check_parts(recipe, workspace)
+    entries = [
+        replace(entry, stage=f"{name}: {entry.stage}")
+        for name, part in recipe.recipes.items()
+        for entry in plan(part, workspace).entries
+    ]
+    return Plan(entries)
+
+
+def check_parts(recipe: MixRecipe, workspace: Workspace) -> None:
+    """Find the models of every part before the first text is generated.
+
+    Raises:
+        ConfigError: one is not there; names the recipe's key.
+    """
+    for name, part in recipe.recipes.items():
+        try:
+            check_models(part, workspace.meter)
+        except ConfigError as error:
+            raise ConfigError(f"mix.parts.{name}.recipe.{error}") from error
+
+
+def _check_names(recipe: MixRecipe, found: Mapping[str, Found]) -> None:
+    """Every part has exports of its own: of the names of its datasets, which are in its rows' ids too."""
+    taken = {MIX: "the mix itself"}
+    for name, part in recipe.mix.parts.items():
+        if part.recipe is None:
+            names = _exported(found[name])
+        else:
+            origin = (load_stage1 if part.recipe.answer is None else load_raw)(part.recipe.dataset)[1]
+            names = {origin.name}
+        for dataset in sorted(names):
+            if dataset in taken:
+                raise DataError(
+                    f"part {name!r} is of the dataset {dataset!r}, and so is {taken[dataset]}: set "
+                    f"mix.parts.{name}.recipe.dataset.name to another, or mix one of them"
+                )
+            taken[dataset] = f"part {name!r}"
+
+
+def _made(name: str, recipe: Recipe, workspace: Workspace) -> Ingredient:
+    logger.info("part %s", name)
+    reported = len(workspace.reports)
+    made = make(recipe, workspace)
+    return Ingredient(
+        MixPart(made.configs, made.origin.name, recipe.task),
+        made.summary,
+        lambda: manifest_facts(recipe, made.sources, made.origin, made.summary),
+        made.export,
+        [replace(report, stage=f"{name}: {report.stage}") for report in workspace.reports[reported:]],
+    )
+
+
+def _found(found: Found) -> Ingredient:
+    summary = Summary.from_dict(found.manifest["summary"])
+    configs = {name: load(Produced(name, data_dir=found.directory)) for name in summary.configs}
+    dataset = str(found.manifest.get("source_dataset") or found.manifest.get("name"))
+    task = str(found.manifest.get("task", "math"))
+    source = {"source_dataset": found.repo_id, "revision": found.revision, "commit": found.commit}
+
+    def export(root: Path) -> None:
+        for name in _exports(found):
+            target = root.joinpath(*Path(name).parts[1:])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(found.directory / name, target)
+
+    return Ingredient(
+        MixPart(configs, dataset, task),
+        summary,
+        lambda: {**found.manifest, **({"source": source} if found.repo_id else {})},
+        export,
+        [],
+        found.commit,
+    )
+
+
+def _exports(found: Found) -> list[str]:
+    """The JSON exports of a set, ``data/stage1/GSM8K/GSM8K.json``, without those of a mix, which is mixed anew."""
+    names = [name for name in found.manifest["files"] if name.startswith("data/") and name.count("/") == 3]
+    return [name for name in names if name.split("/")[2] != MIX]
+
+
+def _exported(found: Found) -> set[str]:
+    return {name.split("/")[2] for name in _exports(found)}
+
+
+def _config(recipe: MixRecipe) -> MixConfig:
+    """The settings of the stage alone: what the parts are made from is in their tables."""
+    parts = {name: Take(weight=part.weight, count=part.count) for name, part in recipe.mix.parts.items()}
+    return MixConfig(
+        parts=parts, order=recipe.mix.order, seed=recipe.mix.seed, duplicates=recipe.mix.duplicates
+    )
+
+
+def _summarize(
+    recipe: MixRecipe, parts: Mapping[str, Ingredient], mixed: Mixed, reports: list[StageReport]
+) -> Summary:
+    """Students and teachers as they did in the parts; sources, scores and examples of what is in the mix."""
+    every = [report for part in parts.values() for report in part.reports] + reports
+    executed = {
+        name.removeprefix(RESPONSES): table
+        for name, table in mixed.configs.items()
+        if name.startswith(RESPONSES)
+    }
+    summary = summarize(recipe.name, every, DatasetDict(), mixed.configs, {"gold": DatasetDict(), **executed})
+    told = [part.summary for part in parts.values()]
+    rejected = Counter(reason for rows in mixed.configs["rejected"].values() for reason in rows["reason"])
+    used = [Usage(**part.summary.used) if part.summary.used else Usage(cost=None) for part in parts.values()]
+    places = {name: {"source": part.source} for name, part in recipe.mix.parts.items()}
+    return replace(
+        summary,
+        student={"splits": _students(told)},
+        calls_needed=sum(part.calls_needed for part in told),
+        teachers=dict(sum((Counter(part.teachers) for part in told), Counter()).most_common()),
+        rejected=dict(rejected.most_common()),
+        used=asdict(Usage.total(used)),
+        mix={
+            **mixed.facts,
+            "parts": {name: {**places[name], **facts} for name, facts in mixed.facts["parts"].items()},
+        },
+    )
+
+
+def _students(told: list[Summary]) -> dict[str, dict[str, int]]:
+    """How the students did, by split, all parts together."""
+    splits: dict[str, Counter[str]] = {}
+    for part in told:
+        for split, counts in part.student["splits"].items():
+            splits.setdefault(split, Counter()).update(counts)
+    return {
+        split: {name: counts[name] for name in ("asked", "correct", "truncated")}
+        for split, counts in splits.items()
+    }
