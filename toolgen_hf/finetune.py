@@ -1,7 +1,8 @@
 """Teach a model to answer and to call: a few LoRA steps on stage-1 rows, with checkpoints on the way.
 
     row in   {"instruction": "Given a math problem, ...", "input": "Jean has ...", "output": "calculator(3*19)"}
-    out      output_dir/checkpoint-6, output_dir/checkpoint-12: LoRA adapters as safetensors
+    out      output_dir/checkpoint-6, output_dir/checkpoint-12: LoRA adapters as safetensors, each with a card,
+             ready for the Hub; output_dir/loss.png: the loss curve (with matplotlib)
 
 The method stops midway, where the model both answers and calls; the middle checkpoint is the default.
 A run that was killed goes on from its last whole checkpoint to the same weights; one that is done is
@@ -35,6 +36,9 @@ VERSION = 2
 
 RECORD = "finetune.json"
 """In the output folder: which run it belongs to and, once that is done, how it went."""
+
+IMAGE = "loss.png"
+"""The loss curve, in the output folder and in every checkpoint's, where matplotlib is installed."""
 
 logger = logging.getLogger(__name__)
 
@@ -285,4 +289,6 @@ def _result(training: Training, config: FinetuneConfig, output: Path, *, cached:
     adapter = output / f"checkpoint-{config.chosen_step}"
     checkpoints = _checkpoints(config, output)
     facts = {field.name: getattr(training, field.name) for field in fields(training)}
+    if (adapter / IMAGE).is_file():  # in each, its own checkpoint is pointed out
+        shutil.copyfile(adapter / IMAGE, output / IMAGE)
     return FinetuneResult(**facts, adapter=adapter, checkpoints=checkpoints, cached=cached)

@@ -24,12 +24,15 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from toolgen_hf.errors import ConfigError, GenerationError
 from toolgen_hf.finetune import Example, FinetuneConfig, Lengths, Training
+from toolgen_hf.generators.base import Prompt
 from toolgen_hf.generators.loading import open_base, quiet, unload
 from toolgen_hf.generators.local import resolve_device, resolve_dtype
 from toolgen_hf.generators.models import Weights
+from toolgen_hf.lora_card import Trained, finish
 from toolgen_hf.lora_progress import Progress
 from toolgen_hf.lora_targets import are_transposed, find_targets
 from toolgen_hf.lora_tokens import IGNORED, collate, encode, in_order
+from toolgen_hf.prompts.format import PromptFormat
 
 logger = logging.getLogger(__name__)
 
@@ -59,12 +62,16 @@ def train(examples: Sequence[Example], weights: Weights, config: FinetuneConfig,
         if last is None or _step(last) < config.max_steps:
             with _out_of_memory(config):
                 trainer.train(resume_from_checkpoint=str(last) if last else None)
-    for checkpoint in _checkpoints(output):
-        _tidy(checkpoint, weights)
     history = _json(_checkpoints(output)[-1] / "trainer_state.json")["log_history"]
-    losses = [entry["loss"] for entry in history if "loss" in entry]
+    losses = tuple(entry["loss"] for entry in history if "loss" in entry)
     seconds = round(time.perf_counter() - started, 2)
-    return Training(tuple(losses), len(features), lengths, tuple(targets), seconds, resumed=last is not None)
+    training = Training(losses, len(features), lengths, tuple(targets), seconds, resumed=last is not None)
+    prompt = PromptFormat(config.template, tokenizer).render(
+        Prompt(examples[0].instruction, examples[0].input)
+    )
+    trained = Trained(weights, config, training, examples, prompt)
+    finish({_step(folder): folder for folder in _checkpoints(output)}, trained)
+    return training
 
 
 def _warn_of_cuts(lengths: Lengths, rows: int, config: FinetuneConfig) -> None:
@@ -212,16 +219,3 @@ def _out_of_memory(config: FinetuneConfig) -> Iterator[None]:
             f"finetuning {config.model!r} failed: {error}; "
             f"a smaller micro_batch_size (now {config.rows_at_once}) needs less memory"
         ) from error
-
-
-def _tidy(checkpoint: Path, weights: Weights) -> None:
-    """Leaves no path of this machine in what may be published, and no pickle but the optimizer's."""
-    for name in ("README.md", "training_args.bin"):
-        (checkpoint / name).unlink(missing_ok=True)
-    file = checkpoint / "adapter_config.json"
-    public = weights.path is None or weights.name.startswith("pip:")
-    config = _json(file)
-    config["base_model_name_or_path"] = weights.name if public else Path(weights.name).name
-    if isinstance(config["target_modules"], list):
-        config["target_modules"].sort()  # PEFT writes a set, in the order of this process's hash seed
-    file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")

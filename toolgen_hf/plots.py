@@ -37,10 +37,10 @@ WHAT = {
 # Okabe and Ito's palette, which colour-blind eyes tell apart; scores are steps of lightness of one hue.
 COLOURS = {"all": "#5f6b76", "right": "#0072b2", "wrong": "#e69f00", "call": "#009e73", "out": "#d55e00"}
 SCORE_COLOURS = dict(zip(SCORES, ("#08436e", "#2b77b5", "#79b0d9", "#c2daec", "#dddddd"), strict=True))
-_INK, _QUIET = "#1f2328", "#59636e"
-_STYLE = {"font.family": "DejaVu Sans", "font.size": 10, "text.parse_math": False, "text.color": _INK}
+_INK, QUIET = "#1f2328", "#59636e"
+STYLE = {"font.family": "DejaVu Sans", "font.size": 10, "text.parse_math": False, "text.color": _INK}
 
-_WIDTH, _DPI = 8.0, 200  # inches; a card shows it about 800 pixels wide, so this is crisp on any screen
+WIDTH, DPI = 8.0, 200  # inches; a card shows it about 800 pixels wide, so this is crisp on any screen
 _LEFT, _TOP, _BOTTOM, _ROW = 2.0, 0.85, 0.3, 0.46
 
 
@@ -54,7 +54,7 @@ def plots(summary: Summary, stage2: DatasetDict) -> dict[str, Figure]:
         import matplotlib
     except ImportError as error:
         raise ConfigError('plots need matplotlib: pip install "toolgen_hf[report]"') from error
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         return {
             "flow": _flow(summary),
             "tools": _tools(summary),
@@ -76,8 +76,8 @@ def write_plots(folder: Path, summary: Summary, stage2: DatasetDict) -> dict[str
     paths = {}
     for name, figure in figures.items():
         paths[name] = folder / f"{name}.png"
-        with replacing(paths[name]) as scratch, matplotlib.rc_context(_STYLE):
-            figure.savefig(scratch, format="png", dpi=_DPI, metadata={"Software": None})
+        with replacing(paths[name]) as scratch, matplotlib.rc_context(STYLE):
+            figure.savefig(scratch, format="png", dpi=DPI, metadata={"Software": None})
     return paths
 
 
@@ -85,7 +85,7 @@ def _flow(summary: Summary) -> Figure:
     steps = flow(summary)
     total = max((part.start + part.count for _, parts in steps for part in parts), default=0)
     splits = " + ".join(f"{rows:,} {split}" for split, rows in summary.configs.get("raw", {}).items())
-    figure, axes = _canvas(
+    figure, axes = canvas(
         f"Where {total:,} questions went", splits, 0.95 * len(steps) + 1, left=1.45, right=0.3
     )
     axes.set(xlim=(0, total or 1), ylim=(len(steps) - 0.5, -0.3))
@@ -116,7 +116,7 @@ def _flow(summary: Summary) -> Figure:
             )
         _label_parts(figure, axes, y, parts, total)
         if not parts:
-            axes.annotate("none", (0, y), (6, 0), textcoords="offset points", va="center", color=_QUIET)
+            axes.annotate("none", (0, y), (6, 0), textcoords="offset points", va="center", color=QUIET)
     return figure
 
 
@@ -197,25 +197,25 @@ def _scores(summary: Summary) -> Figure:
                 axes.text(start + width / 2, y, f"{width:.0%}", ha="center", va="center", color=ink)
             start += width
         if not whole:
-            axes.text(0, y, "no responses in stage 2", va="center", color=_QUIET)
+            axes.text(0, y, "no responses in stage 2", va="center", color=QUIET)
     return figure
 
 
 def _lengths(quantiles: Mapping[str, Sequence[float]]) -> Figure:
     end = max((values[-1] for values in quantiles.values()), default=0.0) or 1.0
-    key = [("median", "#08436e"), ("the middle half", "#79b0d9"), ("90% of the responses", _QUIET)]
+    key = [("median", "#08436e"), ("the middle half", "#79b0d9"), ("90% of the responses", QUIET)]
     title = "How long the responses are, in characters"
     figure, axes = _by_source(title, key, quantiles, right=0.9, bottom=0.5)
     axes.set_xlim(0, end)
     for y, (low, first, middle, third, high) in enumerate(quantiles.values()):
-        axes.plot([low, high], [y, y], color=_QUIET, lw=1.2, zorder=1, solid_capstyle="butt")
+        axes.plot([low, high], [y, y], color=QUIET, lw=1.2, zorder=1, solid_capstyle="butt")
         axes.barh(y, max(third - first, end / 200), 0.5, first, color="#79b0d9", zorder=2)
         axes.plot(
             [middle, middle], [y - 0.25, y + 0.25], color="#08436e", lw=2.5, zorder=3, solid_capstyle="butt"
         )
         axes.text(high + end * 0.012, y, f"{middle:,.0f}", va="center", weight="bold", color="#08436e")
     axes.xaxis.set_visible(bool(quantiles))
-    axes.tick_params(length=0, labelcolor=_QUIET, pad=6)
+    axes.tick_params(length=0, labelcolor=QUIET, pad=6)
     axes.grid(axis="x", color="#e4e7ea", lw=0.8)
     axes.set_axisbelow(True)
     return figure
@@ -227,13 +227,13 @@ def _by_source(
     """A figure with one line a source, shares from 0 to 1 across."""
     names = list(sources)
     height = _ROW * max(len(names), 1) + _TOP + bottom
-    figure, axes = _canvas(title, "", height, right=right, bottom=bottom)
+    figure, axes = canvas(title, "", height, right=right, bottom=bottom)
     axes.set(xlim=(0, 1), ylim=(max(len(names), 1) - 0.5, -0.5))
     for y, name in enumerate(names):
         axes.annotate(two_lines(name), (0, y), (-8, 0), xycoords=("axes fraction", "data"),
                       textcoords="offset points", ha="right", va="center")  # fmt: skip
     if not names:
-        axes.text(0, 0, "there are no responses", va="center", color=_QUIET)
+        axes.text(0, 0, "there are no responses", va="center", color=QUIET)
     _key(figure, key)
     return figure, axes
 
@@ -253,26 +253,26 @@ def _key(figure: Figure, key: Sequence[tuple[str, str]]) -> None:
         square = DrawingArea(9, 9)
         square.add_artist(Rectangle((0, 0), 9, 9, facecolor=colour))
         return HPacker(
-            children=[square, TextArea(label, textprops={"color": _QUIET})], pad=0, sep=5, align="center"
+            children=[square, TextArea(label, textprops={"color": QUIET})], pad=0, sep=5, align="center"
         )
 
     line = HPacker(children=[entry(*item) for item in key], pad=0, sep=14, align="center")
-    place = (0.25 / _WIDTH, 1 - 0.44 / figure.get_figheight())
+    place = (0.25 / WIDTH, 1 - 0.44 / figure.get_figheight())
     figure.add_artist(AnchoredOffsetbox("upper left", child=line, pad=0, borderpad=0, frameon=False,
                                         bbox_to_anchor=place, bbox_transform=figure.transFigure))  # fmt: skip
 
 
-def _canvas(
+def canvas(
     title: str, note: str, height: float, right: float, left: float = _LEFT, bottom: float = _BOTTOM
 ) -> tuple[Figure, Axes]:
     """A figure with a title, and bare axes below it. Sizes in inches."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(_WIDTH, height), facecolor="white")
-    figure.text(0.25 / _WIDTH, 1 - 0.13 / height, title, size=13, weight="bold", va="top")
-    figure.text(0.25 / _WIDTH, 1 - 0.44 / height, note, color=_QUIET, va="top")
+    figure = Figure(figsize=(WIDTH, height), facecolor="white")
+    figure.text(0.25 / WIDTH, 1 - 0.13 / height, title, size=13, weight="bold", va="top")
+    figure.text(0.25 / WIDTH, 1 - 0.44 / height, note, color=QUIET, va="top")
     axes = figure.add_axes(
-        (left / _WIDTH, bottom / height, 1 - (left + right) / _WIDTH, 1 - (_TOP + bottom) / height)
+        (left / WIDTH, bottom / height, 1 - (left + right) / WIDTH, 1 - (_TOP + bottom) / height)
     )
     axes.xaxis.set_visible(False)
     axes.spines[:].set_visible(False)

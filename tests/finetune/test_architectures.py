@@ -140,7 +140,7 @@ def test_an_adapter_of_another_architecture_is_trained_and_used(
     ("wanted", "message"),
     [
         (("c_attn",), r"\('c_attn',\) do not fit the model 'm': it has no linear layer 'c_attn'; its linear layers "
-                      r"are down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj, or leave"),
+                      r"are down_proj, gate_proj, k_proj, lm_head, o_proj, q_proj, up_proj, v_proj, or leave"),
         (("q_proj", "proj"), "it has no linear layer 'proj'"),
         ((), "there is none; its linear layers are"),
     ],
