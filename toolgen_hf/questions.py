@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, NamedSplit, ReadInstruction, concatenate_datasets
 
 from toolgen_hf import schemas
 from toolgen_hf.builders import GSM8K, QA, Produced, load
 from toolgen_hf.errors import DataError
-from toolgen_hf.hub.repo import split_source
+from toolgen_hf.hub.repo import HUB, split_source
 from toolgen_hf.hub.source import Found, find
+from toolgen_hf.produced import read_manifest
 from toolgen_hf.recipe import NAME, DatasetConfig
 
 BUILDERS = {"gsm8k": GSM8K, "qa": QA}
@@ -83,8 +85,29 @@ def as_questions(stage1: DatasetDict) -> tuple[DatasetDict, DatasetDict]:
 
 def _load_produced(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
     place, name = split_source(config.source or "")
+    directory = Path(place).expanduser()
+    if not place.startswith(HUB) and directory.is_dir() and read_manifest(directory) is None:
+        return _load_layout(config, directory, name)
     found = find(place, name)
     return _chosen(load(Produced(name, data_dir=found.directory)), config), _origin(config, found, name)
+
+
+def _load_layout(config: DatasetConfig, directory: Path, start: str) -> tuple[DatasetDict, Origin]:
+    """From a folder that somebody put together in the published layout: ``data/raw/GSM8K/GSM8K.json``.
+
+    Raises:
+        DataError: there are no such files, several datasets and ``name`` chooses none, or stage 1 has no answers.
+    """
+    builder = Produced(start, data_dir=directory, dataset_name=config.name)
+    table = load(builder)
+    for split, rows in table.items():
+        if any(answer is None for answer in rows["answer"]):
+            raise DataError(
+                f"{config.source}: stage 1's split {str(split)!r} has rows without an answer, and nothing to grade "
+                "responses by: start from #raw, or merge it anew with the answers (scripts/merge.py)"
+            )
+    name = config.name or builder.config.dataset
+    return _chosen(table, config), Origin(name, "unknown", "", "")
 
 
 def _origin(config: DatasetConfig, found: Found, start: str) -> Origin:
@@ -106,8 +129,35 @@ def _origin(config: DatasetConfig, found: Found, start: str) -> Origin:
     return Origin(name, told["license"] or "unknown", told["homepage"], told["citation"], source)
 
 
+def _cut(splits: DatasetDict, wanted: Mapping[str, str]) -> DatasetDict:
+    """Splits cut from others: ``{"train": "test[:70%]"}``.
+
+    Raises:
+        DataError: one cannot be cut so, or two have a row in common.
+    """
+    lengths = {str(split): len(rows) for split, rows in splits.items()}
+    made: dict[str, Dataset] = {}
+    home: dict[tuple[str, int], str] = {}
+    for name, spec in wanted.items():
+        try:
+            parts = ReadInstruction.from_spec(spec).to_absolute(lengths)
+        except (ValueError, KeyError, AssertionError) as error:
+            known = f"of {', '.join(f'{split} ({n} rows)' for split, n in lengths.items())}"
+            raise DataError(f"dataset.splits.{name}: {spec!r} is no slice {known}: {error}") from error
+        for row in ((part.splitname, at) for part in parts for at in range(part.from_, part.to)):
+            if home.setdefault(row, name) != name:
+                raise DataError(
+                    f"dataset.splits: row {row[1]} of {row[0]} is in {home[row]!r} and in {name!r}"
+                )
+        cut = [splits[part.splitname].select(range(part.from_, part.to)) for part in parts]
+        made[name] = cut[0] if len(cut) == 1 else concatenate_datasets(cut)
+        made[name]._split = NamedSplit(name)
+    return DatasetDict(made)
+
+
 def _chosen(splits: DatasetDict, config: DatasetConfig) -> DatasetDict:
     """The splits and rows that are asked for."""
+    splits = _cut(splits, config.splits) if config.splits else splits
     wanted = config.rows or dict.fromkeys(str(split) for split in splits)
     if missing := [split for split in wanted if split not in splits]:
         raise DataError(f"dataset.rows asks for the splits {missing}, but there are only {list(splits)}")

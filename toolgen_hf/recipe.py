@@ -56,6 +56,9 @@ class DatasetConfig(Config):
     """For ``qa``: which of the file's columns is the question, answer, solution, context, id."""
     name: str | None = Field(default=None, pattern=NAME)
     """The dataset's name in ids and in the exports; default the builder's own."""
+    splits: dict[str, str] | None = None
+    """Splits cut from the dataset's own, as `datasets` writes them: ``{train: "test[:70%]", test: "test[70%:]"}``.
+    None may share a row with another. Ids stay as they are."""
     rows: dict[str, int | None] | None = None
     """Splits to take, and how many rows of each (null: all); default every split, whole."""
     seed: int = 0
