@@ -11,12 +11,20 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftConfig, PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    GenerationConfig,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from toolgen_hf.errors import ConfigError
@@ -26,10 +34,10 @@ from toolgen_hf.generators.models import Weights
 class LoadedModel:
     """A base model in memory and the adapters attached to it so far."""
 
-    def __init__(self, weights: Weights, dtype: str, device: str) -> None:
-        self.name = weights.name
+    def __init__(self, weights: Weights, dtype: str, device: str, quantization: str | None = None) -> None:
+        self.name, self.dtype = weights.name, quantization or dtype
         self.device = torch.device(device)
-        self.model, self.tokenizer = open_base(weights, dtype, device)
+        self.model, self.tokenizer = open_base(weights, dtype, device, quantization)
         self.model.eval()
         self.eos_ids = _eos_ids(self.model, self.tokenizer)
         self.context: int | None = getattr(self.model.config, "max_position_embeddings", None)
@@ -38,6 +46,14 @@ class LoadedModel:
         self.model.generation_config = GenerationConfig()
         self._peft: PeftModel | None = None
         self._lock = threading.Lock()
+
+    @cached_property
+    def has_slots(self) -> bool:
+        """Whether it decodes over slots; the first time this is asked, it is tried out."""
+        from toolgen_hf.generators.decoding.forward import fits
+
+        with self.using(None):
+            return fits(self.model)
 
     @contextmanager
     def using(self, adapter: Weights | None) -> Iterator[Any]:
@@ -82,15 +98,15 @@ class LoadedModel:
         return self._peft
 
 
-_LOADED: dict[tuple[Weights, str, str], LoadedModel] = {}
+_LOADED: dict[tuple[Weights, str, str, str | None], LoadedModel] = {}
 
 
-def load(weights: Weights, dtype: str, device: str) -> LoadedModel:
+def load(weights: Weights, dtype: str, device: str, quantization: str | None = None) -> LoadedModel:
     """The model, read from disk unless it is the one that was used last."""
-    key = (weights, dtype, device)
+    key = (weights, dtype, device, quantization)
     if key not in _LOADED:
         _LOADED.clear()  # before the next one needs the memory
-        _LOADED[key] = LoadedModel(weights, dtype, device)
+        _LOADED[key] = LoadedModel(weights, dtype, device, quantization)
     return _LOADED[key]
 
 
@@ -99,22 +115,43 @@ def unload() -> None:
     _LOADED.clear()
 
 
-def open_base(weights: Weights, dtype: str, device: str) -> tuple[Any, PreTrainedTokenizerBase]:
+def open_base(
+    weights: Weights, dtype: str, device: str, quantization: str | None = None
+) -> tuple[Any, PreTrainedTokenizerBase]:
     """A base model and its tokenizer, fresh from disk.
 
+    Args:
+        quantization: ``"8bit"`` or ``"4bit"`` weights, None for whole ones.
+
     Raises:
-        ConfigError: transformers cannot open what is there.
+        ConfigError: transformers cannot open what is there, or there is nothing to quantize it with.
     """
     folder = weights.folder()
+    fewer_bits = _quantization(quantization, dtype, device) if quantization else {}
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             model: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False
+                folder, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False, **fewer_bits
             )
-            return model.to(torch.device(device)), tokenizer
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+            return model if fewer_bits else model.to(torch.device(device)), tokenizer
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise ConfigError(f"cannot open the model {weights.name!r}: {error}") from error
+
+
+def _quantization(bits: str, dtype: str, device: str) -> dict[str, Any]:
+    """What transformers needs to be told to load weights of fewer bits."""
+    if not device.startswith("cuda"):
+        raise ConfigError(f"quantization={bits!r} needs a CUDA GPU, and this model runs on {device!r}: leave it out")
+    if find_spec("bitsandbytes") is None:
+        raise ConfigError(f"quantization={bits!r} needs bitsandbytes: pip install bitsandbytes")
+    config = BitsAndBytesConfig(
+        load_in_8bit=bits == "8bit",
+        load_in_4bit=bits == "4bit",
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=getattr(torch, dtype),
+    )
+    return {"quantization_config": config, "device_map": {"": device}}
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:

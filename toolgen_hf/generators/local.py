@@ -60,7 +60,9 @@ class LocalGenerator:
         decoding = {"max_new_tokens", "num_beams", "repetition_penalty", "stop"}
         if config.do_sample:
             decoding |= {"temperature", "top_p", "top_k", "seed"}
+        weights = {"quantization": config.quantization} if config.quantization else {}
         return {
+            **weights,
             "kind": config.kind,
             "version": VERSION,
             "model": self._model.identity,
@@ -93,41 +95,40 @@ class LocalGenerator:
         return f"{stated}; adapter: {adapter}" if adapter else stated
 
     def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
-        """Yields a batch of texts at a time, longest prompts first.
+        """Yields texts as they are finished, every few seconds; nothing is decoded before they are taken.
 
-        First, so that a batch too large for the memory fails at once; by length, so that a batch holds
-        little padding. A prompt that fills the model's whole context gets an empty text cut by length.
+        Prompts begin in order of length, the longest first, and whatever all of them begin with is computed
+        once. A prompt that fills the model's whole context gets an empty text cut by length.
 
         Raises:
             ConfigError: the model or the adapter cannot be used.
-            GenerationError: the model failed on a batch.
+            GenerationError: the model failed.
         """
         requests = list(requests)  # they are sorted by length
         if not requests:
             return
         require_torch()
-        from toolgen_hf.generators.decoding import decode
+        from toolgen_hf.generators.decoding.decoder import decode
         from toolgen_hf.generators.loading import load
 
         config, device = self.config, resolve_device(self.config.device)
-        loaded = load(self._model, resolve_dtype(config.dtype, device), device)
+        loaded = load(self._model, resolve_dtype(config.dtype, device), device, config.quantization)
         prompts = PromptFormat(config.template, loaded.tokenizer).encode([r.prompt for r in requests])
-        order, full = _order(prompts, loaded.context)
+        fit, full = _fitting(prompts, loaded.context)
         if full:
             logger.warning("%d prompts fill the %s tokens of %r", len(full), loaded.context, config.model)
             yield [(at, Generation("", "length", len(prompts[at]))) for at in full]
-        rows = max(1, config.batch_size // config.num_beams)
-        for start in range(0, len(order), rows):
-            batch = order[start : start + rows]
-            inputs, seeds = [prompts[at] for at in batch], [_seed(config.seed, requests[at]) for at in batch]
-            try:
-                texts = decode(loaded, self._adapter, inputs, seeds, config)
-            except RuntimeError as error:  # torch's own, out of memory included
-                raise GenerationError(
-                    f"{config.model!r} failed on {len(batch)} prompts of up to {len(inputs[0])} tokens: "
-                    f"{error}; a smaller batch_size (now {config.batch_size}) needs less memory"
-                ) from error
-            yield list(zip(batch, texts, strict=True))
+        if not fit:
+            return
+        inputs, seeds = [prompts[at] for at in fit], [_seed(config.seed, requests[at]) for at in fit]
+        try:
+            for finished in decode(loaded, self._adapter, inputs, seeds, config):
+                yield [(fit[at], text) for at, text in finished]
+        except RuntimeError as error:  # torch's own, out of memory included
+            raise GenerationError(
+                f"{config.model!r} failed on prompts of up to {max(map(len, inputs))} tokens: {error}; "
+                f"a smaller batch_size (now {config.batch_size or 'as memory allows'}) needs less memory"
+            ) from error
 
     def parse(self, raw: str) -> Generation:
         """A local model's texts have no raw form."""
@@ -173,14 +174,10 @@ def resolve_dtype(dtype: str, device: str) -> str:
     return "bfloat16" if device.startswith("cuda") else "float32"
 
 
-def _order(prompts: Sequence[list[int]], context: int | None) -> tuple[list[int], list[int]]:
-    """Positions by falling length, and those of prompts that leave no room for a text."""
-    longest_first = sorted(range(len(prompts)), key=lambda at: -len(prompts[at]))
-    room = [context is None or len(prompts[at]) < context for at in longest_first]
-    return (
-        [at for at, fits in zip(longest_first, room, strict=True) if fits],
-        [at for at, fits in zip(longest_first, room, strict=True) if not fits],
-    )
+def _fitting(prompts: Sequence[list[int]], context: int | None) -> tuple[list[int], list[int]]:
+    """Positions of the prompts that leave room for a text, and of those that do not."""
+    fits = [context is None or len(prompt) < context for prompt in prompts]
+    return [at for at, fit in enumerate(fits) if fit], [at for at, fit in enumerate(fits) if not fit]
 
 
 def _seed(seed: int, request: Request) -> int:
