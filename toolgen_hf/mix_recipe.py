@@ -119,6 +119,19 @@ class MixRecipe(Config):
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
 
 
+def settings(data: Mapping[str, Any]) -> MixConfig:
+    """How parts become one set, from plain data.
+
+    Raises:
+        ConfigError: names every problem.
+    """
+    try:
+        return MixConfig.model_validate(data)
+    except ValidationError as error:
+        problems = "\n".join(f"  - {explain(MixConfig, problem)}" for problem in causes(error))
+        raise ConfigError(f"the parts cannot be mixed so:\n{problems}") from error
+
+
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe | MixRecipe:
     """A recipe of either kind: that of a mix has the key ``mix``.
 

@@ -38,6 +38,11 @@ def print_summary(summary: Summary, directory: str | Path, console: Console | No
     console.print(_where(summary, directory))
 
 
+def print_mix(mix: Mapping[str, Any], console: Console | None = None) -> None:
+    """Print what was mixed: `toolgen_hf.stages.mix_tables.mix_facts`."""
+    (console or Console()).print(_mix(mix))
+
+
 def print_plan(plan: Plan, console: Console | None = None) -> None:
     """Print what a run would ask, of whom, and for how much."""
     console = console or Console()

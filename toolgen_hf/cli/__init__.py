@@ -13,10 +13,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from toolgen_hf.cli import build, evaluate, hub, look, stage
+from toolgen_hf.cli import build, evaluate, hub, look, mix, stage
 from toolgen_hf.errors import ConfigError, DataError, ToolgenError
 
-GROUPS = (build, stage, evaluate, look, hub)
+GROUPS = (build, stage, mix, evaluate, look, hub)
 """The modules that add commands, in the order in which help lists them."""
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

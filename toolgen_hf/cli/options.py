@@ -57,6 +57,10 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change one key of the recipe (repeatable)",
     )
+    add_workspace(parser)
+
+
+def add_workspace(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache-dir", type=Path, help="where stages and adapters are cached (default: $TOOLGEN_HF_HOME)"
     )

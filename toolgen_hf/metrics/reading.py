@@ -16,8 +16,10 @@ from datasets import DatasetDict
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.builders.columns import answers, as_text, known, text
 from toolgen_hf.builders.inputs import SPLITS, Inputs, from_files, from_folder, unsharded
+from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.builders.rows import Row, fault, read_rows, shorten
 from toolgen_hf.errors import DataError
+from toolgen_hf.export import MIX
 from toolgen_hf.produced import read_manifest
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks.base import Task
@@ -148,7 +150,7 @@ def _produced(target: Path, task: Task) -> Responses:
     ]
     why = "not all of stage 2's responses are among its exports"
     try:
-        every = _exported(load(Produced("responses", data_dir=target)), target)
+        every = _executed(target) or _exported(load(Produced("responses", data_dir=target)), target)
     except DataError as error:
         every, why = [], str(error)
     if every and _keys(ranked) <= _keys(every):
@@ -160,6 +162,14 @@ def _produced(target: Path, task: Task) -> Responses:
 
 def _keys(rows: list[Response]) -> set[tuple[str | None, str, str]]:
     return {(row.split, row.id, row.source) for row in rows}
+
+
+def _executed(target: Path) -> list[Response]:
+    """The responses of a mix, whose exports are of several datasets: those of its configs."""
+    if not (target / "data" / "stage1" / MIX).is_dir():
+        return []
+    configs = sorted(path.name for path in target.glob(f"{RESPONSES}*") if path.is_dir())
+    return [row for config in configs for row in _exported(load(Produced(config, data_dir=target)), target)]
 
 
 def _exported(splits: DatasetDict, target: Path) -> list[Response]:

@@ -24,11 +24,13 @@ from toolgen_hf.hashing import digest
 from toolgen_hf.stages.base import Batch, Stage
 from toolgen_hf.stages.draw import MixConfig, Take, arranged, draw, quotas
 from toolgen_hf.stages.duplicates import VERSION, Candidate, Repeat, judge
-from toolgen_hf.stages.mix_tables import UNDRAWN, mix_facts, mixed_tables
+from toolgen_hf.stages.mix_tables import mix_facts, mixed_tables
 from toolgen_hf.tasks import get_task
 from toolgen_hf.workspace import Workspace
 
 STAGES = ("stage1", "stage2")
+UNDRAWN = "not drawn"
+"""The reason of what weights and counts do not ask for. It is counted, but neither kept nor rejected."""
 POOL = Features(
     {
         **{name: Value("string") for name in ("part", "split", "id", "question")},
@@ -46,7 +48,7 @@ PLAN = Features(
         **{name: Value("string") for name in ("of_part", "of_split", "of_id", "match")},  # which it repeats
     }
 )
-STAGE = Stage("mix", version=1, features=PLAN)
+STAGE = Stage("mix", version=2, features=PLAN)
 
 
 @dataclass(frozen=True)
@@ -96,12 +98,13 @@ def mix(parts: Mapping[str, MixPart], workspace: Workspace, config: MixConfig = 
     def look_up(batch: Batch) -> Batch:
         """The whole pool decides about every row; that is worked out once, and only where the cache has not all."""
         found = [decided()[split] for split in batch["split"]]
-        return {name: [f[name][at] for f, at in zip(found, batch["at"], strict=True)] for name in PLAN}
+        rows = [(f, at) for f, at in zip(found, batch["at"], strict=True) if f["reason"][at] != UNDRAWN]
+        return {name: [f[name][at] for f, at in rows] for name in PLAN}
 
     plan = STAGE.run(pool, look_up, settings, workspace)
     tables = {name: part.configs for name, part in parts.items()}
     labels = {name: {"dataset": part.dataset, "task": part.task} for name, part in parts.items()}
-    return Mixed(mixed_tables(tables, labels, plan), mix_facts(labels, plan, config))
+    return Mixed(mixed_tables(tables, labels, plan), mix_facts(labels, pool, plan, config))
 
 
 _JUDGED = ("part", "id", "question", "reason", "lacks")

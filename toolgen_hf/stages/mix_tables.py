@@ -19,8 +19,6 @@ from toolgen_hf.hashing import digest
 from toolgen_hf.progress import quiet_datasets
 from toolgen_hf.stages.draw import MixConfig, Take
 
-UNDRAWN = "not drawn"
-"""The reason of what weights and counts do not ask for; it is counted, and not among the rejected."""
 DRAWN_ALONE = ("stage1", "stage2", "sft", "tool_calling", "preference")
 """The configs that hold nothing but the mix's own rows; the others also have questions that a stage rejected."""
 
@@ -108,7 +106,7 @@ def _rejected(tables: Tables, labels: Labels, plan: DatasetDict) -> DatasetDict:
         for name, part in tables.items():
             before = part.get("rejected", {}).get(split)
             rows += [{**labels[name], **row} for row in before] if before is not None else []
-        new = [row for row in planned if row["is_new"] and row["reason"] != UNDRAWN]
+        new = [row for row in planned if row["is_new"]]
         details = _details(new, tables, str(split))
         for row, detail in zip(new, details, strict=True):
             told = {"id": row["id"], "stage": "mix", "reason": row["reason"]}
@@ -149,7 +147,7 @@ def _details(rows: Sequence[Mapping[str, Any]], tables: Tables, split: str) -> l
     return made
 
 
-def mix_facts(labels: Labels, plan: DatasetDict, config: MixConfig) -> dict[str, Any]:
+def mix_facts(labels: Labels, pool: DatasetDict, plan: DatasetDict, config: MixConfig) -> dict[str, Any]:
     """What was mixed, as plain data.
 
     ``parts``: per part its dataset and task, what was asked for, and by split the questions (``questions``), of these
@@ -158,14 +156,14 @@ def mix_facts(labels: Labels, plan: DatasetDict, config: MixConfig) -> dict[str,
     """
     counts: dict[str, dict[str, Counter[str]]] = {name: {} for name in labels}
     repeats: Counter[tuple[Any, ...]] = Counter()
-    for split, rows in plan.items():
-        for row in rows:
-            part = counts[row["part"]].setdefault(str(split), Counter())
-            part["questions"] += 1
-            part[_became(row)] += 1
+    for split, rows in pool.items():
+        for part, count in Counter(rows["part"]).items():
+            counts[part][str(split)] = Counter(questions=count, undrawn=count)
+        for row in plan[split]:
+            counts[row["part"]][str(split)].update({_became(row): 1, "undrawn": -1})
             if row["match"]:
-                is_dropped = row["is_new"] and row["reason"] != UNDRAWN
-                repeats[row["part"], split, row["of_part"], row["of_split"], row["match"], is_dropped] += 1
+                where = (row["part"], split, row["of_part"], row["of_split"], row["match"])
+                repeats[(*where, row["is_new"])] += 1
     kinds = ("questions", "before", "rejected", "undrawn", "rows")
     return {
         "order": config.order,
@@ -193,6 +191,4 @@ def mix_facts(labels: Labels, plan: DatasetDict, config: MixConfig) -> dict[str,
 
 
 def _became(row: Mapping[str, Any]) -> str:
-    if row["reason"] == UNDRAWN:
-        return "undrawn"
     return "rows" if row["reason"] is None else "rejected" if row["is_new"] else "before"

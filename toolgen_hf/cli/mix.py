@@ -1,0 +1,111 @@
+"""``mix``: several files of stage 1 or stage 2 become one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from toolgen_hf.cli.options import Commands, add_command, add_workspace
+from toolgen_hf.errors import ConfigError
+
+
+def add(commands: Commands) -> None:
+    """Add the commands of this group."""
+    parser = add_command(
+        commands,
+        "mix",
+        mix,
+        "mix several files of stage 1, or of stage 2, into one",
+        "mix gsm8k=data/stage1/GSM8K svamp=svamp.json mixed --weight gsm8k=2 --weight svamp=1",
+        "mix a=a.json b=b.json mixed.json --count b=200 --rejected rejected.jsonl",
+        description="Mix several files into one, without questions that stand twice or are in a test split. A recipe "
+        "with the key mix, such as math-mix, does so for whole datasets: toolgen-hf run math-mix.",
+    )
+    parser.add_argument(
+        "parts",
+        nargs="+",
+        metavar="NAME=PATH",
+        help="a dataset's name, and its rows: a file, a folder with one file a split, or one of the published layout",
+    )
+    parser.add_argument(
+        "output", type=Path, help="a .json, .jsonl or .parquet file, or a folder for several splits"
+    )
+    for what, does in (
+        (
+            "weight",
+            "its share of the mix, relative to the others'; the part that runs out first is taken whole",
+        ),
+        ("count", "so many rows of it in every split"),
+    ):
+        parser.add_argument(
+            f"--{what}", action="append", default=[], metavar="NAME=NUMBER", help=f"{does} (repeatable)"
+        )
+    parser.add_argument(
+        "--order",
+        choices=("interleave", "concatenate"),
+        default="interleave",
+        help="each dataset's rows evenly over the whole, or one dataset after the other (default: interleave)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="which rows are drawn where not all are (default: 0)"
+    )
+    parser.add_argument(
+        "--duplicates",
+        choices=("drop", "keep"),
+        default="drop",
+        help="what becomes of a question that stands already; one of a test split never enters train (default: drop)",
+    )
+    parser.add_argument("--task", default="math", help="the task of all of them (default: math)")
+    parser.add_argument("--rejected", type=Path, help="where the rejected rows go, with their reasons")
+    add_workspace(parser)
+    parser.set_defaults(max_cost=None)
+
+
+def mix(arguments: argparse.Namespace) -> None:
+    """``toolgen-hf mix``"""
+    from toolgen_hf.cli.options import open_workspace
+    from toolgen_hf.mix_files import mix_files
+    from toolgen_hf.mix_recipe import settings
+    from toolgen_hf.report import print_mix
+    from toolgen_hf.tables import check_target, write_table
+
+    taken: dict[str, dict[str, Any]] = {}
+    for what in ("weight", "count"):
+        for name, number in _pairs(getattr(arguments, what), f"--{what} NAME=NUMBER").items():
+            taken.setdefault(name, {})[what] = _number(number, f"--{what} {name}={number}")
+    options = {key: getattr(arguments, key) for key in ("order", "seed", "duplicates")}
+    parts = {name: Path(path) for name, path in _pairs(arguments.parts, "NAME=PATH").items()}
+    with open_workspace(arguments) as workspace:
+        mixed = mix_files(parts, workspace, settings({"parts": taken, **options}), arguments.task)
+    (stage,) = (name for name in mixed.configs if name != "rejected")
+    targets = {arguments.output: mixed.configs[stage], arguments.rejected: mixed.configs["rejected"]}
+    for path, table in targets.items():
+        if path is not None:
+            check_target([str(split) for split in table], path)
+    for path, table in targets.items():
+        if path is not None:
+            write_table(table, path)
+    print_mix(mixed.facts)
+
+
+def _pairs(given: list[str], form: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not name or not value:
+            raise ConfigError(f"{text!r}: write {form}")
+        if name in pairs:
+            raise ConfigError(f"{text!r}: {name!r} is given twice")
+        pairs[name] = value
+    return pairs
+
+
+def _number(text: str, where: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        try:
+            return float(text)
+        except ValueError:
+            raise ConfigError(f"{where}: {text!r} is no number") from None

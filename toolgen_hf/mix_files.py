@@ -1,0 +1,92 @@
+"""The mix of files: somebody's stage 1 or stage 2 as published, from a file each to one.
+
+mix_files({"gsm8k": Path("data/stage1/gsm8k/gsm8k.json"), "svamp": Path("data/stage1/svamp/svamp.json")}, workspace)
+-> rows of stage 1, each with "id", "dataset" and "task" beside the published columns
+
+A row without an id gets one by its place, ``gsm8k-train-0``, so the same weights and seed draw the same questions from
+the files of stage 1 and from those of stage 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from datasets import Dataset, DatasetDict
+
+from toolgen_hf.builders.inputs import SPLITS, Inputs, from_files, from_folder
+from toolgen_hf.builders.produced import KINDS
+from toolgen_hf.builders.rows import fault, read_rows
+from toolgen_hf.errors import DataError
+from toolgen_hf.hashing import digest
+from toolgen_hf.stages.draw import MixConfig
+from toolgen_hf.stages.mix import STAGES, Mixed, MixPart, mix
+from toolgen_hf.workspace import Workspace
+
+
+def mix_files(
+    parts: Mapping[str, Path],
+    workspace: Workspace,
+    config: MixConfig = MixConfig(),  # noqa: B008
+    task: str = "math",
+) -> Mixed:
+    """Mix files of stage 1, or files of stage 2 (``export_mix`` writes what comes of it in the published layout).
+
+    Args:
+        parts: by name a file, a folder with one file a split (``train.json``, ``test.json``), or a folder of the
+            published layout (``data/stage1/GSM8K`` with ``GSM8K.json``, ``GSM8K_test.json``). The name is the
+            dataset's.
+
+    Raises:
+        ConfigError: the config names a part that is not there.
+        DataError: a file is malformed, or some are of stage 1 and others of stage 2.
+    """
+    made = {name: _read(name, path, task) for name, path in parts.items()}
+    stages = {name: next(iter(part.configs)) for name, part in made.items()}
+    if len(set(stages.values())) > 1:
+        raise DataError(
+            f"some of these files are of stage 1 and others of stage 2: {stages}; mix each by itself"
+        )
+    return mix(made, workspace, config)
+
+
+def _read(name: str, path: Path, task: str) -> MixPart:
+    stages: dict[str, str] = {}
+    splits = {}
+    for split, files in _inputs(path).items():
+        rows = []
+        for where, row in (pair for file in files for pair in read_rows(file)):
+            stage = STAGES["responses" in row]
+            if stages.setdefault(stage, where) and len(stages) > 1:
+                raise fault(
+                    where, f"this is a row of {stage}, but that of {next(iter(stages.values()))} is none"
+                )
+            kind = KINDS[stage]
+            rows.append(kind.row(kind.completed(row), where, f"{name}-{split}-{len(rows)}"))
+        if not rows:
+            raise DataError(f"{', '.join(map(str, files))}: no row in this file")
+        splits[split] = rows
+    (stage,) = stages
+    return MixPart(
+        {stage: DatasetDict({split: _table(stage, split, rows) for split, rows in splits.items()})},
+        name,
+        task,
+    )
+
+
+def _table(stage: str, split: str, rows: list[dict[str, object]]) -> Dataset:
+    features = KINDS[stage].features
+    columns = {name: [row[name] for row in rows] for name in features}
+    made = Dataset.from_dict(columns, features=features, split=split)
+    made._fingerprint = digest([split, columns])[:32]
+    return made
+
+
+def _inputs(path: Path) -> Inputs:
+    if not path.is_dir():
+        return from_files(path, "train")
+    published = {"train": path / f"{path.name}.json"} | {
+        s: path / f"{path.name}_{s}.json" for s in SPLITS[1:]
+    }
+    there = {split: str(file) for split, file in published.items() if file.is_file()}
+    return from_files(there) if there else from_folder(path, "train")
