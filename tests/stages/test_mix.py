@@ -252,10 +252,10 @@ def test_texts_that_differ_in_what_is_asked(one: str, other: str) -> None:
     assert normalise(one) != normalise(other)
 
 
-@given(text=st.text())
-def test_normalising_again_changes_nothing_that_counts(text: str) -> None:
-    assert normalise(text.upper().upper()) == normalise(text.upper())
-    assert normalise(f"  {text} ") == normalise(text)
+@given(text=st.one_of(st.text(), st.text(alphabet="0123456789.,-+ ab!?$'%²½", max_size=12)))
+def test_case_and_blanks_make_no_difference(text: str) -> None:
+    assert normalise(text.casefold()) == normalise(text)
+    assert normalise(f"  {text.replace(' ', '  ')} ") == normalise(text)
 
 
 @pytest.mark.parametrize("line", GOLDEN.read_text(encoding="utf-8").splitlines())

@@ -60,7 +60,7 @@ def normalise(question: str) -> str:
     text = _APOSTROPHES.sub("", _THOUSANDS.sub("", text.translate(_DASHES)))
     meant = {at for found in _MEANT.finditer(text) for at in range(*found.span())}
     signs = (_sign(sign, at in meant) for at, sign in enumerate(text))
-    return " ".join("".join(signs).split()) or question.strip()
+    return " ".join("".join(signs).split()) or " ".join(question.split())
 
 
 def _sign(sign: str, is_meant: bool) -> str:
