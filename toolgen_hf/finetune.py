@@ -179,7 +179,7 @@ def finetune(
     with FileLock(output.parent / f".{output.name}.lock"):  # a second process waits, then finds it done
         training = _prepare(output, fingerprint, config)
         if training:
-            logger.info("finetune: done before, %s", output)
+            _log(training, config, "done before: ")
             return _result(training, config, output, cached=True)
         from toolgen_hf.lora import train
 
@@ -190,12 +190,12 @@ def finetune(
     return _result(training, config, output, cached=False)
 
 
-def _log(training: Training, config: FinetuneConfig) -> None:
+def _log(training: Training, config: FinetuneConfig, before: str = "") -> None:
     lengths = training.lengths
     logger.info(
-        "finetune: %d rows of up to %d tokens (median %d), %d cut, %d left out; LoRA on %s; "
+        "finetune: %s%d rows of up to %d tokens (median %d), %d cut, %d left out; LoRA on %s; "
         "%d steps of %d rows, loss %.3f to %.3f, %.1f s",
-        *(training.rows, lengths.longest, lengths.median, lengths.cut, lengths.left_out),
+        *(before, training.rows, lengths.longest, lengths.median, lengths.cut, lengths.left_out),
         *(", ".join(training.target_modules), config.max_steps, config.batch_size),
         *(training.losses[0], training.losses[-1], training.seconds),
     )

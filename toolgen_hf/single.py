@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from datasets import DatasetDict, Features, concatenate_datasets
+from pydantic import ValidationError
 
 from toolgen_hf import schemas
 from toolgen_hf import stages as flow
 from toolgen_hf.errors import ConfigError, DataError
-from toolgen_hf.finetune import finetune
+from toolgen_hf.finetune import FinetuneConfig, FinetuneResult, finetune
+from toolgen_hf.mistakes import causes, explain
 from toolgen_hf.pipeline import run_answer, run_tool_api
 from toolgen_hf.questions import load_raw
 from toolgen_hf.recipe import Recipe
@@ -104,18 +106,30 @@ def write_raw(target: Path, recipe: Recipe) -> None:
     write_table(load_raw(recipe.dataset)[0], target)
 
 
-def train(source: Path, target: Path, recipe: Recipe, name: str) -> Path:
-    """Train one of the recipe's adapters on the stage 1 rows at ``source``; the checkpoint to use.
+def train(
+    source: Path, target: Path, recipe: Recipe, name: str, changes: Mapping[str, Any] | None = None
+) -> FinetuneResult:
+    """Train one of the recipe's adapters on the stage 1 rows at ``source``.
+
+    Args:
+        changes: settings of `FinetuneConfig` in the place of the recipe's, such as ``{"checkpoint": "last"}``.
 
     Raises:
-        ConfigError: the recipe has no such adapter, or the model cannot be used.
+        ConfigError: the recipe has no such adapter, a setting makes no sense, or the model cannot be used.
         DataError: the input is malformed or lacks a column.
     """
+    config = _named(recipe.finetune, name, "finetune")
+    if changes:
+        try:
+            config = FinetuneConfig.model_validate({**config.model_dump(), **changes})
+        except ValidationError as error:
+            problems = "; ".join(explain(FinetuneConfig, problem) for problem in causes(error))
+            raise ConfigError(f"finetune.{name} with {dict(changes)}: {problems}") from error
     table = read_table(source, schemas.STAGE1)
     if "train" not in table and len(table) > 1:
         raise DataError(f"{str(source)!r} has no split 'train' to train on; there are {list(table)}")
     rows = table["train"] if "train" in table else next(iter(table.values()))
-    return finetune(rows, _named(recipe.finetune, name, "finetune"), target).adapter
+    return finetune(rows, config, target)
 
 
 Read = Callable[[Path, Recipe], DatasetDict]

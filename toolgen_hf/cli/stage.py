@@ -6,7 +6,15 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from toolgen_hf.cli.options import Commands, add_command, add_common, add_spending, open_workspace, show_plan
+from toolgen_hf.cli.options import (
+    Commands,
+    add_command,
+    add_common,
+    add_spending,
+    open_workspace,
+    positive,
+    show_plan,
+)
 
 
 def add(commands: Commands) -> None:
@@ -51,7 +59,9 @@ def finetune(arguments: argparse.Namespace) -> None:
     from toolgen_hf.single import train
 
     recipe = Recipe.load(arguments.recipe, arguments.set)
-    print(train(arguments.input, arguments.output, recipe, arguments.name))
+    given = {"checkpoint": arguments.checkpoint, "max_steps": arguments.max_steps}
+    changes = {setting: value for setting, value in given.items() if value is not None}
+    print(train(arguments.input, arguments.output, recipe, arguments.name, changes).adapter)
 
 
 STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, str]] = {
@@ -70,7 +80,7 @@ STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, str]] = {
     "finetune": (
         finetune,
         "train a LoRA adapter on stage 1; prints the checkpoint to use",
-        "finetune stage1.jsonl adapters/vicuna --name vicuna",
+        "finetune stage1.jsonl adapters/vicuna --name vicuna --max-steps 48 --checkpoint last",
     ),
     "gold": (
         one_stage,
@@ -114,6 +124,8 @@ def _add_stage(
     if stage in ("finetune", "respond"):
         what = "adapter under finetune" if stage == "finetune" else "source under sources"
         parser.add_argument("--name", required=True, help=f"which {what} in the recipe")
+    if stage == "finetune":
+        _add_training(parser)
     if stage in ("answer", "tool-api", "respond"):
         parser.add_argument(
             "--mode",
@@ -125,3 +137,25 @@ def _add_stage(
         add_spending(parser)
     add_common(parser)
     parser.set_defaults(stage=stage, name=None, mode="w", dry_run=False, max_cost=None)
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-steps", type=positive, metavar="N", help="how many steps to train (default: the recipe's)"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=_checkpoint,
+        metavar="middle|last|N",
+        help="which checkpoint to use: the one nearest to half of the steps, the last, or the one after step N, which "
+        "must be saved (the recipe's save_every says after how many steps one is; default: the recipe's)",
+    )
+
+
+def _checkpoint(text: str) -> str | int:
+    if text in ("middle", "last"):
+        return text
+    try:
+        return positive(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not middle, last or a number of steps") from error

@@ -1,0 +1,94 @@
+"""``toolgen-hf finetune``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.finetune.support import ROWS
+from toolgen_hf.cli import main
+
+
+@pytest.fixture
+def command(tiny_model: Path, tmp_path: Path) -> list[str]:
+    """On the rows of the other tests, with a recipe whose adapter takes two steps."""
+    rows = [{**row, "answer": ["0"], "fewshot_overlap": False} for row in ROWS]
+    (tmp_path / "stage1.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    adapter = {"model": str(tiny_model), "max_steps": 2, "batch_size": 2, "save_every": 1, "device": "cpu"}
+    recipe = {
+        "name": "t",
+        "dataset": {"builder": "gsm8k"},
+        "answer": {"generator": {"kind": "local", "model": str(tiny_model)}},
+        "tool_api": {"teachers": [{"kind": "annotations"}]},
+        "sources": {},
+        "finetune": {"small": adapter},
+    }
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    files = [str(tmp_path / name) for name in ("stage1.jsonl", "out")]
+    return ["finetune", *files, "--recipe", str(tmp_path / "recipe.yaml"), "--name", "small"]
+
+
+@pytest.mark.parametrize(
+    ("options", "checkpoint"),
+    [
+        ([], "checkpoint-1"),
+        (["--checkpoint", "last"], "checkpoint-2"),
+        (["--max-steps", "4"], "checkpoint-2"),
+        (["--max-steps", "4", "--checkpoint", "3"], "checkpoint-3"),
+    ],
+)
+def test_it_prints_the_checkpoint_to_use(
+    command: list[str], options: list[str], checkpoint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, *options]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{Path(command[2]) / checkpoint}\n"
+    assert "finetune: 5 rows of up to " in err
+    assert "0 cut, 0 left out; LoRA on q_proj, v_proj; " in err
+
+
+def test_cut_rows_are_warned_of(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "--set", "finetune.small.cutoff_len=72"]) == 0
+    err = capsys.readouterr().err
+    assert (
+        "of 5 rows, 5 lost a part of their output and 0 were left out, at cutoff_len=72; cutoff_len=" in err
+    )
+    assert "would hold them all (median " in err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--checkpoint", "5"], "finetune.small with {'checkpoint': 5}: "),
+        (["--checkpoint", "5"], "checkpoint=5 is not saved; these are: [1, 2]"),
+        (["--name", "other"], "the recipe has no finetune.other; it has: small"),
+    ],
+)
+def test_what_cannot_be(
+    command: list[str], options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, *options]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+
+
+@pytest.mark.parametrize("given", ["first", "0", "-1", "1.5"])
+def test_a_checkpoint_that_is_none(
+    command: list[str], given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*command, f"--checkpoint={given}"])
+    assert stop.value.code == 2
+    assert "--checkpoint" in capsys.readouterr().err
+
+
+def test_the_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["finetune", "--help"])
+    shown = capsys.readouterr().out
+    assert "--checkpoint middle|last|N" in shown
+    assert "toolgen-hf finetune stage1.jsonl adapters/vicuna --name vicuna" in shown
