@@ -16,7 +16,7 @@ from datasets import Dataset, DatasetDict
 
 from toolgen_hf.builders.inputs import SPLITS, Inputs, from_files, from_folder
 from toolgen_hf.builders.produced import KINDS
-from toolgen_hf.builders.rows import fault, read_rows
+from toolgen_hf.builders.rows import Row, fault, read_rows
 from toolgen_hf.errors import DataError
 from toolgen_hf.hashing import digest
 from toolgen_hf.stages.draw import MixConfig
@@ -54,7 +54,7 @@ def _read(name: str, path: Path, task: str) -> MixPart:
     stages: dict[str, str] = {}
     splits = {}
     for split, files in _inputs(path).items():
-        rows = []
+        rows: list[Row] = []
         for where, row in (pair for file in files for pair in read_rows(file)):
             stage = STAGES["responses" in row]
             if stages.setdefault(stage, where) and len(stages) > 1:

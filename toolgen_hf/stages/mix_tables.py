@@ -133,9 +133,9 @@ def _details(rows: Sequence[Mapping[str, Any]], tables: Tables, split: str) -> l
     made = []
     for row in rows:
         raw, one, two = (held[config].get((row["part"], row["id"])) for config in ("raw", "stage1", "stage2"))
-        found: dict[str, Any] = (
-            raw or {"question": one["input"], "answer": one["answer"]} if raw or one else {}
-        )
+        found: dict[str, Any] = raw or {}
+        if not raw and one:
+            found = {"question": one["input"], "answer": one["answer"]}
         repeats = {name: row[f"of_{name}"] for name in ("part", "split", "id")} | {"match": row["match"]}
         known = {
             "question": found.get("question"),
