@@ -14,11 +14,15 @@ from typing import Any
 
 import pytest
 import yaml
-from huggingface_hub import ModelCard
+from huggingface_hub import HfApi, ModelCard
 
 from tests.finetune.support import INSTRUCTION, ROWS, interrupt
+from tests.support.hub.server import LocalHub
 from toolgen_hf import finetune as module
 from toolgen_hf.finetune import Example, FinetuneConfig, Lengths, Training, finetune
+from toolgen_hf.generators.base import Prompt, Request
+from toolgen_hf.generators.config import LocalConfig
+from toolgen_hf.generators.local import LocalGenerator
 from toolgen_hf.generators.models import _MODEL, Weights, resolve_model
 from toolgen_hf.lora_card import Trained, render_card
 from toolgen_hf.loss_plot import running_mean, write_loss_plot
@@ -188,3 +192,17 @@ def test_the_cards_head_is_yaml(config: FinetuneConfig, tmp_path: Path) -> None:
     text = (finetune(ROWS, config, tmp_path).adapter / "README.md").read_text(encoding="utf-8")
     assert yaml.safe_load(text.split("---\n")[1])["library_name"] == "peft"
     assert module.IMAGE in text
+
+
+def test_the_folder_is_pushed_as_it_is(config: FinetuneConfig, tmp_path: Path, hub_here: LocalHub) -> None:
+    """With the adapter and its card, without the state that only a training which goes on needs."""
+    adapter = finetune(ROWS, config, tmp_path / "run").adapter
+    api = HfApi()
+    api.create_repo("ann/adapter")
+    api.upload_folder(repo_id="ann/adapter", folder_path=adapter)
+    there = set(api.list_repo_files("ann/adapter"))
+    assert {"README.md", "loss.png", "adapter_config.json", "adapter_model.safetensors"} <= there
+    assert not [name for name in there if name.endswith((".pt", ".pth", ".bin"))]
+    used = LocalConfig(model=config.model, adapter="ann/adapter", template="alpaca", max_new_tokens=2)
+    [[(at, _)]] = LocalGenerator(used).generate([Request(Prompt(INSTRUCTION, ROWS[0]["input"]))])
+    assert at == 0
