@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from datasets import Dataset, DatasetDict
 
 from toolgen_hf import schemas
 from toolgen_hf.errors import DataError
+from toolgen_hf.given import STAGE as RESPOND
+from toolgen_hf.given import Given
 
 
 def collect_rejected(called: DatasetDict) -> DatasetDict:
@@ -26,10 +29,27 @@ def collect_rejected(called: DatasetDict) -> DatasetDict:
     return DatasetDict({split: table(rows) for split, rows in called.items()})
 
 
+def with_left_over(rejected: DatasetDict, cloned: DatasetDict, given: Sequence[Given]) -> DatasetDict:
+    """Also what files of responses lack for stage 1, and what they hold besides; the latter in the first split.
+
+    Args:
+        rejected: what fell out before.
+        given: what each file was found to hold.
+    """
+    made, first = {}, next(iter(rejected))
+    for split, rows in rejected.items():
+        asked = dict(zip(cloned[split]["id"], cloned[split]["input"], strict=True))
+        more = [row for one in given for row in one.missing(asked)]
+        more += [row for one in given for row in one.rejected if split == first]
+        columns = {name: [*rows[name], *(row[name] for row in more)] for name in schemas.REJECTED}
+        made[split] = Dataset.from_dict(columns, features=schemas.REJECTED, split=rows.split)
+    return DatasetDict(made)
+
+
 def check_counts(
     raw: DatasetDict, cloned: DatasetDict, gold: DatasetDict, scored: DatasetDict, rejected: DatasetDict
 ) -> None:
-    """Every question is in stage 1 or in rejected, all of stage 1 is in stage 2, and all of it is right.
+    """Every question is in stage 1 or in rejected, all of stage 1 is in stage 2 or there, and all of it is right.
 
     Raises:
         DataError: one of these does not hold, which is a defect of this library.
@@ -39,8 +59,12 @@ def check_counts(
             f"{len(wrong)} rows of stage 1 do not give their answer, such as {wrong[0]!r}; please report this"
         )
     for split in raw:
-        asked, kept, out = len(raw[split]), len(cloned[split]), len(rejected[split])
-        if asked != kept + out or kept != len(scored[split]):
+        asked, kept = len(raw[split]), len(cloned[split])
+        fallen = list(zip(rejected[split]["id"], rejected[split]["stage"], strict=True))
+        out = sum(stage != RESPOND for _, stage in fallen)
+        unscored = {*cloned[split]["id"]} - {*scored[split]["id"]}
+        lost = unscored - {key for key, stage in fallen if stage == RESPOND}
+        if asked != kept + out or kept != len(scored[split]) + len(unscored) or lost:
             raise DataError(
                 f"rows were lost in split {str(split)!r}: {asked} questions, {kept} in stage 1, {out} rejected, "
                 f"{len(scored[split])} in stage 2; please report this"

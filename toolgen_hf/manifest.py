@@ -11,7 +11,7 @@ from typing import Any
 
 from toolgen_hf.generators import build
 from toolgen_hf.generators.base import Prompt
-from toolgen_hf.generators.config import AnnotationsConfig, GeneratorConfig, LocalConfig, unique
+from toolgen_hf.generators.config import AnnotationsConfig, FileConfig, GeneratorConfig, LocalConfig, unique
 from toolgen_hf.prompts.fewshot import (
     PromptSet,
     answer_prompt,
@@ -110,6 +110,8 @@ def prompts_used(recipe: Recipe) -> dict[str, dict[str, Any]]:
         shown = _shown(tool_api_prompt(prompts, "{question}", ["{answer}"]), len(prompts.examples), seed)
         used |= {f"teacher {name}": shown for name in teachers}
     for name, source in recipe.sources.items():
+        if isinstance(source.generator, FileConfig):
+            continue  # nobody was asked
         if source.prompt == "instruction":
             used[name] = _shown(Prompt(task.instruction, "{question}"))
         else:

@@ -17,7 +17,7 @@ from typing import Any
 from datasets import DatasetDict
 
 from toolgen_hf.builders.produced import RESPONSES
-from toolgen_hf.counts import check_counts, collect_rejected, require_usable
+from toolgen_hf.counts import check_counts, collect_rejected, require_usable, with_left_over
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import export_json
 from toolgen_hf.finetune import FinetuneResult, finetune, training_key
@@ -33,7 +33,7 @@ from toolgen_hf.questions import Origin, as_questions, load_raw, load_stage1
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.stages.answer import answer
 from toolgen_hf.stages.execute import execute
-from toolgen_hf.stages.respond import SourceConfig, respond
+from toolgen_hf.stages.respond import SourceConfig, all_given, respond
 from toolgen_hf.stages.score import gather, score
 from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.stages.tool_api import tool_api
@@ -125,7 +125,7 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
         responses = respond(raw, name, config, workspace, recipe.task)
         executed[name] = execute(responses, workspace, recipe.task, f"execute {name}")
     scored = score(gather(executed, recipe.task), workspace, recipe.task, recipe.score.strategy)
-    rejected = collect_rejected(called)
+    rejected = with_left_over(collect_rejected(called), cloned, all_given(raw, sources))
     check_counts(raw, cloned, executed["gold"], scored, rejected)
     configs = {
         "stage2": scored,

@@ -86,7 +86,8 @@ def as_questions(stage1: DatasetDict) -> tuple[DatasetDict, DatasetDict]:
 def _load_produced(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
     place, name = split_source(config.source or "")
     directory = Path(place).expanduser()
-    if not place.startswith(HUB) and directory.is_dir() and read_manifest(directory) is None:
+    is_layout = any((directory / folder / name).is_dir() for folder in (".", "data"))
+    if not place.startswith(HUB) and is_layout and read_manifest(directory) is None:
         return _load_layout(config, directory, name)
     found = find(place, name)
     return _chosen(load(Produced(name, data_dir=found.directory)), config), _origin(config, found, name)

@@ -15,7 +15,8 @@ from toolgen_hf.workspace import StageReport
 
 @dataclass
 class Summary:
-    """Counts add up: every question is in stage 1 or among the rejected.
+    """Counts add up: every question is in stage 1 or among the rejected; these also have what files of responses left
+    over.
 
     ``student``: ``{"splits": {split: {"asked", "correct", "truncated"}}}``. ``teachers``: verified calls by teacher, of
     ``calls_needed``. ``sources``: per source the number of responses, of those with a tool call
@@ -72,7 +73,7 @@ def summarize(
     """Count what happened, from the stages' own tables and reports."""
     teachers = Counter(t for rows in called.values() for t in rows["teacher"] if t is not None)
     student = {str(split): _student(rows) for split, rows in called.items()}
-    rejected = Counter(r for rows in called.values() for r in rows["reason"] if r is not None)
+    rejected = Counter(reason for rows in configs["rejected"].values() for reason in rows["reason"])
     needs = {str(split): _needs(rows) for split, rows in executed["gold"].items()}
     return Summary(
         name=name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -84,6 +85,27 @@ class AnnotationsConfig(Config):
     def name(self) -> str:
         """What summaries call it."""
         return self.kind
+
+
+class FileConfig(Config):
+    """Texts that somebody has already: a responses file of the published layout, or anything with question and response.
+
+    A row is known again by its id or its question's words. Nobody is asked, and nothing is paid.
+    """
+
+    kind: Literal["file"] = "file"
+    path: str | tuple[str, ...]
+    """JSON Lines, JSON, CSV or Parquet; several where each split has its own."""
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return Path(self.path if isinstance(self.path, str) else self.path[0]).name
+
+    @property
+    def trained_adapter(self) -> None:
+        """A file has no adapter."""
+        return None
 
 
 class PriceConfig(Config):
@@ -195,10 +217,11 @@ def _kind(value: Any) -> Any:
 _Local = Annotated[LocalConfig, Tag("local")]
 _OpenAI = Annotated[OpenAIConfig, Tag("openai")]
 _Annotations = Annotated[AnnotationsConfig, Tag("annotations")]
+_File = Annotated[FileConfig, Tag("file")]
 
-GeneratorConfig = Annotated[_Local | _OpenAI, Discriminator(_kind)]
+GeneratorConfig = Annotated[_Local | _OpenAI | _File, Discriminator(_kind)]
 TeacherConfig = Annotated[_Annotations | _Local | _OpenAI, Discriminator(_kind)]
-KINDS = ("annotations", "local", "openai")
+KINDS = ("annotations", "file", "local", "openai")
 
 
 def unique(names: Sequence[str]) -> list[str]:

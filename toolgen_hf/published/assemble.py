@@ -13,10 +13,10 @@ from pathlib import Path
 from toolgen_hf import schemas
 from toolgen_hf.builders.rows import Row
 from toolgen_hf.errors import DataError
+from toolgen_hf.given import rejected
 from toolgen_hf.prompts.fewshot import words
 from toolgen_hf.published.files import Outcome, Rows, finish, read, rows_of, table
 from toolgen_hf.stages.execute import execute, execute_response
-from toolgen_hf.stages.given import rejected
 from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.tasks import get_task
 from toolgen_hf.workspace import Workspace

@@ -17,10 +17,10 @@ from toolgen_hf import schemas
 from toolgen_hf.builders.inputs import listing, names
 from toolgen_hf.builders.rows import Row, read_rows
 from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.given import Given, match, rejected
 from toolgen_hf.published.assemble import TWICE, UNVERIFIED
 from toolgen_hf.published.files import Outcome, finish, read, rows_of, table
 from toolgen_hf.stages.execute import execute
-from toolgen_hf.stages.given import Given, match, rejected
 from toolgen_hf.stages.score import Strategy, gather
 from toolgen_hf.stages.score import score as score_stage
 from toolgen_hf.tasks import get_task

@@ -9,7 +9,7 @@ A source is asked either by instruction (a fine-tuned model) or by a few worked 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from datasets import DatasetDict
@@ -18,8 +18,10 @@ from pydantic import Field
 from toolgen_hf import schemas
 from toolgen_hf.generators import build
 from toolgen_hf.generators.base import Prompt
-from toolgen_hf.generators.config import Config, GeneratorConfig
+from toolgen_hf.generators.config import Config, FileConfig, GeneratorConfig
+from toolgen_hf.generators.file import FileGenerator
 from toolgen_hf.generators.texts import Ask
+from toolgen_hf.given import MISSING, Given, match
 from toolgen_hf.prompts.fewshot import PromptSet, load_prompts, respond_prompt
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task
@@ -71,10 +73,13 @@ def respond(
         examples: what a few-shot prompt shows; default the task's own.
 
     Raises:
-        DataError: a column is missing.
+        ConfigError: a file of responses is not there.
+        DataError: a column is missing, or a file of responses is malformed.
         GenerationError: the model failed; texts written before are in the store.
     """
     require_columns(raw, schemas.RAW, "respond")
+    if isinstance(config.generator, FileConfig):
+        return _given(raw, source, config.generator, workspace)
     grader = get_task(task)
     prompts = (examples or load_prompts(grader.name, "respond")).ordered(config.example_seed)
     if config.prompt == "instruction":
@@ -96,3 +101,50 @@ def respond(
     return STAGE.run(
         raw, lambda batch: respond_batch(batch, source, prompt, texts), settings, workspace, label, [texts]
     )
+
+
+def given_responses(raw: DatasetDict, source: str, config: FileConfig) -> Given:
+    """The responses of a file to the questions of every split, and what it holds besides.
+
+    Raises:
+        ConfigError: there is no such file.
+        DataError: it is malformed, or a row has no response.
+    """
+    return match(FileGenerator(config).rows(), questions_of(raw), source)
+
+
+def all_given(raw: DatasetDict, sources: Mapping[str, SourceConfig]) -> list[Given]:
+    """What each file among the sources was found to hold; raises as ``given_responses`` does."""
+    return [
+        given_responses(raw, name, config.generator)
+        for name, config in sources.items()
+        if isinstance(config.generator, FileConfig)
+    ]
+
+
+def questions_of(raw: DatasetDict) -> dict[str, str]:
+    """Every split's questions by id."""
+    return {
+        key: question
+        for rows in raw.values()
+        for key, question in zip(rows["id"], rows["question"], strict=True)
+    }
+
+
+def _given(raw: DatasetDict, source: str, config: FileConfig, workspace: Workspace) -> DatasetDict:
+    """As ``respond``; where the file has no response, ``finish_reason`` says so."""
+    file = FileGenerator(config)
+    responses = match(file.rows(), questions_of(raw), source).responses
+
+    def function(batch: Batch) -> Batch:
+        known = [key in responses for key in batch["id"]]
+        return {
+            **{name: batch[name] for name in ("id", "question", "answer")},
+            "source": [source] * len(known),
+            "response": [responses.get(key) for key in batch["id"]],
+            "finish_reason": [None if is_known else MISSING for is_known in known],
+        }
+
+    # By the whole file, so that a result also changes with what is left over of it.
+    settings = {"source": source, "generator": file.identity()}
+    return STAGE.run(raw, function, settings, workspace, f"{STAGE.name} {source}")

@@ -25,6 +25,7 @@ from datasets.fingerprint import Hasher
 
 from toolgen_hf import schemas
 from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.given import MISSING
 from toolgen_hf.prompts.fewshot import examples_digest, is_example
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task
@@ -113,7 +114,8 @@ def gather(executed: Mapping[str, DatasetDict], task: str = "math") -> DatasetDi
         executed: by source (``schemas.EXECUTED``); ``gold`` decides which questions, and their order.
 
     Returns:
-        ``schemas.CANDIDATES`` rows, gold first and then the sources in the order given.
+        ``schemas.CANDIDATES`` rows, gold first and then the sources in the order given; none for a question to which
+        a file of responses has none.
 
     Raises:
         DataError: a source has no response to a question that gold has.
@@ -146,8 +148,11 @@ def _gather_split(executed: Mapping[str, Dataset], task: Task) -> Dataset:
                 f"source {name!r} has no response to {len(missing)} of {len(by_id['gold'])} questions, "
                 f"the first being {missing[0]!r}; let it answer them too, or leave the source out"
             )
+    absent = {r["id"] for rows in by_id.values() for r in rows.values() if r["finish_reason"] == MISSING}
     made: Batch = {name: [] for name in schemas.CANDIDATES}
     for key, gold in by_id["gold"].items():
+        if key in absent:
+            continue
         candidates = [source[key] for source in by_id.values()]
         made["id"].append(key)
         made["query"].append(f"{task.query_instruction}\n{gold['question']}")
