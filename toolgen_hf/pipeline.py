@@ -282,8 +282,8 @@ def train_adapter(name: str, recipe: Recipe, cloned: DatasetDict, workspace: Wor
         stage=f"finetune {name}",
         split="train",
         rows_in=len(rows),
-        rows_out=len(rows),
-        rejected={},
+        rows_out=result.rows,
+        rejected={"the prompt fills cutoff_len": left_out} if (left_out := result.lengths.left_out) else {},
         cached=result.cached,
         seconds=time.monotonic() - started,
     )
