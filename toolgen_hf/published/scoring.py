@@ -50,7 +50,7 @@ def score(
         ConfigError: a source has no file, or several splits are to go into one file.
         DataError: there are no gold responses, or a file is malformed.
     """
-    found = _files(folder, sources)
+    found = response_files(folder, sources)
     is_file = target.suffix in (".json", ".jsonl")
     if is_file and len(found) > 1:
         raise ConfigError(
@@ -62,8 +62,13 @@ def score(
     ]
 
 
-def _files(folder: Path, wanted: Sequence[str]) -> dict[str, dict[str, Path]]:
-    """The files of responses by dataset name and source: ``{"GSM8K": {"gold": ..., "davinci": ...}}``."""
+def response_files(folder: Path, wanted: Sequence[str] = ()) -> dict[str, dict[str, Path]]:
+    """The files of responses by dataset name and source: ``{"GSM8K": {"gold": ..., "davinci": ...}}``.
+
+    Raises:
+        ConfigError: one that is wanted has no file.
+        DataError: there are no gold responses.
+    """
     there = {path.name.removesuffix(ENDING): path for path in listing(folder) if path.name.endswith(ENDING)}
     found: dict[str, dict[str, Path]] = {
         stem.removesuffix("_gold"): {} for stem in there if stem.endswith("_gold")

@@ -1,0 +1,51 @@
+"""Mix the training sets of several datasets into one (described by the method in words)."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from toolgen_hf.published import command
+from toolgen_hf.published.command import Parser, add_common, add_task, main
+
+EXAMPLE = """mix.py --input ../data/stage1/GSM8K/GSM8K.json ../data/stage1/SVAMP/SVAMP.json \\
+    --output ../data/stage1/mix/mix.json --weight 2 1"""
+MODERN = "toolgen-hf run math-mix"
+
+
+def parser() -> Parser:
+    made = Parser(__doc__, EXAMPLE, MODERN)
+    made.add_argument(
+        "--input", type=Path, nargs="+", required=True, help="files of stage 1, or files of stage 2"
+    )
+    made.add_argument("--output", type=Path, required=True, help="such as ../data/stage1/mix/mix.json")
+    amount = made.add_mutually_exclusive_group()
+    amount.add_argument(
+        "--weight", type=float, nargs="+", help="each file's share (default: every row of each)"
+    )
+    amount.add_argument("--count", type=int, nargs="+", help="so many rows of each file")
+    made.add_argument(
+        "--order", choices=("interleave", "concatenate"), default="interleave", help="default: interleave"
+    )
+    made.add_argument(
+        "--seed", type=int, default=0, help="which rows are drawn where not all are (default: 0)"
+    )
+    add_task(made)
+    add_common(made)
+    return made
+
+
+def step(options: Namespace, workspace: command.Workspace) -> command.Done:
+    from toolgen_hf.published.mixing import mix_files
+
+    takes = [{"weight": weight} for weight in options.weight or ()] or [
+        {"count": n} for n in options.count or ()
+    ]
+    return mix_files(
+        options.input, options.output, takes, workspace, options.order, options.seed, options.task
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(parser(), step))
