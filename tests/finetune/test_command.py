@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from datasets import Dataset, DatasetDict
 
 from tests.finetune.support import ROWS
 from toolgen_hf.cli import main
+from toolgen_hf.pipeline import train_adapter
+from toolgen_hf.recipe import Recipe
+from toolgen_hf.workspace import Workspace
 
 
 @pytest.fixture
@@ -92,3 +96,14 @@ def test_the_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "--checkpoint middle|last|N" in shown
     assert "toolgen-hf finetune stage1.jsonl adapters/vicuna --name vicuna" in shown
+
+
+def test_a_run_reports_the_rows_that_had_no_room(command: list[str], tmp_path: Path) -> None:
+    long = {**ROWS[0], "id": "long", "input": "one and " * 200}
+    cloned = DatasetDict(train=Dataset.from_list([*ROWS, long]))
+    recipe = Recipe.load(command[4], ["finetune.small.cutoff_len=100"])
+    with Workspace(tmp_path / "cache", progress=False) as workspace:
+        train_adapter("small", recipe, cloned, workspace)
+        report = workspace.reports[-1]
+    assert (report.rows_in, report.rows_out) == (6, 5)
+    assert report.rejected == {"the prompt fills cutoff_len": 1}
