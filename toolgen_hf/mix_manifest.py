@@ -38,14 +38,7 @@ def mix_manifest(
         "language": languages[0] if len(languages) == 1 else None,
         "citation": "\n\n".join(text.strip() for text in _known(parts, "citation")),
         "strategy": listed(_known(parts, "strategy")),
-        **{
-            key: {
-                role if role in agreed else f"{name}: {role}": said
-                for name, part in parts.items()
-                for role, said in part.get(key, {}).items()
-            }
-            for key in BY_ROLE
-        },
+        **{key: _by_role(parts, key, agreed) for key in BY_ROLE},
         "finetune": {
             f"{name}: {adapter}": {
                 **tuned,
@@ -58,6 +51,14 @@ def mix_manifest(
             name: {key: part[key] for key in OF_A_PART if part.get(key)} for name, part in parts.items()
         },
         "summary": summary.to_dict(),
+    }
+
+
+def _by_role(parts: Mapping[str, Mapping[str, Any]], key: str, agreed: set[str]) -> dict[str, Any]:
+    return {
+        role if role in agreed else f"{name}: {role}": said
+        for name, part in parts.items()
+        for role, said in part.get(key, {}).items()
     }
 
 

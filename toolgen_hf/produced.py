@@ -65,6 +65,12 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
     return manifest if isinstance(manifest, dict) and {"toolgen_hf", "files"} <= manifest.keys() else None
 
 
+def task_of(directory: Path) -> str | None:
+    """The task that a produced directory was made for; None where nothing tells it."""
+    manifest = read_manifest(directory)
+    return None if manifest is None or not manifest.get("task") else str(manifest["task"])
+
+
 def load_summary(directory: Path) -> Summary:
     """The summary of a produced directory.
 

@@ -231,7 +231,9 @@ class Recipe(Config):
         """
         data, where = read_recipe(name_or_path)
         if "mix" in data:
-            raise ConfigError(f"{where} is the recipe of a mix: MixRecipe.load reads it")
+            raise ConfigError(
+                f"{where} is the recipe of a mix, which 'toolgen-hf run' runs; in Python, MixRecipe.load reads it"
+            )
         override(data, overrides)
         return cls.parse(data, where)
 

@@ -31,31 +31,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "output", type=Path, help="a .json, .jsonl or .parquet file, or a folder for several splits"
     )
-    for what, does in (
-        (
-            "weight",
-            "its share of the mix, relative to the others'; the part that runs out first is taken whole",
-        ),
-        ("count", "so many rows of it in every split"),
-    ):
-        parser.add_argument(
-            f"--{what}", action="append", default=[], metavar="NAME=NUMBER", help=f"{does} (repeatable)"
-        )
-    parser.add_argument(
-        "--order",
-        choices=("interleave", "concatenate"),
-        default="interleave",
-        help="each dataset's rows evenly over the whole, or one dataset after the other (default: interleave)",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="which rows are drawn where not all are (default: 0)"
-    )
-    parser.add_argument(
-        "--duplicates",
-        choices=("drop", "keep"),
-        default="drop",
-        help="what becomes of a question that stands already; one of a test split never enters train (default: drop)",
-    )
+    _add_settings(parser)
     parser.add_argument("--task", default="math", help="the task of all of them (default: math)")
     parser.add_argument("--rejected", type=Path, help="where the rejected rows go, with their reasons")
     add_workspace(parser)
@@ -109,3 +85,31 @@ def _number(text: str, where: str) -> int | float:
             return float(text)
         except ValueError:
             raise ConfigError(f"{where}: {text!r} is no number") from None
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    for what, does in (
+        (
+            "weight",
+            "its share of the mix, relative to the others'; the part that runs out first is taken whole",
+        ),
+        ("count", "so many rows of it in every split"),
+    ):
+        parser.add_argument(
+            f"--{what}", action="append", default=[], metavar="NAME=NUMBER", help=f"{does} (repeatable)"
+        )
+    parser.add_argument(
+        "--order",
+        choices=("interleave", "concatenate"),
+        default="interleave",
+        help="each dataset's rows evenly over the whole, or one dataset after the other (default: interleave)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="which rows are drawn where not all are (default: 0)"
+    )
+    parser.add_argument(
+        "--duplicates",
+        choices=("drop", "keep"),
+        default="drop",
+        help="what becomes of a question that stands already; one of a test split never enters train (default: drop)",
+    )

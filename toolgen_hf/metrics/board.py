@@ -24,6 +24,7 @@ from toolgen_hf.metrics.reading import (
     read_references,
     read_responses,
 )
+from toolgen_hf.produced import task_of
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
@@ -103,7 +104,7 @@ def _task_of(path: Path) -> str | None:
     except (OSError, ValueError, yaml.YAMLError):
         return None
     found = recipe.get("task") if isinstance(recipe, dict) else None
-    return found if isinstance(found, str) else None
+    return found if isinstance(found, str) else task_of(path)  # a mix has one for each part
 
 
 def _informed(row: Response, by_id: Mapping[str, Reference], strict: bool) -> Response:

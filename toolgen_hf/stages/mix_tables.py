@@ -22,6 +22,8 @@ from toolgen_hf.stages.draw import MixConfig, Take
 DRAWN_ALONE = ("stage1", "stage2", "sft", "tool_calling", "preference")
 """The configs that hold nothing but the mix's own rows; the others also have questions that a stage rejected."""
 
+REPEAT = ("part", "split", "of", "of_split", "match", "dropped", "count")
+
 Tables = Mapping[str, Mapping[str, DatasetDict]]
 """Tables by part and config."""
 Labels = Mapping[str, Mapping[str, str]]
@@ -177,16 +179,7 @@ def mix_facts(labels: Labels, pool: DatasetDict, plan: DatasetDict, config: MixC
             }
             for name, splits in counts.items()
         },
-        "repeats": [
-            dict(
-                zip(
-                    ("part", "split", "of", "of_split", "match", "dropped", "count"),
-                    (*key, count),
-                    strict=True,
-                )
-            )
-            for key, count in repeats.items()
-        ],
+        "repeats": [dict(zip(REPEAT, (*key, count), strict=True)) for key, count in repeats.items()],
     }
 
 

@@ -23,7 +23,7 @@ from toolgen_hf.atomic import replacing
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.figures import length_quantiles
-from toolgen_hf.produced import load_summary, read_manifest
+from toolgen_hf.produced import load_summary, read_manifest, task_of
 from toolgen_hf.tasks import get_task
 from toolgen_hf.web.overview import overview
 from toolgen_hf.web.rows import questions
@@ -97,10 +97,10 @@ def _tables(directory: Path, configs: dict[str, Any], manifest: dict[str, Any]) 
 
 
 def _task(directory: Path) -> str:
-    """The task's name, as the recipe has it."""
+    """The task's name, as the recipe has it; that of a mix has one for each part."""
     recipe = directory / "recipe.yaml"
     asked = yaml.safe_load(recipe.read_text(encoding="utf-8")) if recipe.exists() else None
-    return str((asked or {}).get("task", "math"))
+    return str((asked or {}).get("task") or task_of(directory) or "math")
 
 
 def _policy(style: str, script: str) -> str:
