@@ -17,6 +17,8 @@ import pytest
 HERE = Path(__file__).parent
 SCRIPTS = HERE.parent.parent / "scripts"
 GIVEN, GOLDEN = HERE / "given", HERE / "golden"
+ALONE = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+"""Golden texts are of float32, which a GPU would not be used for."""
 
 
 @dataclass
@@ -33,7 +35,7 @@ class Site:
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=self.root / "scripts",
-            env={**os.environ, "OMP_NUM_THREADS": "1", **self.environment},
+            env={**os.environ, **ALONE, **self.environment},
             capture_output=True,
             text=True,
             timeout=200,
