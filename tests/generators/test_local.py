@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from toolgen_hf.errors import ConfigError, GenerationError
-from toolgen_hf.generators import decoding
 from toolgen_hf.generators.base import Generation, Prompt, Request
 from toolgen_hf.generators.config import LocalConfig
+from toolgen_hf.generators.decoding.forward import Forward
+from toolgen_hf.generators.decoding.speed import Speed, Spent
 from toolgen_hf.generators.local import LocalGenerator
 
 QUESTIONS = [  # of GSM8K
@@ -167,26 +168,6 @@ def test_a_sample_of_one_candidate_is_greedy(tiny_model: Path) -> None:
     assert texts(REQUESTS, tiny_model, do_sample=True, top_k=1) == texts(REQUESTS, tiny_model)
 
 
-def test_samples_follow_the_distribution() -> None:
-    probabilities = torch.tensor([0.5, 0.3, 0.15, 0.05, 0.0])
-    rows = 4000
-    scores = probabilities.log().expand(rows, -1)
-    drawn = decoding._Sample(range(rows))(torch.empty(rows, 0), scores).argmax(1)
-    counts = Counter(drawn.tolist())
-    assert counts[4] == 0
-    for token, probability in enumerate(probabilities[:4].tolist()):
-        assert counts[token] / rows == pytest.approx(probability, abs=0.03)
-
-
-def test_padding_is_not_a_repetition() -> None:
-    scores = torch.tensor([[2.0, -2.0, 1.0, 4.0]])
-    penalty = decoding._RepetitionPenalty(2.0, torch.tensor([0]))
-    expected = torch.tensor([[1.0, -4.0, 1.0, 4.0]])
-    assert torch.equal(penalty(torch.tensor([[0, 1, 0]]), scores), expected)
-    padded = decoding._RepetitionPenalty(2.0, torch.tensor([2]))
-    assert torch.equal(padded(torch.tensor([[3, 3, 0, 1, 0]]), scores), expected)
-
-
 @pytest.mark.parametrize("settings", [{}, {"num_beams": 2}])
 def test_a_stop_string_cuts_the_text_and_ends_it(smollm: Path, settings: dict[str, Any]) -> None:
     request = [Request(Prompt("", "Q: What is 3 + 4?\nA: 7\n\nQ: What is 2 + 2?\nA:"))]
@@ -226,21 +207,70 @@ def test_a_text_is_cut_where_the_context_ends(tiny_model: Path) -> None:
     assert generation.finish_reason == "length"
 
 
-def test_chunks_come_one_by_one_longest_first(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    widths: list[int] = []
+def test_texts_are_handed_over_before_their_slots_are_filled_again(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admitted: list[int] = []
+    admit = Forward.admit
 
-    def spy(loaded: Any, adapter: Any, prompts: list[list[int]], *rest: Any) -> list[Generation]:
-        widths.append(len(prompts[0]))
-        return decode(loaded, adapter, prompts, *rest)
+    def spy(self: Forward, rows: Any, prompts: list[list[int]]) -> Any:
+        admitted.extend(len(prompt) for prompt in prompts)
+        return admit(self, rows, prompts)
 
-    decode = decoding.decode
-    monkeypatch.setattr(decoding, "decode", spy)
+    monkeypatch.setattr(Forward, "admit", spy)
     generator = LocalGenerator(LocalConfig(model=str(tiny_model), batch_size=5, max_new_tokens=2))
     chunks = generator.generate(REQUESTS)
     assert len(next(chunks)) == 5
-    assert len(widths) == 1, "the second batch began before it was asked for"
+    assert len(admitted) == 5, "others began before these were safe"
     assert [len(chunk) for chunk in chunks] == [5, 2]
-    assert widths == sorted(widths, reverse=True)
+    assert admitted == sorted(admitted, reverse=True)
+
+
+def test_a_finished_row_makes_room_while_others_go_on(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spent: list[Spent] = []
+    part = Speed.part
+
+    def spy(self: Speed) -> Spent:
+        spent.append(part(self))
+        return spent[-1]
+
+    monkeypatch.setattr(Speed, "part", spy)
+    stop = {"stop": ("ff", "th"), "max_new_tokens": 40}
+    expected = generations(REQUESTS, tiny_model, batch_size=1, **stop)
+    lengths = [text.completion_tokens for text in expected]
+    assert len(set(lengths)) > 3
+    spent.clear()
+    assert generations(REQUESTS, tiny_model, batch_size=3, **stop) == expected
+    steps = sum(part.slot_steps for part in spent) // 3
+    order = sorted(zip((len(r.prompt.user) for r in REQUESTS), lengths, strict=True), reverse=True)
+    fixed = sum(max(length for _, length in order[at : at + 3]) for at in range(0, len(order), 3))
+    assert steps < fixed, "fixed batches would have needed no more steps"
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("out"), RuntimeError("can't allocate memory: 9 GB")]
+)
+@pytest.mark.parametrize("beams", [1, 2])
+def test_memory_that_runs_out_halves_the_rows(
+    tiny_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    beams: int,
+) -> None:
+    expected = generations(REQUESTS, tiny_model, num_beams=beams)
+    step = Forward.step
+
+    def small(self: Forward, tokens: Any) -> Any:
+        if len(tokens) > 3 * beams and self.texts[0] + self.lengths[0] > 20:  # some were finished by then
+            raise error
+        return step(self, tokens)
+
+    monkeypatch.setattr(Forward, "step", small)
+    assert generations(REQUESTS, tiny_model, num_beams=beams, batch_size=12 * beams) == expected
+    assert [record.getMessage()[:19] for record in caplog.records] == ["out of memory with "] * 2
 
 
 def test_nothing_asked_nothing_loaded(tmp_path: Path) -> None:
@@ -297,15 +327,36 @@ def test_an_adapter_of_another_base(
     assert texts(REQUESTS[:1], tiny_model), "a failed adapter is in the way of what comes next"
 
 
-def test_a_failing_model_is_reported(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*args: Any) -> list[Generation]:
-        raise torch.OutOfMemoryError("out of memory")
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("none left"), RuntimeError("a bad kernel")])
+def test_a_failing_model_is_reported_after_what_it_finished(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    step, steps = Forward.step, iter(range(100))
 
-    monkeypatch.setattr(decoding, "decode", fail)
+    def fail(self: Forward, tokens: Any) -> Any:
+        if next(steps) >= 3:
+            raise error
+        return step(self, tokens)
+
+    monkeypatch.setattr(Forward, "step", fail)
+    config = LocalConfig(model=str(tiny_model), batch_size=1, max_new_tokens=3)
+    chunks = LocalGenerator(config).generate(REQUESTS)
+    assert len(next(chunks)) == 1
     with pytest.raises(
-        GenerationError, match=r"failed on 12 prompts of up to \d+ tokens: out of memory; a smal"
+        GenerationError, match=rf"failed on prompts of up to \d+ tokens: {error}; a smaller batch"
     ):
-        texts(REQUESTS, tiny_model)
+        list(chunks)
+
+
+def test_a_run_that_is_broken_off_leaves_the_processor_as_it_was(tiny_model: Path) -> None:
+    threads = torch.get_num_threads()
+    chunks = LocalGenerator(LocalConfig(model=str(tiny_model), batch_size=2, max_new_tokens=50)).generate(
+        REQUESTS
+    )
+    next(chunks)
+    chunks.close()
+    assert torch.get_num_threads() == threads
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
 
 
 def test_a_folder_transformers_cannot_open(tiny_model: Path, tmp_path: Path) -> None:

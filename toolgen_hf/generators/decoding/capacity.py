@@ -13,6 +13,7 @@ from toolgen_hf.generators.decoding.slots import Slots
 CPU_SEQUENCES = 64
 """For each thread at most: more are hardly faster, and a killed run loses what is in the slots."""
 GPU_SEQUENCES = 256
+GPU_PROMPT_TOKENS = 8192
 _SHARE = 0.5  # of the free memory that slots may take; the rest is for what a forward pass needs
 _WORKER_SEQUENCES = 8  # fewer are decoded faster by all threads together than apart
 
@@ -26,6 +27,8 @@ class Capacity:
     threads: int | None
     is_limited: bool = False
     """Whether more rows were waiting."""
+    prompt_tokens: int = 512
+    """Of prompts computed at once, padding included: enough for the hardware, and no more for its caches."""
 
     def halved(self) -> Capacity:
         """With half of the rows."""
@@ -49,7 +52,14 @@ def capacity(prefix: Slots, own: int, waiting: int, config: LocalConfig, device:
     rows = max(1, min(limit // beams, waiting))
     # On threads of its own a worker need not wait for the others at every layer.
     workers = max(1, min(threads, rows * beams // _WORKER_SEQUENCES, rows))
-    return Capacity(workers, -(-rows // workers), threads // workers if is_cpu else None, rows < waiting)
+    each = -(-rows // workers)
+    return Capacity(
+        workers,
+        each,
+        threads // workers if is_cpu else None,
+        rows < waiting,
+        512 if is_cpu else GPU_PROMPT_TOKENS,
+    )
 
 
 def sequence_bytes(slots: Slots, tokens: int) -> int:
@@ -61,10 +71,12 @@ def sequence_bytes(slots: Slots, tokens: int) -> int:
 def free_memory(device: torch.device) -> int:
     """Bytes that can be had."""
     if device.type != "cuda":
-        return int(psutil.virtual_memory().available)
+        available: int = psutil.virtual_memory().available
+        return available
     free, _ = torch.cuda.mem_get_info(device)
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return int(free + unused)
+    total: int = free + unused
+    return total
 
 
 def is_out_of_memory(error: BaseException) -> bool:

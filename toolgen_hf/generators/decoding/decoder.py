@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from os.path import commonprefix
 from threading import Event
 
 import torch
@@ -33,7 +32,7 @@ logger = logging.getLogger(__name__)
 def decode(
     loaded: LoadedModel,
     adapter: Weights | None,
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[list[int]],
     seeds: Sequence[int],
     config: LocalConfig,
 ) -> Iterator[Finished]:
@@ -92,7 +91,7 @@ class Decoder:
     def _plan(self) -> tuple[Slots, Capacity]:
         """Slots with what all prompts begin with, and how many rows fit beside it."""
         prompts = [row.prompt for row in self.rows]
-        shared = commonprefix(prompts)[: min(map(len, prompts)) - 1]
+        shared = common_prefix(prompts)
         slots = Slots(0, self.config.num_beams, 0, 0)
         with self.loaded.using(self.adapter), torch.inference_mode(), self.speed.turn():
             Forward(self.loaded.model, slots).prefix(shared or prompts[0][:1])
@@ -110,7 +109,7 @@ class Decoder:
                 self.config,
                 self.ending,
                 self.speed.part(),
-                room.threads,
+                room,
             )
             for _ in range(room.workers)
         ]
@@ -143,3 +142,10 @@ class Decoder:
             torch.cuda.empty_cache()
         logger.warning("out of memory with %d rows at once: going on with half", room.rows * room.workers)
         return room.halved()
+
+
+def common_prefix(prompts: Sequence[list[int]]) -> list[int]:
+    """What all begin with, short of the whole of any."""
+    first, last = min(prompts), max(prompts)
+    length = next((at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    return first[: min(length, *(len(prompt) - 1 for prompt in prompts))]

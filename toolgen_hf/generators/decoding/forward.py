@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toolgen_hf.generators.decoding.slots import ATTENTION, Slots, Step
+from toolgen_hf.generators.decoding.attention import ATTENTION
+from toolgen_hf.generators.decoding.slots import Pass, Slots
 
 PROBE = 12  # tokens with which a model is tried out
 _TOLERANCE = {torch.float32: 1e-3}
@@ -32,7 +33,7 @@ class Forward:
 
     def prefix(self, ids: Sequence[int]) -> None:
         """Compute what all prompts begin with."""
-        self.slots.now = Step("prefix")
+        self.slots.now = Pass("prefix")
         if ids:
             self._run([ids], 0, [0])
         self.slots.prefix_length = len(ids)
@@ -40,7 +41,7 @@ class Forward:
     def admit(self, rows: Sequence[int], prompts: Sequence[Sequence[int]]) -> Tensor:
         """Compute ``prompts``, without the prefix, into the slots of ``rows``; the next token's logits of each."""
         width = max(map(len, prompts))
-        self.slots.now = Step("prompts", rows=rows)
+        self.slots.now = Pass("prompts", rows=rows)
         lasts = sorted({len(prompt) - 1 for prompt in prompts})
         padded = [[*prompt, *[0] * (width - len(prompt))] for prompt in prompts]
         logits = self._run(padded, self.slots.prefix_length, lasts)
@@ -57,7 +58,7 @@ class Forward:
         lengths = torch.tensor(self.lengths, device=self.device)
         texts = torch.tensor(self.texts, device=self.device).repeat_interleave(beams)
         ahead = 1 if beams == 1 else 0
-        slots.now = Step("step", (), lengths, texts, max(self.lengths) + ahead, max(self.texts) + 1)
+        slots.now = Pass("step", (), lengths, texts, max(self.lengths) + ahead, max(self.texts) + 1)
         positions = slots.prefix_length + lengths.repeat_interleave(beams) + texts
         ids = torch.tensor(tokens, device=self.device)[:, None]
         logits = self._call(ids, positions[:, None])[:, -1]

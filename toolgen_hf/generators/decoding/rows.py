@@ -13,13 +13,12 @@ from torch import Tensor
 
 from toolgen_hf.generators.base import Generation
 from toolgen_hf.generators.config import LocalConfig
+from toolgen_hf.generators.decoding.capacity import Capacity
 from toolgen_hf.generators.decoding.ending import Ending
 from toolgen_hf.generators.decoding.forward import Forward
 from toolgen_hf.generators.decoding.search import Penalty, Row, draw, extend, narrowing
 from toolgen_hf.generators.decoding.slots import Slots
 from toolgen_hf.generators.decoding.speed import Spent
-
-PROMPT_TOKENS = 2048  # computed at once, padding included: enough for the hardware, little for the memory
 
 Finished = list[tuple[int, Generation]]
 
@@ -30,12 +29,12 @@ class Waiting:
     def __init__(self, rows: Sequence[Row]) -> None:
         self._rows, self._lock = deque(rows), threading.Lock()
 
-    def take(self, count: int, prefix: int) -> list[Row]:
-        """The next few: at most ``count``, and not more than can be computed at once behind a prefix."""
+    def take(self, count: int, prefix: int, tokens: int) -> list[Row]:
+        """The next few: at most ``count``, and of at most so many ``tokens`` behind the prefix; at least one."""
         with self._lock:
             if not self._rows:
                 return []
-            fit = PROMPT_TOKENS // max(1, len(self._rows[0].prompt) - prefix)
+            fit = tokens // max(1, len(self._rows[0].prompt) - prefix)
             return [self._rows.popleft() for _ in range(min(count, max(1, fit), len(self._rows)))]
 
     def __len__(self) -> int:
@@ -50,7 +49,7 @@ class Waiting:
 
 
 class Worker:
-    """Decodes rows in slots of its own, on ``threads`` threads of the processor (None: as they are set)."""
+    """Decodes rows in slots of its own."""
 
     def __init__(
         self,
@@ -59,10 +58,10 @@ class Worker:
         config: LocalConfig,
         ending: Ending,
         spent: Spent,
-        threads: int | None = None,
+        room: Capacity,
     ) -> None:
         self.forward, self.slots, self.config = Forward(model, slots), slots, config
-        self.ending, self.threads = ending, threads
+        self.ending, self.threads, self.at_once = ending, room.threads, room.prompt_tokens
         self.rows: list[Row] = []
         self._finished: Finished = []
         self.spent = spent
@@ -72,15 +71,19 @@ class Worker:
             self._penalty = Penalty(config.repetition_penalty, slots.rows * slots.beams)
 
     def work(self, waiting: Waiting, until: Callable[[], bool]) -> None:
-        """Decode until nothing is left, or until it is time to hand over what is finished."""
+        """Decode until nothing is left, or until it is time to hand over what is finished.
+
+        That is when ``until`` says so, and when as many are finished as there are slots.
+        """
         if self.threads:
             torch.set_num_threads(self.threads)  # of the thread that runs this
         with torch.inference_mode():
-            while True:
-                self._admit(waiting)
-                if not self.rows or until():
-                    return
+            self._admit(waiting)
+            while self.rows:
                 self._step()
+                if until() or len(self._finished) >= self.slots.rows:
+                    return  # slots that are free now are filled once the texts are safe
+                self._admit(waiting)
 
     def take_finished(self) -> Finished:
         """What is finished since this was last asked."""
@@ -90,7 +93,9 @@ class Worker:
     def _admit(self, waiting: Waiting) -> None:
         """Fill the free slots."""
         started, prefix = time.perf_counter(), self.slots.prefix_length
-        while new := waiting.take(self.slots.rows - len(self.rows), prefix):
+        while (free := self.slots.rows - len(self.rows)) and (
+            new := waiting.take(free, prefix, self.at_once)
+        ):
             first, beams = len(self.rows), self.slots.beams
             self.rows += new  # before anything can fail, so that none is lost
             prompts = [row.prompt[prefix:] for row in new]
@@ -155,7 +160,9 @@ class Worker:
             zip(rows, best.values.tolist(), best.indices.tolist(), strict=True)
         ):
             found = [(value, *divmod(place, size)) for value, place in zip(values, places, strict=True)]
-            ends = [self.ending.is_end([*row.beams[beam].tokens, token], row.limit) for _, beam, token in found]
+            ends = [
+                self.ending.is_end([*row.beams[beam].tokens, token], row.limit) for _, beam, token in found
+            ]
             parents += [first + number * beams + beam for beam in extend(row, found, ends, beams)]
         changed = [at for at, parent in enumerate(parents, first) if at != parent]
         if changed and not begins:
@@ -178,6 +185,8 @@ class Worker:
             last = len(self.rows) - 1
             self.forward.drop(at)
             if self._penalty and at != last:
-                self._penalty.copy(range(last * beams, (last + 1) * beams), range(at * beams, (at + 1) * beams))
+                self._penalty.copy(
+                    range(last * beams, (last + 1) * beams), range(at * beams, (at + 1) * beams)
+                )
             self.rows[at] = self.rows[last]
             self.rows.pop()

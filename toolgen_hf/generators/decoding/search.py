@@ -36,7 +36,7 @@ class Row:
 
     at: int
     """Its position among the requests."""
-    prompt: Sequence[int]
+    prompt: list[int]
     limit: int
     """Tokens that its text may have."""
     seed: int
@@ -111,7 +111,9 @@ def draw(scores: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
     return (scores - noise.clamp_min(tiny).log().to(scores.device)).argmax(-1)
 
 
-def extend(row: Row, candidates: Sequence[tuple[float, int, int]], is_end: Sequence[bool], beams: int) -> list[int]:
+def extend(
+    row: Row, candidates: Sequence[tuple[float, int, int]], is_end: Sequence[bool], beams: int
+) -> list[int]:
     """Take one step of a row's beam search; ``row.result`` is set if it is over.
 
     Args:

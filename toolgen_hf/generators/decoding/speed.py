@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -66,7 +66,9 @@ class Speed:
 
     def describe(self, room: Capacity, device: torch.device, dtype: str, config: LocalConfig) -> str:
         """``64 texts in 20.1 s: 401 tokens/s, 3.2 texts/s; 15% for the prompts; ...``"""
-        total = {name: sum(getattr(part, name) for part in self._parts) for name in Spent.__dataclass_fields__}
+        total = {
+            name: sum(getattr(part, name) for part in self._parts) for name in Spent.__dataclass_fields__
+        }
         share = total["prompts"] / max(total["prompts"] + total["steps"], 1e-9)
         used = total["sequence_steps"] / max(total["slot_steps"], 1)
         where = f"{device.type}, {dtype}"
@@ -93,7 +95,9 @@ def bottleneck(room: Capacity, device: torch.device, dtype: str, config: LocalCo
         if dtype == "bfloat16":
             return "bfloat16 is slower than float32 on most processors; leave dtype at auto"
     elif dtype == "float32":
-        return "float32 on a GPU; dtype: bfloat16 takes half the memory traffic, its texts may differ a little"
+        return (
+            "float32 on a GPU; dtype: bfloat16 takes half the memory traffic, its texts may differ a little"
+        )
     best = GPU_SEQUENCES if device.type != "cpu" else CPU_SEQUENCES // 2
     if room.is_limited and sequences < best:
         limit = "the free memory" if config.batch_size is None else f"batch_size={config.batch_size}"

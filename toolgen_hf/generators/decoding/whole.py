@@ -63,7 +63,9 @@ def _decode(
     width = max(len(row.prompt) for row in rows)
     pad = loaded.eos_ids[0] if loaded.eos_ids else 0
     padding = torch.tensor([width - len(row.prompt) for row in rows], device=loaded.device)
-    ids = torch.tensor([[pad] * (width - len(row.prompt)) + list(row.prompt) for row in rows], device=loaded.device)
+    ids = torch.tensor(
+        [[pad] * (width - len(row.prompt)) + list(row.prompt) for row in rows], device=loaded.device
+    )
     mask = (torch.arange(width, device=loaded.device) >= padding[:, None]).long()
     settings = GenerationConfig(
         max_new_tokens=config.max_new_tokens,
