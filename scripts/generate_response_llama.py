@@ -23,10 +23,9 @@ def parser() -> Parser:
         "--output_path", type=Path, required=True, help="the same rows with their response, and its pred"
     )
     add_task(made)
-    add_mode(made)
+    add_mode(made, "w")  # the published script has none, and writes anew
     add_local(made)
     add_common(made)
-    made.set_defaults(mode="w")  # as published: this script has no mode
     return made
 
 

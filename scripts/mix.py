@@ -11,7 +11,7 @@ from toolgen_hf.published.command import Parser, add_common, add_task, main
 
 EXAMPLE = """mix.py --input ../data/stage1/GSM8K/GSM8K.json ../data/stage1/SVAMP/SVAMP.json \\
     --output ../data/stage1/mix/mix.json --weight 2 1"""
-MODERN = "toolgen-hf run math-mix"
+MODERN = "toolgen-hf mix gsm8k=data/stage1/GSM8K svamp=data/stage1/SVAMP mixed --weight gsm8k=2"
 
 
 def parser() -> Parser:
@@ -37,14 +37,12 @@ def parser() -> Parser:
 
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
-    from toolgen_hf.published.mixing import mix_files
+    from toolgen_hf.published.mixing import mix
 
     takes = [{"weight": weight} for weight in options.weight or ()] or [
         {"count": n} for n in options.count or ()
     ]
-    return mix_files(
-        options.input, options.output, takes, workspace, options.order, options.seed, options.task
-    )
+    return mix(options.input, options.output, takes, workspace, options.order, options.seed, options.task)
 
 
 if __name__ == "__main__":

@@ -311,3 +311,24 @@ def test_one_sources_responses_are_a_config_of_their_own(tmp_path: Path, cache: 
     made = load(Produced("responses-my.model", data_dir=tmp_path, cache_dir=cache))
     assert made["train"][0] == row
     assert made["train"].features == schemas.EXECUTED
+
+
+def test_files_of_any_hand_in_the_published_layout(write: Write, tmp_path: Path, cache: Path) -> None:
+    """Published names for columns, answers of every kind, what evaluate.py writes first, and what fell out beside."""
+    write("out/data/raw/G/G.json", [{"input": "Q", "answer": 7, "type": "extra"}])
+    write("out/data/raw/G/G_right.json", [{"input": "Q", "answer": 7, "output": "7.", "pred": 7.0}])
+    write("out/data/raw/G/G_rejected.json", [{"id": "G-train-1", "stage": "answer", "reason": "no response"}])
+    write(
+        "out/data/stage2/G/G_x_response.json",
+        "acc: {'GSM8K': 1.0, 'total': 1.0}, tool_rate: 0.5\n"
+        + json.dumps({"id": 3, "question": "Q", "answer": "7", "response": "7."})
+        + "\n",
+    )
+
+    def rows(config: str) -> dict[str, list[dict[str, Any]]]:
+        data = load(Produced(config, data_dir=tmp_path / "out", cache_dir=cache))
+        return {split: table.to_list() for split, table in data.items()}
+
+    assert rows("raw") == {"train": [{"id": "G-train-0", "question": "Q", "answer": ["7"], "solution": None}]}
+    assert {"response": "7.", "prediction": "7", "correct": True}.items() <= rows("right")["train"][0].items()
+    assert {"id": "3", "source": "x", "response": "7."}.items() <= rows("responses")["train"][0].items()

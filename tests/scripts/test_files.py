@@ -14,7 +14,7 @@ from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.given import match
 from toolgen_hf.published.assemble import gold_response, merge
 from toolgen_hf.published.files import kept, read
-from toolgen_hf.published.mixing import mix_files
+from toolgen_hf.published.mixing import mix
 from toolgen_hf.published.scoring import response_files, score
 from toolgen_hf.published.tasks import examples, source_name, task_of
 
@@ -244,21 +244,21 @@ def test_mix_of_files(tmp_path: Path, workspace: Workspace) -> None:
         return write(tmp_path / f"{name}.json", [*made, *made[:1]] if name == "A" else made)
 
     sources = [rows("A", 4), rows("B", 2)]
-    done = mix_files(sources, tmp_path / "mix" / "mix.json", [], workspace, "concatenate")
+    done = mix(sources, tmp_path / "mix" / "mix.json", [], workspace, "concatenate")
     mixed = lines(tmp_path / "mix" / "mix.json")
     assert [row["input"] for row in mixed] == ["A 0?", "A 1?", "A 2?", "A 3?", "B 0?", "B 1?"]
     assert list(mixed[0]) == ["instruction", "input", "output"]
     assert mixed[-1] == {"instruction": "I", "input": "B 1?", "output": "1", "id": 1, "x": 1}
     assert (done.rows_in, done.rows_out, sum(done.rejected.values())) == (7, 6, 1)
     assert "duplicate" in lines(tmp_path / "mix" / "mix_rejected.json")[0]["reason"]
-    mix_files(sources, tmp_path / "mix.json", [{"count": 1}, {"count": 2}], workspace)
+    mix(sources, tmp_path / "mix.json", [{"count": 1}, {"count": 2}], workspace)
     assert len(lines(tmp_path / "mix.json")) == 3
 
 
 def test_mix_of_stage2(tmp_path: Path, workspace: Workspace) -> None:
     row = {"query": "I\n2+2?", "responses": ["4"], "origin": ["gold"], "scores": [20], "answer": ["4.0"]}
     sources = [write(tmp_path / "A.json", [row]), write(tmp_path / "B.json", [{**row, "query": "I\n3+3?"}])]
-    mix_files(sources, tmp_path / "mix.json", [], workspace)
+    mix(sources, tmp_path / "mix.json", [], workspace)
     assert lines(tmp_path / "mix.json") == [row, {**row, "query": "I\n3+3?"}]
 
 

@@ -106,15 +106,15 @@ def add_task(parser: Parser) -> None:
     parser.add_argument("--task", default="math", help="in any case: math, Math (default: math)")
 
 
-def add_mode(parser: Parser) -> None:
+def add_mode(parser: Parser, default: str = "a") -> None:
     """``--mode``, which the published instructions also write ``--model``."""
     parser.add_argument(
         "--mode",
         "--model",
         choices=("w", "a"),
-        default="a",
+        default=default,
         help="w: write the output anew; a: keep its rows, add those whose id is not there. Either way a text that was "
-        "generated before comes from the store. The instructions also call it --model (default: a)",
+        f"generated before comes from the store. The instructions also call it --model (default: {default})",
     )
 
 
@@ -157,9 +157,18 @@ def add_local(parser: Parser, required: bool = True) -> None:
     parser.add_argument("--max_new_tokens", type=int, default=128, help="default: 128")
     parser.add_argument("--num_beams", type=int, default=4, help="default: 4, as published")
     parser.add_argument("--repetition_penalty", type=float, default=1.3, help="default: 1.3, as published")
-    parser.add_argument("--batch_size", type=int, default=32, help="sequences decoded together (default: 32)")
+    parser.add_argument(
+        "--batch_size", type=int, help="sequences decoded together (default: this library's own)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: auto)")
-    parser.without_effect("--load_8bit", "weights are float32 on a CPU, bfloat16 on a GPU")
+    parser.add_argument(
+        "--load_8bit",
+        type=_yes,
+        nargs="?",
+        const=True,
+        default=False,
+        help="weights in 8 bits, on a CUDA GPU",
+    )
 
 
 def engine(options: argparse.Namespace) -> OpenAIConfig:
@@ -194,12 +203,20 @@ def local(options: argparse.Namespace) -> LocalConfig:
         max_new_tokens=options.max_new_tokens,
         num_beams=options.num_beams,
         repetition_penalty=options.repetition_penalty,
-        batch_size=options.batch_size,
         device=options.device,
         temperature=0.2,
         top_p=0.75,
         top_k=40,
+        **({} if options.batch_size is None else {"batch_size": options.batch_size}),
+        **({"quantization": "8bit"} if options.load_8bit else {}),
     )
+
+
+def _yes(text: str) -> bool:
+    """A switch as the published scripts also take it: ``--load_8bit True``."""
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+    return text.lower() == "true"
 
 
 def adapter(name: str) -> str:

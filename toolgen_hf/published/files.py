@@ -28,19 +28,8 @@ from toolgen_hf.hashing import digest
 Mode = Literal["w", "a"]
 
 KNOWN = (
-    *(
-        "id",
-        "instruction",
-        "question",
-        "input",
-        "answer",
-        "solution",
-        "response",
-        "output",
-        "tool_call",
-        "tool",
-    ),
-    *("query", "responses", "origin", "scores"),
+    *("id", "instruction", "question", "input", "answer", "solution"),
+    *("response", "output", "tool_call", "tool"),
 )
 """What is read of a row. Anything else is the row's own affair, even where it is called like a column of ours."""
 
