@@ -99,6 +99,12 @@ class Meter:
             self._bar.update(1)
         return cost
 
+    def refresh(self) -> None:
+        """Show that work goes on, though no text may be finished."""
+        if self.show and self._bar is not None and time.monotonic() - self._painted > 1.0:
+            self._painted = time.monotonic()
+            self._bar.set_postfix_str(self._postfix(self._bar))
+
     def check(self) -> None:
         """Whether all was sent.
 
@@ -131,7 +137,8 @@ class Meter:
     def _postfix(self, bar: tqdm[Any]) -> str:
         """``1200 tokens/s, $0.1200 of about $0.4000``"""
         seconds = max(bar.format_dict["elapsed"], 0.1)
-        parts = [f"{self._tokens / seconds:.0f} tokens/s"]
+        tokens = getattr(self._generator, "tokens_so_far", self._tokens)
+        parts = [f"{tokens / seconds:.0f} tokens/s"]
         if self._cost:
             left = (bar.total - bar.n - 1) * self._cost / self._texts if bar.total else None
             of = "" if left is None else f" of about {dollars(self._cost + left)}"

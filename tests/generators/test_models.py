@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.generators import digests
+from toolgen_hf.generators import digests, models
 from toolgen_hf.generators.models import resolve_adapter, resolve_model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -249,3 +249,17 @@ def test_moving_a_model_keeps_its_identity(tmp_path: Path) -> None:
     before = resolve_model(str(model_folder(tmp_path / "model")))
     shutil.move(tmp_path / "model", tmp_path / "elsewhere")
     assert resolve_model(str(tmp_path / "elsewhere")) == before
+
+
+@pytest.mark.usefixtures("hub_cache")
+def test_an_unpinned_model_is_looked_up_once_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    download = models.download
+    monkeypatch.setattr(models, "_COMMITS", {})
+    monkeypatch.setattr(models, "download", lambda *of: asked.append(of[0]) or download(*of))
+    first = resolve_model("org/model")
+    assert resolve_model("org/model") == first
+    assert asked == ["org/model"]
+    monkeypatch.setattr(models, "_SAME_RUN", -1.0)
+    assert resolve_model("org/model") == first
+    assert asked == ["org/model"] * 2

@@ -83,7 +83,8 @@ class Generator(Protocol):
         """Yields finished texts in chunks, each paired with its position in ``requests``.
 
         Requests may come from a lazy stream; they are taken as they can be worked on. Every position
-        comes at most once, in any order. The caller makes a chunk durable before it asks for the next.
+        comes at most once, in any order. The caller makes a chunk durable before it asks for the next. An empty
+        chunk is a sign of life.
 
         Raises:
             GenerationError: the backend failed; chunks already yielded are good.

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolgen_hf.errors import ConfigError, GenerationError
 from toolgen_hf.generators.base import Generation, Prompt, Request
@@ -23,6 +23,9 @@ from toolgen_hf.generators.config import LocalConfig
 from toolgen_hf.generators.licences import licence_of
 from toolgen_hf.generators.models import Weights, resolve_adapter, resolve_model
 from toolgen_hf.prompts.format import PromptFormat, template_identity
+
+if TYPE_CHECKING:
+    from toolgen_hf.generators.decoding.speed import Speed
 
 VERSION = 1
 """Part of the identity; raised when this library's own decoding changes what a model says."""
@@ -40,6 +43,12 @@ class LocalGenerator:
 
     def __init__(self, config: LocalConfig) -> None:
         self.config = config
+        self._speed: Speed | None = None
+
+    @property
+    def tokens_so_far(self) -> int:
+        """Tokens that the call of ``generate`` under way has made, those of unfinished texts included."""
+        return self._speed.made if self._speed else 0
 
     @cached_property
     def _model(self) -> Weights:
@@ -109,6 +118,7 @@ class LocalGenerator:
             return
         require_torch()
         from toolgen_hf.generators.decoding.decoder import decode
+        from toolgen_hf.generators.decoding.speed import Speed
         from toolgen_hf.generators.loading import load
 
         config, device = self.config, resolve_device(self.config.device)
@@ -122,7 +132,8 @@ class LocalGenerator:
             return
         inputs, seeds = [prompts[at] for at in fit], [_seed(config.seed, requests[at]) for at in fit]
         try:
-            for finished in decode(loaded, self._adapter, inputs, seeds, config):
+            self._speed = Speed()
+            for finished in decode(loaded, self._adapter, inputs, seeds, config, self._speed):
                 yield [(fit[at], text) for at, text in finished]
         except RuntimeError as error:  # torch's own, out of memory included
             raise GenerationError(

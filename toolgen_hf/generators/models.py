@@ -19,6 +19,7 @@ import json
 import logging
 import re
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -135,11 +136,20 @@ def _folder_or_hub(name: str, revision: str | None, kind: _Kind) -> Weights:
     if not _HUB_ID.fullmatch(name):
         forms = "a local folder, " + ("a .gguf file, pip:NAME, " if kind is _MODEL else "") + "or org/name"
         raise ConfigError(f"no {kind.noun} at {name!r}: give {forms} on the Hub")
-    if revision and _COMMIT.fullmatch(revision):
-        commit = revision
-    else:
-        commit = download(name, revision, (kind.config, CARD), kind.noun).name
+    commit = revision if revision and _COMMIT.fullmatch(revision) else _commit(name, revision, kind)
     return Weights(f"hub:{commit}", name, None, kind)
+
+
+_COMMITS: dict[tuple[str, str | None], tuple[float, str]] = {}
+_SAME_RUN = 600.0  # seconds
+
+
+def _commit(name: str, revision: str | None, kind: _Kind) -> str:
+    """What an unpinned revision stands for: asked once a run, so that the whole run uses one."""
+    key, now = (name, revision), time.monotonic()
+    if key not in _COMMITS or now - _COMMITS[key][0] > _SAME_RUN:
+        _COMMITS[key] = now, download(name, revision, (kind.config, CARD), kind.noun).name
+    return _COMMITS[key][1]
 
 
 def _local(path: Path, name: str, revision: str | None, kind: _Kind) -> Weights:

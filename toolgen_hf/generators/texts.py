@@ -189,6 +189,9 @@ class Texts:
 
         try:
             for chunk in self.generator.generate(requests()):
+                self.meter.refresh()
+                if not chunk:
+                    continue
                 self._store().put(self.identity, [(sent[position][1], made) for position, made in chunk])
                 for position, made in chunk:
                     split, keyed = sent.pop(position)

@@ -65,7 +65,7 @@ def capacity(prefix: Slots, own: int, waiting: int, config: LocalConfig, device:
 def sequence_bytes(slots: Slots, tokens: int) -> int:
     """Memory of the keys and values of one sequence."""
     parts = [memory for part in slots.prefix.values() for memory in (part.keys, part.values)]
-    return tokens * sum(part.shape[1] * part.shape[3] * part.element_size() for part in parts)
+    return tokens * sum(int(part.shape[1] * part.shape[3] * part.element_size()) for part in parts)
 
 
 def free_memory(device: torch.device) -> int:

@@ -35,12 +35,16 @@ def decode(
     prompts: Sequence[list[int]],
     seeds: Sequence[int],
     config: LocalConfig,
+    speed: Speed,
 ) -> Iterator[Finished]:
     """Yields texts with the positions of their prompts as they are finished; in between nothing runs.
+
+    Nothing at all is yielded now and then, too, as a sign of life.
 
     Args:
         prompts: the token ids of each, at least one, and fewer than the model's context.
         seeds: of each, for sampling.
+        speed: notes what is done.
 
     Raises:
         RuntimeError: the model failed, or the memory does not hold a single row.
@@ -52,23 +56,28 @@ def decode(
     ]
     rows.sort(key=lambda row: -len(row.prompt))  # so that prompts computed together need little padding
     if not loaded.has_slots:
-        return decode_whole(loaded, adapter, rows, config)
-    return Decoder(loaded, adapter, rows, config).run()
+        return decode_whole(loaded, adapter, rows, config, speed)
+    return Decoder(loaded, adapter, rows, config, speed).run()
 
 
 class Decoder:
     """Decodes rows in slots, until all are done."""
 
     def __init__(
-        self, loaded: LoadedModel, adapter: Weights | None, rows: Sequence[Row], config: LocalConfig
+        self,
+        loaded: LoadedModel,
+        adapter: Weights | None,
+        rows: Sequence[Row],
+        config: LocalConfig,
+        speed: Speed,
     ) -> None:
         self.loaded, self.adapter, self.config, self.rows = loaded, adapter, config, rows
         self.ending = Ending(loaded.tokenizer, loaded.eos_ids, config.stop)
         self.waiting, self.workers = Waiting(rows), list[Worker]()
-        self.stop, self.speed = Event(), Speed()
+        self.stop, self.speed = Event(), speed
 
     def run(self) -> Iterator[Finished]:
-        """Yields what is finished, at least once a turn if there is something.
+        """Yields what is finished, turn by turn.
 
         Raises:
             RuntimeError: the model failed; what was finished has been yielded.
@@ -81,8 +90,7 @@ class Decoder:
             self._hire(prefix, room)
             while self.waiting or any(worker.rows for worker in self.workers):
                 failures = self._turn(pool)
-                if finished := [pair for worker in self.workers for pair in worker.take_finished()]:
-                    yield finished
+                yield [pair for worker in self.workers for pair in worker.take_finished()]
                 if failures:
                     room = self._smaller(room, failures)
                     self._hire(prefix, room)

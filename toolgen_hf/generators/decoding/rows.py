@@ -123,6 +123,7 @@ class Worker:
     def _choose(self, logits: Tensor, first: int) -> None:
         """Give each row from ``first`` on its next token."""
         rows, beams = self.rows[first:], self.slots.beams
+        self.spent.made += len(rows)
         if beams > 1:
             self._choose_beams(logits.float().log_softmax(-1), rows, first * beams)
         else:

@@ -33,6 +33,8 @@ class Spent:
     texts: int = 0
     tokens: int = 0
     """Of the texts."""
+    made: int = 0
+    """Tokens, those of unfinished texts included."""
 
 
 class Speed:
@@ -50,6 +52,11 @@ class Speed:
             yield
         finally:
             self.seconds += time.perf_counter() - started
+
+    @property
+    def made(self) -> int:
+        """Tokens so far, those of unfinished texts included."""
+        return sum(part.made for part in self._parts)
 
     def part(self) -> Spent:
         """For one more worker to note what it spends."""

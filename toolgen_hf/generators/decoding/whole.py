@@ -25,6 +25,7 @@ from toolgen_hf.generators.decoding.capacity import is_out_of_memory
 from toolgen_hf.generators.decoding.ending import Ending
 from toolgen_hf.generators.decoding.rows import Finished
 from toolgen_hf.generators.decoding.search import Row, draw, narrowing
+from toolgen_hf.generators.decoding.speed import Speed
 from toolgen_hf.generators.loading import LoadedModel
 from toolgen_hf.generators.models import Weights
 
@@ -35,24 +36,26 @@ logger = logging.getLogger(__name__)
 
 
 def decode_whole(
-    loaded: LoadedModel, adapter: Weights | None, rows: Sequence[Row], config: LocalConfig
+    loaded: LoadedModel, adapter: Weights | None, rows: Sequence[Row], config: LocalConfig, speed: Speed
 ) -> Iterator[Finished]:
     """Yields a batch of texts at a time; half as many rows where memory has run out.
 
     Raises:
         RuntimeError: the model failed on a batch.
     """
-    count, start = max(1, (config.batch_size or BATCH) // config.num_beams), 0
+    count, start, spent = max(1, (config.batch_size or BATCH) // config.num_beams), 0, speed.part()
     while start < len(rows):
         batch = rows[start : start + count]
         try:
-            texts = _decode(loaded, adapter, batch, config)
+            with speed.turn():
+                texts = _decode(loaded, adapter, batch, config)
         except RuntimeError as error:
             if not is_out_of_memory(error) or count == 1:
                 raise
             logger.warning("out of memory with %d rows at once: going on with half", count)
             count //= 2
             continue
+        spent.made += sum(text.completion_tokens for text in texts)
         yield [(row.at, text) for row, text in zip(batch, texts, strict=True)]
         start += len(batch)
 
