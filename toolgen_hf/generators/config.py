@@ -54,8 +54,11 @@ class LocalConfig(Config):
     seed: int = 0
     """Used only when ``do_sample`` is on."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    batch_size: int = Field(default=32, ge=1)
-    """Sequences decoded together; changes speed, not (in float32) the text."""
+    quantization: Literal["8bit", "4bit"] | None = None
+    """Load the weights in fewer bits; on a CUDA GPU, with ``bitsandbytes`` installed."""
+    batch_size: int | None = Field(default=None, ge=1)
+    """Sequences decoded together, default as many as the memory at hand allows and the machine is fastest with;
+    changes speed, not (in float32) the text."""
     device: str = Field(default="auto", pattern=DEVICE)
 
     @model_validator(mode="after")

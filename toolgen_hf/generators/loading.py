@@ -132,7 +132,11 @@ def open_base(
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             model: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=False, **fewer_bits
+                folder,
+                dtype=getattr(torch, dtype),
+                use_safetensors=True,
+                trust_remote_code=False,
+                **fewer_bits,
             )
             return model if fewer_bits else model.to(torch.device(device)), tokenizer
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
@@ -142,7 +146,9 @@ def open_base(
 def _quantization(bits: str, dtype: str, device: str) -> dict[str, Any]:
     """What transformers needs to be told to load weights of fewer bits."""
     if not device.startswith("cuda"):
-        raise ConfigError(f"quantization={bits!r} needs a CUDA GPU, and this model runs on {device!r}: leave it out")
+        raise ConfigError(
+            f"quantization={bits!r} needs a CUDA GPU, and this model runs on {device!r}: leave it out"
+        )
     if find_spec("bitsandbytes") is None:
         raise ConfigError(f"quantization={bits!r} needs bitsandbytes: pip install bitsandbytes")
     config = BitsAndBytesConfig(
