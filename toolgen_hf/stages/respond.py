@@ -94,13 +94,17 @@ def respond(
     }
 
     def prompt(question: str) -> Prompt:
-        if config.prompt == "instruction":
-            return Prompt(prompts.system, question)
-        return respond_prompt(prompts, question, config.examples)
+        return _prompt(config, prompts, question)
 
     return STAGE.run(
         raw, lambda batch: respond_batch(batch, source, prompt, texts), settings, workspace, label, [texts]
     )
+
+
+def _prompt(config: SourceConfig, prompts: PromptSet, question: str) -> Prompt:
+    if config.prompt == "instruction":
+        return Prompt(prompts.system, question)
+    return respond_prompt(prompts, question, config.examples)
 
 
 def given_responses(raw: DatasetDict, source: str, config: FileConfig) -> Given:
