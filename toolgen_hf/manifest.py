@@ -12,6 +12,7 @@ from typing import Any
 from toolgen_hf.generators import build
 from toolgen_hf.generators.base import Prompt
 from toolgen_hf.generators.config import AnnotationsConfig, FileConfig, GeneratorConfig, LocalConfig, unique
+from toolgen_hf.outside import source_of
 from toolgen_hf.prompts.fewshot import (
     PromptSet,
     answer_prompt,
@@ -37,7 +38,8 @@ def manifest_facts(
     return {
         "name": recipe.name,
         "description": recipe.description,
-        "task": recipe.task,
+        "task": get_task(recipe.task).name,
+        **_outside(recipe),
         **stamp(),
         "source_dataset": origin.name,
         **({} if origin.source is None else {"source": dict(origin.source)}),
@@ -65,6 +67,17 @@ def stamp() -> dict[str, Any]:
         },
         "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _outside(recipe: Recipe) -> dict[str, Any]:
+    """The task and tool that are not this library's: versions, and digests of the files they are written in."""
+    task = get_task(recipe.task)
+    found = {
+        what: {"name": part.name, "version": part.version, **source.facts()}
+        for what, part in (("task", task), ("tool", task.tool))
+        if (source := source_of(part)) is not None
+    }
+    return {"outside": found} if found else {}
 
 
 def _models(recipe: Recipe, sources: Mapping[str, SourceConfig]) -> dict[str, GeneratorConfig]:
@@ -102,11 +115,11 @@ def prompts_used(recipe: Recipe) -> dict[str, dict[str, Any]]:
     task, used = get_task(recipe.task), {}
     if recipe.answer is not None:
         told = recipe.answer.instruction
-        prompts = load_prompts(task.name, "answer") if told is None else PromptSet(told)
+        prompts = load_prompts(task, "answer") if told is None else PromptSet(told)
         used["student"] = _shown(answer_prompt(prompts, "{question}"))
         teachers = [t.name for t in recipe.tool_api.teachers if not isinstance(t, AnnotationsConfig)]
         seed = recipe.tool_api.example_seed
-        prompts = load_prompts(task.name, "tool_api").ordered(seed)
+        prompts = load_prompts(task, "tool_api").ordered(seed)
         shown = _shown(tool_api_prompt(prompts, "{question}", ["{answer}"]), len(prompts.examples), seed)
         used |= {f"teacher {name}": shown for name in teachers}
     for name, source in recipe.sources.items():
@@ -115,7 +128,7 @@ def prompts_used(recipe: Recipe) -> dict[str, dict[str, Any]]:
         if source.prompt == "instruction":
             used[name] = _shown(Prompt(task.instruction, "{question}"))
         else:
-            prompts = load_prompts(task.name, "respond").ordered(source.example_seed)
+            prompts = load_prompts(task, "respond").ordered(source.example_seed)
             count = min(source.examples, len(prompts.examples))
             used[name] = _shown(
                 respond_prompt(prompts, "{question}", source.examples), count, source.example_seed

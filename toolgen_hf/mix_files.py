@@ -21,6 +21,8 @@ from toolgen_hf.errors import DataError
 from toolgen_hf.hashing import digest
 from toolgen_hf.stages.draw import MixConfig
 from toolgen_hf.stages.mix import STAGES, Mixed, MixPart, mix
+from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
 
@@ -28,7 +30,7 @@ def mix_files(
     parts: Mapping[str, Path],
     workspace: Workspace,
     config: MixConfig = MixConfig(),  # noqa: B008
-    task: str = "math",
+    task: str | Task = "math",
 ) -> Mixed:
     """Mix files of stage 1, or files of stage 2 (``export_mix`` writes what comes of it in the published layout).
 
@@ -38,10 +40,11 @@ def mix_files(
             dataset's.
 
     Raises:
-        ConfigError: the config names a part that is not there.
+        ConfigError: the config names a part that is not there, or there is no such task.
         DataError: a file is malformed, or some are of stage 1 and others of stage 2.
     """
-    made = {name: _read(name, path, task) for name, path in parts.items()}
+    label = get_task(task).name
+    made = {name: _read(name, path, label) for name, path in parts.items()}
     stages = {name: next(iter(part.configs)) for name, part in made.items()}
     if len(set(stages.values())) > 1:
         raise DataError(

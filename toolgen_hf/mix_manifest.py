@@ -14,7 +14,7 @@ from toolgen_hf.mix_recipe import MixRecipe
 from toolgen_hf.summary import Summary
 
 BY_ROLE = ("models", "licences", "generators", "prompts")
-OF_A_PART = ("source_dataset", "homepage", "license", "task", "strategy", "source", "version")
+OF_A_PART = ("source_dataset", "homepage", "license", "task", "outside", "strategy", "source", "version")
 
 
 def mix_manifest(

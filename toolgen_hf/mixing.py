@@ -36,6 +36,7 @@ from toolgen_hf.recipe import Recipe
 from toolgen_hf.stages.draw import MixConfig, Take
 from toolgen_hf.stages.mix import Mixed, MixPart, mix
 from toolgen_hf.summary import Summary, summarize
+from toolgen_hf.tasks import get_task
 from toolgen_hf.workspace import StageReport, Workspace
 
 logger = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ def _made(name: str, recipe: Recipe, workspace: Workspace) -> Ingredient:
     reported = len(workspace.reports)
     made = make(recipe, workspace)
     return Ingredient(
-        MixPart(made.configs, made.origin.name, recipe.task),
+        MixPart(made.configs, made.origin.name, get_task(recipe.task).name),
         made.summary,
         lambda: manifest_facts(recipe, made.sources, made.origin, made.summary),
         made.export,

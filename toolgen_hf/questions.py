@@ -50,6 +50,8 @@ def load_raw(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
     if config.builder == "produced":
         return _load_produced(config)
     options = config.model_dump(include={"source", "revision", "data_dir", "data_files", "columns"})
+    if config.folder is not None:
+        options |= {"data_dir": str(Path(config.folder, config.data_dir or ""))}
     options |= {"dataset_name": config.name, "config_name": config.config}
     builder = BUILDERS[config.builder](**{key: value for key, value in options.items() if value is not None})
     raw = _chosen(load(builder), config)

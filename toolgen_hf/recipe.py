@@ -24,6 +24,7 @@ from toolgen_hf.finetune import FinetuneConfig
 from toolgen_hf.generators.config import AnnotationsConfig, Config, GeneratorConfig, TeacherConfig
 from toolgen_hf.hub.repo import is_produced, split_source
 from toolgen_hf.mistakes import causes, explain
+from toolgen_hf.outside import is_path
 from toolgen_hf.recipe_files import override, read_recipe
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.stages.score import Strategy
@@ -59,6 +60,8 @@ class DatasetConfig(Config):
     splits: dict[str, str] | None = None
     """Splits cut from the dataset's own, as `datasets` writes them: ``{train: "test[:70%]", test: "test[70%:]"}``.
     None may share a row with another. Ids stay as they are."""
+    folder: str | None = Field(default=None, exclude=True)
+    """Where files are that are not where the command is run: the recipe's own folder. Not part of the result."""
     rows: dict[str, int | None] | None = None
     """Splits to take, and how many rows of each (null: all); default every split, whole."""
     seed: int = 0
@@ -146,6 +149,7 @@ class Recipe(Config):
     name: str = Field(pattern=NAME)
     description: str = ""
     task: str = "math"
+    """One that ships, one of an installed package, or a file's: ``./dates.py:Dates``, seen from the recipe's folder."""
     dataset: DatasetConfig = DatasetConfig()
     answer: AnswerConfig | None
     """The student. A recipe that starts from a stage 1 has neither this nor ``tool_api``: nobody is asked."""
@@ -176,7 +180,8 @@ class Recipe(Config):
     @field_validator("task")
     @classmethod
     def _known_task(cls, task: str) -> str:
-        return get_task(task).name
+        found = get_task(task)
+        return task if is_path(task) else found.name
 
     @field_validator("sources")
     @classmethod
@@ -251,8 +256,10 @@ class Recipe(Config):
             raise ConfigError(f"{where} is not a valid recipe:\n{problems}") from error
 
     def to_yaml(self) -> str:
-        """The recipe with every default filled in, so that it says all that was used."""
+        """The recipe with every default filled in, so that it says all that was used.
+
+        A task from a file stands there by its name: a path means nothing elsewhere, and the manifest has its digest.
+        """
         skipped = set(SKIPPED) if self.answer is None else None
-        return yaml.safe_dump(
-            self.model_dump(mode="json", exclude=skipped), sort_keys=False, allow_unicode=True, width=100
-        )
+        data = {**self.model_dump(mode="json", exclude=skipped), "task": get_task(self.task).name}
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)

@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from huggingface_hub.constants import HF_HUB_CACHE
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.mistakes import nearest
+from toolgen_hf.outside import is_path
 
 
 def read_recipe(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
     """A recipe as plain data, not validated yet, and where it stands: one that ships, by name, or a YAML file.
 
+    The task's file is seen from the recipe's folder; so are data files that are not where we are.
+
     Raises:
-        ConfigError: there is no such recipe, or it is no YAML mapping.
+        ConfigError: there is no such recipe, it is no YAML mapping, or it came with a data set and names code.
     """
     path = _find(name_or_path)
     try:
@@ -32,7 +36,61 @@ def read_recipe(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys, not {type(data).__name__}")
     plain: dict[str, Any] = json.loads(json.dumps(data, default=str))  # or YAML aliases would change together
+    _anchor(plain, path.parent)
     return plain, str(path)
+
+
+def _anchor(recipe: Any, folder: Path) -> None:
+    """Lead a recipe's task, and data files that are not here, to its own folder, in place; so in the parts of a mix.
+
+    Raises:
+        ConfigError: the recipe came with a data set, and names a file to run.
+    """
+    mix = recipe.get("mix") if isinstance(recipe, dict) else None
+    parts = mix.get("parts") if isinstance(mix, dict) else None
+    for part in parts.values() if isinstance(parts, dict) else ():
+        if isinstance(part, dict):
+            _anchor(part.get("recipe"), folder)
+    if not isinstance(recipe, dict):
+        return
+    task, dataset = recipe.get("task"), recipe.get("dataset")
+    if isinstance(task, str) and is_path(task):
+        if _came_with_data(folder):
+            raise ConfigError(
+                f"{folder}: this recipe lies in a data set and names the file {task!r} as its task, which would be "
+                "run: a data set is data. Look at the file, and if you trust it, copy both elsewhere"
+            )
+        recipe["task"] = str(folder / Path(task).expanduser())
+    if isinstance(dataset, dict) and _lies_there(dataset, folder):
+        dataset["folder"] = str(folder)
+
+
+def _came_with_data(folder: Path) -> bool:
+    """Whether a folder is (within) a produced set, or was fetched from the Hub."""
+    path = folder.resolve()
+    for place in (path, *path.parents):
+        if (
+            place / ".cache" / "huggingface" / "download"
+        ).is_dir():  # what the Hub's client leaves beside files
+            return True
+        try:
+            manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(manifest, dict) and "toolgen_hf" in manifest:
+            return True
+    return path.is_relative_to(Path(HF_HUB_CACHE).resolve())
+
+
+def _lies_there(dataset: dict[str, Any], folder: Path) -> bool:
+    """Whether the data files of a recipe are in its own folder, and not where we are."""
+    given = dataset.get("data_files") or ()
+    files = [given] if isinstance(given, str) else list(given.values()) if isinstance(given, dict) else []
+    within = dataset.get("data_dir") or ""
+    places = [Path(str(within), str(file)) for file in files] or ([Path(str(within))] if within else [])
+    return bool(places) and all(
+        not place.is_absolute() and not place.exists() and (folder / place).exists() for place in places
+    )
 
 
 def shipped() -> list[str]:

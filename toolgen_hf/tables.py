@@ -28,6 +28,7 @@ from toolgen_hf.prompts.fewshot import is_example
 from toolgen_hf.stages.base import Batch
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.base import Task
 
 OPTIONAL = (
     "solution",
@@ -152,7 +153,7 @@ def read_sources(folder: Path) -> dict[str, DatasetDict]:
     return {name: read_table(path, schemas.EXECUTED, "train") for name, path in ordered.items()}
 
 
-def read_candidates(path: Path, task: str) -> DatasetDict:
+def read_candidates(path: Path, task: str | Task) -> DatasetDict:
     """Rows of the published form (``query, responses, origin``), every response executed.
 
         {"query": "Given a math problem, ...", "responses": ["calculator(3*19)", ...], "origin": ["gold", ...]}
@@ -186,7 +187,7 @@ def read_candidates(path: Path, task: str) -> DatasetDict:
             columns["answer"].append([ran[0].prediction])
             columns["predictions"].append([r.prediction for r in ran])
             columns["uses_tool"].append([r.uses_tool for r in ran])
-            columns["fewshot_overlap"].append(is_example(task, row["query"].partition("\n")[2]))
+            columns["fewshot_overlap"].append(is_example(grader, row["query"].partition("\n")[2]))
         made[split] = Dataset.from_dict(columns, features=schemas.CANDIDATES, split=split)
         made[split]._fingerprint = digest(columns)[:32]
     return DatasetDict(made)

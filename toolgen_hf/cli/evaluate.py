@@ -48,7 +48,8 @@ def add(commands: Commands) -> None:
     parser.add_argument("--source", help="only this source")
     parser.add_argument("--split", help="only this split")
     parser.add_argument(
-        "--task", help="how answers are graded (default: the directory's own task, else math)"
+        "--task",
+        help="a name or FILE.py:NAME: how answers are graded (default: the directory's own task, else math)",
     )
     parser.add_argument("--json", action="store_true", help="print all figures as one line of JSON")
 

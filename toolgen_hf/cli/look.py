@@ -24,10 +24,13 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, help="where to (default: DIRECTORY-report.html, beside the directory)"
     )
+    parser.add_argument(
+        "--task", help="a name or FILE.py:NAME: whose calls are marked (default: the directory's own task)"
+    )
 
 
 def report(arguments: argparse.Namespace) -> None:
     """``toolgen-hf report``"""
     from toolgen_hf.web import write_report
 
-    print(write_report(arguments.directory, arguments.output))
+    print(write_report(arguments.directory, arguments.output, arguments.task))

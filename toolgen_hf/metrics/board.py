@@ -26,7 +26,7 @@ from toolgen_hf.metrics.reading import (
 )
 from toolgen_hf.produced import task_of
 from toolgen_hf.stages.execute import execute_response
-from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks import get_task, task_named
 from toolgen_hf.tasks.base import Task
 
 StrPath = str | os.PathLike[str]
@@ -60,7 +60,7 @@ def evaluate_target(
     references: StrPath | None = None,
     source: str | None = None,
     split: str | None = None,
-    task: str | None = None,
+    task: str | Task | None = None,
 ) -> Board:
     """Evaluate the responses of a produced directory, or of any file with ids and responses.
 
@@ -71,11 +71,11 @@ def evaluate_target(
         task: default the directory's own, else ``math``.
 
     Raises:
-        ConfigError: there is no such task.
+        ConfigError: there is no such task, or the directory's is not known here.
         DataError: the input is malformed, there is no such source or split, or no response has an answer.
     """
     path, told = Path(target), None if references is None else Path(references)
-    grader = get_task(task or _task_of(path) or (told and _task_of(told)) or "math")
+    grader = get_task(task) if task else _known_task(path) or (told and _known_task(told)) or get_task("math")
     read = read_responses(path, grader)
     known_by = told or (path if is_produced(path) else None)
     by_id = {} if known_by is None else read_references(known_by, grader)
@@ -97,8 +97,13 @@ def evaluate_target(
     )
 
 
+def _known_task(path: Path) -> Task | None:
+    """The task that a produced directory was made for, if it is one."""
+    name = _task_of(path)
+    return None if name is None else task_named(name, str(path))
+
+
 def _task_of(path: Path) -> str | None:
-    """The task that a produced directory was made for."""
     try:
         recipe = yaml.safe_load((path / "recipe.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):

@@ -39,7 +39,7 @@ def tool_use(
     references: Sequence[str | Sequence[str]],
     needs_tool: Sequence[bool | None] | None = None,
     sources: Sequence[str] | None = None,
-    task: str = "math",
+    task: str | Task = "math",
 ) -> Figures:
     """Accuracy, tool use rate, execution success and agreement on the need, of responses to questions.
 

@@ -1,4 +1,4 @@
-"""The prompts of each task, as data files: ``prompts/{task}/{answer,tool_api,respond}.json``.
+"""The prompts of each task: those that ship as data files, ``prompts/{task}/{answer,tool_api,respond}.json``.
 
 {"system": "Given a math problem, solve it. ...",
  "examples": [{"question": "Mrs. Hilt has 50 cents. ...", "output": "calculator(50/5)"}, ...]}
@@ -7,16 +7,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.resources import files
+from importlib.resources.abc import Traversable
 from random import Random
 from typing import Any
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators.base import Prompt
 from toolgen_hf.hashing import digest
+from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.base import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,36 +48,63 @@ class PromptSet:
         return asdict(self)
 
 
-@cache
-def load_prompts(task: str, name: str) -> PromptSet:
-    """The prompt file ``name`` of a task.
+def load_prompts(task: str | Task, name: str) -> PromptSet:
+    """The prompts ``name`` of a task: ``answer``, ``tool_api`` or ``respond``.
 
     Raises:
-        ConfigError: the task ships no such prompts.
+        ConfigError: the task has no such prompts, or they are not of their form.
     """
-    file = files("toolgen_hf.prompts").joinpath(task, f"{name}.json")
-    if not file.is_file():
-        raise ConfigError(f"task {task!r} has no prompts {name!r}: {file} does not exist")
-    data = json.loads(file.read_text(encoding="utf-8"))
-    examples = (
-        Example(row["question"], row["output"], tuple(row.get("answer", ())))
-        for row in data.get("examples", ())
-    )
-    return PromptSet(data["system"], tuple(examples))
+    return _prompts(_task(task), name)
 
 
-def is_example(task: str, question: str) -> bool:
+def is_example(task: str | Task, question: str) -> bool:
     """Whether a question is among the examples of a task's prompts, by its words."""
-    return words(question) in _example_questions(task)
+    return words(question) in _example_questions(_task(task))
 
 
-def examples_digest(task: str) -> str:
+def examples_digest(task: str | Task) -> str:
     """What ``is_example`` depends on besides the question, for fingerprints."""
-    return digest(sorted(_example_questions(task)))
+    return digest(sorted(_example_questions(_task(task))))
+
+
+def _task(task: str | Task) -> Task:
+    return get_task(task) if isinstance(task, str) else task
 
 
 @cache
-def _example_questions(task: str) -> frozenset[str]:
+def _prompts(task: Task, name: str) -> PromptSet:
+    where = f"the prompts {name!r} of the task {task.name!r}"
+    given = task.prompts
+    try:
+        data = given[name] if isinstance(given, Mapping) else _read(given.joinpath(f"{name}.json"))
+        examples = tuple(_example(row) for row in data.get("examples", ()))
+        return PromptSet(_text(data["system"]), examples)
+    except (KeyError, TypeError, AttributeError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"{where} cannot be used ({type(error).__name__}: {error}): each is "
+            '{"system": "...", "examples": [{"question": "...", "output": "...", "answer": ["..."]}]}'
+        ) from error
+
+
+def _read(file: Traversable) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _example(row: Mapping[str, Any]) -> Example:
+    answer = row.get("answer", ())
+    if isinstance(answer, str):
+        raise TypeError(f"the answer {answer!r} is to be a list of texts")
+    return Example(_text(row["question"]), _text(row["output"]), tuple(map(_text, answer)))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is to be a text")
+    return value
+
+
+@cache
+def _example_questions(task: Task) -> frozenset[str]:
     return frozenset(
         words(example.question)
         for name in ("tool_api", "respond")

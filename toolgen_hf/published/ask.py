@@ -37,7 +37,7 @@ def answer_questions(
         GenerationError: the model failed; what it wrote is in the store.
     """
     rows = read(source, "raw")
-    answered = answer(rows.table, student, workspace, get_task(task).name)
+    answered = answer(rows.table, student, workspace, get_task(task))
     if workspace.plan is not None:
         return None
     parts: dict[bool, list[Row]] = {True: [], False: []}
@@ -74,7 +74,7 @@ def generate_tool_api(
     rows = read(source, "wrong")
     there = kept(output, mode, rows)
     new = rows.without(there)
-    called = tool_api(new.table, teachers, workspace, get_task(task).name, max_attempts)
+    called = tool_api(new.table, teachers, workspace, get_task(task), max_attempts)
     if workspace.plan is not None:
         return None
     made = [
@@ -116,11 +116,11 @@ def generate_response(
     rows = read(source, "raw")
     there = kept(output, mode, rows)
     new = rows.without(there)
-    task = get_task(task).name
-    responses = respond(new.table, name, config, workspace, task, prompts)
+    grader = get_task(task)
+    responses = respond(new.table, name, config, workspace, grader, prompts)
     if workspace.plan is not None:
         return None
-    ran = rows_of(execute(responses, workspace, task, f"execute {name}"))
+    ran = rows_of(execute(responses, workspace, grader, f"execute {name}"))
     made = [
         {**given, field: row["response"], "pred": row["prediction"]}
         for given, row in zip(new.given, ran, strict=True)

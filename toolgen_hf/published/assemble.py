@@ -74,7 +74,7 @@ def gold_response(
     named = _named_by(rows, read(raw, "raw") if raw is not None else None, source)
     columns = {name: [row[name] for row in named if row["id"]] for name in schemas.STAGE1}
     cloned = table(columns, schemas.STAGE1)
-    ran = iter(rows_of(execute(gold(cloned, workspace), workspace, get_task(task).name, "execute gold")))
+    ran = iter(rows_of(execute(gold(cloned, workspace), workspace, get_task(task), "execute gold")))
     made: dict[str, Row] = {}
     fallen: list[Row] = []
     for row, extra in zip(named, rows.extras(), strict=True):

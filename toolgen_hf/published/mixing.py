@@ -18,7 +18,6 @@ from toolgen_hf.mix_files import mix_files
 from toolgen_hf.published.command import checked
 from toolgen_hf.published.files import Outcome, finish, rows_of
 from toolgen_hf.stages.draw import MixConfig
-from toolgen_hf.tasks import get_task
 from toolgen_hf.workspace import Workspace
 
 
@@ -45,7 +44,7 @@ def mix(
     parts = dict(zip(unique([path.stem for path in sources]), sources, strict=True))
     given = {(name, key): row for name, path in parts.items() for key, row in _given(name, path)}
     config = checked(MixConfig, parts=dict(zip(parts, takes, strict=False)), order=order, seed=seed)
-    mixed = mix_files(parts, workspace, config, get_task(task).name)
+    mixed = mix_files(parts, workspace, config, task)
     (stage,) = (name for name in mixed.configs if name != "rejected")
     made = [given[row["dataset"], row["id"]] for row in rows_of(mixed.configs[stage])]
     return finish(len(given), {output: made}, list(rows_of(mixed.configs["rejected"])), output)

@@ -24,6 +24,7 @@ from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.score import Strategy, gather
 from toolgen_hf.stages.score import score as score_stage
 from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
 ENDING = "_response.json"
@@ -96,8 +97,8 @@ def response_files(folder: Path, wanted: Sequence[str] = ()) -> dict[str, dict[s
 def _score_one(
     files: Mapping[str, Path], target: Path, workspace: Workspace, task: str, strategy: Strategy
 ) -> Outcome:
-    task = get_task(task).name
-    gold, count, fallen = _gold(files["gold"], workspace, task)
+    grader = get_task(task)
+    gold, count, fallen = _gold(files["gold"], workspace, grader)
     questions = {key: row["question"] for key, row in gold.items()}
     sources: list[Given] = []
     for source, path in files.items():
@@ -116,12 +117,12 @@ def _score_one(
             "response": [texts[key] for key in whole],
             "finish_reason": [None] * len(whole),
         }
-        executed[source] = execute(table(columns, schemas.RESPONSES), workspace, task, f"execute {source}")
-    scored = score_stage(gather(executed, task), workspace, task, strategy)
+        executed[source] = execute(table(columns, schemas.RESPONSES), workspace, grader, f"execute {source}")
+    scored = score_stage(gather(executed, grader), workspace, grader, strategy)
     return finish(count, {target: [{f: row[f] for f in FIELDS} for row in rows_of(scored)]}, fallen, target)
 
 
-def _gold(path: Path, workspace: Workspace, task: str) -> tuple[dict[str, Row], int, list[Row]]:
+def _gold(path: Path, workspace: Workspace, task: Task) -> tuple[dict[str, Row], int, list[Row]]:
     """The gold responses by id, each with its question and the accepted answers; how many rows there are; the others.
 
     Raises:

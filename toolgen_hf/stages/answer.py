@@ -20,7 +20,7 @@ from toolgen_hf.generators.config import GeneratorConfig
 from toolgen_hf.generators.texts import Ask
 from toolgen_hf.prompts.fewshot import PromptSet, answer_prompt, examples_digest, is_example, load_prompts
 from toolgen_hf.stages.base import Batch, Stage, require_columns
-from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
@@ -36,7 +36,7 @@ def answer_batch(batch: Batch, task: Task, prompts: PromptSet, ask: Ask, drop_ov
     tool by itself: nobody has run that call. A row whose gold answer is none of this task's is not asked
     but rejected, as is one to which the model gives no text at all (a content filter, a prompt too long).
     """
-    overlap = [is_example(task.name, question) for question in batch["question"]]
+    overlap = [is_example(task, question) for question in batch["question"]]
     unusable = [
         EXAMPLE if drop_overlap and is_shown else _unusable(answer, task)
         for answer, is_shown in zip(batch["answer"], overlap, strict=True)
@@ -80,7 +80,7 @@ def answer(
     raw: DatasetDict,
     student: GeneratorConfig,
     workspace: Workspace,
-    task: str = "math",
+    task: str | Task = "math",
     instruction: str | None = None,
     drop_overlap: bool = False,
 ) -> DatasetDict:
@@ -97,15 +97,15 @@ def answer(
     """
     require_columns(raw, schemas.RAW, "answer")
     grader = get_task(task)
-    prompts = load_prompts(grader.name, "answer")
+    prompts = load_prompts(grader, "answer")
     if instruction is not None:
         prompts = PromptSet(instruction)
     texts = workspace.texts(build(student), STAGE.name)
     settings = {
-        "task": [grader.name, grader.version],
+        "task": identity(grader),
         "prompts": prompts.settings(),
         "generator": texts.settings,
-        "examples": examples_digest(grader.name),
+        "examples": examples_digest(grader),
         "drop_overlap": drop_overlap,
     }
 

@@ -16,7 +16,7 @@ from datasets import DatasetDict
 from toolgen_hf import schemas
 from toolgen_hf.errors import CallSyntaxError, ToolError
 from toolgen_hf.stages.base import Batch, Stage, require_columns
-from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
@@ -63,7 +63,7 @@ def execute_batch(batch: Batch, task: Task) -> Batch:
 
 
 def execute(
-    responses: DatasetDict, workspace: Workspace, task: str = "math", label: str | None = None
+    responses: DatasetDict, workspace: Workspace, task: str | Task = "math", label: str | None = None
 ) -> DatasetDict:
     """Execute every response (columns ``schemas.RESPONSES`` -> ``EXECUTED``).
 
@@ -72,5 +72,5 @@ def execute(
     """
     require_columns(responses, schemas.RESPONSES, "execute")
     grader = get_task(task)
-    settings = {"task": [grader.name, grader.version], "tool": [grader.tool.name, grader.tool.version]}
+    settings = {"task": identity(grader), "tool": identity(grader.tool)}
     return STAGE.run(responses, lambda batch: execute_batch(batch, grader), settings, workspace, label)

@@ -25,7 +25,6 @@ from toolgen_hf.stages.base import Batch, Stage
 from toolgen_hf.stages.draw import MixConfig, Take, arranged, draw, quotas
 from toolgen_hf.stages.duplicates import VERSION, Candidate, Repeat, judge
 from toolgen_hf.stages.mix_tables import mix_facts, mixed_tables
-from toolgen_hf.tasks import get_task
 from toolgen_hf.workspace import Workspace
 
 STAGES = ("stage1", "stage2")
@@ -56,7 +55,7 @@ class MixPart:
     """One set of a mix: its tables by config, with ``stage1`` or ``stage2`` or both, its dataset's name and its task.
 
     ``raw`` and ``rejected`` are taken along, and so is any other table whose rows have the questions' ids. A table that
-    has the columns ``dataset`` and ``task``, as a mix has, keeps its own.
+    has the columns ``dataset`` and ``task``, as a mix has, keeps its own. The task is a label: nothing is graded here.
     """
 
     configs: Mapping[str, DatasetDict]
@@ -184,8 +183,6 @@ def _check(parts: Mapping[str, MixPart], config: MixConfig) -> None:
         for asked in (take.weight, take.count):
             if isinstance(asked, dict) and (missing := [split for split in asked if split not in splits]):
                 raise ConfigError(f"part {name!r} has no split {missing[0]!r}; it has: {', '.join(splits)}")
-    for part in parts.values():
-        get_task(part.task)
     have = {name: _stages(part) for name, part in parts.items()}
     if any(stages != next(iter(have.values())) or not stages for stages in have.values()):
         raise DataError(

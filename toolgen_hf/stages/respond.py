@@ -25,6 +25,7 @@ from toolgen_hf.given import MISSING, Given, match
 from toolgen_hf.prompts.fewshot import PromptSet, load_prompts, respond_prompt
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
 STAGE = Stage("respond", version=2, features=schemas.RESPONSES)
@@ -64,7 +65,7 @@ def respond(
     source: str,
     config: SourceConfig,
     workspace: Workspace,
-    task: str = "math",
+    task: str | Task = "math",
     examples: PromptSet | None = None,
 ) -> DatasetDict:
     """Let one source answer every question (columns ``schemas.RAW`` -> ``RESPONSES``).
@@ -81,7 +82,7 @@ def respond(
     if isinstance(config.generator, FileConfig):
         return _given(raw, source, config.generator, workspace)
     grader = get_task(task)
-    prompts = (examples or load_prompts(grader.name, "respond")).ordered(config.example_seed)
+    prompts = (examples or load_prompts(grader, "respond")).ordered(config.example_seed)
     if config.prompt == "instruction":
         prompts = PromptSet(grader.instruction)
     label = f"{STAGE.name} {source}"

@@ -28,7 +28,7 @@ from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.given import MISSING
 from toolgen_hf.prompts.fewshot import examples_digest, is_example
 from toolgen_hf.stages.base import Batch, Stage, require_columns
-from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
@@ -91,7 +91,7 @@ def score_batch(batch: Batch, strategy: str, task: Task) -> Batch:
 
 
 def score(
-    candidates: DatasetDict, workspace: Workspace, task: str = "math", strategy: Strategy = "distance"
+    candidates: DatasetDict, workspace: Workspace, task: str | Task = "math", strategy: Strategy = "distance"
 ) -> DatasetDict:
     """Score the responses of every question (columns ``schemas.CANDIDATES`` -> ``STAGE2``).
 
@@ -103,11 +103,11 @@ def score(
     if strategy not in STRATEGIES:
         raise ConfigError(f"unknown scoring strategy {strategy!r}; known: {', '.join(STRATEGIES)}")
     grader = get_task(task)
-    settings = {"strategy": strategy, "task": [grader.name, grader.version]}
+    settings = {"strategy": strategy, "task": identity(grader)}
     return STAGE.run(candidates, lambda batch: score_batch(batch, strategy, grader), settings, workspace)
 
 
-def gather(executed: Mapping[str, DatasetDict], task: str = "math") -> DatasetDict:
+def gather(executed: Mapping[str, DatasetDict], task: str | Task = "math") -> DatasetDict:
     """Bring the sources' executed responses together, one row a question that has a gold response.
 
     Args:
@@ -161,8 +161,8 @@ def _gather_split(executed: Mapping[str, Dataset], task: Task) -> Dataset:
         made["origin"].append(list(by_id))
         made["predictions"].append([row["prediction"] for row in candidates])
         made["uses_tool"].append([row["uses_tool"] for row in candidates])
-        made["fewshot_overlap"].append(is_example(task.name, gold["question"]))
+        made["fewshot_overlap"].append(is_example(task, gold["question"]))
     gathered = Dataset.from_dict(made, features=schemas.CANDIDATES, split=executed["gold"].split)
     parts = [[name, rows._fingerprint] for name, rows in ordered.items()]
-    gathered._fingerprint = Hasher.hash([*parts, task.query_instruction, examples_digest(task.name)])
+    gathered._fingerprint = Hasher.hash([*parts, task.query_instruction, examples_digest(task)])
     return gathered

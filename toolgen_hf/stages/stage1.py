@@ -13,7 +13,7 @@ from datasets import DatasetDict
 
 from toolgen_hf import schemas
 from toolgen_hf.stages.base import Batch, Stage, require_columns
-from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
@@ -46,7 +46,7 @@ def gold_batch(batch: Batch) -> Batch:
     }
 
 
-def stage1(called: DatasetDict, workspace: Workspace, task: str = "math") -> DatasetDict:
+def stage1(called: DatasetDict, workspace: Workspace, task: str | Task = "math") -> DatasetDict:
     """Assemble the behavior cloning set (columns ``schemas.CALLED`` -> ``STAGE1``).
 
     Raises:
@@ -54,7 +54,7 @@ def stage1(called: DatasetDict, workspace: Workspace, task: str = "math") -> Dat
     """
     require_columns(called, schemas.CALLED, "stage1")
     grader = get_task(task)
-    settings = {"task": [grader.name, grader.version], "instruction": grader.instruction}
+    settings = {"task": identity(grader), "instruction": grader.instruction}
     return STAGE.run(called, lambda batch: stage1_batch(batch, grader), settings, workspace)
 
 

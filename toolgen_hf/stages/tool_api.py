@@ -18,15 +18,15 @@ from datasets import DatasetDict
 
 from toolgen_hf import schemas
 from toolgen_hf.generators import build
+from toolgen_hf.generators.annotations import NO_SOLUTION
 from toolgen_hf.generators.annotations import VERSION as ANNOTATIONS_VERSION
-from toolgen_hf.generators.annotations import compose
 from toolgen_hf.generators.base import Generation
 from toolgen_hf.generators.config import AnnotationsConfig, TeacherConfig, unique
 from toolgen_hf.generators.texts import Texts
 from toolgen_hf.prompts.fewshot import PromptSet, load_prompts, tool_api_prompt
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.stages.execute import execute_response
-from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
@@ -148,7 +148,7 @@ def tool_api(
     answered: DatasetDict,
     teachers: Sequence[TeacherConfig],
     workspace: Workspace,
-    task: str = "math",
+    task: str | Task = "math",
     max_attempts: int = 2,
     example_seed: int | None = None,
 ) -> DatasetDict:
@@ -164,15 +164,15 @@ def tool_api(
     """
     require_columns(answered, schemas.ANSWERED, "tool_api")
     grader = get_task(task)
-    prompts = load_prompts(grader.name, "tool_api").ordered(example_seed)
+    prompts = load_prompts(grader, "tool_api").ordered(example_seed)
     names = unique([config.name for config in teachers])
     asked = [
         _teacher(config, name, prompts, grader, max_attempts, workspace)
         for config, name in zip(teachers, names, strict=True)
     ]
     settings = {
-        "task": [grader.name, grader.version],
-        "tool": [grader.tool.name, grader.tool.version],
+        "task": identity(grader),
+        "tool": identity(grader.tool),
         "prompts": prompts.settings(),
         "teachers": [teacher.identity for teacher in asked],
         "max_attempts": max_attempts,
@@ -208,8 +208,13 @@ def _proposal(made: Generation) -> Proposal:
 
 
 def _annotations(config: AnnotationsConfig, task: Task) -> Teacher:
-    def compose_calls(cases: Sequence[Case]) -> list[Proposal | None]:
-        made = [compose(case.question, case.solution, case.answer, task) for case in cases]
-        return [Proposal(f"{task.tool.name}({m.formula})" if m.formula else None, m.reason) for m in made]
+    def annotate(case: Case) -> Proposal:
+        if case.solution is None or not case.solution.strip():
+            return Proposal(None, NO_SOLUTION)
+        made = task.annotate(case.question, case.solution, case.answer)
+        return Proposal(made.call) if made.call else Proposal(None, made.reason or "no call")
 
-    return Teacher(config.kind, 1, compose_calls, {"kind": config.kind, "version": ANNOTATIONS_VERSION})
+    def annotate_all(cases: Sequence[Case]) -> list[Proposal | None]:
+        return [annotate(case) for case in cases]
+
+    return Teacher(config.kind, 1, annotate_all, {"kind": config.kind, "version": ANNOTATIONS_VERSION})

@@ -40,7 +40,7 @@ from datasets import DatasetDict
 from toolgen_hf import schemas
 from toolgen_hf.errors import ConfigError, DataError, ToolError
 from toolgen_hf.stages.base import Batch, Stage, require_columns
-from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
@@ -115,7 +115,7 @@ def sft(stage1_rows: DatasetDict, workspace: Workspace) -> DatasetDict:
     return SFT.run(stage1_rows, sft_batch, {}, workspace)
 
 
-def tool_calling(stage1_rows: DatasetDict, workspace: Workspace, task: str = "math") -> DatasetDict:
+def tool_calling(stage1_rows: DatasetDict, workspace: Workspace, task: str | Task = "math") -> DatasetDict:
     """Tool use for TRL's SFTTrainer (columns ``schemas.STAGE1`` -> ``TOOL_CALLING``).
 
     The question stands alone: that there is a tool is told by ``tools``, which rows answered without it
@@ -130,8 +130,8 @@ def tool_calling(stage1_rows: DatasetDict, workspace: Workspace, task: str = "ma
     require_columns(stage1_rows, schemas.STAGE1, "tool_calling")
     grader = get_task(task)
     settings = {
-        "task": [grader.name, grader.version],
-        "tool": [grader.tool.name, grader.tool.version, grader.tool.schema()],
+        "task": identity(grader),
+        "tool": [*identity(grader.tool), grader.tool.schema()],
     }
     return TOOL_CALLING.run(stage1_rows, lambda batch: tool_calling_batch(batch, grader), settings, workspace)
 

@@ -1,27 +1,98 @@
-"""The tasks: what is asked, and how an answer is read and graded. A new one is a file and a line here."""
+"""The tasks: what is asked, and how an answer is read and graded.
+
+Those that ship are a file and a line here; others come from outside, each as one file (``docs/extending.md``).
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, cast
 
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.tasks.base import Task
+from toolgen_hf.outside import Kind, find, is_path, named, source_of
+from toolgen_hf.tasks.base import Annotation, Task
 from toolgen_hf.tasks.math import MATH
+from toolgen_hf.tools import check_tool, checked
+from toolgen_hf.tools.base import Tool
 
-__all__ = ["TASKS", "Task", "get_task"]
+__all__ = ["TASKS", "Annotation", "Task", "check_task", "get_task", "identity", "task_named"]
 
 TASKS: Final[dict[str, Task]] = {
     "math": MATH,
 }
+TEXTS: Final = ("name", "instruction", "query_instruction")
+METHODS: Final = ("extract", "normalize", "state", "is_correct", "distance", "annotate")
+PROMPTS: Final = ("answer", "tool_api", "respond")
 
 
-def get_task(name: str) -> Task:
-    """The task called ``name``, in any case: the method's published scripts write ``Math``.
+def get_task(task: str | Task) -> Task:
+    """The task that a user asks for: by name in any case, by the path of a file (which is run), or the task itself.
+
+        get_task("math")
+        get_task("docs/examples/dates/dates.py:Dates")
+
+    A name is one that ships, or of an installed package (entry points ``toolgen_hf.tasks``).
 
     Raises:
-        ConfigError: there is none; the message names those there are.
+        ConfigError: there is none (the message names those there are), it cannot be loaded, or it is no task.
     """
+    return check_task(task, "task") if not isinstance(task, str) else find(KIND, task)
+
+
+def task_named(name: str, where: str) -> Task:
+    """The task that a data set says it is of. A data set is data: what it names is never loaded from a file.
+
+    Raises:
+        ConfigError: it is not known here; says how to give it.
+    """
+    hint = (
+        "give its file with --task FILE.py:NAME (task= in Python), or install the package that it comes with"
+    )
+    if is_path(name):
+        raise ConfigError(f"{where} names the file {name!r} as its task, which is not run: {hint}")
     try:
-        return TASKS[name.lower()]
-    except KeyError:
-        raise ConfigError(f"unknown task {name!r}; known tasks: {', '.join(TASKS)}") from None
+        return named(KIND, name)
+    except ConfigError as error:
+        if name.lower() in TASKS:
+            raise
+        raise ConfigError(
+            f"{where} is of the task {name!r}, which cannot be had here: {hint} ({error})"
+        ) from error
+
+
+def check_task(task: object, where: str) -> Task:
+    """``task``, if it has all that a task has; ``where`` begins the message if not.
+
+    Raises:
+        ConfigError: names all that it lacks.
+    """
+    checked(task, where, TEXTS, METHODS)
+    check_tool(getattr(task, "tool", None), f"{where}: its tool")
+    prompts = getattr(task, "prompts", None)
+    if isinstance(prompts, Mapping):
+        lacks = [name for name in PROMPTS if name not in prompts]
+    elif callable(getattr(prompts, "joinpath", None)):
+        lacks = [name for name in PROMPTS if not cast(Path, prompts).joinpath(f"{name}.json").is_file()]
+    else:
+        raise ConfigError(
+            f"{where}: its prompts are {prompts!r:.80}: give a mapping by name, or a pathlib.Path"
+        )
+    if lacks:
+        raise ConfigError(f"{where}: its prompts lack {', '.join(map(repr, lacks))} (see docs/extending.md)")
+    if type(task).__hash__ is None:
+        raise ConfigError(f"{where}: it cannot be hashed: define no __eq__, or a frozen dataclass")
+    return cast(Task, task)
+
+
+def identity(part: Task | Tool) -> list[Any]:
+    """What identifies a task or a tool in fingerprints: name, version and, of one from outside, its source.
+
+    A task's tool counts as part of it.
+    """
+    parts = [part, part.tool] if hasattr(part, "tool") else [part]
+    sources = [source.sha256 for each in parts if (source := source_of(each)) is not None]
+    return [part.name, part.version, *sources]
+
+
+KIND: Final = Kind("task", "toolgen_hf.tasks", TASKS, check_task)

@@ -1,40 +1,86 @@
-"""What a task is: the questions' instruction, how an answer is read and graded, and its tool."""
+"""What a task is: how its questions are asked, how an answer is read and graded, and its tool.
+
+    question    "Jean has 30 lollipops. She eats 2 and packs 2 in a bag. How many bags does she fill?"
+    response    "30 - 2 = 28 are left, so 28 / 2 = 14 bags. The answer is 14."
+    extract     "14.0"        is_correct("14.0", ["14"])  -> True
+    annotate    "calculator((30-2)/2)", from the worked solution
+
+A task is a class with its texts, ``extract`` and ``normalize``; ``docs/extending.md`` writes one step by step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources.abc import Traversable
+from math import inf
+from typing import Any, Protocol, TypeAlias
 
 from toolgen_hf.tools.base import Tool
 
+PromptData: TypeAlias = Mapping[str, Mapping[str, Any]] | Traversable
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """The tool call that a worked solution amounts to, or the ``reason`` why it gives none."""
+
+    call: str | None = None
+    reason: str | None = None
+
 
 class Task(Protocol):
-    """One kind of question. Stateless; ``version`` changes when gradings may change."""
+    """One kind of question. Stateless.
+
+    To be subclassed; what is not abstract may stay as it is.
+    """
 
     name: str
+    """Small letters, digits, ``-`` and ``_``; stands in manifests and mixes."""
     version: int
+    """Goes up when gradings may change: what was made with another version is made anew."""
     tool: Tool
     instruction: str
     """Stage 1's instruction: how the trained model will be asked."""
     query_instruction: str
     """Stage 2's instruction; its query is this, a newline, and the question."""
+    prompts: PromptData
+    """What the student (``answer``), the few-shot sources (``respond``) and the teachers (``tool_api``) are shown: each
+    ``{"system": ..., "examples": [{"question", "output", "answer"}, ...]}``, or a folder with one such JSON file each
+    (a ``pathlib.Path``). Only ``tool_api`` shows answers; ``answer`` has no examples."""
 
+    @abstractmethod
     def extract(self, text: str) -> str | None:
         """The prediction that a response states, in normal form; None if it states none."""
         ...
 
+    @abstractmethod
     def normalize(self, value: str) -> str | None:
         """A bare answer or a tool's result in normal form; None if it is no answer of this task."""
         ...
 
     def state(self, answer: str) -> str:
         """A sentence that states an answer; ``extract`` reads it back."""
-        ...
+        return f"The answer is {answer}."
 
     def is_correct(self, prediction: str | None, answer: Sequence[str]) -> bool:
         """Whether a prediction in normal form equals any of the accepted answers."""
-        ...
+        return prediction is not None and prediction in map(self.normalize, answer)
 
     def distance(self, prediction: str, answer: Sequence[str]) -> float:
-        """How far a prediction is from the nearest accepted answer; 0.0 if it is correct."""
-        ...
+        """How far a prediction is from the nearest accepted answer; 0.0 if it is correct.
+
+        It ranks wrong responses; where nothing is nearer than anything else, all of them are ``inf`` away.
+        """
+        return 0.0 if self.is_correct(self.normalize(prediction), answer) else inf
+
+    def annotate(self, question: str, solution: str, answer: Sequence[str]) -> Annotation:
+        """The tool call that a dataset's worked solution amounts to, for the teacher that needs no model.
+
+        It is only a proposal: it is run, and accepted if its result is an accepted answer. Raises nothing.
+        """
+        return Annotation(reason="this task reads no worked solutions")
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)  # its prompts are read once

@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Sequence
+from importlib.resources import files
 from math import inf
 from typing import Final
 
+from toolgen_hf.tasks.base import Annotation, Task
 from toolgen_hf.tasks.numbers import NUMBER, normal_form, read_at, read_bare, read_words
-from toolgen_hf.tools.base import Tool
 from toolgen_hf.tools.calculator import CALCULATOR
 
 _ANNOTATION = re.compile(r"<<[^<>]*>>")
@@ -33,17 +34,15 @@ _OPERATOR = re.compile(r"[ ]?(?:[-+*/x×÷^=−–]|\\times|\\div|\\cdot)[ ]?[-$
 _STATEMENT = re.compile(r"[^.,;!?:\n]{1,80}")
 
 
-class Math:
-    """Implements :class:`toolgen_hf.tasks.base.Task`.
-
-    The normal form of an answer is a float of at most two decimals as text: ``"57.0"``, ``"16.67"``.
-    """
+class Math(Task):
+    """The normal form of an answer is a float of at most two decimals as text: ``"57.0"``, ``"16.67"``."""
 
     name = "math"
     version = 1
-    tool: Tool = CALCULATOR
+    tool = CALCULATOR
     instruction = "Given a math problem, please answer it and you can use a calculator for help."
     query_instruction = "Given a math problem, please solve it and you can use a calculator for help."
+    prompts = files("toolgen_hf.prompts") / "math"
 
     def extract(self, text: str) -> str | None:
         r"""The number that a response states as its answer: the first of these that there is.
@@ -72,10 +71,6 @@ class Math:
         """``"72"`` and ``"72.0"`` as ``"The answer is 72."``, as the prompts ask for it."""
         return f"The answer is {answer.removesuffix('.0')}."
 
-    def is_correct(self, prediction: str | None, answer: Sequence[str]) -> bool:
-        """Whether they are equal to two decimals."""
-        return prediction is not None and prediction in map(self.normalize, answer)
-
     def distance(self, prediction: str, answer: Sequence[str]) -> float:
         """The difference to the nearest accepted answer, to two decimals; ``inf`` if either is no number."""
         value = self.normalize(prediction)
@@ -85,6 +80,13 @@ class Math:
             if value is None
             else min((round(abs(float(value) - gold), 2) for gold in accepted), default=inf)
         )
+
+    def annotate(self, question: str, solution: str, answer: Sequence[str]) -> Annotation:
+        """The solution's steps as one formula: ``"calculator((30-2)/2)"``."""
+        from toolgen_hf.generators.annotations import compose  # which grades by this very task
+
+        made = compose(question, solution, answer, self)
+        return Annotation(f"{self.tool.name}({made.formula})" if made.formula else None, made.reason)
 
 
 def _boxed(text: str) -> float | None:

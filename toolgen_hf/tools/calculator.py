@@ -8,57 +8,21 @@ What may stand between the brackets, and how it is read, is said in ``tools/expr
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final
+from typing import Final
 
-from toolgen_hf.errors import CallSyntaxError, LimitError
-from toolgen_hf.tools.base import ToolCall
+from toolgen_hf.errors import LimitError
+from toolgen_hf.tools.base import Tool
 from toolgen_hf.tools.expression import evaluate, parse, shorten
 
-_CALL = re.compile(r"(?<!\w)calculator[ \t]*\(", re.IGNORECASE)
-_PAREN = re.compile(r"[()]")
 
-
-class Calculator:
-    """Exact arithmetic on bounded expressions; implements :class:`toolgen_hf.tools.base.Tool`."""
+class Calculator(Tool):
+    """Exact arithmetic on bounded expressions."""
 
     name = "calculator"
     version = 1
+    description = "Computes an arithmetic expression and returns the number."
     parameter = "expression"
-
-    def schema(self) -> dict[str, Any]:
-        """A function of one text, the expression."""
-        expression = {"type": "string", "description": "The expression, such as 48+48/2."}
-        return {
-            "type": "function",
-            "function": {
-                "name": self.name,
-                "description": "Computes an arithmetic expression and returns the number.",
-                "parameters": {
-                    "type": "object",
-                    "properties": {self.parameter: expression},
-                    "required": [self.parameter],
-                },
-            },
-        }
-
-    def find_call(self, text: str) -> ToolCall | None:
-        """The first ``calculator(...)`` in ``text``, in any case, blanks before the bracket allowed.
-
-        ``text[start:end]`` is the call as it was written. Linear in ``text``.
-
-        Raises:
-            CallSyntaxError: the first call never closes.
-        """
-        opening = _CALL.search(text)
-        if opening is None:
-            return None
-        depth = 1
-        for paren in _PAREN.finditer(text, opening.end()):
-            depth += 1 if paren.group() == "(" else -1
-            if depth == 0:
-                return ToolCall(self.name, text[opening.end() : paren.start()], opening.start(), paren.end())
-        raise CallSyntaxError(f"the call never closes: {shorten(text[opening.start() : opening.end() + 80])}")
+    parameter_description = "The expression, such as 48+48/2."
 
     def run(self, argument: str) -> str:
         """The value as Python prints a float: ``"57.0"``, ``"16.666666666666668"``, ``"1e+16"``.

@@ -24,25 +24,27 @@ from toolgen_hf.builders import Produced, load
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.figures import length_quantiles
 from toolgen_hf.produced import load_summary, read_manifest, task_of
-from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks import get_task, task_named
+from toolgen_hf.tasks.base import Task
 from toolgen_hf.web.overview import overview
 from toolgen_hf.web.rows import questions
 
 CONFIGS = ("raw", "stage1", "stage2", "rejected")
 
 
-def write_report(directory: Path, target: Path | None = None) -> Path:
+def write_report(directory: Path, target: Path | None = None, task: str | Task | None = None) -> Path:
     """Write the page of a produced directory. Equal results give equal bytes.
 
     Args:
         target: where to; default ``{directory}-report.html``, beside the directory (within it, the next run would
             have to refuse: it replaces the directory whole).
+        task: whose calls are marked and answers graded; default the directory's own.
 
     Returns:
         Where it was written.
 
     Raises:
-        ConfigError: the directory holds no result, or the target is a directory.
+        ConfigError: the directory holds no result, its task is not known here, or the target is a directory.
         DataError: its tables are not there or damaged.
         OSError: it cannot be written there.
     """
@@ -52,13 +54,13 @@ def write_report(directory: Path, target: Path | None = None) -> Path:
         raise ConfigError(
             f"{str(target)!r} is a directory; name a file, such as {str(target / 'report.html')!r}"
         )
-    page = render(directory)
+    page = render(directory, task)
     with replacing(target) as scratch:
         scratch.write_text(page, encoding="utf-8", newline="\n")
     return target
 
 
-def render(directory: Path) -> str:
+def render(directory: Path, task: str | Task | None = None) -> str:
     """The page of a produced directory. Raises as ``write_report`` does."""
     summary, manifest = load_summary(directory), read_manifest(directory) or {}
     tables = _tables(directory, summary.configs, manifest)
@@ -66,7 +68,10 @@ def render(directory: Path) -> str:
         config: {str(split): table.to_list() for split, table in splits.items()}
         for config, splits in tables.items()
     }
-    data = {"questions": questions(rows, get_task(_task(directory))), "sources": list(summary.sources)}
+    data = {
+        "questions": questions(rows, get_task(task) if task else _task(directory)),
+        "sources": list(summary.sources),
+    }
     style, script = (_resource(f"report.{kind}") for kind in ("css", "js"))
     return Template(_resource("report.html")).substitute(
         title=escape(str(manifest.get("name", summary.name))),
@@ -96,11 +101,11 @@ def _tables(directory: Path, configs: dict[str, Any], manifest: dict[str, Any]) 
     return found
 
 
-def _task(directory: Path) -> str:
-    """The task's name, as the recipe has it; that of a mix has one for each part."""
+def _task(directory: Path) -> Task:
+    """The task, as the recipe names it; that of a mix has one for each part."""
     recipe = directory / "recipe.yaml"
     asked = yaml.safe_load(recipe.read_text(encoding="utf-8")) if recipe.exists() else None
-    return str((asked or {}).get("task") or task_of(directory) or "math")
+    return task_named(str((asked or {}).get("task") or task_of(directory) or "math"), directory.name)
 
 
 def _policy(style: str, script: str) -> str:
