@@ -23,7 +23,7 @@ from toolgen_hf.finetune import Example, FinetuneConfig, Lengths, Training, fine
 from toolgen_hf.generators.base import Prompt, Request
 from toolgen_hf.generators.config import LocalConfig
 from toolgen_hf.generators.local import LocalGenerator
-from toolgen_hf.generators.models import _MODEL, Weights, resolve_model
+from toolgen_hf.generators.models import MODEL, Weights, resolve_model
 from toolgen_hf.lora_card import Trained, render_card
 from toolgen_hf.loss_plot import running_mean, write_loss_plot
 
@@ -43,7 +43,7 @@ def trained(weights: Weights, **changes: Any) -> Trained:
 
 
 def hub(name: str) -> Weights:
-    return Weights("hub:" + "a" * 40, name, None, _MODEL)
+    return Weights("hub:" + "a" * 40, name, None, MODEL)
 
 
 def test_the_card_of_a_model_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,6 @@ from toolgen_hf.generators.headers import gguf_licence
 from toolgen_hf.generators.models import CARD, Weights, download
 
 _LONGEST: Final = 200  # characters of what is taken for a licence
-
-
 __all__ = ["gguf_licence", "licence_of", "stated"]
 
 
