@@ -76,6 +76,11 @@ def _contenders(args: argparse.Namespace, prompts: Path) -> list[Contender]:
             )
             for size in args.batch_sizes
         ),
+        Contender("the generator behind 4 examples", (*driver, "generator", "--few-shot")),
+        Contender(
+            "`generate` behind 4 examples, batches of 32",
+            (*driver, "generate", "--few-shot", "--batch-size", "32"),
+        ),
         Contender("the published loop (batch 1, 4 beams)", (*driver, "published"), FEW),
     ]
     if args.llama_python:

@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--max-new-tokens", type=int, default=128)
     parser.add_argument("--num-beams", type=int, default=1)
     parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--few-shot", action="store_true", help="behind four examples, which all share")
     args = parser.parse_args()
     print(json.dumps(CONTENDERS[args.contender](args)))
 
@@ -75,7 +76,7 @@ def stage(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def generator(args: argparse.Namespace) -> dict[str, Any]:
-    config, wanted = _config(args), requests(args.questions)
+    config, wanted = _config(args), requests(args.questions, args.few_shot)
     _warm(config)
     started = time.perf_counter()
     texts = {at: text for chunk in LocalGenerator(config).generate(wanted) for at, text in chunk}
@@ -90,7 +91,7 @@ def generate(args: argparse.Namespace) -> dict[str, Any]:
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     model.generation_config = GenerationConfig()
-    prompts = token_ids(args.questions)
+    prompts = token_ids(args.questions, args.few_shot)
     config = GenerationConfig(
         max_new_tokens=args.max_new_tokens,
         num_beams=args.num_beams,

