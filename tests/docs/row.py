@@ -1,0 +1,52 @@
+"""The rows that pages show, against the library: their question is the dataset's, their calls run, their scores are due."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from toolgen_hf import schemas
+from toolgen_hf.builders import GSM8K, load
+from toolgen_hf.stages.execute import execute_batch
+from toolgen_hf.stages.score import STRATEGIES
+from toolgen_hf.tasks import get_task
+
+FEATURES = {"raw": schemas.RAW, "answered": schemas.ANSWERED, "called": schemas.CALLED, "stage1": schemas.STAGE1,
+            "executed": schemas.EXECUTED, "stage2": schemas.STAGE2, "sft": schemas.SFT, "rejected": schemas.REJECTED,
+            "tool_calling": schemas.TOOL_CALLING, "preference": schemas.PREFERENCE}  # fmt: skip
+
+
+def check_row(row: dict[str, Any], config: str) -> None:
+    """A whole row of ``config`` about a GSM8K question; of one that is scored, every score is computed again."""
+    config, _, strategy = config.partition(" by ")
+    assert list(row) == list(FEATURES[config])
+    question = _question(row["id"])
+    for column in ("question", "input"):
+        assert row.get(column, question["question"]) == question["question"]
+    if config in ("raw", "answered", "called", "stage1", "executed"):
+        assert row["answer"] == question["answer"]
+    if config == "stage1":
+        assert row["instruction"] == get_task("math").instruction
+        assert _execute([row["output"]], question)["correct"] == [True]
+    if config == "stage2":
+        _check_scores(row, question, strategy or "distance")
+
+
+def _check_scores(row: dict[str, Any], question: dict[str, Any], strategy: str) -> None:
+    task, ran = get_task("math"), _execute(row["responses"], question)
+    assert row["query"] == f"{task.query_instruction}\n{question['question']}"
+    assert row["answer"] == [prediction or "" for prediction in ran["prediction"]]
+    scores = STRATEGIES[strategy](ran["prediction"], ran["uses_tool"], question["answer"], task)
+    assert row["scores"] == scores
+
+
+def _execute(responses: list[str], question: dict[str, Any]) -> dict[str, list[Any]]:
+    columns = {name: [None] * len(responses) for name in schemas.RESPONSES}
+    batch = {**columns, "response": responses, "answer": [question["answer"]] * len(responses)}
+    return execute_batch(batch, get_task("math"))
+
+
+def _question(key: str) -> dict[str, Any]:
+    _, split, number = key.split("-")
+    found: dict[str, Any] = load(GSM8K())[split][int(number)]
+    assert found["id"] == key
+    return found
