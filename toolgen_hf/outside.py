@@ -111,6 +111,12 @@ def named(kind: Kind[T], name: str) -> T:
     )
 
 
+def is_known(kind: Kind[T], name: str) -> bool:
+    """Whether there is one of this name, that ships or of a package."""
+    points = _points(kind.group, tuple(sys.path))
+    return name.lower() in {*kind.built_in, *(point.name.lower() for point in points)}
+
+
 def source_of(part: object) -> Source | None:
     """Where a task or tool is written; None of one that ships, or that was typed into a console."""
     for made, source in _MADE.values():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.outside import Kind, find, is_path, named, source_of
+from toolgen_hf.outside import Kind, find, is_known, is_path, named, source_of
 from toolgen_hf.tasks.base import Annotation, Task
 from toolgen_hf.tasks.math import MATH
 from toolgen_hf.tools import check_tool, checked
@@ -51,14 +51,9 @@ def task_named(name: str, where: str) -> Task:
     )
     if is_path(name):
         raise ConfigError(f"{where} names the file {name!r} as its task, which is not run: {hint}")
-    try:
-        return named(KIND, name)
-    except ConfigError as error:
-        if name.lower() in TASKS:
-            raise
-        raise ConfigError(
-            f"{where} is of the task {name!r}, which cannot be had here: {hint} ({error})"
-        ) from error
+    if not is_known(KIND, name):
+        raise ConfigError(f"{where} is of the task {name!r}, which is not known here: {hint}")
+    return named(KIND, name)
 
 
 def check_task(task: object, where: str) -> Task:
