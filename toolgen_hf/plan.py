@@ -32,6 +32,8 @@ class Planned:
     max_cost: float | None
     is_bound: bool
     prompts: tuple[Prompt, ...]
+    completion_tokens: int = 0
+    """Expected, as ``cost`` is."""
 
 
 @dataclass
@@ -77,6 +79,7 @@ class Plan:
                 worst if most else 0.0,
                 is_bound,
                 tuple(prompts),
+                answered,
             )
         )
 

@@ -1,7 +1,7 @@
 """``toolgen-hf``: the whole flow, or one stage of it, from the command line.
 
-Exit codes: 0 done; 1 the work failed (what was generated is safe, run again to go on); 2 the command,
-the recipe or the input cannot be used as given; 130 interrupted.
+Exit codes: 0 done; 1 the work failed (what was generated is safe, run again to go on), or ``check`` found
+something missing; 2 the command, the recipe or the input cannot be used as given; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from toolgen_hf.cli import build, evaluate, hub, look, mix, stage
+from toolgen_hf.cli import build, check, evaluate, hub, look, mix, stage
 from toolgen_hf.errors import ConfigError, DataError, ToolgenError
 
-GROUPS = (build, stage, mix, evaluate, look, hub)
+GROUPS = (build, check, stage, mix, evaluate, look, hub)
 """The modules that add commands, in the order in which help lists them."""
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -31,8 +31,8 @@ def attempt(arguments: argparse.Namespace) -> int:
     """Run ``arguments.command`` and say what went wrong, if anything did; returns the exit code."""
     _log_to_stderr(arguments)
     try:
-        command: Callable[[argparse.Namespace], None] = arguments.command
-        command(arguments)
+        command: Callable[[argparse.Namespace], int | None] = arguments.command
+        return command(arguments) or 0
     except KeyboardInterrupt:
         print(
             "\ninterrupted: what was done so far is kept; run the same command to go on",
@@ -53,7 +53,6 @@ def attempt(arguments: argparse.Namespace) -> int:
             f"error: {error.strerror or error}: {error.filename or 'while writing'}.{hint}", file=sys.stderr
         )
         return 1
-    return 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
         prog="toolgen-hf",
         description="Build training data that teaches a language model when and how to call a tool.",
         epilog="examples:\n"
+        "  toolgen-hf check gsm8k\n"
         "  toolgen-hf run quickstart\n"
         "  toolgen-hf run quickstart --set score.strategy=consistency -o outputs/consistency\n"
         "  toolgen-hf run mine.yaml --dry-run\n"

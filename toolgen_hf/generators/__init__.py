@@ -12,6 +12,7 @@ from toolgen_hf.generators.config import GeneratorConfig
 
 # kind -> module:class; imported when used, so that nobody pays for torch who does not generate
 GENERATORS = {
+    "absent": "toolgen_hf.generators.absent:AbsentGenerator",  # only in plans
     "file": "toolgen_hf.generators.file:FileGenerator",
     "local": "toolgen_hf.generators.local:LocalGenerator",
     "openai": "toolgen_hf.generators.api.engine:OpenAIGenerator",

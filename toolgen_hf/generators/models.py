@@ -273,18 +273,22 @@ def download(name: str, revision: str | None, files: Sequence[str], noun: str) -
     return Path(folder)
 
 
+def converted_folder(identity: str) -> Path:
+    """Where a GGUF's safetensors are, once it was used."""
+    return cache_home() / "models" / identity.removeprefix("sha256:")[:32]
+
+
 def _converted(gguf: Path, identity: str) -> Path:
     """The GGUF as float32 safetensors, made once.
 
     The lock, which the system frees if its holder is killed, makes anything half-made stale; the
     rename makes the folder appear whole or not at all.
     """
-    home, digest = cache_home() / "models", identity.removeprefix("sha256:")[:32]
-    target, scratch = home / digest, home / f"{digest}.incomplete"
+    scratch = (target := converted_folder(identity)).with_suffix(".incomplete")
     if target.is_dir():
         return target
-    home.mkdir(parents=True, exist_ok=True)
-    with FileLock(home / f"{digest}.lock"):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_suffix(".lock")):
         if not target.is_dir():
             from toolgen_hf.generators.loading import convert_gguf
 

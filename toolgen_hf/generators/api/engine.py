@@ -102,11 +102,11 @@ class OpenAIGenerator:
         except ConfigError as error:
             logger.warning("%s; only texts that are in the store can be used", error)
         else:
-            if self._is_openais and self.engine.shutdown is not None:
+            if self.is_openais and self.engine.shutdown is not None:
                 logger.warning("engine %r will be shut down on %s", self.engine.name, self.engine.shutdown)
 
     @property
-    def _is_openais(self) -> bool:
+    def is_openais(self) -> bool:
         """Whether OpenAI is asked by default: where ``base_url`` says so, somebody knows what is served there."""
         return self.config.base_url is None and self.base_url == OPENAI_URL
 
@@ -116,7 +116,7 @@ class OpenAIGenerator:
         Raises:
             ConfigError: the engine has been shut down, or there is no key.
         """
-        if self._is_openais and (gone := retired(self.engine, date.today())):
+        if self.is_openais and (gone := retired(self.engine, date.today())):
             raise ConfigError(
                 f"engine {self.config.engine!r}: {gone}. If OpenAI still serves it to you, say so with "
                 f"base_url: {OPENAI_URL}"

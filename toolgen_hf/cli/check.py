@@ -1,0 +1,43 @@
+"""``check``: whether a recipe is valid and what it will need, before anything starts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from toolgen_hf.cli.options import Commands, add_command, add_common
+
+
+def add(commands: Commands) -> None:
+    """Add the command of this group."""
+    parser = add_command(
+        commands,
+        "check",
+        check,
+        "validate a recipe and say what it will need",
+        "check gsm8k",
+        "check my.yaml --set 'dataset.rows={train: 100}'",
+        "check my.yaml --json",
+        description="Validate a recipe and say what it will need: models, memory, disk, keys, requests, cost. "
+        "Nothing is loaded, generated or sent. Exit code 0: it can run here now; 1: something is missing, and what to "
+        "do is listed; 2: it is not valid.",
+    )
+    parser.add_argument("recipe", help="a YAML file, or the name of a recipe that ships")
+    parser.add_argument("--json", action="store_true", help="print it as one line of JSON")
+    add_common(parser)
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """``toolgen-hf check``"""
+    from toolgen_hf import needs
+    from toolgen_hf.mix_recipe import load_recipe
+    from toolgen_hf.needs_report import print_needs
+    from toolgen_hf.workspace import Workspace
+
+    recipe = load_recipe(arguments.recipe, arguments.set)
+    found = needs.check(recipe, Workspace(arguments.cache_dir, arguments.store, progress=False))
+    if arguments.json:
+        print(json.dumps(found.to_dict(), ensure_ascii=False))
+    else:
+        print_needs(found)
+    return 1 if found.missing else 0
