@@ -139,8 +139,8 @@ def _module_source(name: str) -> Source | None:
 @cache
 def _points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
     """The entry points of a group; ``path`` is where they are looked for, and stands here for the cache."""
-    found = {(point.name, point.value, _package(point)): point for point in entry_points(group=group)}
-    return tuple(found.values())
+    found = {(_package(point), point.name, point.value): point for point in entry_points(group=group)}
+    return tuple(found[key] for key in sorted(found))
 
 
 def _package(point: EntryPoint) -> str:
