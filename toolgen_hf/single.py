@@ -125,7 +125,8 @@ def train(
         except ValidationError as error:
             problems = "; ".join(explain(FinetuneConfig, problem) for problem in causes(error))
             raise ConfigError(f"finetune.{name} with {dict(changes)}: {problems}") from error
-    table = read_table(source, schemas.STAGE1)
+    columns = ("id", "instruction", "input", "output")  # the published layout has no more than the last three
+    table = read_table(source, Features({name: schemas.STAGE1[name] for name in columns}))
     if "train" not in table and len(table) > 1:
         raise DataError(f"{str(source)!r} has no split 'train' to train on; there are {list(table)}")
     rows = table["train"] if "train" in table else next(iter(table.values()))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.docs.pages import ROOT
 
+EXAMPLE = ROOT / "docs" / "examples" / "dates"
 QUESTIONS = '''problem,result,steps
 "Ann has 12 pens and buys 5 more. How many pens has she?",17,12+5=<<12+5=17>>17
 "A box holds 6 eggs. How many eggs are in 4 boxes?",24,6*4=<<6*4=24>>24
@@ -17,12 +18,13 @@ QUESTIONS = '''problem,result,steps
 
 
 def bring(folder: Path, model: Path) -> None:
-    """A table of questions, the scripts with keys and a model where the instructions have theirs."""
+    """A table of questions, the example's files, the scripts with keys and a model where the instructions have theirs."""
     (folder / "questions.csv").write_text(QUESTIONS, encoding="utf-8")
     scripts = folder / "scripts"
     shutil.copytree(ROOT / "scripts", scripts, ignore=shutil.ignore_patterns("benchmarks", "__pycache__"))
     (scripts / "openai_api_keys.txt").write_text("sk-first-key-abcdef\nsk-second-key-ghijkl\n", encoding="utf-8")
     (scripts / "PLMs").mkdir()
     (scripts / "PLMs" / "vicuna-7b").symlink_to(model)
-    if (ROOT / "docs").is_dir():
-        (folder / "docs").symlink_to(ROOT / "docs")
+    (folder / "docs").symlink_to(ROOT / "docs")
+    for example in EXAMPLE.glob("*.*"):
+        shutil.copy(example, folder)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-EXECUTED = ("bash", "python", "yaml")
+EXECUTED = ("bash", "python", "py", "yaml")
 SHOWN = ("", "text", "json", "csv", "bibtex", "toml")
 """What nothing runs, unless a comment says so."""
 MARKS = ("file", "output", "exit", "row", "not run")

@@ -22,10 +22,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.docs.pages import Block
+from tests.docs.pages import ROOT, Block
 from tests.docs.row import check_row
 from toolgen_hf.cli import main
-from toolgen_hf.mix_recipe import MixRecipe
+from toolgen_hf.mix_recipe import load_recipe
 from toolgen_hf.recipe import Recipe
 
 LOCALHOST = "http://localhost:8000/v1"
@@ -34,7 +34,6 @@ WHOLE: dict[str, Any] = {
     "name": "whole",
     "answer": {"generator": {"kind": "local", "model": "org/name"}},
     "sources": {"few-shot": {"prompt": "few_shot", "generator": {"kind": "local", "model": "org/name"}}},
-    "mix": None,
 }
 """What a block that is part of a recipe is put into."""
 
@@ -70,12 +69,14 @@ class Site:
             self._python(block, text)
         elif block.language == "yaml":
             check_recipe(yaml.safe_load(text))
+        elif block.language == "py":
+            check_excerpt(block)
 
     def _write(self, name: str, text: str) -> None:
         (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / name).write_text(text, encoding="utf-8")
         if name.endswith(".yaml"):
-            check_recipe(yaml.safe_load(text))
+            load_recipe(self.folder / name)
 
     def _bash(self, block: Block, text: str) -> None:
         self.printed = ""
@@ -136,14 +137,17 @@ def ended(program: Any) -> int:
 
 def check_recipe(data: dict[str, Any]) -> None:
     """A whole recipe is valid, and so is a part of one in the place where it belongs."""
-    if "mix" in data:
-        return
-    if "name" not in data:
-        data = {**{key: value for key, value in WHOLE.items() if value}, **data}
-        trained = {s["generator"].get("adapter", "").removeprefix("finetune:") for s in data["sources"].values()}
-        if "finetune" not in data and (trained := trained - {""}):
-            data["finetune"] = {name: {"model": "org/name"} for name in trained}
+    data = {**WHOLE, **data}
+    trained = {s["generator"].get("adapter", "").removeprefix("finetune:") for s in data["sources"].values()}
+    if "finetune" not in data and (trained := trained - {""}):
+        data["finetune"] = {name: {"model": "org/name"} for name in trained}
     Recipe.parse(data)
+
+
+def check_excerpt(block: Block) -> None:
+    """What is marked ``py`` stands in a file of the examples."""
+    sources = [file.read_text(encoding="utf-8") for file in (ROOT / "docs" / "examples").rglob("*.py")]
+    assert any(block.text in source for source in sources), f"{block.where}: in no example"
 
 
 def check_output(block: Block, printed: str) -> None:
@@ -161,8 +165,6 @@ def check_output(block: Block, printed: str) -> None:
 def check_not_run(block: Block) -> None:
     """What is not executed is at least there: make's targets, pip's extras."""
     assert block.value, f"{block.where}: say why it is not run"
-    from tests.docs.pages import ROOT
-
     makefile, setup = (ROOT / "Makefile").read_text(), (ROOT / "setup.cfg").read_text()
     for target in re.findall(r"^make ([\w-]+)", block.text, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{block.where}: no target {target}"
