@@ -195,9 +195,9 @@ class _Part:
             for name, revision, kind in wanted:
                 files, bits = self.shelf.look(name, revision, kind), self.machine.bits(config)
                 memory = None if files.parameters is None else files.parameters * bits // 8
-                key = (name, revision, kind.noun, bits, config.device)
-                before = found[key].roles if key in found else ()
                 gpu = _gpu(config, files)
+                key = (name, revision, kind.noun, memory, gpu)
+                before = found[key].roles if key in found else ()
                 found[key] = ModelNeed(name, revision, (*before, role), files, memory, gpu)
                 self._note(found[key], config)
         return tuple(found.values())
@@ -206,10 +206,7 @@ class _Part:
         """What is wrong with a model here."""
         machine, on_gpu = self.machine, self.machine.device(config).startswith("cuda")
         if need.files.problem is not None:
-            note = self.missing if need.files.state == "missing" else self.warnings
-            note.append(
-                need.files.problem if need.files.state == "missing" else f"{need.name}: {need.files.problem}"
-            )
+            (self.missing if need.files.state == "missing" else self.warnings).append(need.files.problem)
         if need.gpu == "needed" and machine.gpu is None:
             why = (
                 f"quantization {config.quantization}" if config.quantization else f"device {config.device!r}"

@@ -34,7 +34,9 @@ from toolgen_hf.generators.models import (
 )
 from toolgen_hf.hub.repo import HUB, RepoRef, is_commit
 
-UNREACHABLE = "unknown (the Hub cannot be reached)"
+UNREACHABLE = (
+    "the Hub cannot be reached: what is not here cannot be looked up, and a run would have to download it"
+)
 _SECONDS = 15.0
 
 
@@ -105,7 +107,7 @@ class Shelf:
     def _listed(self, info: ModelInfo, kind: Kind) -> Files:
         """By the Hub's list of files."""
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or () if "/" not in file.rfilename}
-        card = info.card_data or {}
+        card: Any = info.card_data or {}
         licence = stated({key: card.get(key) for key in ("license", "license_name")})
         if not matching(set(sizes), [kind.weights]):
             what = "only pickle weights" if matching(set(sizes), [kind.pickles]) else f"no {kind.weights}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -10,7 +11,6 @@ from rich.text import Text
 
 from toolgen_hf.meter import dollars
 from toolgen_hf.needs import ModelNeed, Needs
-from toolgen_hf.needs_models import UNREACHABLE
 from toolgen_hf.needs_roles import RoleNeed
 
 
@@ -36,7 +36,7 @@ def print_needs(needs: Needs, console: Console | None = None) -> None:
     if needs.missing:
         console.print(f"It cannot run here yet: {len(needs.missing)} to do.")
     elif any(model.files.state == "unknown" for model in needs.models):
-        console.print("Nothing is known to be missing; what is not here will be sought on the Hub.")
+        console.print("Nothing is known to be missing but what could not be looked up.")
     else:
         console.print("It can run here now.")
 
@@ -76,12 +76,16 @@ def _models(models: Iterable[ModelNeed]) -> Table:
     table = _table("Models", "model", "for", "files", "loaded", "GPU", "licence")
     for model in models:
         files, name = model.files, model.name + (f"@{model.revision[:8]}" if model.revision else "")
-        state = {"here": "here", "missing": "not found", "unknown": UNREACHABLE}.get(files.state, "")
+        state = {
+            "here": "here",
+            "missing": "not found",
+            "unknown": "unknown (the Hub cannot be reached)",
+        }.get(files.state, "")
         if files.state == "download":
             state = f"{size(files.download)} to download"
         table.add_row(
             Text(name),
-            ", ".join(map(_short, model.roles)),
+            ", ".join(dict.fromkeys(map(_shortest, model.roles))),
             state,
             size(model.memory),
             "unknown" if model.memory is None and model.gpu == "no" else model.gpu,
@@ -95,7 +99,7 @@ def _engines(needs: Needs) -> Table:
     for engine in needs.engines:
         table.add_row(
             Text(engine.engine),
-            ", ".join(map(_short, engine.roles)),
+            ", ".join(dict.fromkeys(map(_shortest, engine.roles))),
             f"{engine.api} at {engine.host}",
             engine.key,
         )
@@ -135,6 +139,11 @@ def _table(title: str, *columns: str) -> Table:
 def _short(role: str) -> str:
     """A source by its name alone, as results call it."""
     return role.replace("source ", "", 1)
+
+
+def _shortest(role: str) -> str:
+    """A teacher without its name, which stands beside it."""
+    return re.sub(r"\bteacher .*", "teacher", _short(role))
 
 
 def _count(number: int) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,9 +77,7 @@ def roles_of(recipe: Recipe) -> list[Role]:
         roles.append(Role("student", "answer.generator", recipe.answer.generator, "answer"))
         teachers, rounds = recipe.tool_api.teachers, recipe.tool_api.max_attempts
         for at, name in enumerate(unique([teacher.name for teacher in teachers])):
-            role = Role(
-                f"teacher {name}", f"tool_api.teachers.{at}", teachers[at], f"tool_api {name}", rounds
-            )
+            role = Role(f"teacher {name}", f"tool_api.teachers.{at}", teachers[at], "tool_api", rounds)
             roles.append(role)
     for name, tuned in recipe.finetune.items():
         base = LocalConfig(
@@ -131,8 +130,10 @@ def counted(
     Raises:
         ConfigError, DataError: the questions cannot be used.
     """
-    planned = {entry.stage: entry for entry in plan(_with(recipe, configs), workspace).entries}
-    return [_need(role, planned.get(role.stage or ""), rows) for role in roles]
+    planned: defaultdict[str, list[Planned]] = defaultdict(list)
+    for entry in plan(_with(recipe, configs), workspace).entries:
+        planned[entry.stage].append(entry)  # of tool_api one for each teacher that is a model, in their order
+    return [_need(role, planned[role.stage or ""], rows) for role in roles]
 
 
 def _with(recipe: Recipe, configs: Mapping[str, Any]) -> Recipe:
@@ -149,14 +150,17 @@ def _with(recipe: Recipe, configs: Mapping[str, Any]) -> Recipe:
     return recipe.model_copy(update=changes)
 
 
-def _need(role: Role, entry: Planned | None, rows: int) -> RoleNeed:
-    """A role's row, by what the plan says of its stage; a cached stage asks nothing."""
+def _need(role: Role, planned: list[Planned], rows: int) -> RoleNeed:
+    """A role's row, by what the plan says of its stage, which is nothing where that is cached; takes it from there."""
     kind = "lora" if role.stage is None else role.config.kind
-    if role.stage is None or isinstance(role.config, AnnotationsConfig | FileConfig):
+    if isinstance(role.config, AnnotationsConfig):
         return RoleNeed(role.name, kind, role.who, 0)
-    if entry is None:
-        return RoleNeed(role.name, kind, role.who, rows * role.rounds, 0, rows)
+    entry = planned.pop(0) if planned else None
+    if role.stage is None or isinstance(role.config, FileConfig):
+        return RoleNeed(role.name, kind, role.who, 0)
     is_open = role.rounds > 1 or role.config.trained_adapter is not None
+    if entry is None:
+        return RoleNeed(role.name, kind, role.who, rows * role.rounds, 0, None if is_open else rows)
     return RoleNeed(
         role.name,
         kind,

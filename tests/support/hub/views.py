@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import Any
 
 import yaml
@@ -36,10 +39,24 @@ def repo_info(repo: Repo, commit: Commit, blobs: bool = False) -> dict[str, Any]
         "tags": [],
         "siblings": [_sibling(path, blob, blobs) for path, blob in sorted(commit.tree.items())],
     }
+    if repo.kind == "model" and (counts := _parameters(commit)):
+        about["safetensors"] = {"parameters": counts, "total": sum(counts.values())}
     card, _ = (
         card_data(commit.tree["README.md"].content.decode()) if "README.md" in commit.tree else (None, "")
     )
     return {**about, "cardData": card} if card else about
+
+
+def _parameters(commit: Commit) -> dict[str, int]:
+    """Numbers by type, as the headers of a model's weights say them."""
+    counts: Counter[str] = Counter()
+    for path, blob in commit.tree.items():
+        if path.endswith(".safetensors"):
+            end = 8 + int.from_bytes(blob.content[:8], "little")
+            for name, tensor in json.loads(blob.content[8:end]).items():
+                if name != "__metadata__":
+                    counts[tensor["dtype"]] += prod(tensor["shape"])
+    return dict(counts)
 
 
 def _sibling(path: str, blob: Blob, full: bool) -> dict[str, Any]:
