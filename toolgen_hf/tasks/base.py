@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeAlias
 
 from toolgen_hf.tools.base import Tool
 
-PromptData: TypeAlias = Mapping[str, Mapping[str, Any]] | Traversable
+PromptData: TypeAlias = Mapping[str, Any] | Traversable
 
 
 @dataclass(frozen=True, slots=True)
