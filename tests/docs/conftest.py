@@ -61,4 +61,5 @@ def site(
         monkeypatch.setenv("TOOLGEN_HF_HOME", str(home))
         monkeypatch.setattr("toolgen_hf.generators.api.engine.OPENAI_URL", openai.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "sk-any")
-        yield Site(folder, monkeypatch, own.base_url)
+        urls = {"http://localhost:8000/v1": own.base_url, "https://api.openai.com/v1": openai.base_url}
+        yield Site(folder, monkeypatch, urls)

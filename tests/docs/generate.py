@@ -2,7 +2,7 @@
 
     python -m tests.docs.generate        writes them anew
 
-They stand on a page between ``<!-- generated: recipe -->`` and ``<!-- end -->``; what is around them is written by hand.
+They stand on a page between ``<!-- generated: recipe -->`` and ``<!-- end -->``; what is around them, by hand.
 """
 
 from __future__ import annotations

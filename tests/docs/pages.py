@@ -5,6 +5,7 @@
     <!-- output, abridged -->        lines of it, in their order
     <!-- exit: 2 -->                 the last command of the block ends with that code
     <!-- row: stage1 -->             a row of a config, which row.py checks
+    <!-- parsed -->                  examples of a command's help: the command line takes them, and nothing runs
     <!-- not run: needs a GPU -->    not executed; the reason is for readers of the source and for test_pages.py
 
 A page with ``<!-- slow -->`` is one that a quick run of the tests leaves out.
@@ -20,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 EXECUTED = ("bash", "python", "py", "yaml")
 SHOWN = ("", "text", "json", "csv", "bibtex", "toml")
 """What nothing runs, unless a comment says so."""
-MARKS = ("file", "output", "exit", "row", "not run")
+MARKS = ("file", "output", "exit", "row", "parsed", "not run")
 
 _BLOCK = re.compile(
     r"^(?:<!-- *(?P<mark>[^\n]*?) *-->\n+)?(?P<fence>```+)(?P<language>\w*)\n(?P<text>.*?)^(?P=fence)[ ]*$",

@@ -1,4 +1,4 @@
-"""The rows that pages show, against the library: their question is the dataset's, their calls run, their scores are due."""
+"""The rows that pages show: their question is the dataset's, their calls run, and their scores are due."""
 
 from __future__ import annotations
 

@@ -24,12 +24,10 @@ import yaml
 
 from tests.docs.pages import ROOT, Block
 from tests.docs.row import check_row
-from toolgen_hf.cli import main
+from toolgen_hf.cli import main, parser
 from toolgen_hf.mix_recipe import load_recipe
 from toolgen_hf.recipe import Recipe
 
-LOCALHOST = "http://localhost:8000/v1"
-"""The address of an engine on the pages; here the scripted server's."""
 WHOLE: dict[str, Any] = {
     "name": "whole",
     "answer": {"generator": {"kind": "local", "model": "org/name"}},
@@ -47,18 +45,23 @@ class Site:
 
     folder: Path
     patch: pytest.MonkeyPatch
-    server: str
+    urls: dict[str, str]  # as they stand on pages -> where the scripted servers are
     names: dict[str, Any] = field(default_factory=lambda: {"__name__": "__main__"})
     printed: str = ""
     code: int = 0
 
     def run(self, block: Block) -> None:
         """Do with a block what its comment or its language says."""
-        text = block.text.replace(LOCALHOST, self.server)
+        text = block.text
+        for shown, real in self.urls.items():
+            text = text.replace(shown, real)
         if block.mark == "not run":
             check_not_run(block)
+        elif block.mark == "parsed":
+            for line in text.splitlines():
+                parser().parse_args(shlex.split(line)[1:])
         elif block.mark.startswith("output"):
-            check_output(block, self.printed)
+            check_output(block, text, self.printed)
         elif block.mark == "row":
             check_row(json.loads(text), block.value)
         elif block.mark == "file":
@@ -80,7 +83,9 @@ class Site:
 
     def _bash(self, block: Block, text: str) -> None:
         self.printed = ""
-        lines = [words for line in _CONTINUED.sub(" ", text).splitlines() if (words := shlex.split(line, True))]
+        lines = [
+            words for line in _CONTINUED.sub(" ", text).splitlines() if (words := shlex.split(line, True))
+        ]
         for at, words in enumerate(lines):
             out, err = io.StringIO(), io.StringIO()
             with redirect_stdout(out), redirect_stderr(err):
@@ -89,7 +94,9 @@ class Site:
             due = int(block.value) if block.mark == "exit" and at == len(lines) - 1 else 0
             if due:
                 self.printed += err.getvalue()
-            assert code == due, f"{block.where}: {shlex.join(words)} gave {code}\n{out.getvalue()}{err.getvalue()}"
+            assert code == due, (
+                f"{block.where}: {shlex.join(words)} gave {code}\n{out.getvalue()}{err.getvalue()}"
+            )
 
     def _command(self, words: list[str]) -> int:
         """Run one command; returns its exit code."""
@@ -150,16 +157,18 @@ def check_excerpt(block: Block) -> None:
     assert any(block.text in source for source in sources), f"{block.where}: in no example"
 
 
-def check_output(block: Block, printed: str) -> None:
+def check_output(block: Block, text: str, printed: str) -> None:
     """What a page says is printed is what is printed, without blanks at the ends of lines."""
-    due = [line.rstrip() for line in block.text.strip().splitlines()]
+    due = [line.rstrip() for line in text.strip().splitlines()]
     came = [line.rstrip() for line in printed.strip().splitlines()]
     if block.mark == "output" and "..." not in due:
         assert came == due, f"{block.where}: printed\n{printed}"
         return
     rest = iter(came)
     for line in due:
-        assert line in ("", "...") or line in rest, f"{block.where}: {line!r} is not in its place in\n{printed}"
+        assert line in ("", "...") or line in rest, (
+            f"{block.where}: {line!r} is not in its place in\n{printed}"
+        )
 
 
 def check_not_run(block: Block) -> None:

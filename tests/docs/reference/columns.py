@@ -31,6 +31,7 @@ STAGE_FILES = {
     "RESPONSES": "`toolgen-hf gold` and `respond` write it, `execute` reads it",
     "EXECUTED": "`toolgen-hf execute` writes it, `score` reads a folder of them",
 }
+ATTEMPTS = "every try of a teacher: `result` is what its call gave, `reason` why it was not accepted"
 
 
 def configs() -> str:
@@ -48,13 +49,16 @@ def stage_files() -> str:
     parts = []
     for name, what in STAGE_FILES.items():
         features: Features = getattr(schemas, name)
-        told = {**_comments("RAW"), **_comments("ANSWERED"), **_comments("RESPONSES"), **_comments(name)}
-        told = {"id": "the question's id", "question": "the question", "fewshot_overlap": schemas._MARK} | told
-        told["attempts"] = "every try of a teacher: `result` is what its call gave, `reason` why it was not accepted"
-        rows = [[f"`{c}`", spell(features[c]), told.get(c) or schemas.COLUMNS["responses-NAME"].get(c, "")] for c in features]
+        asks = name in ("ANSWERED", "CALLED")
+        told = schemas.COLUMNS["raw" if asks else "responses-NAME"] | {"fewshot_overlap": schemas._MARK}
+        if asks:
+            told |= _comments("ANSWERED") | _comments("CALLED") | {"attempts": ATTEMPTS}
+        rows = [[f"`{c}`", spell(features[c]), told[c]] for c in features]
         parts.append(f"### {name.lower()}\n\n{_sentence(what)}\n\n{_table(rows)}")
     optional = ", ".join(f"`{name}`" for name in OPTIONAL)
-    versions = table(["stage", "version", "does"], [[n, str(s.version), does] for n, (s, does) in STAGES.items()])
+    versions = table(
+        ["stage", "version", "does"], [[n, str(s.version), does] for n, (s, does) in STAGES.items()]
+    )
     return "\n\n".join([*parts, f"May be absent from a file, and is null then: {optional}.", versions])
 
 
@@ -63,13 +67,18 @@ def exports() -> str:
     found = re.search(r"\n\n((?:    .*\n)+)", export.__doc__ or "")
     assert found
     layout = inspect.cleandoc(found[1])
-    rows = [[f"`data/{stage}`", ", ".join(f"`{c}`" for c in columns)] for stage, columns in export.PUBLISHED.items()]
+    rows = [
+        [f"`data/{stage}`", ", ".join(f"`{c}`" for c in columns)]
+        for stage, columns in export.PUBLISHED.items()
+    ]
     return f"```text\n{layout}\n```\n\n{table(['its main file', 'columns'], rows)}"
 
 
 def names() -> str:
     """What the published files call a column of ours."""
-    return table(["column", "also read as"], [[f"`{ours}`", f"`{theirs}`"] for ours, theirs in ALIASES.items()])
+    return table(
+        ["column", "also read as"], [[f"`{ours}`", f"`{theirs}`"] for ours, theirs in ALIASES.items()]
+    )
 
 
 def spell(feature: Any) -> str:
@@ -86,7 +95,9 @@ def spell(feature: Any) -> str:
 def _comments(name: str) -> dict[str, str]:
     """What stands beside the columns of a schema in its source."""
     source = inspect.getsource(schemas)
-    nodes = [n for n in ast.parse(source).body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == name]
+    nodes = [
+        n for n in ast.parse(source).body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == name
+    ]
     lines = source.splitlines()[nodes[0].lineno - 1 : nodes[0].end_lineno]
     found = (re.match(r'\s+"(\w+)": .*?,?\s+# (.*)', line) for line in lines)
     return {match[1]: match[2] for match in found if match}

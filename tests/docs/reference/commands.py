@@ -18,7 +18,13 @@ def _command(made: argparse.ArgumentParser) -> str:
     actions = [action for action in made._actions if not isinstance(action, argparse._HelpAction)]
     options = table(["", ""], [[f"`{_names(action)}`", action.help or ""] for action in actions])
     examples = "\n".join(line.strip() for line in (made.epilog or "").splitlines()[1:])
-    return "\n\n".join([made.description or "", *([options] if actions else []), f"```bash\n{examples}\n```"])
+    return "\n\n".join(
+        [
+            made.description or "",
+            *([options] if actions else []),
+            f"<!-- parsed -->\n```bash\n{examples}\n```",
+        ]
+    )
 
 
 def _names(action: argparse.Action) -> str:

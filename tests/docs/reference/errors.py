@@ -14,7 +14,9 @@ def tree() -> str:
     found = re.search(r"\n\n((?:    .*\n)+)", errors.__doc__ or "")
     assert found
     shown = inspect.cleandoc(found[1])
-    classes = {name for name, made in vars(errors).items() if inspect.isclass(made) and issubclass(made, Exception)}
+    classes = {
+        name for name, made in vars(errors).items() if inspect.isclass(made) and issubclass(made, Exception)
+    }
     assert classes == set(re.findall(r"\w+Error", re.sub(r"\(.*?\)", "", shown)))
     return f"```text\n{shown}\n```"
 
@@ -30,4 +32,7 @@ def exit_codes() -> str:
 def tool_errors() -> str:
     """The kinds of tool errors, as `error` and reasons count them."""
     kinds = [made for made in errors.ToolError.__subclasses__() if made.__module__ == errors.__name__]
-    return table(["begins with", "class", "means"], [[f"`{e.code}`", f"`{e.__name__}`", line(e.__doc__)] for e in kinds])
+    return table(
+        ["begins with", "class", "means"],
+        [[f"`{e.code}`", f"`{e.__name__}`", line(e.__doc__)] for e in kinds],
+    )

@@ -15,7 +15,9 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def prose(docstring: str | None) -> str:
     """A docstring's text without its examples, sections and reStructuredText."""
     text = re.split(r"\n\s*\n(?:Raises|Args|Returns):", docstring or "")[0]
-    paragraphs = [re.sub(r"\s+", " ", p).strip() for p in re.split(r"\n\s*\n", text) if not p.startswith("    ")]
+    paragraphs = [
+        re.sub(r"\s+", " ", p).strip() for p in re.split(r"\n\s*\n", text) if not p.startswith("    ")
+    ]
     return re.sub(r"``(.+?)``", r"`\1`", "\n\n".join(paragraphs))
 
 

@@ -13,7 +13,6 @@ MEANINGS: dict[str, dict[str, str]] = {
     "Recipe": {
         "name": _NAME,
         "description": _DESCRIPTION,
-        "task": "How questions are asked and answers graded, and with which tool.",
         "dataset": "The questions.",
         "tool_api": "The teachers.",
         "finetune": "The adapters to train on stage 1, by name.",
@@ -22,7 +21,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "preference": "Which pairs the config `preference` holds.",
     },
     "DatasetConfig": {
-        "builder": "`gsm8k`, which ships; `qa` for files of your own and SVAMP; `produced` for what this library wrote.",
+        "builder": "`gsm8k`, which ships; `qa`: files of your own, and SVAMP; `produced`: what this library wrote.",
         "revision": "Of `gsm8k` from the Hub: its commit, branch or tag.",
         "data_dir": "A folder with one file a split.",
         "data_files": "One file, or a file for each split: JSON, JSON Lines, CSV or Parquet.",
@@ -40,7 +39,7 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "SourceConfig": {
         "generator": "Which model, engine or file responds.",
-        "prompt": "`instruction`: the task's instruction, for a model that was fine-tuned; `few_shot`: worked examples.",
+        "prompt": "`instruction`: the task's, for a model that was fine-tuned; `few_shot`: worked examples.",
     },
     "ScoreConfig": {"strategy": "`distance`, as the method's released code; `consistency`, as the paper."},
     "LocalConfig": {

@@ -50,7 +50,14 @@ TITLES: dict[type[BaseModel], str] = {
 RECIPE = list(TITLES)[:8]
 GENERATORS = list(TITLES)[8:13]
 MIX = list(TITLES)[13:]
-PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "anything", dict: "mapping"}
+PLAIN = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    Any: "anything",
+    dict: "mapping",
+}
 BOUNDS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
 
 
@@ -72,7 +79,10 @@ def mix_keys() -> str:
 def section(model: type[BaseModel]) -> str:
     """A heading, what the model is, and its keys."""
     docs = {**MEANINGS.get(model.__name__, {}), **attribute_docs(model)}
-    rows = [[f"`{name}`", kind(field), default(field), line(docs[name])] for name, field in model.model_fields.items()]
+    rows = [
+        [f"`{name}`", kind(field), default(field), line(docs[name])]
+        for name, field in model.model_fields.items()
+    ]
     keys = table(["key", "type", "default", "meaning"], rows)
     return f"### {TITLES[model]}\n\n{prose(inspect.getdoc(model))}\n\n{keys}"
 
@@ -135,7 +145,11 @@ def default(field: FieldInfo) -> str:
     if isinstance(value, tuple | dict) and not value:
         return "none"
     if isinstance(value, tuple):
-        return "`[" + ", ".join(f"{{kind: {item.kind}}}" if hasattr(item, "kind") else str(item) for item in value) + "]`"
+        return (
+            "`["
+            + ", ".join(f"{{kind: {item.kind}}}" if hasattr(item, "kind") else str(item) for item in value)
+            + "]`"
+        )
     return f'`"{value}"`' if value == "" else f"`{value}`"
 
 
