@@ -63,7 +63,12 @@ def main() -> None:
         results = {}
         for when, adapter in _moments(trained).items():
             tuned = student.model_copy(
-                update={"adapter": adapter, "template": arguments.template, "max_new_tokens": 64}
+                update={
+                    "adapter": adapter,
+                    "template": arguments.template,
+                    "max_new_tokens": arguments.max_new_tokens,
+                    "num_beams": arguments.num_beams,
+                }
             )
             responses = respond(held_out, "model", SourceConfig(generator=tuned), workspace)
             results[when] = _measure(execute(responses, workspace, label=f"execute {when}")["test"], wanted)
@@ -159,6 +164,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=8, help="default: %(default)s")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="default: %(default)s")
     parser.add_argument("--target-modules", nargs="+", default=LAYERS, help="default: every one of a llama")
+    parser.add_argument("--num-beams", type=int, default=1, help="when responding (default: greedy)")
+    parser.add_argument("--max-new-tokens", type=int, default=64, help="of a response (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--ask-student", action="store_true", help="also on the training questions")
