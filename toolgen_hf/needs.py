@@ -18,6 +18,7 @@ from datasets import DatasetDict
 from toolgen_hf.errors import HubError
 from toolgen_hf.generators.config import LocalConfig, OpenAIConfig
 from toolgen_hf.generators.models import ADAPTER, MODEL
+from toolgen_hf.hub.repo import HUB, split_source
 from toolgen_hf.mix_recipe import MixRecipe
 from toolgen_hf.needs_engines import EngineNeed, engine_need
 from toolgen_hf.needs_machine import Machine, missing_packages, this_machine, to_install
@@ -59,7 +60,7 @@ class Needs:
     roles: tuple[RoleNeed, ...]
     models: tuple[ModelNeed, ...]
     engines: tuple[EngineNeed, ...]
-    output: int
+    output: int | None
     machine: Machine
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -121,7 +122,8 @@ class _Part:
     roles: list[RoleNeed] = field(default_factory=list)
     used: list[tuple[str, LocalConfig | OpenAIConfig]] = field(default_factory=list)
     to_ask: dict[str, int] = field(default_factory=dict)
-    output: int = 0
+    output: int | None = 0
+    """Bytes; None where questions cannot be counted."""
     missing: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -132,15 +134,25 @@ class _Part:
         try:
             raw = _questions(recipe)
         except HubError as error:
-            self.warnings.append(f"{prefix}the questions cannot be counted: {error}")
-            self.roles += [RoleNeed(f"{prefix}{role.name}", role.config.kind, role.who, 0) for role in roles]
+            is_gone = self._is_gone(recipe.dataset.source or "")
+            (self.missing if is_gone else self.warnings).append(f"{prefix}the questions: {error}")
+            self.output = None
+            self.roles += [
+                RoleNeed(f"{prefix}{role.name}", role.config.kind, role.who, 0, cost=None, max_cost=None)
+                for role in roles
+            ]
             return
         rows = {str(split): len(table) for split, table in raw.items()}
         self.questions[prefix.removesuffix(": ") or recipe.name] = rows
-        self.output += sum(rows.values()) * (len(recipe.sources) + 1) * _BYTES_A_RESPONSE
+        if self.output is not None:
+            self.output += sum(rows.values()) * (len(recipe.sources) + 1) * _BYTES_A_RESPONSE
         for need in counted(recipe, roles, configs, sum(rows.values()), workspace):
             self.roles.append(replace(need, role=f"{prefix}{need.role}"))
             self.to_ask[f"{prefix}{need.role}"] = need.to_ask or 0
+
+    def _is_gone(self, source: str) -> bool:
+        """Whether the Hub could be asked for the questions, and has none of that version."""
+        return source.startswith(HUB) and self.shelf.look_for_set(split_source(source)[0]).state == "missing"
 
     def add_set(self, name: str, files: Files) -> None:
         """A part that was made before."""

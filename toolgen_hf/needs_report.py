@@ -35,7 +35,7 @@ def print_needs(needs: Needs, console: Console | None = None) -> None:
                 console.print(Text(f"  - {line}"))
     if needs.missing:
         console.print(f"It cannot run here yet: {len(needs.missing)} to do.")
-    elif any(model.files.state == "unknown" for model in needs.models):
+    elif needs.disk is None:
         console.print("Nothing is known to be missing but what could not be looked up.")
     else:
         console.print("It can run here now.")
@@ -110,7 +110,7 @@ def _totals(needs: Needs) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column()
-    cost = "not known: a price is missing"
+    cost = "not known: a price is missing" if needs.questions else "not known"
     if needs.cost is not None and needs.max_cost is not None:
         cost = (
             f"about {dollars(needs.cost)}, {dollars(needs.max_cost)} at most" if needs.max_cost else "nothing"
