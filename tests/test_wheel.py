@@ -59,6 +59,7 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
     names = ZipFile(wheel).namelist()
     for wanted in (
         "recipes/quickstart.yaml",
+        "recipes/gsm8k-local.yaml",
         "prompts/templates/vicuna.json",
         "hub/card.md",
         "builders/qa.py",
