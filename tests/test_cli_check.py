@@ -13,7 +13,7 @@ from tests.support.hub import LocalHub
 from tests.support.models import model_files
 from tests.support.recipes import sums_data
 from toolgen_hf.cli import main
-from toolgen_hf.mix_recipe import MixRecipe, load_recipe
+from toolgen_hf.mixing.recipe import MixRecipe, load_recipe
 from toolgen_hf.recipe_files import shipped
 
 NEEDS_A_KEY = {"gsm8k"}

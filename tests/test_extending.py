@@ -17,7 +17,7 @@ from toolgen_hf import Recipe, Workspace, execute, run
 from toolgen_hf.cli import main
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.metrics import evaluate_target, tool_use
-from toolgen_hf.mix_recipe import load_recipe
+from toolgen_hf.mixing.recipe import load_recipe
 from toolgen_hf.pipeline import make
 from toolgen_hf.questions import load_raw
 from toolgen_hf.stages.respond import SourceConfig, respond

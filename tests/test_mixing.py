@@ -20,7 +20,7 @@ from toolgen_hf.cli import main
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.hub import diff, pull, push
 from toolgen_hf.metrics import evaluate_target
-from toolgen_hf.mix_recipe import load_recipe
+from toolgen_hf.mixing.recipe import load_recipe
 from toolgen_hf.pipeline import Result, plan
 from toolgen_hf.produced import load_summary
 from toolgen_hf.web import write_report

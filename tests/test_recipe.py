@@ -10,7 +10,7 @@ import pytest
 from tests.support.recipes import sums_data
 from toolgen_hf import Recipe
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.mix_recipe import load_recipe
+from toolgen_hf.mixing.recipe import load_recipe
 from toolgen_hf.recipe_files import shipped
 
 

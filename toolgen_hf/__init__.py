@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from toolgen_hf.errors import ToolgenError
     from toolgen_hf.generators.config import AnnotationsConfig, LocalConfig, OpenAIConfig
-    from toolgen_hf.mix_recipe import MixRecipe
+    from toolgen_hf.mixing.recipe import MixRecipe
     from toolgen_hf.pipeline import run
     from toolgen_hf.recipe import Recipe
     from toolgen_hf.stages.answer import answer
@@ -32,7 +32,7 @@ _HOMES = {
     "LocalConfig": "generators.config",
     "MixConfig": "stages.draw",
     "MixPart": "stages.mix",
-    "MixRecipe": "mix_recipe",
+    "MixRecipe": "mixing.recipe",
     "OpenAIConfig": "generators.config",
     "Recipe": "recipe",
     "SourceConfig": "stages.respond",

@@ -26,7 +26,7 @@ from toolgen_hf.generators.config import AnnotationsConfig, GeneratorConfig, Loc
 from toolgen_hf.hashing import digest
 from toolgen_hf.manifest import library_version, manifest_facts
 from toolgen_hf.meter import Meter
-from toolgen_hf.mix_recipe import MixRecipe
+from toolgen_hf.mixing.recipe import MixRecipe
 from toolgen_hf.plan import Plan
 from toolgen_hf.produced import check_target, is_current, write_produced
 from toolgen_hf.questions import Origin, as_questions, load_raw, load_stage1
@@ -97,7 +97,7 @@ def run(
     workspace = workspace or Workspace()
     with workspace if own else nullcontext():
         if isinstance(recipe, MixRecipe):
-            from toolgen_hf.mixing import run_mix  # a mix is made of what this module makes
+            from toolgen_hf.mixing.run import run_mix  # a mix is made of what this module makes
 
             return Result(directory, *run_mix(recipe, directory, workspace))
         check_models(recipe, workspace.meter)
@@ -151,7 +151,7 @@ def plan(recipe: Recipe | MixRecipe, workspace: Workspace) -> Plan:
         DataError: the questions cannot be used.
     """
     if isinstance(recipe, MixRecipe):
-        from toolgen_hf.mixing import plan_mix
+        from toolgen_hf.mixing.run import plan_mix
 
         return plan_mix(recipe, workspace)
     check_models(recipe, workspace.meter)

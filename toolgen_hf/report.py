@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from toolgen_hf.meter import dollars
-from toolgen_hf.mix_words import asked_for, repeats
+from toolgen_hf.mixing.words import asked_for, repeats
 from toolgen_hf.plan import Plan
 from toolgen_hf.summary import Summary, share
 

@@ -20,12 +20,12 @@ from tests.finetune.support import INSTRUCTION, ROWS, interrupt
 from tests.support.hub.server import LocalHub
 from toolgen_hf import finetune as module
 from toolgen_hf.finetune import Example, FinetuneConfig, Lengths, Training, finetune
+from toolgen_hf.finetune.card import Trained, render_card
+from toolgen_hf.finetune.loss_plot import running_mean, write_loss_plot
 from toolgen_hf.generators.base import Prompt, Request
 from toolgen_hf.generators.config import LocalConfig
 from toolgen_hf.generators.local import LocalGenerator
 from toolgen_hf.generators.models import MODEL, Weights, resolve_model
-from toolgen_hf.lora_card import Trained, render_card
-from toolgen_hf.loss_plot import running_mean, write_loss_plot
 
 
 def trained(weights: Weights, **changes: Any) -> Trained:
@@ -47,7 +47,7 @@ def hub(name: str) -> Weights:
 
 
 def test_the_card_of_a_model_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toolgen_hf.lora_card.licence_of", lambda _: "Apache-2.0")
+    monkeypatch.setattr("toolgen_hf.finetune.card.licence_of", lambda _: "Apache-2.0")
     card = ModelCard(render_card(trained(hub("org/small"), max_steps=4), step=2, image="loss.png"))
     assert card.data.to_dict() == {
         "base_model": "org/small",
@@ -79,7 +79,7 @@ def test_the_card_of_a_model_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None
 def test_other_licences(
     licence: str | None, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toolgen_hf.lora_card.licence_of", lambda _: licence)
+    monkeypatch.setattr("toolgen_hf.finetune.card.licence_of", lambda _: licence)
     data = ModelCard(render_card(trained(hub("org/small")), step=2)).data.to_dict()
     assert {key: value for key, value in data.items() if key.startswith("license")} == expected
 

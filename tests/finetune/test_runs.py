@@ -11,8 +11,7 @@ import torch
 from datasets import Dataset
 
 from tests.finetune.support import INSTRUCTION, ROWS, interrupt, same, weights
-from toolgen_hf import lora
-from toolgen_hf.finetune import FinetuneConfig, finetune
+from toolgen_hf.finetune import FinetuneConfig, finetune, lora
 from toolgen_hf.generators.base import Prompt, Request
 from toolgen_hf.generators.config import LocalConfig
 from toolgen_hf.generators.local import LocalGenerator
@@ -82,7 +81,7 @@ def test_a_checkpoint_cut_off_by_a_kill_is_passed_over(
 def test_a_process_killed_in_its_training_goes_on(config: FinetuneConfig, tmp_path: Path) -> None:
     program = (
         "import json, os, sys, torch; torch.set_num_threads(1)\n"
-        "from toolgen_hf import lora; from toolgen_hf.finetune import *\n"
+        "from toolgen_hf.finetune import lora; from toolgen_hf.finetune import *\n"
         "def die(self, args, state, control, **_):\n"
         "    if state.global_step == 2: os._exit(9)\n"
         "lora.Progress.on_save = die\n"

@@ -30,7 +30,7 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """``toolgen-hf run``"""
     from toolgen_hf import pipeline
-    from toolgen_hf.mix_recipe import load_recipe
+    from toolgen_hf.mixing.recipe import load_recipe
     from toolgen_hf.report import print_summary
 
     recipe = load_recipe(arguments.recipe, arguments.set)

@@ -30,8 +30,8 @@ def add(commands: Commands) -> None:
 def check(arguments: argparse.Namespace) -> int:
     """``toolgen-hf check``"""
     from toolgen_hf import needs
-    from toolgen_hf.mix_recipe import load_recipe
-    from toolgen_hf.needs_report import print_needs
+    from toolgen_hf.mixing.recipe import load_recipe
+    from toolgen_hf.needs.report import print_needs
     from toolgen_hf.workspace import Workspace
 
     recipe = load_recipe(arguments.recipe, arguments.set)

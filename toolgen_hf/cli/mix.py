@@ -41,8 +41,8 @@ def add(commands: Commands) -> None:
 def mix(arguments: argparse.Namespace) -> None:
     """``toolgen-hf mix``"""
     from toolgen_hf.cli.options import open_workspace
-    from toolgen_hf.mix_files import mix_files
-    from toolgen_hf.mix_recipe import settings
+    from toolgen_hf.mixing.files import mix_files
+    from toolgen_hf.mixing.recipe import settings
     from toolgen_hf.report import print_mix
     from toolgen_hf.tables import check_target, write_table
 

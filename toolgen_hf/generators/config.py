@@ -91,7 +91,7 @@ class AnnotationsConfig(Config):
 
 
 class FileConfig(Config):
-    """Texts that somebody has already: a responses file of the published layout, or anything with question and response.
+    """Texts that somebody has already: a responses file of the published layout, or any with question and response.
 
     A row is known again by its id or its question's words. Nobody is asked, and nothing is paid.
     """

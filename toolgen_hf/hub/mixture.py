@@ -10,7 +10,7 @@ from typing import Any
 
 from toolgen_hf.figures import mixed_counts
 from toolgen_hf.hub.markdown import bullets, code, link, plain, table
-from toolgen_hf.mix_words import asked_for, repeats
+from toolgen_hf.mixing.words import asked_for, repeats
 from toolgen_hf.summary import Summary, share
 
 ORDERS = {

@@ -14,7 +14,7 @@ from toolgen_hf.builders.inputs import from_files
 from toolgen_hf.builders.rows import Row, read_rows
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators.config import unique
-from toolgen_hf.mix_files import mix_files
+from toolgen_hf.mixing.files import mix_files
 from toolgen_hf.published.command import checked
 from toolgen_hf.published.files import Outcome, finish, rows_of
 from toolgen_hf.stages.draw import MixConfig

@@ -64,7 +64,7 @@ class FinetuneConfig(Config):
     lora_dropout: float = Field(default=0.05, ge=0, lt=1)
     target_modules: tuple[str, ...] | None = None
     """Names of the layers that get an adapter. None finds the attention projections: ``q_proj`` and ``v_proj``, as
-    published, where the model has them (lora_targets.py says what else)."""
+    published, where the model has them (targets.py says what else)."""
     cutoff_len: int = Field(default=512, ge=2)
     """Tokens a row may have, prompt, output and end; what is beyond is cut off."""
     save_every: PositiveInt | None = None
@@ -181,7 +181,7 @@ def finetune(
         if training:
             _log(training, config, "done before: ")
             return _result(training, config, output, cached=True)
-        from toolgen_hf.lora import train
+        from toolgen_hf.finetune.lora import train
 
         _write(output, fingerprint, None)
         training = train(examples, model, config, output)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from toolgen_hf.manifest import stamp
-from toolgen_hf.mix_recipe import MixRecipe
+from toolgen_hf.mixing.recipe import MixRecipe
 from toolgen_hf.summary import Summary
 
 BY_ROLE = ("models", "licences", "generators", "prompts")

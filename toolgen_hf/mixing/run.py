@@ -26,8 +26,8 @@ from toolgen_hf.generators.texts import Usage
 from toolgen_hf.hashing import digest
 from toolgen_hf.hub.source import Found, find
 from toolgen_hf.manifest import library_version, manifest_facts
-from toolgen_hf.mix_manifest import mix_manifest
-from toolgen_hf.mix_recipe import MixRecipe
+from toolgen_hf.mixing.manifest import mix_manifest
+from toolgen_hf.mixing.recipe import MixRecipe
 from toolgen_hf.pipeline import check_models, fingerprints, make, plan
 from toolgen_hf.plan import Plan
 from toolgen_hf.produced import is_current, write_produced
@@ -119,7 +119,7 @@ def check_parts(recipe: MixRecipe, workspace: Workspace) -> None:
 
 def _check_names(recipe: MixRecipe, found: Mapping[str, Found]) -> None:
     """Every part has exports of its own: of the names of its datasets, which are in its rows' ids too."""
-    taken = {MIX: "the mix itself"}
+    taken: dict[str, str | None] = {MIX: None}
     for name, part in recipe.mix.parts.items():
         if part.recipe is None:
             names = _exported(found[name])
@@ -128,11 +128,16 @@ def _check_names(recipe: MixRecipe, found: Mapping[str, Found]) -> None:
             names = {origin.name}
         for dataset in sorted(names):
             if dataset in taken:
+                other = taken[dataset]
+                named = [
+                    one for one in (name, other) if one in recipe.recipes
+                ]  # a set that is there has its name
+                way = f"set mix.parts.{named[0]}.recipe.dataset.name to another, or " if named else ""
                 raise DataError(
-                    f"part {name!r} is of the dataset {dataset!r}, and so is {taken[dataset]}: set "
-                    f"mix.parts.{name}.recipe.dataset.name to another, or mix one of them"
+                    f"part {name!r} is of the dataset {dataset!r}, and so is "
+                    f"{'the mix itself' if other is None else f'part {other!r}'}: {way}mix one of them"
                 )
-            taken[dataset] = f"part {name!r}"
+            taken[dataset] = name
 
 
 def _made(name: str, recipe: Recipe, workspace: Workspace) -> Ingredient:

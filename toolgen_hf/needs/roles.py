@@ -23,7 +23,7 @@ from toolgen_hf.generators.config import (
     TeacherConfig,
     unique,
 )
-from toolgen_hf.needs_machine import Machine
+from toolgen_hf.needs.machine import Machine
 from toolgen_hf.pipeline import plan
 from toolgen_hf.plan import Planned
 from toolgen_hf.recipe import Recipe

@@ -20,12 +20,12 @@ import yaml
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.finetune import IMAGE, Example, FinetuneConfig, Training
+from toolgen_hf.finetune.loss_plot import write_loss_plot
 from toolgen_hf.generators.licences import licence_of
 from toolgen_hf.generators.models import Weights
 from toolgen_hf.hashing import digest
 from toolgen_hf.hub.card import LICENCES, fill
 from toolgen_hf.hub.markdown import block, bullets, code, link, plain, table
-from toolgen_hf.loss_plot import write_loss_plot
 from toolgen_hf.manifest import library_version
 
 CARD = "README.md"

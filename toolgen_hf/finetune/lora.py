@@ -2,7 +2,7 @@
 
 The loss is on the output alone, and only there are logits computed. Together with rows that lie by length within a
 step, 8 rows of GSM8K then take SmolLM2 5.5 CPU seconds instead of 7.1, and half of the memory (2.5 GB instead of 5.5);
-loss and gradients are the same but for rounding. How rows become batches is in lora_tokens.py.
+loss and gradients are the same but for rounding. How rows become batches is in tokens.py.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from toolgen_hf.errors import ConfigError, GenerationError
 from toolgen_hf.finetune import Example, FinetuneConfig, Lengths, Training
+from toolgen_hf.finetune.card import Trained, finish
+from toolgen_hf.finetune.progress import Progress
+from toolgen_hf.finetune.targets import are_transposed, find_targets
+from toolgen_hf.finetune.tokens import IGNORED, collate, encode, in_order
 from toolgen_hf.generators.base import Prompt
 from toolgen_hf.generators.loading import open_base, quiet, unload
 from toolgen_hf.generators.local import resolve_device, resolve_dtype
 from toolgen_hf.generators.models import Weights
-from toolgen_hf.lora_card import Trained, finish
-from toolgen_hf.lora_progress import Progress
-from toolgen_hf.lora_targets import are_transposed, find_targets
-from toolgen_hf.lora_tokens import IGNORED, collate, encode, in_order
 from toolgen_hf.prompts.format import PromptFormat
 
 logger = logging.getLogger(__name__)
