@@ -13,7 +13,7 @@ from tests.docs.given import bring
 from tests.docs.runner import Site
 from tests.support.hub.process import point_here
 from tests.support.hub.server import LocalHub
-from toolgen_hf import Recipe, Workspace, finetune, generators, run
+from toolgen_hf import Recipe, Workspace, generators, run
 from toolgen_hf.generators.models import resolve_model
 from toolgen_hf.testing import ApiServer
 
@@ -39,7 +39,8 @@ def quickstart(home: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFa
 def speak(patch: pytest.MonkeyPatch, tiny_model: Path) -> None:
     """Models answer from voices.py; what is finetuned is a model of two layers."""
     patch.setitem(generators.GENERATORS, "local", voices.HOME)
-    patch.setattr(finetune, "resolve_model", lambda name, revision=None: resolve_model(str(tiny_model)))
+    model = resolve_model(str(tiny_model))
+    patch.setattr("toolgen_hf.finetune.run.resolve_model", lambda name, revision=None: model)
 
 
 @pytest.fixture

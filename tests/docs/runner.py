@@ -25,7 +25,7 @@ import yaml
 from tests.docs.pages import ROOT, Block
 from tests.docs.row import check_row
 from toolgen_hf.cli import main, parser
-from toolgen_hf.mix_recipe import load_recipe
+from toolgen_hf.mixing.recipe import load_recipe
 from toolgen_hf.recipe import Recipe
 
 WHOLE: dict[str, Any] = {

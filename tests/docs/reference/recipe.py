@@ -18,7 +18,7 @@ from tests.docs.reference.markdown import line, prose, table
 from tests.docs.reference.meanings import MEANINGS
 from toolgen_hf.finetune import FinetuneConfig
 from toolgen_hf.generators.config import AnnotationsConfig, FileConfig, LocalConfig, OpenAIConfig, PriceConfig
-from toolgen_hf.mix_recipe import MixRecipe, MixSettings, PartConfig
+from toolgen_hf.mixing.recipe import MixRecipe, MixSettings, PartConfig
 from toolgen_hf.recipe import (
     AnswerConfig,
     DatasetConfig,
