@@ -309,6 +309,15 @@ def test_what_cannot_be_made_is_said_before_anybody_is_asked(tmp_path: Path) -> 
     assert scripted.CALLS == []
 
 
+def test_a_set_keeps_its_name_and_a_recipe_takes_another(tmp_path: Path) -> None:
+    there = {"recipe": None, "source": str(build(tmp_path).directory)}
+    data = mix_data(tmp_path / "questions", parts={"cups": there})
+    with pytest.raises(
+        DataError, match=r"set mix\.parts\.sums\.recipe\.dataset\.name to another, or mix one"
+    ):
+        build(tmp_path, data)
+
+
 def test_files_are_mixed_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = build(tmp_path).directory / "data"
     shutil.copy(data / "stage1" / "Cups" / "Cups.json", tmp_path / "cups.json")

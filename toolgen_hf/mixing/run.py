@@ -129,9 +129,7 @@ def _check_names(recipe: MixRecipe, found: Mapping[str, Found]) -> None:
         for dataset in sorted(names):
             if dataset in taken:
                 other = taken[dataset]
-                named = [
-                    one for one in (name, other) if one in recipe.recipes
-                ]  # a set that is there has its name
+                named = [one for one in (name, other) if one in recipe.recipes]  # a set keeps its name
                 way = f"set mix.parts.{named[0]}.recipe.dataset.name to another, or " if named else ""
                 raise DataError(
                     f"part {name!r} is of the dataset {dataset!r}, and so is "
