@@ -59,7 +59,8 @@ def main() -> None:
                 speed = run["tokens"] / run["seconds"]
                 print(f"round {number + 1}: {contender.name}: {speed:.1f} tokens/s", file=sys.stderr)
     print(_table(contenders, runs))
-    print(f"\n{_limit(args, runs)}")
+    if not args.few_shot:
+        print(f"\n{_limit(args, runs)}")
     if args.json is not None:
         args.json.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
 
@@ -68,7 +69,6 @@ def _contenders(args: argparse.Namespace, prompts: Path) -> list[Contender]:
     driver = (sys.executable, str(HERE / "driver.py"))
     found = [
         Contender("the stage, greedy", (*driver, "stage")),
-        Contender("its generator alone", (*driver, "generator")),
         Contender("the stage, 4 beams", (*driver, "stage", "--num-beams", "4")),
         *(
             Contender(
@@ -76,13 +76,14 @@ def _contenders(args: argparse.Namespace, prompts: Path) -> list[Contender]:
             )
             for size in args.batch_sizes
         ),
-        Contender("the generator behind 4 examples", (*driver, "generator", "--few-shot")),
-        Contender(
-            "`generate` behind 4 examples, batches of 32",
-            (*driver, "generate", "--few-shot", "--batch-size", "32"),
-        ),
         Contender("the published loop (batch 1, 4 beams)", (*driver, "published"), FEW),
     ]
+    if args.few_shot:
+        behind = ("--few-shot", "--batch-size", "32")
+        return [
+            Contender("the generator, behind 4 examples", (*driver, "generator", "--few-shot")),
+            Contender("`generate`, sorted, batches of 32, behind 4 examples", (*driver, "generate", *behind)),
+        ]
     if args.llama_python:
         gguf = str(resolve_model(MODEL).path)
         script = (args.llama_python, str(HERE / "llama_cpp_driver.py"), gguf, str(prompts))
@@ -104,17 +105,21 @@ def _run(contender: Contender, args: argparse.Namespace) -> dict[str, Any]:
 
 def _table(contenders: list[Contender], runs: dict[str, list[dict[str, Any]]]) -> str:
     speeds = {name: median(run["tokens"] / run["seconds"] for run in made) for name, made in runs.items()}
-    slow = speeds["the published loop (batch 1, 4 beams)"]
-    lines = ["| | tokens/s (lowest to highest) | of the published loop | questions |", "|---|---|---|---|"]
+    slowest = min(speeds, key=lambda name: speeds[name])
+    lines = ["| | tokens/s (lowest to highest) | of the slowest | questions |", "|---|---|---|---|"]
     for contender in contenders:
         each = sorted(run["tokens"] / run["seconds"] for run in runs[contender.name])
         speed = speeds[contender.name]
         lines.append(
-            f"| {contender.name} | {speed:.0f} ({each[0]:.0f} to {each[-1]:.0f}) | {speed / slow:.1f}x | "
-            f"{contender.questions} |"
+            f"| {contender.name} | {speed:.0f} ({each[0]:.0f} to {each[-1]:.0f}) | "
+            f"{speed / speeds[slowest]:.1f}x | {contender.questions} |"
         )
-    outside = median(run["outside"] / run["seconds"] for run in runs["the stage, greedy"])
-    lines += ["", f"Outside of generation (prompts, store, map): {outside:.2%} of the stage's time."]
+    outside = [run["outside"] / run["seconds"] for made in runs.values() for run in made if "outside" in run]
+    if outside:
+        lines += [
+            "",
+            f"Outside of generation (prompts, store, map): {median(outside):.2%} of the stage's time.",
+        ]
     return "\n".join(lines)
 
 
@@ -168,6 +173,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-new-tokens", type=int, default=128)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[16, 32, 64])
+    parser.add_argument(
+        "--few-shot", action="store_true", help="behind four examples, which all prompts share"
+    )
     parser.add_argument("--llama-python", help="a Python that has llama-cpp-python")
     parser.add_argument("--llama-parallel", type=int, default=32, help="sequences it decodes together")
     parser.add_argument("--json", type=Path, help="write every run here")
