@@ -418,6 +418,16 @@ def test_settings_that_make_no_sense(settings: dict[str, Any], message: str) -> 
         LocalConfig(model="m", **settings)
 
 
+def test_fewer_bits_need_a_gpu_and_are_another_model(tiny_model: Path) -> None:
+    config = LocalConfig(model=str(tiny_model), device="cpu", quantization="8bit")
+    whole = LocalGenerator(config.model_copy(update={"quantization": None})).identity()
+    assert LocalGenerator(config).identity() == {**whole, "quantization": "8bit"}
+    with pytest.raises(
+        ConfigError, match="quantization='8bit' needs a CUDA GPU, and this model runs on 'cpu'"
+    ):
+        texts(REQUESTS[:1], tiny_model, quantization="8bit")
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu(smollm: Path) -> None:
