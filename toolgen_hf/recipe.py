@@ -45,14 +45,18 @@ class DatasetConfig(Config):
     """
 
     builder: Literal["gsm8k", "qa", "produced"] = "gsm8k"
+    """``gsm8k``, which ships; ``qa``: files of your own, and SVAMP; ``produced``: what this library wrote."""
     config: str | None = None
     """A named configuration of the builder, such as ``svamp`` of ``qa``."""
     source: str | None = None
     """For ``gsm8k`` without files: ``bundled``, or ``hub`` (at ``revision``). Of a produced set:
     ``hub:user/repo@v1.1.0#raw``, ``outputs/quickstart#raw``, or ``#stage1`` of either."""
     revision: str | None = None
+    """Of ``gsm8k`` from the Hub: its commit, branch or tag."""
     data_dir: str | None = None
+    """A folder with one file a split."""
     data_files: str | dict[str, str] | None = None
+    """One file, or a file for each split: JSON, JSON Lines, CSV or Parquet."""
     columns: dict[str, str] | None = None
     """For ``qa``: which of the file's columns is the question, answer, solution, context, id."""
     name: str | None = Field(default=None, pattern=NAME)
@@ -113,6 +117,7 @@ class AnswerConfig(Config):
     """The student, and what it is told."""
 
     generator: GeneratorConfig
+    """Which model or engine is the student."""
     instruction: str | None = None
     """Default the task's own."""
 
@@ -132,6 +137,7 @@ class ScoreConfig(Config):
     """How responses are ranked."""
 
     strategy: Strategy = "distance"
+    """``distance``, as the method's released code; ``consistency``, as the paper."""
 
 
 class PreferenceConfig(Config):
@@ -147,17 +153,25 @@ class Recipe(Config):
     """What to build, from which questions, with which models."""
 
     name: str = Field(pattern=NAME)
+    """Names the result: letters, digits, ``.``, ``_`` and ``-``."""
     description: str = ""
+    """For the card."""
     task: str = "math"
     """One that ships, one of an installed package, or a file's: ``./dates.py:Dates``, seen from the recipe's folder."""
     dataset: DatasetConfig = DatasetConfig()
+    """The questions."""
     answer: AnswerConfig | None
     """The student. A recipe that starts from a stage 1 has neither this nor ``tool_api``: nobody is asked."""
     tool_api: ToolApiConfig = Field(default_factory=ToolApiConfig)
+    """The teachers."""
     finetune: dict[Annotated[str, Field(pattern=NAME)], FinetuneConfig] = Field(default_factory=dict)
+    """The adapters to train on stage 1, by name."""
     sources: dict[str, SourceConfig]
+    """Who responds to every question, by name. ``gold``, stage 1's output, is always there."""
     score: ScoreConfig = ScoreConfig()
+    """How stage 2 ranks responses."""
     preference: PreferenceConfig = PreferenceConfig()
+    """Which pairs the config ``preference`` holds."""
     output: str | None = None
     """Default ``outputs/{name}``."""
 

@@ -1,6 +1,7 @@
 """Teach a model to answer and to call: a few LoRA steps on stage-1 rows. Importing this does not import torch.
 
-run         a training run: its settings, its record, whether it is done already
+config      the settings
+run         a training run: its record, whether it is done already
 tokens      rows as tokens, and how they become batches
 targets     the layers that get an adapter
 lora        the training itself, with PEFT and transformers
@@ -8,11 +9,11 @@ progress    its bar
 card        the adapter's card; loss_plot draws its curve
 """
 
+from toolgen_hf.finetune.config import FinetuneConfig
 from toolgen_hf.finetune.run import (
     IMAGE,
     RECORD,
     Example,
-    FinetuneConfig,
     FinetuneResult,
     Lengths,
     Training,

@@ -32,34 +32,45 @@ class LocalConfig(Config):
     """
 
     kind: Literal["local"] = "local"
+    """Says which generator it is. May be left out."""
     model: str
+    """A folder, a ``.gguf`` file, a Hub id, or ``pip:NAME``."""
     revision: str | None = None
+    """The Hub's commit, branch or tag; a commit pins it."""
     adapter: str | None = None
     """LoRA adapter: a local folder or Hub id; in a recipe's sources also ``finetune:NAME``."""
     adapter_revision: str | None = None
+    """The same of the adapter."""
     template: str = "chat"
     """``chat`` (the tokenizer's own), ``completion`` (plain text), or a prompt template: the name of
     one that ships (``alpaca``, ``vicuna``) or a path to a JSON file of that form."""
     max_new_tokens: int = Field(default=128, ge=1)
+    """Tokens of a text at most; one that reaches it is cut."""
     num_beams: int = Field(default=1, ge=1)
+    """Above 1, beam search."""
     do_sample: bool = False
     """Off, decoding is greedy or a deterministic beam search, and the next three have no effect."""
     temperature: float = Field(default=1.0, gt=0)
+    """Of sampling."""
     top_p: float = Field(default=1.0, gt=0, le=1)
+    """Sample among the likeliest tokens of this share together."""
     top_k: int = Field(default=0, ge=0)
     """0 turns it off."""
     repetition_penalty: float = Field(default=1.0, gt=0)
+    """Above 1, tokens that were written already are less likely."""
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Text is cut before the first of these."""
     seed: int = 0
     """Used only when ``do_sample`` is on."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of the weights while computing; ``auto`` is float32 on a CPU."""
     quantization: Literal["8bit", "4bit"] | None = None
     """Load the weights in fewer bits; on a CUDA GPU, with ``bitsandbytes`` installed."""
     batch_size: int | None = Field(default=None, ge=1)
     """Sequences decoded together, default as many as the memory at hand allows and the machine is fastest with;
     changes speed, not (in float32) the text."""
     device: str = Field(default="auto", pattern=DEVICE)
+    """``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``; ``auto`` takes a GPU where there is one."""
 
     @model_validator(mode="after")
     def _samples_or_searches(self) -> Self:
@@ -83,6 +94,7 @@ class AnnotationsConfig(Config):
     """The dataset's own worked solution, composed into one tool call; needs no model."""
 
     kind: Literal["annotations"] = "annotations"
+    """Says which generator it is."""
 
     @property
     def name(self) -> str:
@@ -97,6 +109,7 @@ class FileConfig(Config):
     """
 
     kind: Literal["file"] = "file"
+    """Says which generator it is."""
     path: str | tuple[str, ...]
     """JSON Lines, JSON, CSV or Parquet; several where each split has its own."""
 
@@ -115,8 +128,11 @@ class PriceConfig(Config):
     """US dollars a million tokens, for an engine that the catalogue does not list (0 for one of your own)."""
 
     input: float = Field(ge=0)
+    """Of a prompt."""
     output: float = Field(ge=0)
+    """Of a completion."""
     cached_input: float | None = Field(default=None, ge=0)
+    """Of a prompt's tokens that are billed as cached; default ``input``."""
 
 
 def endpoint(url: str) -> str:
@@ -144,6 +160,7 @@ class OpenAIConfig(Config):
     """
 
     kind: Literal["openai"] = "openai"
+    """Says which generator it is."""
     engine: str = Field(min_length=1)
     """Also by the names that the method was published with: ``gpt-turbo-0301``, ``text-davinci-003``."""
     api: Literal["auto", "chat", "completions"] = "auto"
@@ -155,10 +172,15 @@ class OpenAIConfig(Config):
     temperature: float | None = Field(default=0.0, ge=0, le=2)
     """null leaves it to the engine. Reasoning engines refuse 0, so that 0, given or by default, is not sent to them."""
     top_p: float | None = Field(default=None, gt=0, le=1)
+    """As the API has it; sent only if given."""
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    """As the API has it; sent only if given."""
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    """As the API has it; sent only if given."""
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Where the engine stops."""
     seed: int | None = None
+    """As the API has it; sent only if given."""
     extra: dict[str, Any] = Field(default_factory=dict)
     """Any other parameter of the request, such as ``{reasoning_effort: low}``; none that has a field here."""
 

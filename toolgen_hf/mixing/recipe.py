@@ -64,8 +64,11 @@ class MixRecipe(Config):
     """What to mix, and how."""
 
     name: str = Field(pattern=NAME)
+    """Names the result: letters, digits, ``.``, ``_`` and ``-``."""
     description: str = ""
+    """For the card."""
     mix: MixSettings
+    """What is mixed, and how."""
     output: str | None = None
     """Default ``outputs/{name}``. A part's own ``output`` is not used: it is written as part of the mix."""
 

@@ -35,7 +35,9 @@ class SourceConfig(Config):
     """One source of responses: which model, and how it is asked."""
 
     generator: GeneratorConfig
+    """Which model, engine or file responds."""
     prompt: Literal["instruction", "few_shot"] = "instruction"
+    """``instruction``: the task's, for a model that was fine-tuned; ``few_shot``: worked examples."""
     examples: int = Field(4, ge=0)
     """How many worked examples a few-shot prompt shows."""
     example_seed: int | None = None

@@ -15,7 +15,6 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tests.docs.reference.markdown import line, prose, table
-from tests.docs.reference.meanings import MEANINGS
 from toolgen_hf.finetune import FinetuneConfig
 from toolgen_hf.generators.config import AnnotationsConfig, FileConfig, LocalConfig, OpenAIConfig, PriceConfig
 from toolgen_hf.mixing.recipe import MixRecipe, MixSettings, PartConfig
@@ -78,7 +77,7 @@ def mix_keys() -> str:
 
 def section(model: type[BaseModel]) -> str:
     """A heading, what the model is, and its keys."""
-    docs = {**MEANINGS.get(model.__name__, {}), **attribute_docs(model)}
+    docs = attribute_docs(model)
     rows = [
         [f"`{name}`", kind(field), default(field), line(docs[name])]
         for name, field in model.model_fields.items()
