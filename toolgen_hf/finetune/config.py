@@ -45,7 +45,7 @@ class FinetuneConfig(Config):
     seed: int = 0
     """Order of the rows, dropout, and the adapter's first weights."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the weights while computing; ``auto`` is float32 on a CPU."""
+    """Of the weights while computing; ``auto`` is float32 on a CPU and bfloat16 on a CUDA GPU."""
     device: str = Field(default="auto", pattern=DEVICE)
     """``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``; ``auto`` takes a GPU where there is one."""
 
