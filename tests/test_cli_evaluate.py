@@ -37,7 +37,11 @@ def test_json_has_full_precision(mine: str, capsys: pytest.CaptureFixture[str]) 
     assert main(["evaluate", mine, "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     board = json.loads(line)
-    assert board["sources"]["[mine]"] == {"overall": tool_use(TEXTS, ANSWERS, NEEDS), "splits": {}}
+    assert board["sources"]["[mine]"] == {
+        "overall": tool_use(TEXTS, ANSWERS, NEEDS),
+        "splits": {},
+        "datasets": {},
+    }
     assert board["target"] == mine
 
 

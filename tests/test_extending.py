@@ -13,6 +13,8 @@ import yaml
 from datasets import load_dataset
 
 from tests.support import scripted
+from tests.support.recipes import sums_recipe
+from tests.web.support import questions_of
 from toolgen_hf import Recipe, Workspace, execute, run
 from toolgen_hf.cli import main
 from toolgen_hf.errors import ConfigError
@@ -280,6 +282,37 @@ def test_where_a_sets_task_is_not_known_that_is_said(tmp_path: Path, dates: Path
         Recipe.load(tmp_path / "out/recipe.yaml")
     again = Recipe.load(tmp_path / "out/recipe.yaml", [f"task={dates / 'dates.py'}:Dates"])
     assert again.to_yaml() == (tmp_path / "out/recipe.yaml").read_text()
+
+
+@pytest.mark.usefixtures("scripted_models")
+def test_each_row_of_a_mix_is_graded_by_its_own_task(tmp_path: Path, dates: Path) -> None:
+    build(dates, tmp_path / "dated")
+    sums = run(sums_recipe(tmp_path / "sums"), tmp_path / "summed").directory
+    parts = {"dates": {"source": str(tmp_path / "dated")}, "sums": {"source": str(sums)}}
+    mixed = run(
+        load_recipe_of(tmp_path, {"name": "both", "mix": {"parts": parts}}), tmp_path / "out"
+    ).directory
+    for look in (evaluate_target, write_report):
+        with pytest.raises(
+            ConfigError, match="is of the task 'dates', which is not known here: give its file"
+        ):
+            look(mixed)
+    task = f"{dates / 'dates.py'}:Dates"
+    board = evaluate_target(mixed, task=task)
+    assert board.task == "math, dates"
+    gold = board.sources["gold"]
+    assert (gold["overall"]["accuracy"], gold["overall"]["ungradable"]) == (1.0, 0)
+    assert gold["datasets"].keys() == {"Dates", "Sums"}
+    alone = evaluate_target(sums).sources["gold"]
+    assert (gold["datasets"]["Sums"], alone["datasets"]) == (alone["overall"], {})
+    mine = tmp_path / "mine.jsonl"
+    rows = load_dataset(str(mixed), "stage1", split="train", cache_dir=str(tmp_path / "cache"))
+    mine.write_text("".join(json.dumps({"id": row["id"], "response": row["output"]}) + "\n" for row in rows))
+    told = evaluate_target(mine, mixed, task=task).sources["mine"]
+    assert told["overall"]["accuracy"] == 1.0
+    assert told["datasets"].keys() == {"Dates", "Sums"}
+    page = write_report(mixed, task=task).read_text(encoding="utf-8")
+    assert {entry["responses"][0]["verdict"] for entry in questions_of(page)} == {"right"}
 
 
 def test_what_the_hubs_client_fetched_is_a_data_set(dates: Path) -> None:

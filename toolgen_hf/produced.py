@@ -26,6 +26,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+import yaml
 from datasets import DatasetDict
 from filelock import FileLock
 
@@ -66,9 +67,15 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
 
 
 def task_of(directory: Path) -> str | None:
-    """The task that a produced directory was made for; None where nothing tells it."""
-    manifest = read_manifest(directory)
-    return None if manifest is None or not manifest.get("task") else str(manifest["task"])
+    """The name of the task that a produced directory was made for; None where nothing tells it."""
+    try:
+        recipe = yaml.safe_load((directory / "recipe.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        recipe = None
+    for said in (recipe, read_manifest(directory)):  # the recipe of a mix names none
+        if isinstance(said, dict) and isinstance(said.get("task"), str) and said["task"]:
+            return str(said["task"])
+    return None
 
 
 def load_summary(directory: Path) -> Summary:

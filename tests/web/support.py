@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -113,3 +116,10 @@ def _executed(stage2: DatasetDict, at: int, source: str) -> DatasetDict:
         }
 
     return DatasetDict({split: Dataset.from_dict(columns(rows)) for split, rows in stage2.items()})
+
+
+def questions_of(page: str) -> list[dict[str, Any]]:
+    """The rows that a page carries."""
+    (data,) = re.findall(r'<script id="data" type="text/plain">([A-Za-z0-9+/=]*)</script>', page)
+    found: list[dict[str, Any]] = json.loads(gzip.decompress(base64.b64decode(data)))["questions"]
+    return found

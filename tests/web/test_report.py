@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 import json
-import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,10 +12,11 @@ from typing import Any
 import pytest
 
 from tests.support.recipes import ROWS, sums_data, sums_recipe, write_questions
-from tests.web.support import EVIL, make_result
+from tests.web.support import EVIL, make_result, questions_of
 from toolgen_hf import Recipe, Workspace, run
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.graders import Graders
 from toolgen_hf.web import write_report
 from toolgen_hf.web.page import render
 from toolgen_hf.web.rows import response
@@ -51,12 +50,6 @@ class Page(HTMLParser):
             for key, value in attributes.items()
             if key == name and value
         ]
-
-
-def questions_of(page: str) -> list[dict[str, Any]]:
-    (data,) = re.findall(r'<script id="data" type="text/plain">([A-Za-z0-9+/=]*)</script>', page)
-    found: list[dict[str, Any]] = json.loads(gzip.decompress(base64.b64decode(data)))["questions"]
-    return found
 
 
 def build(tmp_path: Path, recipe: Recipe) -> Path:
@@ -248,6 +241,6 @@ def test_a_repeated_question_of_a_mix_is_shown_as_often(tmp_path: Path) -> None:
     from toolgen_hf.web.rows import questions
 
     row = {"id": "a", "instruction": "?", "input": "1+1?", "output": "calculator(1+1)", "answer": ["2"]}
-    found = questions({"stage1": {"train": [row, row]}}, MATH)
+    found = questions({"stage1": {"train": [row, row]}}, Graders(MATH, None, "mixed"))
     assert [(entry["id"], len(entry["responses"])) for entry in found] == [("a", 1), ("a", 1)]
     assert found[0]["responses"][0]["source"] == "stage 1"

@@ -49,7 +49,8 @@ def add(commands: Commands) -> None:
     parser.add_argument("--split", help="only this split")
     parser.add_argument(
         "--task",
-        help="a name or FILE.py:NAME: how answers are graded (default: the directory's own task, else math)",
+        help="a name or FILE.py:NAME: how answers are graded (default: the directory's own task, in a mix each row's; "
+        "else math)",
     )
     parser.add_argument("--json", action="store_true", help="print all figures as one line of JSON")
 
@@ -68,7 +69,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 
 def print_board(board: Board) -> None:
-    """Print a table for all splits together and one for each, and what no figure includes."""
+    """Print a table for all splits together, one for each, of a mix one for each dataset, and what none includes."""
     from rich.console import Console
     from rich.text import Text
 
@@ -80,6 +81,10 @@ def print_board(board: Board) -> None:
     for split in splits:
         part = {n: s["splits"][split] for n, s in board.sources.items() if split in s["splits"]}
         console.print("", _table(split, part))
+    datasets = list(dict.fromkeys(name for source in board.sources.values() for name in source["datasets"]))
+    for dataset in datasets if len(datasets) > 1 else []:
+        part = {n: s["datasets"][dataset] for n, s in board.sources.items() if dataset in s["datasets"]}
+        console.print("", _table(dataset, part))
     console.print()
     console.print(Text(LEGEND, style="dim"))
     for remark in _remarks(board):
@@ -125,7 +130,7 @@ def _remarks(board: Board) -> list[str]:
     for name, source in board.sources.items():
         found = source["overall"]
         if found["ungradable"]:
-            what = f"{found['ungradable']} accepted answers are none of the task {board.task!r}: counted as wrong"
+            what = f"{found['ungradable']} accepted answers are no answers of {board.task}: counted as wrong"
             said.setdefault(what, []).append(name)
         if found["need_known"] < found["responses"]:
             what = f"the need is known for {found['need_known']} of {found['responses']}: met is of those"

@@ -63,8 +63,8 @@ class LocalConfig(Config):
     seed: int = 0
     """Used only when ``do_sample`` is on."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Of the weights while computing; ``auto`` is float32 on a CPU and bfloat16 on a CUDA GPU, where those before Ampere
-    (T4, V100) are faster with float16."""
+    """Of the weights while computing; ``auto`` is float32 on a CPU and bfloat16 on a CUDA GPU, where those before
+    Ampere (T4, V100) are faster with float16."""
     quantization: Literal["8bit", "4bit"] | None = None
     """Load the weights in fewer bits; on a CUDA GPU, with ``bitsandbytes`` installed."""
     batch_size: int | None = Field(default=None, ge=1)

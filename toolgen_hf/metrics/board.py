@@ -12,12 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from toolgen_hf.builders.columns import known, nearest
 from toolgen_hf.errors import DataError
 from toolgen_hf.metrics.compute import figures, judge
 from toolgen_hf.metrics.reading import (
+    NOWHERE,
     Reference,
     Response,
     is_produced,
@@ -26,8 +25,9 @@ from toolgen_hf.metrics.reading import (
 )
 from toolgen_hf.produced import task_of
 from toolgen_hf.stages.execute import execute_response
-from toolgen_hf.tasks import get_task, task_named
+from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
+from toolgen_hf.tasks.graders import Graders
 
 StrPath = str | os.PathLike[str]
 
@@ -36,10 +36,12 @@ StrPath = str | os.PathLike[str]
 class Board:
     """What came of an evaluation.
 
-    ``sources``: by source, gold first and then the best, ``{"overall": figures, "splits": {split: figures}}``
-    with the figures of ``tool_use``; there are splits only where a row's split is known. ``unknown``: by source
+    ``sources``: by source, gold first and then the best, ``{"overall": figures, "splits": {split: figures},
+    "datasets": {dataset: figures}}`` with the figures of ``tool_use``; there are splits only where a row's split is
+    known, and datasets only of a mix. ``unknown``: by source
     the responses without an accepted answer, which are in no figure. ``missing``: by source the questions of
-    the references that have no response, which are in no figure either. Both as ``{"count", "first"}``.
+    the references that have no response, which are in no figure either. Both as ``{"count", "first"}``. ``task``: the
+    task's name, of a mix of several all of them.
     """
 
     target: str
@@ -68,18 +70,20 @@ def evaluate_target(
         references: a produced directory or a file with ``id`` and ``answer``; default the directory itself, or the
             answers in the file.
         source, split: only the responses of this one.
-        task: default the directory's own, else ``math``.
+        task: default the directory's own (in a mix of several, each row's), else ``math``. What is given grades every
+            row but those that a mix says to be of another task.
 
     Raises:
         ConfigError: there is no such task, or the directory's is not known here.
         DataError: the input is malformed, there is no such source or split, or no response has an answer.
     """
     path, told = Path(target), None if references is None else Path(references)
-    grader = get_task(task) if task else _known_task(path) or (told and _known_task(told)) or get_task("math")
-    read = read_responses(path, grader)
+    named_by = told if told and task_of(path) is None else path
+    graders = Graders(get_task(task) if task else None, task_of(named_by), str(named_by))
+    read = read_responses(path, graders)
     known_by = told or (path if is_produced(path) else None)
-    by_id = {} if known_by is None else read_references(known_by, grader)
-    rows = _with_needs([_informed(row, by_id, strict=told is not None) for row in read.rows], grader)
+    by_id = {} if known_by is None else read_references(known_by, graders)
+    rows = _with_needs([_informed(row, by_id, strict=told is not None) for row in read.rows], graders)
     rows = _only(_only(rows, "source", source), "split", split)
     if all(row.answer is None for row in rows):
         raise DataError(_nothing(rows[0], path, told, by_id))
@@ -89,27 +93,12 @@ def evaluate_target(
     return Board(
         target=str(path),
         references=None if told is None else str(told),
-        task=grader.name,
-        sources=_ranked({name: _evaluate(part, grader) for name, part in by_source.items()}),
+        task=", ".join(dict.fromkeys(graders.of(row.origin.task).name for row in rows)),
+        sources=_ranked({name: _evaluate(part, graders) for name, part in by_source.items()}),
         unknown=_counted({n: [r.id for r in part if r.answer is None] for n, part in by_source.items()}),
         missing=_counted({n: _missing(part, by_id) for n, part in by_source.items()} if told else {}),
         notes=read.notes,
     )
-
-
-def _known_task(path: Path) -> Task | None:
-    """The task that a produced directory was made for, if it is one."""
-    name = _task_of(path)
-    return None if name is None else task_named(name, str(path))
-
-
-def _task_of(path: Path) -> str | None:
-    try:
-        recipe = yaml.safe_load((path / "recipe.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return None
-    found = recipe.get("task") if isinstance(recipe, dict) else None
-    return found if isinstance(found, str) else task_of(path)  # a mix has one for each part
 
 
 def _informed(row: Response, by_id: Mapping[str, Reference], strict: bool) -> Response:
@@ -118,13 +107,14 @@ def _informed(row: Response, by_id: Mapping[str, Reference], strict: bool) -> Re
     if found is None:
         return replace(row, answer=None) if strict else row
     need = row.needs_tool if found.needs_tool is None else found.needs_tool
-    return replace(row, answer=found.answer, split=found.split or row.split, needs_tool=need)
+    origin = row.origin if found.origin == NOWHERE else found.origin
+    return replace(row, answer=found.answer, split=found.split or row.split, needs_tool=need, origin=origin)
 
 
-def _with_needs(rows: Sequence[Response], task: Task) -> list[Response]:
+def _with_needs(rows: Sequence[Response], graders: Graders) -> list[Response]:
     """Where nothing else says whether a question needs the tool, gold's response to it does."""
     gold = {
-        (row.split, row.id): execute_response(row.text, task).uses_tool
+        (row.split, row.id): execute_response(row.text, graders.of(row.origin.task)).uses_tool
         for row in rows
         if row.source == "gold"
     }
@@ -145,13 +135,21 @@ def _only(rows: list[Response], field: str, wanted: str | None) -> list[Response
     return kept
 
 
-def _evaluate(rows: Sequence[Response], task: Task) -> dict[str, Any]:
-    """One source's figures, over all of its responses and by split."""
-    judged = [(row.split, judge(row.text, row.answer, row.needs_tool, task)) for row in rows if row.answer]
-    splits = dict.fromkeys(split for split, _ in judged if split is not None)
+def _evaluate(rows: Sequence[Response], graders: Graders) -> dict[str, Any]:
+    """One source's figures, over all of its responses, by split, and by dataset."""
+    judged = [
+        (row, judge(row.text, row.answer, row.needs_tool, graders.of(row.origin.task)))
+        for row in rows
+        if row.answer
+    ]
+    splits = dict.fromkeys(row.split for row, _ in judged if row.split is not None)
+    datasets = dict.fromkeys(row.origin.dataset for row, _ in judged if row.origin.dataset is not None)
     return {
         "overall": figures([outcome for _, outcome in judged]),
-        "splits": {name: figures([o for split, o in judged if split == name]) for name in splits},
+        "splits": {name: figures([o for row, o in judged if row.split == name]) for name in splits},
+        "datasets": {
+            name: figures([o for row, o in judged if row.origin.dataset == name]) for name in datasets
+        },
     }
 
 

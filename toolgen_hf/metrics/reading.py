@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from datasets import DatasetDict
 
@@ -23,15 +23,29 @@ from toolgen_hf.export import MIX
 from toolgen_hf.produced import read_manifest
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks.base import Task
+from toolgen_hf.tasks.graders import Graders
 
 TEXTS = ("response", "output", "prediction", "prediction_text", "prediction text", "generated_text", "text")
 """The columns that may hold a response's text, the first that a row has."""
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}  # as CSV spells them
 
 
+class Origin(NamedTuple):
+    """Where a row of a mix comes from: its dataset's and its task's name; None in any other set."""
+
+    dataset: str | None
+    task: str | None
+
+
+NOWHERE = Origin(None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One response, and what its own row says of its question. ``split`` is None where nothing tells it."""
+    """One response, and what its own row says of its question; None is what nothing tells.
+
+    ``origin``: of which dataset and task the question is, where a mix says so.
+    """
 
     id: str
     source: str
@@ -40,6 +54,7 @@ class Response:
     answer: list[str] | None
     needs_tool: bool | None
     where: str
+    origin: Origin = NOWHERE
 
 
 @dataclass(slots=True)
@@ -49,6 +64,7 @@ class Reference:
     answer: list[str]
     split: str | None
     needs_tool: bool | None = None
+    origin: Origin = NOWHERE
 
 
 @dataclass(slots=True)
@@ -65,19 +81,19 @@ def is_produced(path: Path) -> bool:
     return path.is_dir() and (read_manifest(path) is not None or any(folder.is_dir() for folder in stage2))
 
 
-def read_responses(target: Path, task: Task) -> Responses:
+def read_responses(target: Path, graders: Graders) -> Responses:
     """The responses of a produced directory, of a file, or of a folder with one file a split.
 
     Raises:
         DataError: there is none, or a row is not what it should be; names the file and line.
     """
     if is_produced(target):
-        return _produced(target, task)
+        return _produced(target, graders)
     found = Responses()
     for split, path in _files(target):
         for number, (where, row) in enumerate(read_rows(path)):
             if "responses" in row:
-                found.rows += _unfold(row, f"{split or path.stem}-{number}", split, where, task)
+                found.rows += _unfold(row, f"{split or path.stem}-{number}", split, where, graders.of(None))
             else:
                 found.rows.append(_one(row, path, split, where))
     if not found.rows:
@@ -86,7 +102,7 @@ def read_responses(target: Path, task: Task) -> Responses:
     return found
 
 
-def read_references(path: Path, task: Task) -> dict[str, Reference]:
+def read_references(path: Path, graders: Graders) -> dict[str, Reference]:
     """The accepted answers by id, and which questions need the tool: from a produced directory or a raw file.
 
     Stage 1 tells the need: its output for a question calls the tool if the student was wrong without it.
@@ -104,9 +120,11 @@ def read_references(path: Path, task: Task) -> dict[str, Reference]:
         if key in places:
             raise fault(where, f"the id {key!r} is already that of {places[key]}; ids must be unique")
         places[key] = where
-        found[key] = Reference(answers(row, "answer", where), split, _stated_need(row, where, task))
+        origin = _origin(row) if is_produced(path) else NOWHERE
+        need = _stated_need(row, where, graders.of(origin.task))
+        found[key] = Reference(answers(row, "answer", where), split, need, origin)
     if is_produced(path):
-        for key, need in _needs(path, task).items():
+        for key, need in _needs(path, graders).items():
             if key in found:
                 found[key].needs_tool = need
     return found
@@ -122,12 +140,21 @@ def _reference_rows(path: Path) -> Iterator[tuple[str | None, str, Row]]:
         yield from ((str(name), f"{path}, {config} {name}", dict(row)) for row in rows)
 
 
-def _needs(path: Path, task: Task) -> dict[str, bool]:
+def _needs(path: Path, graders: Graders) -> dict[str, bool]:
     """By id, whether stage 1's output calls the tool."""
     if not _has(path, "stage1"):
         return {}
     tables = load(Produced("stage1", data_dir=path)).values()
-    return {row["id"]: execute_response(row["output"], task).uses_tool for rows in tables for row in rows}
+    return {
+        row["id"]: execute_response(row["output"], graders.of(_origin(row).task)).uses_tool
+        for rows in tables
+        for row in rows
+    }
+
+
+def _origin(row: Mapping[str, Any]) -> Origin:
+    """What a row of a produced set says of where it comes from."""
+    return Origin(row.get("dataset"), row.get("task"))
 
 
 def _has(path: Path, config: str) -> bool:
@@ -138,7 +165,7 @@ def _has(path: Path, config: str) -> bool:
     return True
 
 
-def _produced(target: Path, task: Task) -> Responses:
+def _produced(target: Path, graders: Graders) -> Responses:
     """Every response of a run, those to rejected questions too; else stage 2's, which are the others."""
     if not (target / "stage2").is_dir():  # published JSON alone: its stage 2 has no ids to find answers by
         return Responses(_exported(load(Produced("responses", data_dir=target)), target))
@@ -146,7 +173,14 @@ def _produced(target: Path, task: Task) -> Responses:
         response
         for split, rows in load(Produced("stage2", data_dir=target)).items()
         for row in rows
-        for response in _unfold(row, row["id"], str(split), f"{target}, stage2 {split}", task)
+        for response in _unfold(
+            row,
+            row["id"],
+            str(split),
+            f"{target}, stage2 {split}",
+            graders.of(_origin(row).task),
+            _origin(row),
+        )
     ]
     why = "not all of stage 2's responses are among its exports"
     try:
@@ -182,6 +216,7 @@ def _exported(splits: DatasetDict, target: Path) -> list[Response]:
             row["answer"],
             None,
             f"{target}, responses {split}",
+            _origin(row),
         )
         for split, rows in splits.items()
         for row in rows
@@ -189,7 +224,7 @@ def _exported(splits: DatasetDict, target: Path) -> list[Response]:
 
 
 def _unfold(
-    row: Mapping[str, Any], new_id: str, split: str | None, where: str, task: Task
+    row: Mapping[str, Any], new_id: str, split: str | None, where: str, task: Task, of: Origin = NOWHERE
 ) -> Iterator[Response]:
     """A stage 2 row's responses; gold's call says the need, and gold's answer is right if no other is known."""
     responses, origin = row.get("responses"), row.get("origin")
@@ -206,6 +241,7 @@ def _unfold(
             answer,
             None if gold is None else gold.uses_tool,
             where,
+            of,
         )
 
 

@@ -16,7 +16,6 @@ from pathlib import Path, PurePosixPath
 from string import Template
 from typing import Any
 
-import yaml
 from datasets import DatasetDict
 
 from toolgen_hf.atomic import replacing
@@ -24,8 +23,9 @@ from toolgen_hf.builders import Produced, load
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.figures import length_quantiles
 from toolgen_hf.produced import load_summary, read_manifest, task_of
-from toolgen_hf.tasks import get_task, task_named
+from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
+from toolgen_hf.tasks.graders import Graders
 from toolgen_hf.web.overview import overview
 from toolgen_hf.web.rows import questions
 
@@ -38,7 +38,7 @@ def write_report(directory: Path, target: Path | None = None, task: str | Task |
     Args:
         target: where to; default ``{directory}-report.html``, beside the directory (within it, the next run would
             have to refuse: it replaces the directory whole).
-        task: whose calls are marked and answers graded; default the directory's own.
+        task: whose calls are marked and answers graded; default the directory's own, in a mix of several each row's.
 
     Returns:
         Where it was written.
@@ -69,7 +69,9 @@ def render(directory: Path, task: str | Task | None = None) -> str:
         for config, splits in tables.items()
     }
     data = {
-        "questions": questions(rows, get_task(task) if task else _task(directory)),
+        "questions": questions(
+            rows, Graders(get_task(task) if task else None, task_of(directory), directory.name)
+        ),
         "sources": list(summary.sources),
     }
     style, script = (_resource(f"report.{kind}") for kind in ("css", "js"))
@@ -99,13 +101,6 @@ def _tables(directory: Path, configs: dict[str, Any], manifest: dict[str, Any]) 
             if any(path.name.endswith(f"_{config}.json") for path in exported):
                 found[config] = load(Produced(config, data_dir=directory))
     return found
-
-
-def _task(directory: Path) -> Task:
-    """The task, as the recipe names it; that of a mix has one for each part."""
-    recipe = directory / "recipe.yaml"
-    asked = yaml.safe_load(recipe.read_text(encoding="utf-8")) if recipe.exists() else None
-    return task_named(str((asked or {}).get("task") or task_of(directory) or "math"), directory.name)
 
 
 def _policy(style: str, script: str) -> str:

@@ -18,13 +18,14 @@ from typing import Any
 from toolgen_hf.errors import CallSyntaxError
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks.base import Task
+from toolgen_hf.tasks.graders import Graders
 
 Row = dict[str, Any]
 Tables = Mapping[str, Mapping[str, Sequence[Row]]]
 """Rows by config and split."""
 
 
-def questions(tables: Tables, task: Task) -> list[Row]:
+def questions(tables: Tables, graders: Graders) -> list[Row]:
     """Every question of every split, in the order of ``raw``; what only another config knows comes after.
 
     Args:
@@ -35,17 +36,19 @@ def questions(tables: Tables, task: Task) -> list[Row]:
     found: list[Row] = []
     for split in splits:
         rows = {config: table.get(split, ()) for config, table in tables.items()}
-        found += _split(str(split), rows, task)
+        found += _split(str(split), rows, graders)
     return found
 
 
-def _split(split: str, tables: Mapping[str, Sequence[Row]], task: Task) -> Iterable[Row]:
+def _split(split: str, tables: Mapping[str, Sequence[Row]], graders: Graders) -> Iterable[Row]:
     found: dict[tuple[str, int], Row] = {}
+    tasks: dict[str, Task] = {}
 
     def entries(config: str) -> Iterable[tuple[Row, Row]]:
         """The rows of a config with what is known of their questions. A mix may repeat an id, which counts anew."""
         seen: dict[str, int] = {}
         for row in tables.get(config, ()):
+            tasks[row["id"]] = graders.of(row.get("task"))
             seen[row["id"]] = seen.get(row["id"], -1) + 1
             empty = {
                 "id": row["id"],
@@ -71,19 +74,20 @@ def _split(split: str, tables: Mapping[str, Sequence[Row]], task: Task) -> Itera
         entry["question"] = entry["question"] or row["query"].partition("\n")[2] or row["query"]
         said = zip(row["origin"], row["responses"], row["answer"], row["scores"], strict=True)
         entry["responses"] += [
-            {**response(source, text, answer, entry["gold"], task), "score": score}
+            {**response(source, text, answer, entry["gold"], tasks[row["id"]]), "score": score}
             for source, text, answer, score in said
         ]
     for row, entry in entries("rejected"):
         entry["stages"].append("rejected")
         entry["reason"] = row["reason"]
-        _add_rejected(entry, row["detail"], task)
+        _add_rejected(entry, row["detail"], tasks[row["id"]])
     for config in ("right", "wrong"):
         for row, entry in entries(config):
-            _add_student(entry, row, config == "right", task)
+            _add_student(entry, row, config == "right", tasks[row["id"]])
     for entry in found.values():
         target = entry.pop("target", None)
         if target is not None and not any(said["text"] == target for said in entry["responses"]):
+            task = tasks[entry["id"]]
             alone = response(
                 "stage 1", target, execute_response(target, task).prediction, entry["gold"], task
             )
