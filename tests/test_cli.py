@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -13,10 +15,11 @@ from typing import Any
 
 import pytest
 import yaml
+from tqdm import tqdm
 
 from tests.support import scripted
 from tests.support.recipes import sums_data
-from toolgen_hf.cli import main
+from toolgen_hf.cli import attempt, main
 
 EXAMPLE = {
     "query": "Given a math problem, please solve it and you can use a calculator for help.\nJean has three times "
@@ -314,3 +317,15 @@ def torch_sees_a_gpu() -> bool:
     import torch
 
     return bool(torch.cuda.is_available())
+
+
+def test_a_message_stands_above_a_bar_not_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(arguments: argparse.Namespace) -> None:
+        with tqdm(total=2, desc="work", leave=False) as bar:
+            bar.update()
+            logging.getLogger("toolgen_hf.anything").info("converted once")
+
+    assert attempt(argparse.Namespace(command=work)) == 0
+    printed = capsys.readouterr().err
+    assert "\rconverted once\n" in printed
+    assert "work:" in printed.partition("converted once\n")[2]

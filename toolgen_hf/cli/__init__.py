@@ -86,8 +86,21 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _AboveBars(logging.StreamHandler):  # type: ignore[type-arg]
+    """Prints a message above a progress bar that is shown, not behind it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "tqdm" not in sys.modules:
+            super().emit(record)
+            return
+        from tqdm import tqdm
+
+        with tqdm.external_write_mode(file=self.stream):
+            super().emit(record)
+
+
 def _log_to_stderr(arguments: argparse.Namespace) -> None:
-    handler = logging.StreamHandler()
+    handler = _AboveBars()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("toolgen_hf")
     logger.handlers[:] = [handler]
