@@ -18,19 +18,18 @@ from datasets import DatasetDict
 
 from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.counts import check_counts, collect_rejected, require_usable, with_left_over
-from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.errors import DataError
 from toolgen_hf.export import export_json
 from toolgen_hf.finetune import FinetuneResult, finetune, training_key
 from toolgen_hf.generators import build
-from toolgen_hf.generators.config import AnnotationsConfig, GeneratorConfig, LocalConfig
 from toolgen_hf.hashing import digest
 from toolgen_hf.manifest import library_version, manifest_facts
-from toolgen_hf.meter import Meter
 from toolgen_hf.mixing.recipe import MixRecipe
 from toolgen_hf.plan import Plan
 from toolgen_hf.produced import check_target, is_current, write_produced
 from toolgen_hf.questions import Origin, as_questions, load_raw, load_stage1
 from toolgen_hf.recipe import Recipe
+from toolgen_hf.roles import check_models
 from toolgen_hf.stages.answer import answer
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import SourceConfig, all_given, respond
@@ -215,35 +214,6 @@ def for_training(
         "tool_calling": tool_calling(cloned, workspace, recipe.task),
         "preference": preference(scored, workspace, config.pairs, config.margin),
     }
-
-
-def check_models(recipe: Recipe, meter: Meter) -> None:
-    """Find every model, adapter, template and engine before the first text is generated.
-
-    Raises:
-        ConfigError: one is not there, or a budget cannot be kept to without its price; names the recipe's key.
-    """
-    wanted: dict[str, GeneratorConfig] = {}
-    if recipe.answer is not None:
-        wanted["answer.generator"] = recipe.answer.generator
-        wanted |= {
-            f"tool_api.teachers.{at}": teacher
-            for at, teacher in enumerate(recipe.tool_api.teachers)
-            if not isinstance(teacher, AnnotationsConfig)
-        }
-    wanted |= {f"sources.{name}.generator": source.generator for name, source in recipe.sources.items()}
-    for name, tuned in recipe.finetune.items():
-        wanted[f"finetune.{name}"] = LocalConfig(
-            model=tuned.model, revision=tuned.revision, template=tuned.template, device=tuned.device
-        )
-    for key, config in wanted.items():
-        there = config if config.trained_adapter is None else config.model_copy(update={"adapter": None})
-        try:
-            generator = build(there)
-            generator.check()
-            meter.check_price(generator)
-        except ConfigError as error:
-            raise ConfigError(f"{key}: {error}") from error
 
 
 def with_adapters(recipe: Recipe, cloned: DatasetDict, workspace: Workspace) -> dict[str, SourceConfig]:

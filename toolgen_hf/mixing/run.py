@@ -28,11 +28,12 @@ from toolgen_hf.hub.source import Found, find
 from toolgen_hf.manifest import library_version, manifest_facts
 from toolgen_hf.mixing.manifest import mix_manifest
 from toolgen_hf.mixing.recipe import MixRecipe
-from toolgen_hf.pipeline import check_models, fingerprints, make, plan
+from toolgen_hf.pipeline import fingerprints, make, plan
 from toolgen_hf.plan import Plan
 from toolgen_hf.produced import is_current, write_produced
 from toolgen_hf.questions import load_raw, load_stage1
 from toolgen_hf.recipe import Recipe
+from toolgen_hf.roles import check_models
 from toolgen_hf.stages.draw import MixConfig, Take
 from toolgen_hf.stages.mix import Mixed, MixPart, mix
 from toolgen_hf.summary import Summary, summarize

@@ -1,7 +1,7 @@
 """What a recipe will need, said before anything starts.
 
 checking    all of it, from a recipe
-roles       who is asked, how often, for how much
+asking      how much each role is asked, for how much
 models      files and their sizes, here or on the Hub
 engines     APIs and their keys
 machine     what this one has

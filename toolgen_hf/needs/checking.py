@@ -20,12 +20,13 @@ from toolgen_hf.generators.config import LocalConfig, OpenAIConfig
 from toolgen_hf.generators.models import ADAPTER, MODEL
 from toolgen_hf.hub.repo import HUB, split_source
 from toolgen_hf.mixing.recipe import MixRecipe
+from toolgen_hf.needs.asking import RoleNeed, counted, usable
 from toolgen_hf.needs.engines import EngineNeed, engine_need
 from toolgen_hf.needs.machine import Machine, missing_packages, this_machine, to_install
 from toolgen_hf.needs.models import Files, Shelf
-from toolgen_hf.needs.roles import Role, RoleNeed, counted, roles_of, usable
 from toolgen_hf.questions import as_questions, load_raw, load_stage1
 from toolgen_hf.recipe import Recipe
+from toolgen_hf.roles import Role, roles_of
 from toolgen_hf.workspace import Workspace
 
 _BYTES_A_RESPONSE = 2_000

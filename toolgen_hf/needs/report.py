@@ -11,7 +11,7 @@ from rich.text import Text
 
 from toolgen_hf.meter import dollars
 from toolgen_hf.needs import ModelNeed, Needs
-from toolgen_hf.needs.roles import RoleNeed
+from toolgen_hf.needs.asking import RoleNeed
 
 
 def print_needs(needs: Needs, console: Console | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Who does what in a recipe, and how much each is asked: the student, teachers, adapters to train, sources.
+"""How much each role of a recipe is asked, and what that costs.
 
 {answer: {generator: {kind: openai, engine: gpt-6-luna}}, ...}
 -> RoleNeed(role="student", who="gpt-6-luna", requests=8792, stored=0, cost=4.61, ...)
@@ -17,35 +17,15 @@ from toolgen_hf.generators.absent import AbsentConfig
 from toolgen_hf.generators.config import (
     AnnotationsConfig,
     FileConfig,
-    GeneratorConfig,
     LocalConfig,
     OpenAIConfig,
-    TeacherConfig,
-    unique,
 )
 from toolgen_hf.needs.machine import Machine
 from toolgen_hf.pipeline import plan
 from toolgen_hf.plan import Planned
 from toolgen_hf.recipe import Recipe
+from toolgen_hf.roles import Role
 from toolgen_hf.workspace import Workspace
-
-Kind = GeneratorConfig | TeacherConfig
-
-
-@dataclass(frozen=True, slots=True)
-class Role:
-    """One use of a generator: its name for people, its key in the recipe, the stage that asks it (None: training)."""
-
-    name: str
-    key: str
-    config: Kind
-    stage: str | None
-    rounds: int = 1
-
-    @property
-    def who(self) -> str:
-        """The model, engine or file."""
-        return self.config.model if isinstance(self.config, LocalConfig) else self.config.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,29 +48,6 @@ class RoleNeed:
     completion_tokens: int = 0
     cost: float | None = 0.0
     max_cost: float | None = 0.0
-
-
-def roles_of(recipe: Recipe) -> list[Role]:
-    """All of a recipe's, in the order in which they are needed."""
-    roles = []
-    if recipe.answer is not None:
-        roles.append(Role("student", "answer.generator", recipe.answer.generator, "answer"))
-        teachers, rounds = recipe.tool_api.teachers, recipe.tool_api.max_attempts
-        for at, name in enumerate(unique([teacher.name for teacher in teachers])):
-            role = Role(f"teacher {name}", f"tool_api.teachers.{at}", teachers[at], "tool_api", rounds)
-            roles.append(role)
-    for name, tuned in recipe.finetune.items():
-        base = LocalConfig(
-            model=tuned.model,
-            revision=tuned.revision,
-            template=tuned.template,
-            device=tuned.device,
-            dtype=tuned.dtype,
-        )
-        roles.append(Role(f"adapter {name}", f"finetune.{name}", base, None))
-    for name, source in recipe.sources.items():
-        roles.append(Role(f"source {name}", f"sources.{name}.generator", source.generator, f"respond {name}"))
-    return roles
 
 
 def usable(role: Role, machine: Machine, is_here: bool) -> tuple[Any, str | None]:
