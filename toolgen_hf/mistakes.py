@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from toolgen_hf.errors import closest
+from toolgen_hf.errors import ConfigError, closest
 from toolgen_hf.generators.config import KINDS
 
+M = TypeVar("M", bound=BaseModel)
 
-def causes(error: ValidationError) -> list[Mapping[str, Any]]:
+
+def validated(model: type[M], data: Mapping[str, Any], saying: str) -> M:
+    """``data`` as a ``model``.
+
+    Raises:
+        ConfigError: ``saying``, then every problem on a line of its own; for an unknown key the nearest known one.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        lines = "\n".join(f"  - {problem}" for problem in problems(model, error))
+        raise ConfigError(f"{saying}:\n{lines}") from error
+
+
+def problems(model: type[BaseModel], error: ValidationError) -> list[str]:
+    """Each problem in one line, without those that only follow from another."""
+    return [_explain(model, problem) for problem in _causes(error)]
+
+
+def _causes(error: ValidationError) -> list[Mapping[str, Any]]:
     """The problems, without those that only follow from one further in."""
     found = [(problem["loc"], dict(problem)) for problem in error.errors()]
     return [
@@ -21,7 +41,7 @@ def causes(error: ValidationError) -> list[Mapping[str, Any]]:
     ]
 
 
-def explain(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
+def _explain(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
     """One problem in one line."""
     loc = problem["loc"]
     where = ".".join(str(part) for at, part in enumerate(loc) if not _is_kind(loc, at)) or "recipe"

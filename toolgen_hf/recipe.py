@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.finetune import FinetuneConfig
 from toolgen_hf.generators.config import AnnotationsConfig, Config, GeneratorConfig, TeacherConfig
 from toolgen_hf.hub.repo import is_produced, split_source
-from toolgen_hf.mistakes import causes, explain
+from toolgen_hf.mistakes import validated
 from toolgen_hf.outside import is_path
 from toolgen_hf.recipe_files import override, read_recipe
 from toolgen_hf.stages.respond import SourceConfig
@@ -263,11 +263,7 @@ class Recipe(Config):
         Raises:
             ConfigError: names every problem, and for an unknown key the nearest known one.
         """
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            problems = "\n".join(f"  - {explain(cls, problem)}" for problem in causes(error))
-            raise ConfigError(f"{where} is not a valid recipe:\n{problems}") from error
+        return validated(cls, data, f"{where} is not a valid recipe")
 
     def to_yaml(self) -> str:
         """The recipe with every default filled in, so that it says all that was used.

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from datasets import DatasetDict, Features, concatenate_datasets
-from pydantic import ValidationError
 
 from toolgen_hf import schemas
 from toolgen_hf import stages as flow
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.finetune import FinetuneConfig, FinetuneResult, finetune
-from toolgen_hf.mistakes import causes, explain
+from toolgen_hf.mistakes import validated
 from toolgen_hf.pipeline import run_answer, run_tool_api
 from toolgen_hf.questions import load_raw
 from toolgen_hf.recipe import Recipe
@@ -120,11 +119,8 @@ def train(
     """
     config = _named(recipe.finetune, name, "finetune")
     if changes:
-        try:
-            config = FinetuneConfig.model_validate({**config.model_dump(), **changes})
-        except ValidationError as error:
-            problems = "; ".join(explain(FinetuneConfig, problem) for problem in causes(error))
-            raise ConfigError(f"finetune.{name} with {dict(changes)}: {problems}") from error
+        changed = {**config.model_dump(), **changes}
+        config = validated(FinetuneConfig, changed, f"finetune.{name} with {dict(changes)}")
     columns = ("id", "instruction", "input", "output")  # the published layout has no more than the last three
     table = read_table(source, Features({name: schemas.STAGE1[name] for name in columns}))
     if "train" not in table and len(table) > 1:

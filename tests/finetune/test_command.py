@@ -66,7 +66,7 @@ def test_cut_rows_are_warned_of(command: list[str], capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--checkpoint", "5"], "finetune.small with {'checkpoint': 5}: "),
+        (["--checkpoint", "5"], "finetune.small with {'checkpoint': 5}:\n  - "),
         (["--checkpoint", "5"], "checkpoint=5 is not saved; these are: [1, 2]"),
         (["--name", "other"], "the recipe has no finetune.other; it has: small"),
     ],

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators.config import Config
 from toolgen_hf.hub.repo import HUB, RepoRef
-from toolgen_hf.mistakes import causes, explain
+from toolgen_hf.mistakes import validated
 from toolgen_hf.recipe import NAME, Recipe
 from toolgen_hf.recipe_files import override, read_recipe
 from toolgen_hf.stages.draw import MixConfig, Take
@@ -105,11 +105,7 @@ class MixRecipe(Config):
         Raises:
             ConfigError: names every problem, and for an unknown key the nearest known one.
         """
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            problems = "\n".join(f"  - {explain(cls, problem)}" for problem in causes(error))
-            raise ConfigError(f"{where} is not a valid recipe of a mix:\n{problems}") from error
+        return validated(cls, data, f"{where} is not a valid recipe of a mix")
 
     def to_yaml(self) -> str:
         """The recipe with every default filled in, and every part's recipe written out."""
@@ -128,11 +124,7 @@ def settings(data: Mapping[str, Any]) -> MixConfig:
     Raises:
         ConfigError: names every problem.
     """
-    try:
-        return MixConfig.model_validate(data)
-    except ValidationError as error:
-        problems = "\n".join(f"  - {explain(MixConfig, problem)}" for problem in causes(error))
-        raise ConfigError(f"the parts cannot be mixed so:\n{problems}") from error
+    return validated(MixConfig, data, "the parts cannot be mixed so")
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe | MixRecipe:

@@ -234,9 +234,9 @@ def checked(config: type[Made], **values: object) -> Made:
     """
     from pydantic import ValidationError
 
-    from toolgen_hf.mistakes import causes, explain
+    from toolgen_hf.mistakes import problems
 
     try:
         return config(**values)
     except ValidationError as error:
-        raise ConfigError("; ".join(f"--{explain(config, problem)}" for problem in causes(error))) from error
+        raise ConfigError("; ".join(f"--{problem}" for problem in problems(config, error))) from error
