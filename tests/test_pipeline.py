@@ -16,6 +16,7 @@ from tests.support import scripted
 from tests.support.recipes import ROWS, sums_data, sums_recipe, write_questions
 from toolgen_hf import Recipe, Workspace, execute, gather, run, schemas
 from toolgen_hf.errors import ConfigError, DataError, GenerationError
+from toolgen_hf.generators import models
 from toolgen_hf.pipeline import Result
 from toolgen_hf.report import print_summary
 
@@ -400,3 +401,9 @@ def test_everything_rejected_is_said_and_still_loads(
         *(f"responses-{source}" for source in ("talker", "caller", "failer")),
     ]
     assert '"stage2")' not in (result.directory / "README.md").read_text()
+
+
+def test_a_run_looks_up_unpinned_models_anew(tmp_path: Path) -> None:
+    models._COMMITS["org/model", None] = "of an earlier run"
+    run(sums_recipe(tmp_path / "q"), tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
+    assert ("org/model", None) not in models._COMMITS

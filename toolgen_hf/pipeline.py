@@ -22,6 +22,7 @@ from toolgen_hf.errors import DataError
 from toolgen_hf.export import export_json
 from toolgen_hf.finetune import FinetuneResult, finetune, training_key
 from toolgen_hf.generators import build
+from toolgen_hf.generators.models import forget_commits
 from toolgen_hf.hashing import digest
 from toolgen_hf.manifest import library_version, manifest_facts
 from toolgen_hf.mixing.recipe import MixRecipe
@@ -92,6 +93,7 @@ def run(
     """
     directory = Path(output or recipe.output_dir)
     check_target(directory)
+    forget_commits()
     own = workspace is None
     workspace = workspace or Workspace()
     with workspace if own else nullcontext():

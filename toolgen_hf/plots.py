@@ -19,7 +19,7 @@ from datasets import DatasetDict
 from toolgen_hf.atomic import replacing
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.figures import Part, flow, length_quantiles, score_counts
-from toolgen_hf.report import SCORES
+from toolgen_hf.stages.score import SCORES
 from toolgen_hf.summary import Summary, share
 
 if TYPE_CHECKING:

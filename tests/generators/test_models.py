@@ -255,11 +255,11 @@ def test_moving_a_model_keeps_its_identity(tmp_path: Path) -> None:
 def test_an_unpinned_model_is_looked_up_once_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     download = models.download
-    monkeypatch.setattr(models, "_COMMITS", {})
+    models.forget_commits()
     monkeypatch.setattr(models, "download", lambda *of: asked.append(of[0]) or download(*of))
     first = resolve_model("org/model")
     assert resolve_model("org/model") == first
     assert asked == ["org/model"]
-    monkeypatch.setattr(models, "_SAME_RUN", -1.0)
+    models.forget_commits()
     assert resolve_model("org/model") == first
     assert asked == ["org/model"] * 2

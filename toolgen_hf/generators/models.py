@@ -19,7 +19,6 @@ import json
 import logging
 import re
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -141,16 +140,20 @@ def _folder_or_hub(name: str, revision: str | None, kind: Kind) -> Weights:
     return Weights(f"hub:{commit}", name, None, kind)
 
 
-_COMMITS: dict[tuple[str, str | None], tuple[float, str]] = {}
-_SAME_RUN = 600.0  # seconds
+_COMMITS: dict[tuple[str, str | None], str] = {}
+
+
+def forget_commits() -> None:
+    """A run begins: unpinned models are looked up anew, once."""
+    _COMMITS.clear()
 
 
 def _commit(name: str, revision: str | None, kind: Kind) -> str:
-    """What an unpinned revision stands for: asked once a run, so that the whole run uses one."""
-    key, now = (name, revision), time.monotonic()
-    if key not in _COMMITS or now - _COMMITS[key][0] > _SAME_RUN:
-        _COMMITS[key] = now, download(name, revision, (kind.config, CARD), kind.noun).name
-    return _COMMITS[key][1]
+    """What an unpinned revision stands for; the whole run uses one, and its manifest names that."""
+    key = (name, revision)
+    if key not in _COMMITS:
+        _COMMITS[key] = download(name, revision, (kind.config, CARD), kind.noun).name
+    return _COMMITS[key]
 
 
 def _local(path: Path, name: str, revision: str | None, kind: Kind) -> Weights:

@@ -16,7 +16,7 @@ from toolgen_hf import schemas
 from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.hub.markdown import bullets, code, details, plain, table
 from toolgen_hf.plots import WHAT
-from toolgen_hf.report import SCORES
+from toolgen_hf.stages.score import SCORES
 from toolgen_hf.summary import Summary, share
 
 HERE = "PATH_OR_REPO"

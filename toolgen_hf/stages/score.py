@@ -34,6 +34,8 @@ from toolgen_hf.workspace import Workspace
 
 STAGE = Stage("score", version=2, features=schemas.STAGE2)
 LEVELS = (20, 15, 10, 5, 0)
+SCORES = tuple(map(str, LEVELS))
+"""The keys of counts by score, as JSON has them."""
 
 Strategy = Literal["distance", "consistency"]
 
