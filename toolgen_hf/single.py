@@ -11,6 +11,7 @@ from datasets import DatasetDict, Features, concatenate_datasets
 from toolgen_hf import schemas
 from toolgen_hf import stages as flow
 from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.export import PUBLISHED
 from toolgen_hf.finetune import FinetuneConfig, FinetuneResult, finetune
 from toolgen_hf.mistakes import validated
 from toolgen_hf.pipeline import run_answer, run_tool_api
@@ -154,7 +155,7 @@ def _respond(raw: DatasetDict, recipe: Recipe, name: str | None, workspace: Work
 
 def _score(candidates: DatasetDict, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
     scored = score(candidates, workspace, recipe.task, recipe.score.strategy)
-    published = ["query", "responses", "origin", "scores", "answer"]
+    published = list(PUBLISHED["stage2"])
     return DatasetDict({split: rows.select_columns(published) for split, rows in scored.items()})
 
 

@@ -17,6 +17,7 @@ from toolgen_hf import schemas
 from toolgen_hf.builders.inputs import listing, names
 from toolgen_hf.builders.rows import Row, read_rows
 from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.export import PUBLISHED
 from toolgen_hf.given import Given, match, rejected
 from toolgen_hf.published.assemble import TWICE, UNVERIFIED
 from toolgen_hf.published.files import Outcome, finish, read, rows_of, table
@@ -30,7 +31,6 @@ from toolgen_hf.workspace import Workspace
 ENDING = "_response.json"
 ORDER = ("gold", "chatgpt", "davinci", "vicuna", "alpaca")
 """The published sources come first, in this order; others after them by name."""
-FIELDS = ("query", "responses", "origin", "scores", "answer")
 
 
 def score(
@@ -119,7 +119,8 @@ def _score_one(
         }
         executed[source] = execute(table(columns, schemas.RESPONSES), workspace, grader, f"execute {source}")
     scored = score_stage(gather(executed, grader), workspace, grader, strategy)
-    return finish(count, {target: [{f: row[f] for f in FIELDS} for row in rows_of(scored)]}, fallen, target)
+    rows = [{name: row[name] for name in PUBLISHED["stage2"]} for row in rows_of(scored)]
+    return finish(count, {target: rows}, fallen, target)
 
 
 def _gold(path: Path, workspace: Workspace, task: Task) -> tuple[dict[str, Row], int, list[Row]]:
