@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -251,8 +252,13 @@ KINDS = ("annotations", "file", "local", "openai")
 
 
 def unique(names: Sequence[str]) -> list[str]:
-    """Names that tell apart what has the same one: ``["a", "b", "a"]`` are ``["a", "b", "a-2"]``."""
-    return [
-        name if (times := names[: at + 1].count(name)) == 1 else f"{name}-{times}"
-        for at, name in enumerate(names)
-    ]
+    """Names that tell apart what has the same one: ``["a", "b", "a"]`` are ``["a", "b", "a-2"]``.
+
+    A number that another name ends with already is passed over: ``["a", "a-2", "a"]`` are ``["a", "a-2", "a-3"]``.
+    """
+    made: list[str] = []
+    for name in names:
+        numbered = (f"{name}-{number}" for number in count(2))
+        free = name if name not in made else next(new for new in numbered if new not in {*names, *made})
+        made.append(free)
+    return made
