@@ -42,7 +42,6 @@ def test_published_texts(name: str, with_input: str, without: str) -> None:
     assert template.render("Add.", "1, 2") == INTRO + with_input
     assert template.render("Add.", "") == INTRO_NO_INPUT + without
     assert template.render("", "Add.") == INTRO_NO_INPUT + without
-    assert template.render("Add.", "1, 2").partition(template.response_split)[2].strip() == ""
 
 
 def test_braces_in_a_question_stay_as_they_are() -> None:
@@ -51,11 +50,7 @@ def test_braces_in_a_question_stay_as_they_are() -> None:
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
-    fields = {
-        "prompt_input": "{instruction}|{input}>",
-        "prompt_no_input": "{instruction}>",
-        "response_split": ">",
-    }
+    fields = {"prompt_input": "{instruction}|{input}>", "prompt_no_input": "{instruction}>"}
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(fields), encoding="utf-8")
     template = load_template(str(path))
@@ -65,8 +60,9 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 
 def test_the_digest_is_of_the_text_not_of_the_place(tmp_path: Path) -> None:
     alpaca = load_template("alpaca")
-    fields = {key: getattr(alpaca, key) for key in ("prompt_input", "prompt_no_input", "response_split")}
-    (tmp_path / "copy.json").write_text(json.dumps(fields), encoding="utf-8")
+    fields = {key: getattr(alpaca, key) for key in ("prompt_input", "prompt_no_input")}
+    published = {"description": "A copy.", **fields, "response_split": "### Response:"}  # neither is read
+    (tmp_path / "copy.json").write_text(json.dumps(published), encoding="utf-8")
     assert load_template(str(tmp_path / "copy.json")).digest == alpaca.digest
 
 
@@ -88,9 +84,9 @@ def test_a_template_that_is_not_there(name: str, message: str) -> None:
     [
         ("[]", "not a JSON object but list"),
         ("{", "cannot read"),
-        ('{"prompt_input": "{instruction}{input}"}', "no text for prompt_no_input, response_split"),
+        ('{"prompt_input": "{instruction}{input}"}', "no text for prompt_no_input"),
         (
-            '{"prompt_input": "{input}", "prompt_no_input": "{instruction}", "response_split": ""}',
+            '{"prompt_input": "{input}", "prompt_no_input": "{instruction}"}',
             r"prompt_input must hold \{instruction\} and \{input\}, got '\{input\}'",
         ),
     ],

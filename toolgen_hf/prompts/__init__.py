@@ -1,8 +1,9 @@
 """Prompt templates as data files, in the form alpaca-lora made common.
 
-A template is a JSON object with ``prompt_input`` (holds ``{instruction}`` and ``{input}``),
-``prompt_no_input`` (holds ``{instruction}``) and ``response_split``, the text after which a response
-begins. ``templates/`` holds those that ship; any other file of the same form is loaded by its path.
+A template is a JSON object with ``prompt_input`` (holds ``{instruction}`` and ``{input}``) and
+``prompt_no_input`` (holds ``{instruction}``). What else files of the published form have, such as
+``response_split``, is not read: a response is what the model wrote after the prompt.
+``templates/`` holds those that ship; any other file of the same form is loaded by its path.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from toolgen_hf.errors import ConfigError, closest
 
-_FIELDS = ("prompt_input", "prompt_no_input", "response_split")
+_FIELDS = ("prompt_input", "prompt_no_input")
 _PLACEHOLDER = re.compile(r"\{(instruction|input)\}")
 
 
@@ -27,7 +28,6 @@ class Template:
 
     prompt_input: str
     prompt_no_input: str
-    response_split: str
 
     def render(self, system: str, user: str) -> str:
         """The prompt with ``system`` as its instruction and ``user`` as its input.
