@@ -270,6 +270,26 @@ def test_a_result_says_what_its_texts_took_whoever_paid(server: ApiServer, tmp_p
     assert again.used["prompt_tokens"] == 360
 
 
+def test_killed_right_after_an_output_its_cost_is_known(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe.parse(recipe_data(tmp_path, server))
+    rename = Path.replace
+
+    def killed_after(path: Path, target: Path) -> Path:
+        made = rename(path, target)
+        if made.suffix == ".arrow":
+            raise KeyboardInterrupt
+        return made
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "replace", killed_after)
+        run(recipe, tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
+    assert len(list((tmp_path / "cache" / "stages").glob("answer-*.arrow"))) == 1
+    summary = run(recipe, tmp_path / "out", Workspace(tmp_path / "cache", progress=False)).summary
+    assert summary.used["cost"] == pytest.approx(0.72)
+
+
 def test_mode_a_refuses_another_source_or_question(
     server: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

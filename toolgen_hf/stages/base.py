@@ -23,6 +23,7 @@ import pyarrow as pa
 from datasets import Dataset, DatasetDict, DatasetInfo, Features
 from datasets.fingerprint import Hasher
 
+from toolgen_hf.atomic import replacing
 from toolgen_hf.errors import DataError
 from toolgen_hf.generators.texts import Texts, Usage, looking_ahead
 from toolgen_hf.hashing import canonical_json
@@ -43,6 +44,11 @@ class _Split:
     fingerprint: str
     path: Path
     made: Dataset | None  # the output, if there is one already
+
+    @property
+    def note(self) -> Path:
+        """Where it stands what the texts in the output took."""
+        return self.path.with_suffix(".json")
 
 
 @dataclass(frozen=True)
@@ -107,9 +113,9 @@ class Stage:
         started: float,
     ) -> Dataset:
         """One split's output, mapped if it is not there, and the report of it."""
-        made = split.made if split.made is not None else self._map(split, function)
+        made = split.made if split.made is not None else self._map(split, function, texts)
         usage = Usage.total(part for source in texts for part in source.taken(name))
-        used = self._used(split, texts) if texts else Usage()
+        used = self._used(split) if texts else Usage()
         before, after = self._rejected(split.rows), self._rejected(made)
         workspace.report(
             usage,
@@ -125,15 +131,18 @@ class Stage:
         )
         return made
 
-    def _used(self, split: _Split, texts: Sequence[Texts]) -> Usage:
-        """What all texts in a split's output took, noted beside it for when it comes from the cache."""
-        note = split.path.with_suffix(".json")
-        if split.made is None:
-            used = Usage.total(source.take_used() for source in texts)
-            note.write_text(json.dumps(asdict(used)), encoding="utf-8")
-            return used
+    def _note(self, split: _Split, texts: Sequence[Texts]) -> None:
+        """Note beside a split's output what all texts in it took, for whoever takes it from the cache."""
+        used = Usage.total(source.take_used() for source in texts)
+        with replacing(split.note) as scratch:
+            scratch.write_text(json.dumps(asdict(used)), encoding="utf-8")
+
+    def _used(self, split: _Split) -> Usage:
+        """What all texts in a split's output took; without rows, nothing."""
+        if not len(split.rows):
+            return Usage()
         try:
-            return Usage(**json.loads(note.read_text(encoding="utf-8")))
+            return Usage(**json.loads(split.note.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return Usage(cost=None)
 
@@ -181,8 +190,11 @@ class Stage:
                 )
         return DatasetDict({name: made[name] for name in splits})
 
-    def _map(self, split: _Split, function: Callable[[Batch], Batch]) -> Dataset:
-        """Map one split and write its output to its path, whole or not at all."""
+    def _map(self, split: _Split, function: Callable[[Batch], Batch], texts: Sequence[Texts]) -> Dataset:
+        """Map one split and write its output to its path, whole or not at all.
+
+        The note comes first: an output is never there without it, and every attempt replaces an earlier one's.
+        """
         split.path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=split.path.parent) as scratch, quiet_datasets(), _disk_errors():
             file = Path(scratch) / split.path.name
@@ -193,6 +205,8 @@ class Stage:
                 cache_file_name=str(file),
                 load_from_cache_file=False,
             )
+            if texts:
+                self._note(split, texts)
             file.replace(split.path)
         made = self._read(split.path, split.rows)
         made._fingerprint = split.fingerprint
