@@ -13,7 +13,7 @@ import yaml
 from datasets import load_dataset
 
 from tests.support import scripted
-from tests.support.recipes import sums_recipe
+from tests.support.recipes import sums_data, sums_recipe
 from tests.web.support import questions_of
 from toolgen_hf import Recipe, Workspace, execute, run
 from toolgen_hf.cli import main
@@ -263,6 +263,38 @@ def test_what_came_with_a_data_set_is_never_run(
     assert run(mix, tmp_path / "mixed").summary.mix
     assert not marker.exists()
     write_report(tmp_path / "out", task=f"{dates / 'dates.py'}:Dates")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"base_url": "https://else.where/v1"},
+            "the server 'https://else.where/v1', which would get your key",
+        ),
+        ({"base_url": "http://[::1"}, r"the server 'http://\[::1'"),
+        ({"keys_file": "/etc/hostname"}, "the file '/etc/hostname', whose content would be sent"),
+        ({"base_url": "http://localhost:1/v1"}, None),
+        ({"base_url": "https://mine.openai.azure.com/v1"}, None),
+    ],
+)
+@pytest.mark.parametrize("is_mix", [False, True])
+def test_a_recipe_that_came_with_a_data_set_sends_nobodys_keys(
+    tmp_path: Path, settings: dict[str, str], message: str | None, is_mix: bool
+) -> None:
+    recipe = sums_data(tmp_path / "sums")
+    recipe["tool_api"] = {"teachers": [{"kind": "openai", "engine": "x", **settings}]}
+    data = {"name": "both", "mix": {"parts": {"one": {"recipe": recipe}}}} if is_mix else recipe
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/manifest.json").write_text('{"toolgen_hf": "0.1.0", "files": {}}')
+    (tmp_path / "set/recipe.yaml").write_text(yaml.safe_dump(data))
+    if message is None:
+        load_recipe(tmp_path / "set/recipe.yaml")
+        return
+    with pytest.raises(ConfigError, match=rf"this recipe lies in a data set and names {message}"):
+        load_recipe(tmp_path / "set/recipe.yaml")
+    if "[" not in message:
+        load_recipe(shutil.copy(tmp_path / "set/recipe.yaml", tmp_path))
 
 
 def load_recipe_of(folder: Path, data: dict[str, object]) -> Recipe:

@@ -157,6 +157,18 @@ def test_what_is_made_already_is_mixed_without_asking_anybody(tmp_path: Path) ->
     }
 
 
+def test_a_set_whose_manifest_leads_out_of_it_is_none(tmp_path: Path) -> None:
+    made = build(tmp_path).directory
+    manifest = json.loads((made / "manifest.json").read_text())
+    manifest["files"]["data/../../../victim.txt"] = "0" * 64
+    (tmp_path / "out/victim.txt").write_text("theirs")
+    (made / "manifest.json").write_text(json.dumps(manifest))
+    parts = {"all": {"source": str(made)}}
+    with pytest.raises((ConfigError, DataError), match="both"):
+        build(tmp_path, {"name": "again", "mix": {"parts": parts}}, "deep/again")
+    assert not list((tmp_path / "out/deep").rglob("victim*"))
+
+
 def test_a_mix_of_a_mix_keeps_the_datasets_names(tmp_path: Path) -> None:
     first = build(tmp_path)
     again = build(

@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -63,7 +63,22 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
         manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return manifest if isinstance(manifest, dict) and {"toolgen_hf", "files"} <= manifest.keys() else None
+    return manifest if is_manifest(manifest) else None
+
+
+def is_manifest(data: Any) -> bool:
+    """Whether this is a manifest of ours whose file names stay inside its directory.
+
+    A data set may be anybody's: a name such as ``../x`` must not lead out of where it is read from or written to.
+    """
+    if (
+        not isinstance(data, Mapping)
+        or not isinstance(data.get("files"), Mapping)
+        or "toolgen_hf" not in data
+    ):
+        return False
+    paths = [PurePosixPath(name) for name in data["files"]]
+    return all(path.parts and not path.is_absolute() and ".." not in path.parts for path in paths)
 
 
 def task_of(directory: Path) -> str | None:

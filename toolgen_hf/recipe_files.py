@@ -16,6 +16,7 @@ import yaml
 from huggingface_hub.constants import HF_HUB_CACHE
 
 from toolgen_hf.errors import ConfigError
+from toolgen_hf.generators.api.keys import is_known
 from toolgen_hf.mistakes import nearest
 from toolgen_hf.outside import is_path
 
@@ -44,7 +45,7 @@ def _anchor(recipe: Any, folder: Path) -> None:
     """Lead a recipe's task, and data files that are not here, to its own folder, in place; so in the parts of a mix.
 
     Raises:
-        ConfigError: the recipe came with a data set, and names a file to run.
+        ConfigError: the recipe came with a data set, and names a file to run or a server to ask.
     """
     mix = recipe.get("mix") if isinstance(recipe, dict) else None
     parts = mix.get("parts") if isinstance(mix, dict) else None
@@ -54,15 +55,41 @@ def _anchor(recipe: Any, folder: Path) -> None:
     if not isinstance(recipe, dict):
         return
     task, dataset = recipe.get("task"), recipe.get("dataset")
+    if _came_with_data(folder):
+        _refuse_what_acts(recipe, folder)
     if isinstance(task, str) and is_path(task):
-        if _came_with_data(folder):
-            raise ConfigError(
-                f"{folder}: this recipe lies in a data set and names the file {task!r} as its task, which would be "
-                "run: a data set is data. Look at the file, and if you trust it, copy both elsewhere"
-            )
         recipe["task"] = str(folder / Path(task).expanduser())
     if isinstance(dataset, dict) and _lies_there(dataset, folder):
         dataset["folder"] = str(folder)
+
+
+def _refuse_what_acts(data: Any, folder: Path) -> None:
+    """A recipe that came with a data set runs no file of its own, and sends nobody's keys anywhere.
+
+    Raises:
+        ConfigError: it names a task's file, a file of keys, or a server that is neither OpenAI's nor this machine.
+    """
+    for value in data if isinstance(data, list) else data.values() if isinstance(data, dict) else ():
+        _refuse_what_acts(value, folder)
+    if not isinstance(data, dict):
+        return
+    lies = f"{folder}: this recipe lies in a data set and names"
+    task, url = data.get("task"), data.get("base_url")
+    if isinstance(task, str) and is_path(task):
+        raise ConfigError(
+            f"{lies} the file {task!r} as its task, which would be run: a data set is data. Look at the file, and if "
+            "you trust it, copy both elsewhere"
+        )
+    if isinstance(url, str) and not is_known(url):
+        raise ConfigError(
+            f"{lies} the server {url!r}, which would get your key and every question. If you trust it, copy the "
+            "recipe elsewhere and run the copy"
+        )
+    if data.get("keys_file") is not None:
+        raise ConfigError(
+            f"{lies} the file {data['keys_file']!r}, whose content would be sent as a key. If you trust it, copy the "
+            "recipe elsewhere and run the copy"
+        )
 
 
 def _came_with_data(folder: Path) -> bool:

@@ -7,10 +7,10 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
@@ -27,7 +27,7 @@ from huggingface_hub.errors import (
 )
 
 from toolgen_hf.errors import HubError
-from toolgen_hf.produced import MANIFEST
+from toolgen_hf.produced import MANIFEST, is_manifest
 
 REPO_TYPE = "dataset"
 TRIES = 6
@@ -102,21 +102,6 @@ class Remote:
         except ValueError:
             return None
         return data if is_manifest(data) else None
-
-
-def is_manifest(data: Any) -> bool:
-    """Whether this is a manifest of ours whose file names stay inside its directory.
-
-    What comes from the Hub may be anybody's: a name such as ``../x`` must not lead out of where it is pulled to.
-    """
-    if (
-        not isinstance(data, Mapping)
-        or not isinstance(data.get("files"), Mapping)
-        or "toolgen_hf" not in data
-    ):
-        return False
-    paths = [PurePosixPath(name) for name in data["files"]]
-    return all(path.parts and not path.is_absolute() and ".." not in path.parts for path in paths)
 
 
 def connect(token: str | None = None) -> HfApi:

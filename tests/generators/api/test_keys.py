@@ -104,3 +104,23 @@ def test_what_an_engine_says_is_shown_without_keys() -> None:
 def test_a_placeholder_for_a_key_does_not_change_a_text(key: str) -> None:
     text = '{"content": "The EMPTY box of ollama has no-key 1 x"}'
     assert without_keys(text, [key]) == text
+
+
+@pytest.mark.parametrize("place", ["$OPENAI_API_KEY", "$OPENAI_API_KEY_PATH", "openai_keys"])
+@pytest.mark.parametrize(("url", "is_said"), [("https://else.where/v1", True), (OWN, False)])
+def test_that_a_key_goes_to_a_server_which_a_recipe_names_is_said_wherever_it_was_found(
+    place: str, url: str, is_said: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_API_KEY_PATH", raising=False)
+    kept = cache_home() / "openai_keys"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(SECRET)
+    if place == "$OPENAI_API_KEY":
+        monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    elif place == "$OPENAI_API_KEY_PATH":
+        monkeypatch.setenv("OPENAI_API_KEY_PATH", str(kept))
+    assert load_keys(config(base_url=url), url) == (SECRET,)
+    said = f"{place} is sent to {url}, which the recipe names"
+    assert any(said in message for message in caplog.messages) == is_said
+    assert SECRET not in caplog.text

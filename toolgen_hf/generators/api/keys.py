@@ -34,28 +34,41 @@ def load_keys(config: OpenAIConfig, base_url: str) -> tuple[str, ...]:
     """
     if config.keys_file is not None:
         return read_keys(Path(config.keys_file).expanduser())
-    if key := os.environ.get("OPENAI_API_KEY", "").strip():
-        if not _can_be_sent(key):
-            raise ConfigError("$OPENAI_API_KEY holds no API key: a key has no spaces and is plain ASCII")
-        if config.base_url is not None and not _is_known(base_url):
-            logger.warning("the key of $OPENAI_API_KEY is sent to %s, which the recipe names", base_url)
-        return (key,)
-    if path := os.environ.get("OPENAI_API_KEY_PATH", ""):
-        return read_keys(Path(path).expanduser())
-    kept = cache_home() / "openai_keys"
-    if kept.is_file():
-        return read_keys(kept)
+    keys, place = _usual_keys()
+    if keys:
+        if config.base_url is not None and not is_known(base_url):
+            logger.warning("the key of %s is sent to %s, which the recipe names", place, base_url)
+        return keys
     if base_url != OPENAI_URL:
         return (NO_KEY,)
     raise ConfigError(
         f"engine {config.engine!r} needs an API key: set OPENAI_API_KEY, name a file with keys_file (one key a line), "
-        f"or write it to {str(kept)!r}"
+        f"or write it to {place!r}"
     )
 
 
-def _is_known(base_url: str) -> bool:
-    """OpenAI's, Azure's or this machine's own."""
-    host = urlsplit(base_url).hostname or ""
+def _usual_keys() -> tuple[tuple[str, ...], str]:
+    """The keys that no recipe names, and where they are; none, and where they could be.
+
+    Raises:
+        ConfigError: the file cannot be read, or what is there is no key.
+    """
+    if key := os.environ.get("OPENAI_API_KEY", "").strip():
+        if not _can_be_sent(key):
+            raise ConfigError("$OPENAI_API_KEY holds no API key: a key has no spaces and is plain ASCII")
+        return (key,), "$OPENAI_API_KEY"
+    if path := os.environ.get("OPENAI_API_KEY_PATH", ""):
+        return read_keys(Path(path).expanduser()), "$OPENAI_API_KEY_PATH"
+    kept = cache_home() / "openai_keys"
+    return read_keys(kept) if kept.is_file() else (), str(kept)
+
+
+def is_known(base_url: str) -> bool:
+    """Whether a server is OpenAI's, Azure's or this machine's own."""
+    try:
+        host = urlsplit(base_url).hostname or ""
+    except ValueError:
+        return False
     return host in ("localhost", "127.0.0.1", "::1") or host.endswith((".openai.com", ".azure.com"))
 
 
