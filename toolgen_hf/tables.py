@@ -16,7 +16,7 @@ from datasets import Dataset, DatasetDict, Features, List
 from toolgen_hf import schemas
 from toolgen_hf.atomic import replacing
 from toolgen_hf.builders.columns import answers, named, pick, text
-from toolgen_hf.builders.inputs import Inputs, from_files, from_folder
+from toolgen_hf.builders.inputs import SUFFIXES, Inputs, from_files, from_folder, listing
 from toolgen_hf.builders.layout import id_of
 from toolgen_hf.builders.produced import fit
 from toolgen_hf.builders.rows import Row, fault, read_rows
@@ -105,7 +105,7 @@ def check_target(splits: Sequence[str], path: Path) -> None:
 
     Raises:
         ConfigError: several splits are to go into one file, the suffix is unknown, or the folder holds
-            splits of another table.
+            data files of another table, which whoever reads the folder would take for this one's.
     """
     if path.suffix not in ("", ".json", ".jsonl", ".parquet"):
         raise ConfigError(f"{str(path)!r}: unknown suffix {path.suffix!r}; known are .json, .jsonl, .parquet")
@@ -113,11 +113,13 @@ def check_target(splits: Sequence[str], path: Path) -> None:
         raise ConfigError(
             f"{str(path)!r} is one file, but there are the splits {list(splits)}; give a folder (no suffix)"
         )
-    others = [] if path.suffix else [old.name for old in path.glob("*.jsonl") if old.stem not in splits]
-    if others:
-        raise ConfigError(
-            f"{str(path)!r} holds splits of another table: {', '.join(others)}; choose another folder"
-        )
+    if not path.suffix and path.is_dir():
+        ours = {f"{split}.jsonl" for split in splits}
+        others = [old.name for old in listing(path) if old.suffix in SUFFIXES and old.name not in ours]
+        if others:
+            raise ConfigError(
+                f"{str(path)!r} holds files of another table: {', '.join(others)}; choose another folder"
+            )
 
 
 def write_table(table: DatasetDict, path: Path) -> None:
@@ -144,9 +146,18 @@ def read_sources(folder: Path) -> dict[str, DatasetDict]:
     """The executed responses of a folder with one file a source, ``gold`` among them; empty if it is none.
 
     Raises:
-        DataError: a file is malformed or lacks a column.
+        DataError: a file is malformed or lacks a column, or two are of one source.
     """
-    files = {path.stem: path for path in folder.iterdir()} if folder.is_dir() else {}
+    files: dict[str, Path] = {}
+    for path in listing(folder) if folder.is_dir() else ():
+        if path.name.startswith("."):  # such as .DS_Store
+            continue
+        other = files.setdefault(path.stem, path)
+        if other != path:
+            raise DataError(
+                f"{str(folder)!r}: {other.name!r} and {path.name!r} are both of the source {path.stem!r}; "
+                "delete or rename one"
+            )
     if "gold" not in files:
         return {}
     ordered = {"gold": files["gold"]} | dict(sorted(files.items()))
