@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -284,6 +285,44 @@ def test_score_keeps_every_split_of_a_folder_of_sources(tmp_path: Path) -> None:
     assert main(["score", str(tmp_path / "executed"), str(tmp_path / "stage2"), "-q"]) == 0
     for split in ("train", "test"):
         assert [row["scores"] for row in rows(tmp_path / "stage2" / f"{split}.jsonl")] == [[20, 15]]
+
+
+def test_a_folder_of_sources_has_one_file_a_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"id": "a", "question": "1+1?", "answer": "2", "response": "calculator(1+1)"}
+    (tmp_path / "in").mkdir()
+    for name in ("gold", "few"):
+        path = tmp_path / "in" / f"{name}.jsonl"
+        path.write_text(json.dumps({**row, "source": name}) + "\n", encoding="utf-8")
+        assert main(["execute", str(path), str(tmp_path / "executed" / path.name), "-q"]) == 0
+    (tmp_path / "executed" / ".DS_Store").write_bytes(b"\0")
+    command = ["score", str(tmp_path / "executed"), str(tmp_path / "stage2.jsonl"), "-q"]
+    assert main(command) == 0
+    assert rows(tmp_path / "stage2.jsonl")[0]["origin"] == ["gold", "few"]
+    shutil.copy(tmp_path / "executed" / "few.jsonl", tmp_path / "executed" / "few.json")
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert "'few.json' and 'few.jsonl' are both of the source 'few'; delete or rename one" in error
+
+
+def test_a_table_is_not_written_beside_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    command = ["raw", str(out), "--recipe", write_recipe(tmp_path), "-q"]
+    (out / "notes.md").write_text("mine", encoding="utf-8")
+    assert [main(command), main(command)] == [0, 0]
+    (out / "train.json").write_text("{}\n", encoding="utf-8")
+    assert main(command) == 2
+    assert "holds files of another table: train.json; choose another folder" in capsys.readouterr().err
+
+
+def test_no_stage_writes_over_its_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "in.json"
+    path.write_text(json.dumps(EXAMPLE) + "\n", encoding="utf-8")
+    assert main(["score", str(path), str(tmp_path / "x" / ".." / "in.json"), "-q"]) == 2
+    assert "is both the input and the output" in capsys.readouterr().err
+    assert rows(path) == [EXAMPLE]
 
 
 def test_an_empty_csv_cell_is_null(tmp_path: Path) -> None:

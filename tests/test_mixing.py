@@ -360,6 +360,9 @@ def test_files_are_mixed_on_the_command_line(tmp_path: Path, capsys: pytest.Capt
         (["a=missing.json", "out"], "there is no such file"),
         (["a=in.json", "b=two.json", "out"], "some of these files are of stage 1 and others of stage 2"),
         (["a=odd.json", "out"], "odd.json:1: no column"),
+        (["a=in.json", "out", "--rejected", "./out"], "'out' is both the output and --rejected"),
+        (["a=in.json", "in.json"], "'in.json' is both the part a and the output"),
+        (["a=in.json", "out", "--rejected", "in.json"], "'in.json' is both the part a and --rejected"),
     ],
 )
 def test_files_that_cannot_be_mixed(

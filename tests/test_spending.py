@@ -282,9 +282,10 @@ def test_killed_right_after_an_output_its_cost_is_known(
             raise KeyboardInterrupt
         return made
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Path, "replace", killed_after)
+    monkeypatch.setattr(Path, "replace", killed_after)
+    with pytest.raises(KeyboardInterrupt):
         run(recipe, tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
+    monkeypatch.setattr(Path, "replace", rename)
     assert len(list((tmp_path / "cache" / "stages").glob("answer-*.arrow"))) == 1
     summary = run(recipe, tmp_path / "out", Workspace(tmp_path / "cache", progress=False)).summary
     assert summary.used["cost"] == pytest.approx(0.72)

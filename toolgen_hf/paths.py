@@ -1,11 +1,14 @@
-"""Where this library keeps what it can always make again."""
+"""Where this library keeps what it can always make again, and that no command writes over what it reads."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from huggingface_hub import constants
+
+from toolgen_hf.errors import ConfigError
 
 
 def cache_home() -> Path:
@@ -15,3 +18,23 @@ def cache_home() -> Path:
     """
     home = os.environ.get("TOOLGEN_HF_HOME")
     return Path(home).expanduser() if home else Path(constants.HF_HOME) / "toolgen_hf"
+
+
+def check_apart(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]) -> None:
+    """Check, before any work, that nothing is written over an input or another output.
+
+    Args:
+        inputs, outputs: by what a message calls them; an output that is not wanted is None.
+
+    Raises:
+        ConfigError: two of them are one path, however it is written; names both.
+    """
+    taken = {path.resolve(): what for what, path in inputs.items()}
+    for what, path in outputs.items():
+        if path is None:
+            continue
+        other = taken.setdefault(path.resolve(), what)
+        if other != what:
+            raise ConfigError(
+                f"{str(path)!r} is both {other} and {what}, and one would be lost: choose another output path"
+            )

@@ -14,6 +14,7 @@ from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import PUBLISHED
 from toolgen_hf.finetune import FinetuneConfig, FinetuneResult, finetune
 from toolgen_hf.mistakes import validated
+from toolgen_hf.paths import check_apart
 from toolgen_hf.pipeline import run_answer, run_tool_api
 from toolgen_hf.questions import load_raw
 from toolgen_hf.recipe import Recipe
@@ -41,11 +42,12 @@ def run_stage(
         mode: ``"w"`` writes the output anew; ``"a"`` keeps the rows that it has and adds the others.
 
     Raises:
-        ConfigError: the recipe has no such source, or ``target`` cannot hold the output.
+        ConfigError: the recipe has no such source, or ``target`` cannot hold the output or is the input.
         DataError: the input is malformed or lacks a column.
     """
     if stage == "respond":
         _named(recipe.sources, name, "sources")
+    check_apart({"the input": source}, {"the output": target})
     read, function = STAGES[stage]
     rows = read(source, recipe)
     check_target(list(rows), target)

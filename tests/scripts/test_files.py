@@ -255,6 +255,23 @@ def test_mix_of_files(tmp_path: Path, workspace: Workspace) -> None:
     assert len(lines(tmp_path / "mix.json")) == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("A", "is both an input and the output"), ("A_rejected", "is both an input and where rejected rows go")],
+)
+def test_no_step_writes_over_its_input(tmp_path: Path, workspace: Workspace, name: str, message: str) -> None:
+    path = write(tmp_path / f"{name}.json", [{"instruction": "I", "input": "1+1?", "output": "2"}] * 2)
+    before = path.read_bytes()
+    for step in (
+        lambda output: mix([path], output, [], workspace),
+        lambda output: merge(path, path, output, workspace),
+        lambda output: gold_response(path, output, workspace),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            step(tmp_path / "A.json")
+    assert path.read_bytes() == before
+
+
 def test_mix_of_stage2(tmp_path: Path, workspace: Workspace) -> None:
     row = {"query": "I\n2+2?", "responses": ["4"], "origin": ["gold"], "scores": [20], "answer": ["4.0"]}
     sources = [write(tmp_path / "A.json", [row]), write(tmp_path / "B.json", [{**row, "query": "I\n3+3?"}])]

@@ -43,6 +43,7 @@ def mix(arguments: argparse.Namespace) -> None:
     from toolgen_hf.cli.options import open_workspace
     from toolgen_hf.mixing.files import mix_files
     from toolgen_hf.mixing.recipe import settings
+    from toolgen_hf.paths import check_apart
     from toolgen_hf.report import print_mix
     from toolgen_hf.tables import check_target, write_table
 
@@ -52,6 +53,10 @@ def mix(arguments: argparse.Namespace) -> None:
             taken.setdefault(name, {})[what] = _number(number, f"--{what} {name}={number}")
     options = {key: getattr(arguments, key) for key in ("order", "seed", "duplicates")}
     parts = {name: Path(path) for name, path in _pairs(arguments.parts, "NAME=PATH").items()}
+    check_apart(
+        {f"the part {name}": path for name, path in parts.items()},
+        {"the output": arguments.output, "--rejected": arguments.rejected},
+    )
     with open_workspace(arguments) as workspace:
         mixed = mix_files(parts, workspace, settings({"parts": taken, **options}), arguments.task)
     (stage,) = (name for name in mixed.configs if name != "rejected")

@@ -15,7 +15,7 @@ from toolgen_hf.counts import collect_rejected
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators.config import GeneratorConfig, TeacherConfig
 from toolgen_hf.prompts.fewshot import PromptSet
-from toolgen_hf.published.files import Mode, Outcome, finish, kept, read, rows_of
+from toolgen_hf.published.files import Mode, Outcome, check_output, finish, kept, read, rows_of
 from toolgen_hf.stages.answer import answer
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import SourceConfig, respond
@@ -71,6 +71,7 @@ def generate_tool_api(
         DataError: the input is malformed.
         GenerationError: a teacher failed; what it wrote is in the store.
     """
+    check_output(output, source)
     rows = read(source, "wrong")
     there = kept(output, mode, rows)
     new = rows.without(there)
@@ -113,6 +114,7 @@ def generate_response(
     """
     if field in ("id", "question", "input", "answer"):
         raise ConfigError(f"output_text={field!r} would overwrite each row's own; choose response or output")
+    check_output(output, source)
     rows = read(source, "raw")
     there = kept(output, mode, rows)
     new = rows.without(there)

@@ -15,7 +15,7 @@ from toolgen_hf.builders.rows import Row
 from toolgen_hf.errors import DataError
 from toolgen_hf.given import rejected
 from toolgen_hf.prompts.fewshot import words
-from toolgen_hf.published.files import Outcome, Rows, finish, read, rows_of, table
+from toolgen_hf.published.files import Outcome, Rows, check_output, finish, read, rows_of, table
 from toolgen_hf.stages.execute import execute, execute_response
 from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.tasks import get_task
@@ -33,6 +33,7 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
     Raises:
         DataError: an input is malformed.
     """
+    check_output(output, right, wrong)
     grader = get_task(task)
     parts = {
         "response": read(right, "right", ids_are_unique=False),
@@ -70,6 +71,7 @@ def gold_response(
     Raises:
         DataError: an input is malformed, or a row has no answer and there is no ``raw``.
     """
+    check_output(output, source, *([raw] if raw is not None else []))
     rows = read(source, "stage1", ids_are_unique=False)
     named = _named_by(rows, read(raw, "raw") if raw is not None else None, source)
     columns = {name: [row[name] for row in named if row["id"]] for name in schemas.STAGE1}

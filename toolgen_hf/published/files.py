@@ -24,6 +24,7 @@ from toolgen_hf.builders.rows import Row, fault, read_rows
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.export import write_json_lines
 from toolgen_hf.hashing import digest
+from toolgen_hf.paths import check_apart
 
 Mode = Literal["w", "a"]
 
@@ -142,10 +143,25 @@ def finish(
     """Write the outputs, each whole or not at all, and what was rejected to a file beside ``beside``."""
     for path, rows in outputs.items():
         write_json_lines(path, rows)
-    aside = beside.with_name(f"{beside.stem}{REJECTED}{beside.suffix}")
+    aside = _aside(beside)
     if rejected:
         write_json_lines(aside, rejected)
     else:
         aside.unlink(missing_ok=True)  # an earlier run's
     reasons = dict(Counter(row["reason"] for row in rejected).most_common())
     return Outcome(rows_in, sum(map(len, outputs.values())), tuple(outputs), reasons)
+
+
+def check_output(output: Path, *inputs: Path) -> None:
+    """Check, before any work, that neither an output nor what is rejected, beside it, is written over an input.
+
+    Raises:
+        ConfigError: one would be; names the path.
+    """
+    outputs = {"the output": output, "where rejected rows go": _aside(output)}
+    for path in inputs:
+        check_apart({"an input": path}, outputs)
+
+
+def _aside(beside: Path) -> Path:
+    return beside.with_name(f"{beside.stem}{REJECTED}{beside.suffix}")

@@ -16,7 +16,7 @@ from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators.config import unique
 from toolgen_hf.mixing.files import mix_files
 from toolgen_hf.published.command import checked
-from toolgen_hf.published.files import Outcome, finish, rows_of
+from toolgen_hf.published.files import Outcome, check_output, finish, rows_of
 from toolgen_hf.stages.draw import MixConfig
 from toolgen_hf.workspace import Workspace
 
@@ -39,6 +39,7 @@ def mix(
         ConfigError: there are not as many takes as files, or one of them cannot be.
         DataError: a file is malformed, or one is of stage 1 and another of stage 2.
     """
+    check_output(output, *sources)
     if takes and len(takes) != len(sources):
         raise ConfigError(f"{len(takes)} weights or counts for {len(sources)} files: give one for each")
     parts = dict(zip(unique([path.stem for path in sources]), sources, strict=True))

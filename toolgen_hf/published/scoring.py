@@ -20,7 +20,7 @@ from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import PUBLISHED
 from toolgen_hf.given import Given, match, rejected
 from toolgen_hf.published.assemble import TWICE, UNVERIFIED
-from toolgen_hf.published.files import Outcome, finish, read, rows_of, table
+from toolgen_hf.published.files import Outcome, check_output, finish, read, rows_of, table
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.score import Strategy, gather
 from toolgen_hf.stages.score import score as score_stage
@@ -97,6 +97,7 @@ def response_files(folder: Path, wanted: Sequence[str] = ()) -> dict[str, dict[s
 def _score_one(
     files: Mapping[str, Path], target: Path, workspace: Workspace, task: str, strategy: Strategy
 ) -> Outcome:
+    check_output(target, *files.values())
     grader = get_task(task)
     gold, count, fallen = _gold(files["gold"], workspace, grader)
     questions = {key: row["question"] for key, row in gold.items()}
