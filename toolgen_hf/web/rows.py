@@ -12,7 +12,9 @@ have nothing to say about is left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from toolgen_hf.errors import CallSyntaxError
@@ -41,58 +43,56 @@ def questions(tables: Tables, graders: Graders) -> list[Row]:
 
 
 def _split(split: str, tables: Mapping[str, Sequence[Row]], graders: Graders) -> Iterable[Row]:
+    """A split's questions. A mix may repeat an id within a config, which counts anew."""
     found: dict[tuple[str, int], Row] = {}
     tasks: dict[str, Task] = {}
-
-    def entries(config: str) -> Iterable[tuple[Row, Row]]:
-        """The rows of a config with what is known of their questions. A mix may repeat an id, which counts anew."""
-        seen: dict[str, int] = {}
+    for config, add in ADDED.items():
+        seen: Counter[str] = Counter()
         for row in tables.get(config, ()):
-            tasks[row["id"]] = graders.of(row.get("task"))
-            seen[row["id"]] = seen.get(row["id"], -1) + 1
-            empty = {
-                "id": row["id"],
-                "split": split,
-                "question": "",
-                "gold": [],
-                "stages": [],
-                "responses": [],
-            }
-            yield row, found.setdefault((row["id"], seen[row["id"]]), empty)
-
-    for row, entry in entries("raw"):
-        entry |= {"question": row["question"], "gold": row["answer"]}
-        if row["solution"]:
-            entry["solution"] = row["solution"]
-    for row, entry in entries("stage1"):
-        entry["stages"].append("stage1")
-        entry["question"] = entry["question"] or row["input"]
-        entry["gold"] = entry["gold"] or row["answer"] or []
-        entry["target"] = row["output"]
-    for row, entry in entries("stage2"):
-        entry["stages"].append("stage2")
-        entry["question"] = entry["question"] or row["query"].partition("\n")[2] or row["query"]
-        said = zip(row["origin"], row["responses"], row["answer"], row["scores"], strict=True)
-        entry["responses"] += [
-            {**response(source, text, answer, entry["gold"], tasks[row["id"]]), "score": score}
-            for source, text, answer, score in said
-        ]
-    for row, entry in entries("rejected"):
-        entry["stages"].append("rejected")
-        entry["reason"] = row["reason"]
-        _add_rejected(entry, row["detail"], tasks[row["id"]])
-    for config in ("right", "wrong"):
-        for row, entry in entries(config):
-            _add_student(entry, row, config == "right", tasks[row["id"]])
+            name = row["id"]
+            entry = found.setdefault((name, seen[name]), _empty(name, split))
+            seen[name] += 1
+            tasks[name] = graders.of(row.get("task"))
+            add(entry, row, tasks[name])
     for entry in found.values():
-        target = entry.pop("target", None)
-        if target is not None and not any(said["text"] == target for said in entry["responses"]):
-            task = tasks[entry["id"]]
-            alone = response(
-                "stage 1", target, execute_response(target, task).prediction, entry["gold"], task
-            )
-            entry["responses"].insert(0, alone)
+        _settle_target(entry, tasks[entry["id"]])
     return found.values()
+
+
+def _empty(name: str, split: str) -> Row:
+    return {"id": name, "split": split, "question": "", "gold": [], "stages": [], "responses": []}
+
+
+def _add_raw(entry: Row, row: Row, task: Task) -> None:
+    entry |= {"question": row["question"], "gold": row["answer"]}
+    if row["solution"]:
+        entry["solution"] = row["solution"]
+
+
+def _add_stage1(entry: Row, row: Row, task: Task) -> None:
+    entry["stages"].append("stage1")
+    entry["question"] = entry["question"] or row["input"]
+    entry["gold"] = entry["gold"] or row["answer"] or []
+    entry["target"] = row["output"]
+
+
+def _add_stage2(entry: Row, row: Row, task: Task) -> None:
+    entry["stages"].append("stage2")
+    entry["question"] = entry["question"] or row["query"].partition("\n")[2] or row["query"]
+    said = zip(row["origin"], row["responses"], row["answer"], row["scores"], strict=True)
+    entry["responses"] += [
+        {**response(source, text, answer, entry["gold"], task), "score": score}
+        for source, text, answer, score in said
+    ]
+
+
+def _settle_target(entry: Row, task: Task) -> None:
+    """Stage 1's output as a response of its own, unless it is there already."""
+    target = entry.pop("target", None)
+    if target is None or any(said["text"] == target for said in entry["responses"]):
+        return
+    answer = execute_response(target, task).prediction
+    entry["responses"].insert(0, response("stage 1", target, answer, entry["gold"], task))
 
 
 def response(source: str, text: str | None, answer: str | None, gold: Sequence[str], task: Task) -> Row:
@@ -117,8 +117,11 @@ def _units(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def _add_rejected(entry: Row, detail: str | None, task: Task) -> None:
+def _add_rejected(entry: Row, rejected: Row, task: Task) -> None:
     """What there was of a rejected row: the student's response and the teachers' attempts."""
+    entry["stages"].append("rejected")
+    entry["reason"] = rejected["reason"]
+    detail = rejected["detail"]
     try:
         row = json.loads(detail or "")
     except ValueError:
@@ -129,7 +132,7 @@ def _add_rejected(entry: Row, detail: str | None, task: Task) -> None:
     entry["question"] = entry["question"] or row.get("question") or ""
     entry["gold"] = entry["gold"] or row.get("answer") or []
     if row.get("response") is not None:
-        _add_student(entry, row, bool(row.get("correct")), task)
+        _add_student(entry, row, task, bool(row.get("correct")))
     for attempt in row.get("attempts") or []:
         made = response(
             f"teacher {attempt['teacher']}", attempt["output"], attempt["result"], entry["gold"], task
@@ -137,7 +140,7 @@ def _add_rejected(entry: Row, detail: str | None, task: Task) -> None:
         entry["responses"].append({**made, "note": attempt["reason"]} if attempt["reason"] else made)
 
 
-def _add_student(entry: Row, row: Row, is_right: bool, task: Task) -> None:
+def _add_student(entry: Row, row: Row, task: Task, is_right: bool) -> None:
     """The student's response, unless it is there already: where it is right, it is stage 1's output."""
     text = row["response"]
     if any(said["source"] == "student" for said in entry["responses"]):
@@ -155,3 +158,14 @@ def _add_student(entry: Row, row: Row, is_right: bool, task: Task) -> None:
             "note": "cut at the token limit, or calls the tool by itself: counts as wrong",
         }
     entry["responses"].append(made)
+
+
+ADDED: Mapping[str, Callable[[Row, Row, Task], None]] = {
+    "raw": _add_raw,
+    "stage1": _add_stage1,
+    "stage2": _add_stage2,
+    "rejected": _add_rejected,
+    "right": partial(_add_student, is_right=True),
+    "wrong": partial(_add_student, is_right=False),
+}
+"""What each config adds to what is known of a question, in the order in which they are read."""
