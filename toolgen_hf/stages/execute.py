@@ -3,8 +3,8 @@
     in   {"id": "GSM8K-train-0", ..., "source": "vicuna", "response": "calculator(48+48/2)"}
     out  {..., "uses_tool": true, "prediction": "72.0", "error": null, "correct": true}
 
-A response without a call has the answer that its text states. A call that cannot be run has no answer,
-and ``error`` says why.
+A response without a call has the answer that its text states, and none if it was cut at the token limit: whatever
+number it ends on is on the way. A call that cannot be run has no answer, and ``error`` says why.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("execute", version=2, features=schemas.EXECUTED)
+STAGE = Stage("execute", version=3, features=schemas.EXECUTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class Execution:
     error: str | None = None
 
 
-def execute_response(response: str | None, task: Task) -> Execution:
-    """Run the response's first tool call, or read the answer from its text."""
+def execute_response(response: str | None, task: Task, is_cut: bool = False) -> Execution:
+    """Run the response's first tool call, or read the answer from its text, which one that ``is_cut`` did not reach."""
     if response is None:
         return Execution(uses_tool=False)
     try:
@@ -42,7 +42,7 @@ def execute_response(response: str | None, task: Task) -> Execution:
     except CallSyntaxError as error:
         return Execution(uses_tool=True, error=f"{error.code}: {error}")
     if call is None:
-        return Execution(uses_tool=False, prediction=task.extract(response))
+        return Execution(uses_tool=False, prediction=None if is_cut else task.extract(response))
     try:
         result = task.tool.run(call.argument)
     except ToolError as error:
@@ -52,7 +52,10 @@ def execute_response(response: str | None, task: Task) -> Execution:
 
 def execute_batch(batch: Batch, task: Task) -> Batch:
     """Execute and grade every response."""
-    done = [execute_response(response, task) for response in batch["response"]]
+    cut = [reason == "length" for reason in batch["finish_reason"]]
+    done = [
+        execute_response(text, task, is_cut) for text, is_cut in zip(batch["response"], cut, strict=True)
+    ]
     return {
         **{name: batch[name] for name in schemas.RESPONSES},
         "uses_tool": [e.uses_tool for e in done],

@@ -31,6 +31,7 @@ _MARKER = re.compile(
 _MARKERS: Final = 20  # a text that repeats one more often than this is no answer
 _LEAD = re.compile(r"""[\s:*_$€£¥₹\\(\[{"'`~≈=+−–-]{0,16}""")
 _OPERATOR = re.compile(r"[ ]?(?:[-+*/x×÷^=−–]|\\times|\\div|\\cdot)[ ]?[-$€£\\({.0-9]")
+_OPERAND = re.compile(r"[0-9)\]}%][ ]?(?:[-+*/x×÷^−–]|\\times|\\div|\\cdot)[ ]?[$€£¥₹\\({]{0,3}$")
 _STATEMENT = re.compile(r"[^.,;!?:\n]{1,80}")
 
 
@@ -38,7 +39,7 @@ class Math(Task):
     """The normal form of an answer is a float of at most two decimals as text: ``"57.0"``, ``"16.67"``."""
 
     name = "math"
-    version = 1
+    version = 2
     tool = CALCULATOR
     instruction = "Given a math problem, please answer it and you can use a calculator for help."
     query_instruction = "Given a math problem, please solve it and you can use a calculator for help."
@@ -50,7 +51,8 @@ class Math(Task):
         1. the last ``\boxed{...}``
         2. the number after the last ``####``
         3. the number, or the number in words, after the last "the answer is", "Answer:" or ``A:``
-        4. the last number of the text, or all of the text if that is a number in words
+        4. the last number of the text, or all of the text if that is a number in words; nothing if the text ends on a
+           calculation without its result (``"100*2"``)
 
         ``<<48/2=24>>`` annotations are not part of what is said. Of an equation, the right side counts.
         """
@@ -60,7 +62,8 @@ class Math(Task):
             if value is None:
                 value = _after_last(marker, text)
         for match in deque(NUMBER.finditer(text), maxlen=1) if value is None else ():
-            value = read_at(text, match)
+            before = text[max(0, match.start() - 16) : match.start()]
+            value = None if _OPERAND.search(before) else read_at(text, match)
         return normal_form(read_words(text.strip(" \n*.!")) if value is None else value)
 
     def normalize(self, value: str) -> str | None:
