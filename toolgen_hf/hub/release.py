@@ -89,15 +89,8 @@ def push(
         _make_repository(remote, branch, private)
         if create_pr:
             return _propose(remote, branch, release)
-        tagged = remote.tags().get(tag)
-        if tagged is not None:
-            there = remote.manifest(tagged)
-            if release.has_data_of(there) and (not force or release.is_in(there)):
-                return Pushed(repo_id, tag[1:], tagged, False, tag)
-            if not force:
-                raise HubError(
-                    f"{repo_id!r} has a version {tag} with other content: choose the next number, or --force this one"
-                )
+        if (tagged := _tagged(remote, release, force)) is not None:
+            return Pushed(repo_id, tag[1:], tagged, False, tag)
         commit = _commit(remote, branch, release)
         _set_tag(remote, commit, release, force)
     return Pushed(repo_id, tag[1:], commit, True, tag)
@@ -180,6 +173,26 @@ def _make_repository(remote: Remote, branch: str, private: bool) -> None:
             f"{repo_id!r} is there and public, so nothing was pushed: make it private in its settings first, or push "
             "without --private"
         )
+
+
+def _tagged(remote: Remote, release: Release, force: bool) -> str | None:
+    """The commit that has the version's tag already, where nothing is left to do.
+
+    Raises:
+        HubError: it has other content, and ``force`` does not say to move the tag.
+    """
+    tagged = remote.tags().get(release.tag)
+    if tagged is None:
+        return None
+    there = remote.manifest(tagged)
+    if release.has_data_of(there) and (not force or release.is_in(there)):
+        return tagged
+    if not force:
+        raise HubError(
+            f"{remote.repo_id!r} has a version {release.tag} with other content: choose the next number, or --force "
+            "this one"
+        )
+    return None
 
 
 def _commit(remote: Remote, branch: str, release: Release) -> str:

@@ -15,14 +15,8 @@ from typing import Any
 from toolgen_hf.builders.columns import known, nearest
 from toolgen_hf.errors import DataError
 from toolgen_hf.metrics.compute import figures, judge
-from toolgen_hf.metrics.reading import (
-    NOWHERE,
-    Reference,
-    Response,
-    is_produced,
-    read_references,
-    read_responses,
-)
+from toolgen_hf.metrics.reading import NOWHERE, Response, is_produced, read_responses
+from toolgen_hf.metrics.references import Reference, read_references
 from toolgen_hf.produced import task_of
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks import get_task
@@ -87,9 +81,7 @@ def evaluate_target(
     rows = _only(_only(rows, "source", source), "split", split)
     if all(row.answer is None for row in rows):
         raise DataError(_nothing(rows[0], path, told, by_id))
-    by_source: dict[str, list[Response]] = {}
-    for row in rows:
-        by_source.setdefault(row.source, []).append(row)
+    by_source = _by_source(rows)
     return Board(
         target=str(path),
         references=None if told is None else str(told),
@@ -133,6 +125,13 @@ def _only(rows: list[Response], field: str, wanted: str | None) -> list[Response
         choices = f"there is {known(there)}" if there else f"no row of these says its {field}"
         raise DataError(f"there is no {field} {wanted!r}; {choices}{nearest(wanted, there)}")
     return kept
+
+
+def _by_source(rows: Sequence[Response]) -> dict[str, list[Response]]:
+    parts: dict[str, list[Response]] = {}
+    for row in rows:
+        parts.setdefault(row.source, []).append(row)
+    return parts
 
 
 def _evaluate(rows: Sequence[Response], graders: Graders) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Responses and references from what is on disk: a produced directory, or files of anybody's making.
+"""Responses from what is on disk: a produced directory, or files of anybody's making.
 
 {"id": "GSM8K-test-0", "response": "calculator(48+48/2)", "answer": "72"}     one response a row
 {"query": "...", "responses": ["calculator(3*19)", ...], "origin": ["gold", ...]}     stage 2: all of a question's
@@ -58,16 +58,6 @@ class Response:
 
 
 @dataclass(slots=True)
-class Reference:
-    """What is known of a question."""
-
-    answer: list[str]
-    split: str | None
-    needs_tool: bool | None = None
-    origin: Origin = NOWHERE
-
-
-@dataclass(slots=True)
 class Responses:
     """All there are, in their order, and what a reader should know about where they come from."""
 
@@ -90,7 +80,7 @@ def read_responses(target: Path, graders: Graders) -> Responses:
     if is_produced(target):
         return _produced(target, graders)
     found = Responses()
-    for split, path in _files(target):
+    for split, path in files_of(target):
         for number, (where, row) in enumerate(read_rows(path)):
             if "responses" in row:
                 found.rows += _unfold(row, f"{split or path.stem}-{number}", split, where, graders.of(None))
@@ -102,67 +92,9 @@ def read_responses(target: Path, graders: Graders) -> Responses:
     return found
 
 
-def read_references(path: Path, graders: Graders) -> dict[str, Reference]:
-    """The accepted answers by id, and which questions need the tool: from a produced directory or a raw file.
-
-    Stage 1 tells the need: its output for a question calls the tool if the student was wrong without it.
-    A file may have a column ``needs_tool``.
-
-    Raises:
-        DataError: an id comes twice, or a row has no id or answer; names the file and line.
-    """
-    found: dict[str, Reference] = {}
-    places: dict[str, str] = {}
-    for split, where, row in _reference_rows(path):
-        key = _id(row, where)
-        if is_produced(path) and (key in places or row["answer"] is None):
-            continue  # a mix may repeat rows, and its published form has no answers
-        if key in places:
-            raise fault(where, f"the id {key!r} is already that of {places[key]}; ids must be unique")
-        places[key] = where
-        origin = _origin(row) if is_produced(path) else NOWHERE
-        need = _stated_need(row, where, graders.of(origin.task))
-        found[key] = Reference(answers(row, "answer", where), split, need, origin)
-    if is_produced(path):
-        for key, need in _needs(path, graders).items():
-            if key in found:
-                found[key].needs_tool = need
-    return found
-
-
-def _reference_rows(path: Path) -> Iterator[tuple[str | None, str, Row]]:
-    if not is_produced(path):
-        for split, file in _files(path):
-            yield from ((split, where, row) for where, row in read_rows(file))
-        return
-    config = "raw" if _has(path, "raw") else "stage1"
-    for name, rows in load(Produced(config, data_dir=path)).items():
-        yield from ((str(name), f"{path}, {config} {name}", dict(row)) for row in rows)
-
-
-def _needs(path: Path, graders: Graders) -> dict[str, bool]:
-    """By id, whether stage 1's output calls the tool."""
-    if not _has(path, "stage1"):
-        return {}
-    tables = load(Produced("stage1", data_dir=path)).values()
-    return {
-        row["id"]: execute_response(row["output"], graders.of(_origin(row).task)).uses_tool
-        for rows in tables
-        for row in rows
-    }
-
-
-def _origin(row: Mapping[str, Any]) -> Origin:
+def origin_of(row: Mapping[str, Any]) -> Origin:
     """What a row of a produced set says of where it comes from."""
     return Origin(row.get("dataset"), row.get("task"))
-
-
-def _has(path: Path, config: str) -> bool:
-    try:
-        Produced(config, data_dir=path)
-    except DataError:
-        return False
-    return True
 
 
 def _produced(target: Path, graders: Graders) -> Responses:
@@ -178,8 +110,8 @@ def _produced(target: Path, graders: Graders) -> Responses:
             row["id"],
             str(split),
             f"{target}, stage2 {split}",
-            graders.of(_origin(row).task),
-            _origin(row),
+            graders.of(origin_of(row).task),
+            origin_of(row),
         )
     ]
     why = "not all of stage 2's responses are among its exports"
@@ -216,7 +148,7 @@ def _exported(splits: DatasetDict, target: Path) -> list[Response]:
             row["answer"],
             None,
             f"{target}, responses {split}",
-            _origin(row),
+            origin_of(row),
         )
         for split, rows in splits.items()
         for row in rows
@@ -253,30 +185,25 @@ def _one(row: Row, path: Path, split: str | None, where: str) -> Response:
         )
     value = row[column]
     return Response(
-        _id(row, where),
+        id_of_row(row, where),
         as_text(row["source"], "source", where) if row.get("source") else unsharded(path),
         split,
         None if value is None else as_text(value, column, where),
         answers(row, "answer", where) if row.get("answer") not in (None, "") else None,
-        _flag(row, where),
+        flag(row, where),
         where,
     )
 
 
-def _id(row: Row, where: str) -> str:
+def id_of_row(row: Row, where: str) -> str:
+    """A row's ``id``. Raises `DataError` if it has none."""
     if "id" not in row:
         raise fault(where, f"no column 'id', by which a response finds its answer; there is {known(row)}")
     return text(row, "id", where)
 
 
-def _stated_need(row: Row, where: str, task: Task) -> bool | None:
-    """The column ``needs_tool``; of a stage 1 row, whether its output calls the tool."""
-    if "needs_tool" not in row and {"instruction", "output"} <= row.keys() and row["output"] is not None:
-        return execute_response(as_text(row["output"], "output", where), task).uses_tool
-    return _flag(row, where)
-
-
-def _flag(row: Row, where: str) -> bool | None:
+def flag(row: Row, where: str) -> bool | None:
+    """A row's ``needs_tool``, None where it is left empty. Raises `DataError` if it is something else."""
     value = row.get("needs_tool")
     if value is None or isinstance(value, bool):
         return value
@@ -287,7 +214,7 @@ def _flag(row: Row, where: str) -> bool | None:
     raise fault(where, f"'needs_tool' is {shorten(value)}; write true, false, or leave it empty")
 
 
-def _files(path: Path) -> Iterator[tuple[str | None, Path]]:
+def files_of(path: Path) -> Iterator[tuple[str | None, Path]]:
     """The files of a table with their splits; None for one that is called after no split."""
     inputs: Inputs = from_folder(path, "train") if path.is_dir() else from_files(path, "train")
     for files in inputs.values():
