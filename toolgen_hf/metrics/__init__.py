@@ -19,8 +19,9 @@ need. Each share has a 95% Wilson score interval (Wilson 1927) under ``confidenc
 
 Where they come from. Accuracy and tool use rate are what the released evaluation of TRICE reports (Qiao et al.,
 arXiv:2305.13068; ``evaluate/evaluate.py`` of github.com/zjunlp/TRICE): both over all responses, answers equal
-to two decimals. Two things differ from that code, on purpose: a response without an answer is never right (there
-it counts as 0.0), and a call is found by its syntax (there by the bare word ``calculator``). One number that is
+to two decimals. Three things differ from that code, on purpose: a response without an answer is never right (there
+it counts as 0.0); one that ends on a calculation without its result (``100*2``) states no answer (there its last
+number); and a call is found by its syntax (there by the bare word ``calculator``). One number that is
 right or wrong is also GSM8K's measure (Cobbe et al., arXiv:2110.14168). A question *needs* the tool if and only
 if the student was wrong without it: the hypothesis from which TRICE builds stage 1, whose output for the
 question, gold, calls the tool just then. The agreement is with that decision; it is also what the paper's
