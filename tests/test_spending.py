@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 import yaml
+from datasets import Dataset, DatasetDict
 
 from tests.support.recipes import ROWS, sums_data
 from toolgen_hf import Recipe, Workspace, run
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.cli import main
 from toolgen_hf.errors import BudgetError, ConfigError
-from toolgen_hf.pipeline import plan
+from toolgen_hf.pipeline import plan, run_answer
+from toolgen_hf.schemas import RAW
 from toolgen_hf.summary import Summary
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
 
@@ -268,6 +270,15 @@ def test_a_result_says_what_its_texts_took_whoever_paid(server: ApiServer, tmp_p
     assert (first.cost, again.cost) == (pytest.approx(0.72), 0.0)
     assert first.used["cost"] == again.used["cost"] == pytest.approx(0.72)
     assert again.used["prompt_tokens"] == 360
+
+
+def test_a_split_without_rows_took_nothing(server: ApiServer, tmp_path: Path) -> None:
+    recipe = Recipe.parse(recipe_data(tmp_path, server))
+    raw = Dataset.from_dict({name: [] for name in RAW}, features=RAW)
+    with Workspace(tmp_path / "cache", progress=False) as workspace:
+        run_answer(DatasetDict(train=raw), recipe, workspace)
+        (report,) = workspace.reports
+    assert (report.rows_in, report.used.cost) == (0, 0.0)
 
 
 def test_killed_right_after_an_output_its_cost_is_known(
