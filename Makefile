@@ -7,7 +7,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install quickstart test test-fast quality style clean
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test test-fast quality style clean
+
+help:
+	@sed -n 's/^# //p' Makefile
 
 install: $(INSTALLED)
 

@@ -116,7 +116,7 @@ def test_a_hub_that_cannot_be_reached_is_no_failure(
         ({"model": "ann/nothing"}, "'ann/nothing': no such repository on the Hub"),
         ({"model": "ann/tiny", "revision": "v9"}, "'ann/tiny': no such revision on the Hub"),
         ({"model": "not here"}, "no model at 'not here'"),
-        ({"model": "pip:not-there"}, "the package 'not-there' is not installed: pip install"),
+        ({"model": "pip:not-there"}, "the package 'not-there' is not installed: install it, if you trust"),
         ({"model": "ann/tiny", "template": "nobody's"}, r"answer.generator: "),
         ({"model": "ann/tiny", "adapter": "ann/lora"}, "'ann/lora': no such repository"),
         ({"kind": "file", "path": "answers.json"}, "answer.generator: "),

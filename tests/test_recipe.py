@@ -121,3 +121,27 @@ def test_a_change_to_one_key_leaves_its_yaml_alias_alone(tmp_path: Path) -> None
     (tmp_path / "twins.yaml").write_text(text, encoding="utf-8")
     recipe = Recipe.load(tmp_path / "twins.yaml", ["answer.generator.max_new_tokens=7"])
     assert (recipe.answer.generator.max_new_tokens, recipe.sources["a"].generator.max_new_tokens) == (7, 128)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dataset": 4}, "dataset: give a mapping of keys, such as"),
+        (
+            {"name": "a b"},
+            "name: use letters, digits, '.', '_' and '-', the first a letter or a digit (got 'a b')",
+        ),
+        (
+            {"answer": {"generator": {"model": "m", "device": "gpu"}}},
+            "answer.generator.device: give auto, cpu, mps, cuda or cuda:N (got 'gpu')",
+        ),
+        (
+            {"sources": {"a": {"generator": {"model": "m", "stop": 3}}}},
+            "stop: give a list, such as [a, b] (got 3)",
+        ),
+    ],
+)
+def test_a_mistake_is_said_in_the_words_of_yaml(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Recipe.parse({**sums_data(tmp_path), **change})
+    assert message in str(caught.value)

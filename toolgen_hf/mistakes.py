@@ -8,7 +8,17 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from toolgen_hf.errors import ConfigError, closest
-from toolgen_hf.generators.config import KINDS
+from toolgen_hf.generators.config import DEVICE, KINDS
+
+_MESSAGES = {
+    "dict_type": "give a mapping of keys, such as {train: 8}",
+    "model_type": "give a mapping of keys, such as {generator: ...}",
+    "model_attributes_type": "give a mapping of keys, such as {generator: ...}",
+    "tuple_type": "give a list, such as [a, b]",
+}
+"""Where pydantic speaks of Python's types, which nobody writes in YAML."""
+_PATTERNS = {DEVICE: "give auto, cpu, mps, cuda or cuda:N"}
+_NAME = "use letters, digits, '.', '_' and '-', the first a letter or a digit"
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -50,7 +60,9 @@ def _explain(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
         return f"{where}: unknown key{nearest(str(loc[-1]), known)} (known: {', '.join(known)})"
     if problem["type"] == "missing":
         return f"{where}: this key is required"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = _MESSAGES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "string_pattern_mismatch":
+        message = _PATTERNS.get(problem["ctx"]["pattern"], _NAME)
     if problem["type"] == "union_tag_invalid":
         given, expected = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
         return f"{where}.kind: {given!r} is none of {expected}"

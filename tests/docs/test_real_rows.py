@@ -40,4 +40,7 @@ def test_the_model_says_what_the_pages_show(tmp_path: Path, monkeypatch: pytest.
         for source in ("smollm2-fewshot", "smollm2-completion"):
             ran = execute(respond(raw, source, recipe.sources[source], workspace), workspace)["train"][0]
             at = scored["origin"].index(source)
-            assert (ran["response"], ran["prediction"] or "") == (scored["responses"][at], scored["answer"][at])
+            assert (ran["response"], ran["prediction"] or "") == (
+                scored["responses"][at],
+                scored["answer"][at],
+            )

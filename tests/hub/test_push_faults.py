@@ -199,14 +199,16 @@ def test_killed_at_each_call_it_is_completed_by_the_next_push(
             start = len(hub.requests)
             process.start()
 
-            def kill(request: HubRequest, at: int = start + number - 1) -> Fault | None:
+            def kill() -> None:
+                with suppress(ProcessLookupError):  # by another of its requests
+                    os.kill(process.child, signal.SIGKILL)
+
+            def fault(request: HubRequest, at: int = start + number - 1) -> Fault | None:
                 if request.index < at:
                     return None
-                with suppress(ProcessLookupError):
-                    os.kill(process.child, signal.SIGKILL)
-                return Fault("reset", applied=applied)
+                return Fault("reset", applied=applied, then=kill)
 
-            hub.fault = kill
+            hub.fault = fault
             code = process.wait()
             hub.fault = None
             if code == 0:

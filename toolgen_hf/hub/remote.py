@@ -162,7 +162,7 @@ def wait(error: BaseException, attempt: int) -> None:
     seconds = float(asked) if asked.isdigit() else min(30.0, 0.5 * 2.0**attempt)
     if seconds > LONGEST_WAIT:
         raise HubError(f"the Hub asks to come again in {seconds:.0f} seconds; run again then") from error
-    logger.warning("%s; trying again in %.0f s", short(error), seconds)
+    logger.warning("the Hub at %s: %s; trying again in %.0f s", endpoint(), short(error), seconds)
     time.sleep(seconds * random.uniform(1.0, 1.2))
 
 
@@ -203,8 +203,15 @@ def _explained(error: BaseException) -> str:
         return f"{short(cause)}; {hint}"
     if not may_pass(error):  # of an upload, as Xet says it
         return f"{short(cause or error)}; run again, what was there before is untouched"
-    where = os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
-    return f"the Hub at {where} cannot be reached ({short(cause or error)}); run again, it goes on where it stopped"
+    return (
+        f"the Hub at {endpoint()} cannot be reached ({short(cause or error)}): check the network, or name a mirror "
+        "with HF_ENDPOINT, and run again; it goes on where it stopped"
+    )
+
+
+def endpoint() -> str:
+    """The Hub that is asked."""
+    return os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
 
 
 def short(error: BaseException) -> str:

@@ -53,9 +53,7 @@ def execute_response(response: str | None, task: Task, is_cut: bool = False) -> 
 def execute_batch(batch: Batch, task: Task) -> Batch:
     """Execute and grade every response."""
     cut = [reason == "length" for reason in batch["finish_reason"]]
-    done = [
-        execute_response(text, task, is_cut) for text, is_cut in zip(batch["response"], cut, strict=True)
-    ]
+    done = [execute_response(text, task, is_cut) for text, is_cut in zip(batch["response"], cut, strict=True)]
     return {
         **{name: batch[name] for name in schemas.RESPONSES},
         "uses_tool": [e.uses_tool for e in done],

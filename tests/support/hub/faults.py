@@ -32,11 +32,13 @@ class Fault:
                  until the client has gone
     ``applied``  whether the request takes effect all the same, and only its answer is lost; of ``truncate``
                  it always does, of ``cut`` never
+    ``then``     called when the request has taken effect, or when it is known that it will not, before the answer
     """
 
     what: int | Literal["reset", "cut", "truncate", "hang"]
     retry_after: int | None = None
     applied: bool = False
+    then: Callable[[], None] | None = None
 
     def at(self, number: int, times: int = 1) -> Plan:
         """At the ``number``-th request from now on, 1 for the next, and those right after it."""

@@ -217,6 +217,8 @@ class LocalHub:
                 call = Call.of(request.method, request.raw_path, request.headers, body)
                 answer = await self._answer(call, origin)
                 record.status = answer.status
+            if fault is not None and fault.then is not None:
+                await asyncio.to_thread(fault.then)
         except _GONE:
             raise
         except Exception as error:  # raised again where the hub ends, in the test's own thread
