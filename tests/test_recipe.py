@@ -145,3 +145,8 @@ def test_a_mistake_is_said_in_the_words_of_yaml(change: dict[str, Any], message:
     with pytest.raises(ConfigError) as caught:
         Recipe.parse({**sums_data(tmp_path), **change})
     assert message in str(caught.value)
+
+
+def test_a_change_is_blamed_not_the_file() -> None:
+    with pytest.raises(ConfigError, match=r"quickstart.yaml with score.stratgy=x is not a valid recipe"):
+        Recipe.load("quickstart", ["score.stratgy=x"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -15,8 +16,20 @@ _MESSAGES = {
     "model_type": "give a mapping of keys, such as {generator: ...}",
     "model_attributes_type": "give a mapping of keys, such as {generator: ...}",
     "tuple_type": "give a list, such as [a, b]",
+    "union_tag_not_found": "give a mapping with its kind, such as {kind: local, model: org/name}",
+    "string_type": "give text",
+    "int_type": "give a whole number",
+    "int_parsing": "give a whole number",
+    "int_from_float": "give a whole number",
+    "float_type": "give a number",
+    "float_parsing": "give a number",
+    "bool_type": "give true or false",
+    "bool_parsing": "give true or false",
 }
 """Where pydantic speaks of Python's types, which nobody writes in YAML."""
+_CHOICE = re.compile(r"(str|int|float|bool|(dict|tuple|list|literal)\[.*\]|constrained-\w+)")
+"""What pydantic puts after a key that takes one thing or another."""
+_BOUNDS = {"gt": "above", "ge": "of at least", "lt": "below", "le": "of at most"}
 _PATTERNS = {DEVICE: "give auto, cpu, mps, cuda or cuda:N"}
 _NAME = "use letters, digits, '.', '_' and '-', the first a letter or a digit"
 
@@ -38,7 +51,11 @@ def validated(model: type[M], data: Mapping[str, Any], saying: str) -> M:
 
 def problems(model: type[BaseModel], error: ValidationError) -> list[str]:
     """Each problem in one line, without those that only follow from another."""
-    return [_explain(model, problem) for problem in _causes(error)]
+    found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for problem in _causes(error):
+        loc = problem["loc"]
+        found.setdefault(loc[:-1] if loc and _CHOICE.fullmatch(str(loc[-1])) else loc, []).append(problem)
+    return [_explain(model, loc, same) for loc, same in found.items()]
 
 
 def _causes(error: ValidationError) -> list[Mapping[str, Any]]:
@@ -51,24 +68,33 @@ def _causes(error: ValidationError) -> list[Mapping[str, Any]]:
     ]
 
 
-def _explain(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
-    """One problem in one line."""
-    loc = problem["loc"]
+def _explain(model: type[BaseModel], loc: Sequence[Any], choices: Sequence[Mapping[str, Any]]) -> str:
+    """What is wrong at one place in one line; several ``choices`` are what it might be instead."""
+    problem = choices[0]
     where = ".".join(str(part) for at, part in enumerate(loc) if not _is_kind(loc, at)) or "recipe"
     if problem["type"] == "extra_forbidden":
         known = _known_keys(model, loc[:-1])
         return f"{where}: unknown key{nearest(str(loc[-1]), known)} (known: {', '.join(known)})"
     if problem["type"] == "missing":
         return f"{where}: this key is required"
-    message = _MESSAGES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "string_pattern_mismatch":
-        message = _PATTERNS.get(problem["ctx"]["pattern"], _NAME)
     if problem["type"] == "union_tag_invalid":
         given, expected = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
         return f"{where}.kind: {given!r} is none of {expected}"
     given = problem["input"]
     hidden = isinstance(given, dict | BaseModel) or loc[-1:] == ("base_url",)  # it may hold a password
+    message = ", or ".join(dict.fromkeys(map(_message, choices))).replace(", or give ", " or ")
     return f"{where}: {message}" + ("" if hidden else f" (got {given!r})")
+
+
+def _message(problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "string_pattern_mismatch":
+        return _PATTERNS.get(problem["ctx"]["pattern"], _NAME)
+    if problem["type"] == "literal_error":
+        return f"give {problem['ctx']['expected']}"
+    for bound, words in _BOUNDS.items():
+        if bound in problem.get("ctx", {}):
+            return f"give a number {words} {problem['ctx'][bound]}"
+    return _MESSAGES.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
 
 
 def _is_kind(loc: Sequence[Any], at: int) -> bool:

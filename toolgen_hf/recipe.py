@@ -254,7 +254,7 @@ class Recipe(Config):
                 f"{where} is the recipe of a mix, which 'toolgen-hf run' runs; in Python, MixRecipe.load reads it"
             )
         override(data, overrides)
-        return cls.parse(data, where)
+        return cls.parse(data, f"{where} with {', '.join(overrides)}" if overrides else where)
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str = "recipe") -> Self:

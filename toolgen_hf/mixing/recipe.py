@@ -96,7 +96,7 @@ class MixRecipe(Config):
         data, where = read_recipe(name_or_path)
         _write_out(data, where)
         override(data, overrides)
-        return cls.parse(data, where)
+        return cls.parse(data, f"{where} with {', '.join(overrides)}" if overrides else where)
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str = "recipe") -> Self:
