@@ -89,8 +89,12 @@ def test_source_and_split_choose(results: Path) -> None:
     assert board.sources["caller"]["overall"]["responses"] == 4
 
 
-def test_without_exports_stage2_is_read_and_that_is_said(results: Path, tmp_path: Path) -> None:
-    shutil.copytree(results / "rejecting" / "out", tmp_path / "out")
+def without_executed(result: Path, target: Path) -> Path:
+    return Path(shutil.copytree(result, target, ignore=shutil.ignore_patterns("responses-*")))
+
+
+def test_without_responses_stage2_is_read_and_that_is_said(results: Path, tmp_path: Path) -> None:
+    without_executed(results / "rejecting" / "out", tmp_path / "out")
     shutil.rmtree(tmp_path / "out" / "data")
     board = evaluate_target(tmp_path / "out")
     assert {name: found["overall"]["responses"] for name, found in board.sources.items()} == {
@@ -101,11 +105,32 @@ def test_without_exports_stage2_is_read_and_that_is_said(results: Path, tmp_path
 
 
 def test_an_export_that_is_gone_is_never_passed_over(results: Path, tmp_path: Path) -> None:
-    shutil.copytree(results / "whole" / "out", tmp_path / "out")
+    without_executed(results / "whole" / "out", tmp_path / "out")
     (tmp_path / "out" / "data" / "stage2" / "Sums" / "Sums_test_caller_response.json").unlink()
     board = evaluate_target(tmp_path / "out")
     assert board.sources == evaluate_target(results / "whole" / "out").sources
     assert "not all of stage 2's responses" in board.notes[0]
+
+
+def test_a_response_that_was_cut_has_no_answer_wherever_it_is_read_from(tmp_path: Path) -> None:
+    rows = [
+        {"id": str(n), "response": "So it is 5", "finish_reason": reason, "answer": "5"}
+        for n, reason in enumerate(["length", "stop", None])
+    ]
+    said = evaluate_target(predictions(tmp_path / "p.jsonl", rows)).sources["p"]["overall"]
+    assert (said["correct"], said["responses"]) == (2, 3)
+    row = {
+        "query": "?",
+        "responses": ["calculator(2+3)", "5", "5"],
+        "origin": ["gold", "a", "b"],
+        "answer": ["5.0", "5.0", ""],
+    }
+    ranked = evaluate_target(predictions(tmp_path / "q.jsonl", [row])).sources
+    assert {name: found["overall"]["correct"] for name, found in ranked.items()} == {
+        "gold": 1,
+        "a": 1,
+        "b": 0,
+    }
 
 
 def test_the_exports_alone_give_the_same(results: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def add(commands: Commands) -> None:
         "target",
         type=Path,
         help="a produced directory, or responses (.json, .jsonl, .csv, .parquet, or a folder of these): "
-        "rows with id, response and, without --references, answer; source and needs_tool if there are",
+        "rows with id, response and, without --references, answer; source, needs_tool and finish_reason if there are",
     )
     parser.add_argument(
         "--references",

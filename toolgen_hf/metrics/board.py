@@ -137,7 +137,7 @@ def _by_source(rows: Sequence[Response]) -> dict[str, list[Response]]:
 def _evaluate(rows: Sequence[Response], graders: Graders) -> dict[str, Any]:
     """One source's figures, over all of its responses, by split, and by dataset."""
     judged = [
-        (row, judge(row.text, row.answer, row.needs_tool, graders.of(row.origin.task)))
+        (row, judge(row.text, row.answer, row.needs_tool, graders.of(row.origin.task), row.is_cut))
         for row in rows
         if row.answer
     ]

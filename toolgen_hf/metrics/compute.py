@@ -76,9 +76,11 @@ def tool_use(
     return {**figures(outcomes), "by_source": {name: figures(part) for name, part in by_source.items()}}
 
 
-def judge(response: str | None, answer: Sequence[str], needs_tool: bool | None, task: Task) -> Outcome:
+def judge(
+    response: str | None, answer: Sequence[str], needs_tool: bool | None, task: Task, is_cut: bool = False
+) -> Outcome:
     """Run a response's call or read its answer, as stage 2 does, and grade it."""
-    done = execute_response(response, task)
+    done = execute_response(response, task, is_cut)
     return Outcome(
         correct=task.is_correct(done.prediction, answer),
         calls=done.uses_tool,

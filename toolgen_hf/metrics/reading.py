@@ -19,7 +19,6 @@ from toolgen_hf.builders.inputs import SPLITS, Inputs, from_files, from_folder, 
 from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.builders.rows import Row, fault, read_rows, shorten
 from toolgen_hf.errors import DataError
-from toolgen_hf.export import MIX
 from toolgen_hf.produced import read_manifest
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks.base import Task
@@ -44,7 +43,8 @@ NOWHERE = Origin(None, None)
 class Response:
     """One response, and what its own row says of its question; None is what nothing tells.
 
-    ``origin``: of which dataset and task the question is, where a mix says so.
+    ``origin``: of which dataset and task the question is, where a mix says so. ``is_cut``: it reached the token limit,
+    and so no answer, whatever number it ends on.
     """
 
     id: str
@@ -55,6 +55,7 @@ class Response:
     needs_tool: bool | None
     where: str
     origin: Origin = NOWHERE
+    is_cut: bool = False
 
 
 @dataclass(slots=True)
@@ -131,9 +132,7 @@ def _keys(rows: list[Response]) -> set[tuple[str | None, str, str]]:
 
 
 def _executed(target: Path) -> list[Response]:
-    """The responses of a mix, whose exports are of several datasets: those of its configs."""
-    if not (target / "data" / "stage1" / MIX).is_dir():
-        return []
+    """The responses as they were executed, one config a source; none in a set of published files alone."""
     configs = sorted(path.name for path in target.glob(f"{RESPONSES}*") if path.is_dir())
     return [row for config in configs for row in _exported(load(Produced(config, data_dir=target)), target)]
 
@@ -149,6 +148,7 @@ def _exported(splits: DatasetDict, target: Path) -> list[Response]:
             None,
             f"{target}, responses {split}",
             origin_of(row),
+            row.get("finish_reason") == "length",
         )
         for split, rows in splits.items()
         for row in rows
@@ -164,7 +164,9 @@ def _unfold(
         raise fault(where, "'responses' and 'origin' must be lists of one length, one item a response")
     gold = execute_response(responses[0], task) if origin[:1] == ["gold"] else None
     answer = None if gold is None or gold.prediction is None else [gold.prediction]
-    for source, response in zip(origin, responses, strict=True):
+    stated = row.get("answer")
+    stated = stated if isinstance(stated, list) and len(stated) == len(responses) else [None] * len(responses)
+    for source, response, prediction in zip(origin, responses, stated, strict=True):
         yield Response(
             str(row.get("id") or new_id),
             as_text(source, "origin", where),
@@ -174,6 +176,7 @@ def _unfold(
             None if gold is None else gold.uses_tool,
             where,
             of,
+            prediction == "",
         )
 
 
@@ -192,6 +195,7 @@ def _one(row: Row, path: Path, split: str | None, where: str) -> Response:
         answers(row, "answer", where) if row.get("answer") not in (None, "") else None,
         flag(row, where),
         where,
+        is_cut=row.get("finish_reason") == "length",
     )
 
 
