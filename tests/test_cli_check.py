@@ -82,6 +82,22 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(path), "--set", "dataset.data_files=nothing.jsonl"]) == 2
 
 
+def test_an_adapter_that_no_source_has_is_not_needed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    data = sums_data(tmp_path, finetune={"idle": {"model": "ann/nowhere"}}, dataset__rows={"train": 100})
+    path = tmp_path / "sums.yaml"
+    path.write_text(yaml.safe_dump(data), encoding="utf-8")
+    main(["check", str(path), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert "ann/nowhere" not in json.dumps([found["models"], found["missing"], found["roles"]])
+    assert [warning.partition(":")[0] for warning in found["warnings"]] == [
+        "finetune.idle",
+        "dataset.rows.train",
+    ]
+    assert not caplog.records  # said once, in the report
+
+
 def test_an_invalid_mix_names_its_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "math-mix", "--set", "mix.parts.gsm8k.recipe.task=chess"]) == 2
     assert "unknown task 'chess'" in capsys.readouterr().err

@@ -290,6 +290,24 @@ def test_rows_are_drawn_by_the_seed_and_keep_their_order(tmp_path: Path) -> None
     assert ids(0) != ids(1)
 
 
+def test_what_is_valid_and_gives_little_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    changes: dict[str, Any] = {
+        "sources": {},
+        "finetune": {"idle": {"model": "ann/nowhere"}},
+        "dataset__rows": {"train": 100, "test": 4},
+    }
+    result = run(
+        sums_recipe(tmp_path, **changes), tmp_path / "out", Workspace(tmp_path / "cache", progress=False)
+    )
+    assert result.summary.configs["preference"] == {"train": 0, "test": 0}
+    empty, idle, fewer = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert empty.startswith("sources: there is none, so stage 2 will hold the gold responses alone")
+    assert idle.startswith("finetune.idle: no source has this adapter, so it is not trained")
+    assert fewer == "dataset.rows.train: 100 are asked for, and there are only 8"
+
+
 def test_a_split_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"\['dev'\].*\['train', 'test'\]"):
         build(tmp_path, dataset__rows={"dev": 4})

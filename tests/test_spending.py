@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 import yaml
 from datasets import Dataset, DatasetDict
 
+from tests.support import scripted
 from tests.support.recipes import ROWS, sums_data
-from toolgen_hf import Recipe, Workspace, run
+from toolgen_hf import MixRecipe, Recipe, Workspace, run
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.cli import main
 from toolgen_hf.errors import BudgetError, ConfigError
@@ -259,6 +261,73 @@ def test_equal_questions_are_planned_once(server: ApiServer, tmp_path: Path) -> 
     with Workspace(progress=False) as workspace:
         (entry, *_) = plan(Recipe.parse(data), workspace).entries
     assert entry.requests == 1 + 4
+
+
+@pytest.fixture
+def without_a_key(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server is OpenAI's own, as it were: it does need a key."""
+    for name in ("OPENAI_API_KEY", "OPENAI_API_KEY_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("toolgen_hf.generators.api.keys.OPENAI_URL", server.base_url)
+
+
+@pytest.mark.usefixtures("without_a_key", "scripted_models")
+def test_a_missing_key_stops_a_run_before_any_work(
+    server: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    student = {"kind": "local", "model": "half"}
+    path = write_recipe(tmp_path, server, answer__generator=student)
+    scripted.CALLS.clear()
+    assert main(["run", path, "-q", "-o", str(tmp_path / "out")]) == 2
+    teacher, source = capsys.readouterr().err.splitlines()
+    assert teacher.startswith(
+        "error: tool_api.teachers.0: up to 24 of its texts are not in the store, and engine "
+    )
+    assert "engine 'gpt-4o-mini' needs an API key: set OPENAI_API_KEY" in teacher
+    assert source == "sources.chatgpt.generator: 12 of its texts are not in the store"
+    assert scripted.CALLS == []
+    assert main(["run", path, "-q", "--dry-run"]) == 0  # which may be without
+    told = capsys.readouterr()
+    assert "sources.chatgpt.generator: engine 'gpt-4o-mini' needs" in told.err
+    assert "only texts that are in the store can be used" in told.err
+
+
+@pytest.mark.usefixtures("without_a_key", "scripted_models")
+def test_a_missing_key_of_a_part_stops_a_mix_before_any_work(server: ApiServer, tmp_path: Path) -> None:
+    parts = {"local": {"recipe": sums_data(tmp_path / "local", name="local", dataset__name="Local")}}
+    parts["api"] = {"recipe": recipe_data(tmp_path / "api", server)}
+    scripted.CALLS.clear()
+    with pytest.raises(
+        ConfigError,
+        match=r"^mix\.parts\.api\.recipe\.answer\.generator: 12 of its texts are not in the store, and ",
+    ):
+        run(MixRecipe.parse({"name": "both", "mix": {"parts": parts}}), tmp_path / "out")
+    assert scripted.CALLS == []
+
+
+@pytest.mark.usefixtures("without_a_key")
+@pytest.mark.parametrize("emptied", [(), ("stages",)])
+def test_a_run_again_needs_no_key(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emptied: tuple[str, ...]
+) -> None:
+    recipe = Recipe.parse(recipe_data(tmp_path, server))
+    with monkeypatch.context() as before:
+        before.setenv("OPENAI_API_KEY", "sk-one-of-a-test")
+        run(recipe, tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
+    for name in emptied:  # then every text comes from the store
+        shutil.rmtree(tmp_path / "cache" / name)
+    summary = run(recipe, tmp_path / "again", Workspace(tmp_path / "cache", progress=False)).summary
+    assert (server.count, summary.generated) == (36, 0)
+    more = sums_data(tmp_path)["dataset"]
+    (tmp_path / "test.jsonl").write_text(
+        json.dumps({**ROWS[0], "question": "Ann has 3 pens and buys 2 more?"}) + "\n"
+    )
+    with pytest.raises(ConfigError, match="1 of its texts are not in the store"):
+        run(
+            Recipe.parse({**recipe_data_as_written(tmp_path, server), "dataset": more}),
+            tmp_path / "more",
+            Workspace(tmp_path / "cache", progress=False),
+        )
 
 
 def test_a_result_says_what_its_texts_took_whoever_paid(server: ApiServer, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ gold (stage1's output) + every source's responses ──> execute ──> score 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -28,9 +29,9 @@ from toolgen_hf.manifest import library_version, manifest_facts
 from toolgen_hf.mixing.recipe import MixRecipe
 from toolgen_hf.plan import Plan
 from toolgen_hf.produced import check_target, is_current, write_produced
-from toolgen_hf.questions import Origin, as_questions, load_raw, load_stage1
+from toolgen_hf.questions import Origin, as_questions, fewer, load_raw, load_stage1
 from toolgen_hf.recipe import Recipe
-from toolgen_hf.roles import check_models
+from toolgen_hf.roles import check_models, require_said, unsaid
 from toolgen_hf.stages.answer import answer
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import SourceConfig, all_given, respond
@@ -40,6 +41,8 @@ from toolgen_hf.stages.tool_api import tool_api
 from toolgen_hf.stages.training import preference, sft, tool_calling
 from toolgen_hf.summary import Summary, summarize
 from toolgen_hf.workspace import Workspace
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ def run(
         workspace: cache and store; default those of this user.
 
     Raises:
-        ConfigError: the output directory or a model cannot be used.
+        ConfigError: the output directory or a model cannot be used, or an engine cannot be asked and not all of its
+            texts are in the store.
         DataError: the questions cannot be used.
         GenerationError: a model failed. What was generated is safe; run again to go on.
     """
@@ -101,7 +105,8 @@ def run(
             from toolgen_hf.mixing.run import run_mix  # a mix is made of what this module makes
 
             return Result(directory, *run_mix(recipe, directory, workspace))
-        check_models(recipe, workspace.meter)
+        if silent := check_models(recipe, workspace.meter):
+            require_said(unsaid(recipe, rehearse(recipe, workspace), silent))
         started = time.monotonic()
         made = make(recipe, workspace)
         summary, source = made.summary, made.origin.source
@@ -155,7 +160,13 @@ def plan(recipe: Recipe | MixRecipe, workspace: Workspace) -> Plan:
         from toolgen_hf.mixing.run import plan_mix
 
         return plan_mix(recipe, workspace)
-    check_models(recipe, workspace.meter)
+    for key, reason in check_models(recipe, workspace.meter).items():
+        logger.warning("%s: %s; only texts that are in the store can be used", key, reason)
+    return rehearse(recipe, workspace)
+
+
+def rehearse(recipe: Recipe, workspace: Workspace) -> Plan:
+    """What ``make`` would ask, without asking, of models and engines that are known to be there."""
     workspace.plan = Plan()
     try:
         if recipe.answer is None:
@@ -182,13 +193,21 @@ def begin(recipe: Recipe, workspace: Workspace) -> tuple[DatasetDict, DatasetDic
     """
     if recipe.answer is None:
         cloned, origin = load_stage1(recipe.dataset)
+        warn_of_fewer(cloned, recipe)
         raw, unasked = as_questions(cloned)
         return raw, unasked, cloned, origin
     raw, origin = load_raw(recipe.dataset)
+    warn_of_fewer(raw, recipe)
     answered = run_answer(raw, recipe, workspace)
     require_usable(answered)
     called = run_tool_api(answered, recipe, workspace)
     return raw, called, stage1(called, workspace, recipe.task), origin
+
+
+def warn_of_fewer(rows: DatasetDict, recipe: Recipe) -> None:
+    """Say where there are fewer rows than a recipe asks for."""
+    for remark in fewer(rows, recipe.dataset):
+        logger.warning("%s", remark)
 
 
 def run_answer(raw: DatasetDict, recipe: Recipe, workspace: Workspace) -> DatasetDict:
@@ -224,10 +243,7 @@ def with_adapters(recipe: Recipe, cloned: DatasetDict, workspace: Workspace) -> 
     Raises:
         DataError: there is no train split to train on, or it is empty.
     """
-    wanted = {source.generator.trained_adapter for source in recipe.sources.values()}
-    trained = {
-        name: train_adapter(name, recipe, cloned, workspace) for name in recipe.finetune if name in wanted
-    }
+    trained = {name: train_adapter(name, recipe, cloned, workspace) for name in recipe.trained}
 
     def fill(source: SourceConfig) -> SourceConfig:
         name = source.generator.trained_adapter

@@ -72,6 +72,16 @@ def load_stage1(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
     return _load_produced(config)
 
 
+def fewer(rows: DatasetDict, config: DatasetConfig) -> list[str]:
+    """What to say of splits that have fewer rows than are asked for: all of them are taken."""
+    wanted = {split: count for split, count in (config.rows or {}).items() if count is not None}
+    return [
+        f"dataset.rows.{split}: {count} are asked for, and there are only {len(rows[split])}"
+        for split, count in wanted.items()
+        if count > len(rows[split])
+    ]
+
+
 def as_questions(stage1: DatasetDict) -> tuple[DatasetDict, DatasetDict]:
     """The questions of a stage 1 (``schemas.RAW``), and the same as rows that nobody was asked (``CALLED``)."""
 

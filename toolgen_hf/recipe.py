@@ -187,6 +187,12 @@ class Recipe(Config):
         return self.answer
 
     @property
+    def trained(self) -> list[str]:
+        """The adapters that a source has, in the order of ``finetune``: the others are not trained."""
+        wanted = {source.generator.trained_adapter for source in self.sources.values()}
+        return [name for name in self.finetune if name in wanted]
+
+    @property
     def output_dir(self) -> Path:
         """Where the result goes unless the caller says otherwise."""
         return Path(self.output or f"outputs/{self.name}")

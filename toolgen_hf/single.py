@@ -15,7 +15,7 @@ from toolgen_hf.export import PUBLISHED
 from toolgen_hf.finetune import FinetuneConfig, FinetuneResult, finetune
 from toolgen_hf.mistakes import validated
 from toolgen_hf.paths import check_apart
-from toolgen_hf.pipeline import run_answer, run_tool_api
+from toolgen_hf.pipeline import run_answer, run_tool_api, warn_of_fewer
 from toolgen_hf.questions import load_raw
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.stages.execute import execute
@@ -105,7 +105,9 @@ def _without(rows: DatasetDict, kept: DatasetDict) -> DatasetDict:
 
 def write_raw(target: Path, recipe: Recipe) -> None:
     """Write the questions that the recipe asks for to ``target``."""
-    write_table(load_raw(recipe.dataset)[0], target)
+    raw, _ = load_raw(recipe.dataset)
+    warn_of_fewer(raw, recipe)
+    write_table(raw, target)
 
 
 def train(

@@ -71,8 +71,10 @@ class Generator(Protocol):
         numbers, nothing that only changes speed. Cheap: never loads a model."""
         ...
 
-    def check(self) -> None:
+    def check(self) -> str | None:
         """Find what will be needed, before any work: the model's files, the engine.
+
+        Why only texts that are in the store can be used, such as a key that is missing; None where all can be asked.
 
         Raises:
             ConfigError: it is not there.

@@ -20,7 +20,7 @@ from datasets import DatasetDict
 
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.builders.produced import RESPONSES
-from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.errors import DataError
 from toolgen_hf.export import MIX, export_mix
 from toolgen_hf.generators.texts import Usage
 from toolgen_hf.hashing import digest
@@ -28,12 +28,12 @@ from toolgen_hf.hub.source import Found, find
 from toolgen_hf.manifest import library_version, manifest_facts
 from toolgen_hf.mixing.manifest import mix_manifest
 from toolgen_hf.mixing.recipe import MixRecipe
-from toolgen_hf.pipeline import fingerprints, make, plan
+from toolgen_hf.pipeline import fingerprints, make, rehearse
 from toolgen_hf.plan import Plan
 from toolgen_hf.produced import is_current, write_produced
 from toolgen_hf.questions import load_raw, load_stage1
 from toolgen_hf.recipe import Recipe
-from toolgen_hf.roles import check_models
+from toolgen_hf.roles import Unsaid, check_models, require_said, unsaid
 from toolgen_hf.stages.draw import MixConfig, Take
 from toolgen_hf.stages.mix import Mixed, MixPart, mix
 from toolgen_hf.summary import Summary, summarize
@@ -66,7 +66,11 @@ def run_mix(
         HubError: a version cannot be read.
     """
     started = time.monotonic()
-    check_parts(recipe, workspace)
+    left: list[Unsaid] = []
+    for name, silent in check_parts(recipe, workspace).items():
+        part = recipe.recipes[name]
+        left += unsaid(part, rehearse(part, workspace), silent, _key(name))
+    require_said(left)
     found = {name: find(part.source, whole=True) for name, part in recipe.mix.parts.items() if part.source}
     _check_names(recipe, found)
     parts = {
@@ -96,26 +100,32 @@ def run_mix(
 
 def plan_mix(recipe: MixRecipe, workspace: Workspace) -> Plan:
     """What ``run_mix`` would ask of models and engines, part by part, without asking."""
-    check_parts(recipe, workspace)
+    for name, silent in check_parts(recipe, workspace).items():
+        for key, reason in silent.items():
+            logger.warning("%s%s: %s; only texts that are in the store can be used", _key(name), key, reason)
     entries = [
         replace(entry, stage=f"{name}: {entry.stage}")
         for name, part in recipe.recipes.items()
-        for entry in plan(part, workspace).entries
+        for entry in rehearse(part, workspace).entries
     ]
     return Plan(entries)
 
 
-def check_parts(recipe: MixRecipe, workspace: Workspace) -> None:
+def check_parts(recipe: MixRecipe, workspace: Workspace) -> dict[str, dict[str, str]]:
     """Find the models of every part before the first text is generated.
+
+    Why only texts that are in the store can be used, by part and by the key in its recipe.
 
     Raises:
         ConfigError: one is not there; names the recipe's key.
     """
-    for name, part in recipe.recipes.items():
-        try:
-            check_models(part, workspace.meter)
-        except ConfigError as error:
-            raise ConfigError(f"mix.parts.{name}.recipe.{error}") from error
+    silent = {name: check_models(part, workspace.meter, _key(name)) for name, part in recipe.recipes.items()}
+    return {name: reasons for name, reasons in silent.items() if reasons}
+
+
+def _key(part: str) -> str:
+    """What the keys of a part's recipe begin with."""
+    return f"mix.parts.{part}.recipe."
 
 
 def _check_names(recipe: MixRecipe, found: Mapping[str, Found]) -> None:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +20,10 @@ from toolgen_hf.generators.config import (
     OpenAIConfig,
 )
 from toolgen_hf.needs.machine import Machine
-from toolgen_hf.pipeline import plan
+from toolgen_hf.pipeline import rehearse
 from toolgen_hf.plan import Planned
 from toolgen_hf.recipe import Recipe
-from toolgen_hf.roles import Role
+from toolgen_hf.roles import Role, planned_for
 from toolgen_hf.workspace import Workspace
 
 
@@ -87,10 +86,8 @@ def counted(
     Raises:
         ConfigError, DataError: the questions cannot be used.
     """
-    planned: defaultdict[str, list[Planned]] = defaultdict(list)
-    for entry in plan(_with(recipe, configs), workspace).entries:
-        planned[entry.stage].append(entry)  # of tool_api one for each teacher that is a model, in their order
-    return [_need(role, planned[role.stage or ""], rows) for role in roles]
+    planned = planned_for(roles, rehearse(_with(recipe, configs), workspace))
+    return [_need(role, planned.get(role.key), rows) for role in roles]
 
 
 def _with(recipe: Recipe, configs: Mapping[str, Any]) -> Recipe:
@@ -107,12 +104,11 @@ def _with(recipe: Recipe, configs: Mapping[str, Any]) -> Recipe:
     return recipe.model_copy(update=changes)
 
 
-def _need(role: Role, planned: list[Planned], rows: int) -> RoleNeed:
-    """A role's row, by what the plan says of its stage, which is nothing where that is cached; takes it from there."""
+def _need(role: Role, entry: Planned | None, rows: int) -> RoleNeed:
+    """A role's row, by what the plan says of it, which is nothing where its stage is cached."""
     kind = "lora" if role.stage is None else role.config.kind
     if isinstance(role.config, AnnotationsConfig):
         return RoleNeed(role.name, kind, role.who, 0)
-    entry = planned.pop(0) if planned else None
     if role.stage is None or isinstance(role.config, FileConfig):
         return RoleNeed(role.name, kind, role.who, 0)
     is_open = role.rounds > 1 or role.config.trained_adapter is not None

@@ -24,9 +24,9 @@ from toolgen_hf.needs.asking import RoleNeed, counted, usable
 from toolgen_hf.needs.engines import EngineNeed, engine_need
 from toolgen_hf.needs.machine import Machine, missing_packages, this_machine, to_install
 from toolgen_hf.needs.models import Files, Shelf
-from toolgen_hf.questions import as_questions, load_raw, load_stage1
+from toolgen_hf.questions import as_questions, fewer, load_raw, load_stage1
 from toolgen_hf.recipe import Recipe
-from toolgen_hf.roles import Role, roles_of
+from toolgen_hf.roles import Role, remarks, roles_of
 from toolgen_hf.workspace import Workspace
 
 _BYTES_A_RESPONSE = 2_000
@@ -131,6 +131,7 @@ class _Part:
     def add(self, recipe: Recipe, workspace: Workspace, prefix: str = "") -> None:
         """All that a recipe needs; ``prefix`` names the part of a mix."""
         roles = roles_of(recipe)
+        self.warnings += [f"{prefix}{remark}" for remark in remarks(recipe)]
         configs = {role.key: self._look(role, prefix) for role in roles}
         try:
             raw = _questions(recipe)
@@ -144,6 +145,7 @@ class _Part:
             ]
             return
         rows = {str(split): len(table) for split, table in raw.items()}
+        self.warnings += [f"{prefix}{remark}" for remark in fewer(raw, recipe.dataset)]
         self.questions[prefix.removesuffix(": ") or recipe.name] = rows
         if self.output is not None:
             self.output += sum(rows.values()) * (len(recipe.sources) + 1) * _BYTES_A_RESPONSE

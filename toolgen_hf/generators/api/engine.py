@@ -87,8 +87,8 @@ class OpenAIGenerator:
         """Whether the Batch API is used."""
         return self.config.batch
 
-    def check(self) -> None:
-        """Find the client, and say where there is no key or no engine any more: what the store has needs neither.
+    def check(self) -> str | None:
+        """Find the client; why nothing can be sent (no key, no engine any more): what the store has needs neither.
 
         Raises:
             ConfigError: the client is not installed.
@@ -100,10 +100,10 @@ class OpenAIGenerator:
         try:
             self._keys()
         except ConfigError as error:
-            logger.warning("%s; only texts that are in the store can be used", error)
-        else:
-            if self.is_openais and self.engine.shutdown is not None:
-                logger.warning("engine %r will be shut down on %s", self.engine.name, self.engine.shutdown)
+            return str(error)
+        if self.is_openais and self.engine.shutdown is not None:
+            logger.warning("engine %r will be shut down on %s", self.engine.name, self.engine.shutdown)
+        return None
 
     @property
     def is_openais(self) -> bool:
