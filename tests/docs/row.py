@@ -32,16 +32,20 @@ def check_row(row: dict[str, Any], config: str) -> None:
 
 
 def _check_scores(row: dict[str, Any], question: dict[str, Any], strategy: str) -> None:
-    task, ran = get_task("math"), _execute(row["responses"], question)
+    task, ran = get_task("math"), _execute(row["responses"], question, row["answer"])
     assert row["query"] == f"{task.query_instruction}\n{question['question']}"
     assert row["answer"] == [prediction or "" for prediction in ran["prediction"]]
     scores = STRATEGIES[strategy](ran["prediction"], ran["uses_tool"], question["answer"], task)
     assert row["scores"] == scores
 
 
-def _execute(responses: list[str], question: dict[str, Any]) -> dict[str, list[Any]]:
+def _execute(
+    responses: list[str], question: dict[str, Any], stated: list[str] | None = None
+) -> dict[str, list[Any]]:
+    """Run them; a text that has no answer in ``stated`` was cut, which a row of stage 2 does not say."""
     columns = {name: [None] * len(responses) for name in schemas.RESPONSES}
     batch = {**columns, "response": responses, "answer": [question["answer"]] * len(responses)}
+    batch["finish_reason"] = ["stop" if said else "length" for said in stated or responses]
     return execute_batch(batch, get_task("math"))
 
 
