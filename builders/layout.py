@@ -72,6 +72,13 @@ def id_of(path: Path, split: str, number: int) -> str:
     return f"{unsharded(path).removesuffix(f'_{split}')}-{split}-{number}"
 
 
+def name_and_split(path: Path) -> tuple[str, str]:
+    """A JSON file's dataset and split: ``GSM8K_test.json`` -> ``("GSM8K", "test")``; ``test.json`` has no name."""
+    full = unsharded(path)
+    name, _, split = full.rpartition("_")
+    return (name, split) if split in SPLITS and (name or split == full) else (full, "train")
+
+
 def _parquet(root: Path, config: str) -> Inputs:
     patterns = _card_configs(root).get(config)
     if patterns is None:

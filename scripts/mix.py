@@ -17,9 +17,18 @@ MODERN = "toolgen-hf mix gsm8k=data/stage1/GSM8K svamp=data/stage1/SVAMP mixed -
 def parser() -> Parser:
     made = Parser(__doc__, EXAMPLE, MODERN)
     made.add_argument(
-        "--input", type=Path, nargs="+", required=True, help="files of stage 1, or files of stage 2"
+        "--input",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="files of stage 1, or files of stage 2; NAME_test.json is a test split",
     )
-    made.add_argument("--output", type=Path, required=True, help="such as ../data/stage1/mix/mix.json")
+    made.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        help="such as ../data/stage1/mix/mix.json; test files among the input go to mix_test.json beside it",
+    )
     amount = made.add_mutually_exclusive_group()
     amount.add_argument(
         "--weight", type=float, nargs="+", help="each file's share (default: every row of each)"

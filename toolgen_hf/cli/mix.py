@@ -26,7 +26,8 @@ def add(commands: Commands) -> None:
         "parts",
         nargs="+",
         metavar="NAME=PATH",
-        help="a dataset's name, and its rows: a file, a folder with one file a split, or one of the published layout",
+        help="a dataset's name, and its rows: a file (NAME_test.json is of test), a folder with one file a split, or "
+        "one of the published layout",
     )
     parser.add_argument(
         "output", type=Path, help="a .json, .jsonl or .parquet file, or a folder for several splits"
@@ -41,7 +42,7 @@ def add(commands: Commands) -> None:
 def mix(arguments: argparse.Namespace) -> None:
     """``toolgen-hf mix``"""
     from toolgen_hf.cli.options import open_workspace
-    from toolgen_hf.mixing.files import mix_files
+    from toolgen_hf.mixing.files import beside, mix_files
     from toolgen_hf.mixing.recipe import settings
     from toolgen_hf.paths import check_apart
     from toolgen_hf.report import print_mix
@@ -53,12 +54,14 @@ def mix(arguments: argparse.Namespace) -> None:
             taken.setdefault(name, {})[what] = _number(number, f"--{what} {name}={number}")
     options = {key: getattr(arguments, key) for key in ("order", "seed", "duplicates")}
     parts = {name: Path(path) for name, path in _pairs(arguments.parts, "NAME=PATH").items()}
+    held = beside(parts)
     check_apart(
-        {f"the part {name}": path for name, path in parts.items()},
+        {f"the part {name}": path for name, path in [*parts.items(), *held.items()]},
         {"the output": arguments.output, "--rejected": arguments.rejected},
     )
     with open_workspace(arguments) as workspace:
-        mixed = mix_files(parts, workspace, settings({"parts": taken, **options}), arguments.task)
+        config = settings({"parts": taken, **options})
+        mixed = mix_files(parts, workspace, config, arguments.task, held)
     (stage,) = (name for name in mixed.configs if name != "rejected")
     targets = {arguments.output: mixed.configs[stage], arguments.rejected: mixed.configs["rejected"]}
     for path, table in targets.items():

@@ -1,6 +1,7 @@
 """The mix of several files of one stage: ``stage1/GSM8K/GSM8K.json`` and others to ``stage1/mix/mix.json``.
 
 What is drawn, and what is rejected, says the library's own mix (mix_files.py); here a row stays as it is in its file.
+A file is of the split that its name ends with, and so is what comes of it: with ``GSM8K_test.json``, ``mix_test.json``.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from typing import Any
 
 from toolgen_hf.builders.columns import as_text
 from toolgen_hf.builders.inputs import from_files
+from toolgen_hf.builders.layout import name_and_split
 from toolgen_hf.builders.rows import Row, read_rows
 from toolgen_hf.errors import ConfigError
+from toolgen_hf.export import stem
 from toolgen_hf.generators.config import unique
-from toolgen_hf.mixing.files import mix_files
+from toolgen_hf.mixing.files import beside, by_split, mix_files
 from toolgen_hf.published.command import checked
 from toolgen_hf.published.files import Outcome, check_output, finish, rows_of
 from toolgen_hf.stages.draw import MixConfig
@@ -30,30 +33,64 @@ def mix(
     seed: int = 0,
     task: str = "math",
 ) -> Outcome:
-    """Mix files of stage 1, or files of stage 2.
+    """Mix files of stage 1, or files of stage 2, each split by itself.
+
+    No question of a test file is in another split. That holds for test files too that are not given but lie beside a
+    train file that is.
 
     Args:
+        output: of the split that its name says; the other splits' files are beside it.
         takes: for each file its ``weight`` or ``count``; none at all takes every row.
 
     Raises:
-        ConfigError: there are not as many takes as files, or one of them cannot be.
+        ConfigError: there are not as many takes as files, one of them cannot be, or no file is of the output's split.
         DataError: a file is malformed, or one is of stage 1 and another of stage 2.
     """
-    check_output(output, *sources)
     if takes and len(takes) != len(sources):
         raise ConfigError(f"{len(takes)} weights or counts for {len(sources)} files: give one for each")
     parts = dict(zip(unique([path.stem for path in sources]), sources, strict=True))
+    held = beside(parts)
+    outputs = _outputs(output, sources)
+    for path in outputs.values():
+        check_output(path, *sources, *held.values())
     given = {(name, key): row for name, path in parts.items() for key, row in _given(name, path)}
     config = checked(MixConfig, parts=dict(zip(parts, takes, strict=False)), order=order, seed=seed)
-    mixed = mix_files(parts, workspace, config, task)
+    mixed = mix_files(parts, workspace, config, task, held)
     (stage,) = (name for name in mixed.configs if name != "rejected")
-    made = [given[row["dataset"], row["id"]] for row in rows_of(mixed.configs[stage])]
-    return finish(len(given), {output: made}, list(rows_of(mixed.configs["rejected"])), output)
+    made = {
+        path: [given[row["dataset"], row["id"]] for row in mixed.configs[stage][split]]
+        for split, path in outputs.items()
+    }
+    rejected = [row for row in rows_of(mixed.configs["rejected"]) if row["dataset"] in parts]
+    notes = [f"the questions of {path}, which is not mixed, were kept out" for path in held.values()]
+    return finish(len(given), made, rejected, output, notes)
+
+
+def _outputs(output: Path, sources: Sequence[Path]) -> dict[str, Path]:
+    """Where each split goes.
+
+    Raises:
+        ConfigError: the output has the name of a split of which there is no file.
+    """
+    splits = list(by_split(sources))
+    name, own = name_and_split(output)
+    paths = {
+        split: output if split == own else output.with_stem(stem(name, split) if name else split)
+        for split in splits
+    }
+    if own not in paths:
+        what = ", ".join(map(repr, map(str, sources)))
+        raise ConfigError(
+            f"the output {str(output)!r} has the name of the {own} split, and by its name no input is of it: {what}; "
+            f"give the output {str(paths[splits[0]])!r}"
+        )
+    return paths
 
 
 def _given(name: str, path: Path) -> list[tuple[str, Row]]:
     """A file's rows as they came, by the ids that the mix knows them by."""
-    ((split, (file,)),) = from_files(path, "train").items()
+    (files,) = from_files(path, "train").values()
+    ((split, (file,)),) = by_split(files).items()
     return [
         (f"{name}-{split}-{n}" if row.get("id") is None else as_text(row["id"], "id", where), row)
         for n, (where, row) in enumerate(read_rows(file))
