@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from tqdm import tqdm
 from tests.support import scripted
 from tests.support.recipes import sums_data
 from toolgen_hf.cli import attempt, main
+from toolgen_hf.generators.store import Store
 
 EXAMPLE = {
     "query": "Given a math problem, please solve it and you can use a calculator for help.\nJean has three times "
@@ -152,6 +154,30 @@ def test_show_prints_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "no row 'nobody'" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("scripted_models")
+def test_show_knows_the_configs_that_a_directory_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_recipe(tmp_path)
+    train = tmp_path / "questions" / "train.jsonl"
+    bad = {"question": "How tall is Ann?", "answer": "tall", "solution": None}
+    train.write_text(f"{train.read_text()}{json.dumps(bad)}\n", encoding="utf-8")
+    assert main(["run", recipe, "-q", "--set", "sources={}"]) == 0
+    capsys.readouterr()
+    assert main(["show", str(tmp_path / "out"), "--config", "responses-gold", "-n", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["source"] == "gold"
+    assert main(["show", str(tmp_path / "out"), "--config", "respones-gold"]) == 2
+    errors = capsys.readouterr().err
+    assert "'responses-gold'" in errors
+    assert "'rejected'" in errors
+    assert "called" not in errors  # which is a table, but none of this directory
+    assert main(["show", str(tmp_path / "out"), "--config", "preference"]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", f"'preference' of {str(tmp_path / 'out')!r} has no rows\n")
+    assert main(["show", str(tmp_path / "out"), "--config", "rejected"]) == 0
+    assert isinstance(json.loads(capsys.readouterr().out)["detail"], dict)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -236,6 +262,10 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "run the same command to go on" in errors
+    told = re.search(r"answer: (\d+) of the 12 texts that were missing are stored|answer: (\d+) more", errors)
+    assert told
+    with Store(store) as kept:
+        assert int(told[1] or told[2]) == len(kept) > 0
     assert "Traceback" not in errors
     assert not (tmp_path / "out").exists()
 

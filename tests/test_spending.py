@@ -73,6 +73,18 @@ def test_a_dry_run_sends_nothing_and_says_what_is_missing(
     assert not (tmp_path / "outputs").exists()
 
 
+@pytest.mark.usefixtures("scripted_models")
+def test_a_dry_run_of_local_models_says_nothing_of_dollars(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "sums.yaml"
+    path.write_text(yaml.safe_dump(sums_data(tmp_path)), encoding="utf-8")
+    assert main(["run", str(path), "--dry-run", "-q"]) == 0
+    shown = capsys.readouterr().out
+    assert "48 requests, which cost nothing; nothing was sent (dry run)" in shown
+    assert "about $" not in shown
+
+
 def test_a_plan_is_what_the_run_then_costs(server: ApiServer, tmp_path: Path) -> None:
     recipe = Recipe.parse(recipe_data(tmp_path, server))
     with Workspace(progress=False) as workspace:

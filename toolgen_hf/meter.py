@@ -14,6 +14,10 @@ from toolgen_hf.generators.base import Generation, Generator, Prompt
 
 AT_WORST = 4
 """Times the tokens that a prompt is thought to need: one a byte, where four bytes are usual."""
+MEANT = 0.1
+"""Of the texts that are asked for, how many are there before the time left can be told: a local model works on many at
+once, the longest prompts first, so the first texts come late."""
+WITHOUT_TIME_LEFT = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
 
 
 def dollars(amount: float) -> str:
@@ -43,7 +47,7 @@ class Meter:
         self._held = 0.0  # what the requests on their way may cost at most
         self._generator: Generator | None = None
         self._bar: tqdm[Any] | None = None
-        self._texts = self._tokens = 0
+        self._texts = self._tokens = self._found = 0
         self._cost: float | None = 0.0
         self._painted = 0.0
 
@@ -51,9 +55,13 @@ class Meter:
     def progress(self, label: str, total: int | None, generator: Generator) -> Iterator[None]:
         """A bar over ``total`` texts of one generator."""
         self._generator, self.is_cut, self._held = generator, False, 0.0
-        self._texts = self._tokens = 0
+        self._texts = self._tokens = self._found = 0
         self._cost = 0.0
-        self._bar = tqdm(total=total, desc=label, unit="text", disable=not self.show, leave=False)
+        is_local = hasattr(generator, "tokens_so_far")
+        shape = WITHOUT_TIME_LEFT if is_local and total else None
+        self._bar = tqdm(
+            total=total, desc=label, unit="text", disable=not self.show, leave=False, bar_format=shape
+        )
         with self._bar:
             yield
         self._bar = None
@@ -77,6 +85,7 @@ class Meter:
 
     def found(self, count: int) -> None:
         """So many rows need no request."""
+        self._found += count
         if self._bar is not None and count:
             self._bar.update(count)
 
@@ -93,6 +102,8 @@ class Meter:
         self._tokens += made.completion_tokens
         self._cost = None if cost is None or self._cost is None else self._cost + cost
         if self.show and self._bar is not None:
+            if self._bar.total and self._texts >= MEANT * (self._bar.total - self._found):
+                self._bar.bar_format = None
             if (now := time.monotonic()) - self._painted > 0.2:  # spelling it out costs more than counting
                 self._painted = now
                 self._bar.set_postfix_str(self._postfix(self._bar), refresh=False)

@@ -46,13 +46,9 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
     """Print what a run would ask, of whom, and for how much."""
     console = console or Console()
     table = Table(title="Requests that are not in the store", title_justify="left", box=None, pad_edge=False)
-    for name, justify in (
-        ("stage", "left"),
-        ("of", "left"),
-        ("requests", "right"),
-        ("about $", "right"),
-        ("at most $", "right"),
-    ):
+    columns = [("stage", "left"), ("of", "left"), ("requests", "right")]
+    is_free = plan.cost == plan.max_cost == 0
+    for name, justify in columns if is_free else [*columns, ("about $", "right"), ("at most $", "right")]:
         table.add_column(name, justify=justify, header_style="dim")  # type: ignore[arg-type]
     for entry in plan.entries:
         count = str(entry.requests)
@@ -61,14 +57,16 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         costs = (
             "?" if cost is None else f"{cost:.2f}" if cost else "" for cost in (entry.cost, entry.max_cost)
         )
-        table.add_row(entry.stage, entry.generator, count, *costs)
+        table.add_row(entry.stage, entry.generator, count, *(() if is_free else costs))
     for entry in plan.entries:
         for at, prompt in enumerate(entry.prompts, start=1):
             text = Text.assemble((prompt.system.strip(), "dim"), "\n" if prompt.system else "", prompt.user)
             console.print(Panel(text, title=f"{entry.stage}, prompt {at}", title_align="left", expand=False))
     console.print(table, "")
     total = "their price is not known"
-    if plan.cost is not None and plan.max_cost is not None:
+    if is_free:
+        total = "which cost nothing"
+    elif plan.cost is not None and plan.max_cost is not None:
         total = f"about {dollars(plan.cost)}, {dollars(plan.max_cost)} at most"
     console.print(f"{plan.requests} requests, {total}; nothing was sent (dry run)")
 

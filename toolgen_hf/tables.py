@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -205,5 +206,8 @@ def read_candidates(path: Path, task: str | Task) -> DatasetDict:
 
 
 def show_row(row: Mapping[str, Any]) -> str:
-    """One row as indented JSON, for the terminal."""
-    return json.dumps(row, indent=2, ensure_ascii=False, default=str)
+    """One row as indented JSON, for the terminal; so is a rejected row's ``detail``, which is JSON in a text."""
+    shown = dict(row)
+    with suppress(KeyError, TypeError, ValueError):  # no such column, none in this row, or of another hand
+        shown["detail"] = json.loads(shown["detail"])
+    return json.dumps(shown, indent=2, ensure_ascii=False, default=str)

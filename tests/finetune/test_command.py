@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,8 @@ def test_it_prints_the_checkpoint_to_use(
     assert out == f"{Path(command[2]) / checkpoint}\n"
     assert "finetune: 5 rows of up to " in err
     assert "0 cut, 0 left out; LoRA on q_proj, v_proj; " in err
+    assert main([*command, *options]) == 0
+    assert re.search(r"finetune: done before: .* took \d+\.\d s then\n", capsys.readouterr().err)
 
 
 def test_cut_rows_are_warned_of(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:

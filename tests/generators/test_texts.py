@@ -225,3 +225,39 @@ def test_two_runs_at_once_pay_once(tmp_path: Path) -> None:
     command = [sys.executable, "-c", RUN, str(tmp_path / "store.sqlite")]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert sorted(int(run.communicate(timeout=60)[0]) for run in runs) == [0, 20]
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_a_local_models_time_left_is_told_once_it_can_be_meant(store: Store, is_local: bool) -> None:
+    meter = Meter(show=True)
+    bars: list[str] = []
+
+    class Watched(Counting):
+        def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
+            for chunk in super().generate(requests):
+                yield chunk
+                bars.append(str(meter._bar))
+
+    if is_local:
+        Watched.tokens_so_far = 7  # type: ignore[attr-defined]
+    Texts(Watched(), lambda: store, meter, "test")(prompts(*map(str, range(40))))
+    assert ["<" in bar for bar in bars] == [not is_local] * 3 + [True] * 37
+    assert "3/40" in bars[2]
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_interrupted_it_says_how_many_texts_are_stored(
+    store: Store, caplog: pytest.LogCaptureFixture, is_whole: bool
+) -> None:
+    class Interrupted(Counting):
+        def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
+            for chunk in super().generate(list(requests) if is_whole else requests):
+                if len(self.asked) == 3:
+                    raise KeyboardInterrupt
+                yield chunk
+
+    with pytest.raises(KeyboardInterrupt):
+        texts(Interrupted(), store)(prompts(*"abcdef"))
+    assert len(store) == 2
+    of = "2 of the 6 texts that were missing" if is_whole else "2 more texts"
+    assert caplog.messages == [f"test: {of} are stored"]

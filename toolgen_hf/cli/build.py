@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from toolgen_hf.cli.options import (
@@ -50,6 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
 def show(arguments: argparse.Namespace) -> None:
     """``toolgen-hf show``"""
     from toolgen_hf.builders import Produced, load
+    from toolgen_hf.builders.layout import locate
     from toolgen_hf.produced import load_summary
     from toolgen_hf.report import print_summary
     from toolgen_hf.tables import show_row
@@ -58,12 +60,16 @@ def show(arguments: argparse.Namespace) -> None:
         print_summary(load_summary(arguments.directory), arguments.directory)
         return
     config = arguments.config or "stage2"
+    locate(arguments.directory, config)  # names those that the directory has
     splits = load(Produced(config, data_dir=arguments.directory))
     rows = (row for split in splits.values() for row in split if arguments.id in (None, row["id"]))
     shown = [row for row, _ in zip(rows, range(arguments.rows), strict=False)]
     if arguments.id is not None and not shown:
         raise DataError(f"no row {arguments.id!r} in {config!r} of {str(arguments.directory)!r}")
-    print("\n".join(show_row(row) for row in shown))
+    if not shown:
+        print(f"{config!r} of {str(arguments.directory)!r} has no rows", file=sys.stderr)
+    for row in shown:
+        print(show_row(row))
 
 
 def list_stages(arguments: argparse.Namespace) -> None:
@@ -106,6 +112,10 @@ def _add_show(commands: Commands) -> None:
         "show outputs/quickstart --config rejected -n 5",
     )
     parser.add_argument("directory", type=Path, help="a produced directory")
-    parser.add_argument("--config", help="which rows: raw, stage1, stage2, rejected (default: the summary)")
+    parser.add_argument(
+        "--config",
+        help="which rows: stage2, stage1, sft, tool_calling, preference, raw, rejected, or responses-SOURCE, of those "
+        "that the directory has (default: the summary)",
+    )
     parser.add_argument("-n", "--rows", type=positive, default=3, help="how many rows (default: 3)")
     parser.add_argument("--id", help="only the row with this id")

@@ -109,7 +109,7 @@ def finetune(
     with FileLock(output.parent / f".{output.name}.lock"):  # a second process waits, then finds it done
         training = _prepare(output, fingerprint, config)
         if training:
-            _log(training, config, "done before: ")
+            _log(training, config, is_cached=True)
             return _result(training, config, output, cached=True)
         from toolgen_hf.finetune.lora import train
 
@@ -120,14 +120,15 @@ def finetune(
     return _result(training, config, output, cached=False)
 
 
-def _log(training: Training, config: FinetuneConfig, before: str = "") -> None:
-    lengths = training.lengths
+def _log(training: Training, config: FinetuneConfig, is_cached: bool = False) -> None:
+    lengths, before = training.lengths, "done before: " if is_cached else ""
     logger.info(
         "finetune: %s%d rows of up to %d tokens (median %d), %d cut, %d left out; LoRA on %s; "
-        "%d steps of %d rows, loss %.3f to %.3f, %.1f s",
+        "%d steps of %d rows, loss %.3f to %.3f, %s",
         *(before, training.rows, lengths.longest, lengths.median, lengths.cut, lengths.left_out),
         *(", ".join(training.target_modules), config.max_steps, config.batch_size),
-        *(training.losses[0], training.losses[-1], training.seconds),
+        *(training.losses[0], training.losses[-1]),
+        f"took {training.seconds:.1f} s then" if is_cached else f"{training.seconds:.1f} s",
     )
 
 

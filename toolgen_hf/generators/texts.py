@@ -12,6 +12,7 @@ A request that depends on an earlier text (a teacher's second attempt) shows up 
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from toolgen_hf.generators.store import Keyed, Store, request_key
 from toolgen_hf.generators.turns import Turn
 from toolgen_hf.hashing import digest
 from toolgen_hf.meter import Meter
+
+logger = logging.getLogger(__name__)
 
 Ask = Callable[[Sequence[Prompt]], list[Generation | None]]
 """Gives one text for each prompt, in order; None for one that is not there yet."""
@@ -178,14 +181,16 @@ class Texts:
 
     def _generate(self, wanted: Iterable[tuple[str, Keyed]]) -> int:
         """Send what the budget admits, and commit each chunk that arrives; how many texts did."""
-        sent, count = self._sent, 0
+        sent, count, is_whole = self._sent, 0, False
 
         def requests() -> Iterator[Request]:
+            nonlocal is_whole
             for position, (split, keyed) in enumerate(wanted):
                 if not self.meter.admit(keyed.request.prompt):
                     return
                 sent[position] = split, keyed
                 yield keyed.request
+            is_whole = True
 
         try:
             for chunk in self.generator.generate(requests()):
@@ -203,6 +208,14 @@ class Texts:
                 raise GenerationError(
                     f"the generator gave no text for {len(sent)} requests, the first being {left[:200]!r}"
                 )
+        except KeyboardInterrupt:
+            of = (
+                f"{count} of the {count + len(sent)} texts that were missing"
+                if is_whole
+                else f"{count} more texts"
+            )
+            logger.warning("%s: %s are stored", self.label, of)
+            raise
         finally:
             sent.clear()
             self.forget()
