@@ -21,6 +21,7 @@ from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.hub import diff, pull, push
 from toolgen_hf.metrics import evaluate_target
 from toolgen_hf.mixing.recipe import load_recipe
+from toolgen_hf.needs import check
 from toolgen_hf.pipeline import Result, plan
 from toolgen_hf.produced import load_summary
 from toolgen_hf.web import write_report
@@ -157,16 +158,23 @@ def test_what_is_made_already_is_mixed_without_asking_anybody(tmp_path: Path) ->
     }
 
 
-def test_a_set_whose_manifest_leads_out_of_it_is_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_config", [False, True])
+def test_a_set_whose_manifest_leads_out_of_it_is_none(tmp_path: Path, is_config: bool) -> None:
     made = build(tmp_path).directory
-    manifest = json.loads((made / "manifest.json").read_text())
-    manifest["files"]["data/../../../victim.txt"] = "0" * 64
-    (tmp_path / "out/victim.txt").write_text("theirs")
-    (made / "manifest.json").write_text(json.dumps(manifest))
-    parts = {"all": {"source": str(made)}}
-    with pytest.raises((ConfigError, DataError), match="both"):
-        build(tmp_path, {"name": "again", "mix": {"parts": parts}}, "deep/again")
-    assert not list((tmp_path / "out/deep").rglob("victim*"))
+    manifest, card = (made / "manifest.json").read_text(), (made / "README.md").read_text()
+    outside = "responses-../../victim" if is_config else "data/../../victim"
+    if is_config:  # a config is a folder of the mix, whatever folder the card has it in
+        manifest = manifest.replace('"responses-caller":', f'"{outside}":')
+        card = card.replace("config_name: responses-caller", f"config_name: {outside}")
+    else:
+        manifest = manifest.replace('"files": {', f'"files": {{"{outside}": "",')
+        (made.parent / "victim").write_text("theirs")
+    assert outside in manifest
+    (made / "manifest.json").write_text(manifest)
+    (made / "README.md").write_text(card)
+    with pytest.raises(ConfigError, match="both' is no produced directory"):
+        build(tmp_path, {"name": "again", "mix": {"parts": {"all": {"source": str(made)}}}}, "deep/again")
+    assert not list((tmp_path / "out/deep").rglob("victim"))
 
 
 def test_a_mix_of_a_mix_keeps_the_datasets_names(tmp_path: Path) -> None:
@@ -319,6 +327,24 @@ def test_what_cannot_be_made_is_said_before_anybody_is_asked(tmp_path: Path) -> 
     with pytest.raises(ConfigError, match="is no produced directory"):
         build(tmp_path, missing)
     assert scripted.CALLS == []
+
+
+def test_files_of_the_published_layout_are_a_part_by_a_recipe(tmp_path: Path) -> None:
+    """As a source they are none: ``check`` says so as ``run`` does, with what to write, and that runs."""
+    own = tmp_path / "own" / "data"
+    (own / "stage1" / "Mine").mkdir(parents=True)
+    row = {"instruction": "Solve.", "input": "1+1?", "output": "calculator(1+1)", "answer": "2"}
+    (own / "stage1" / "Mine" / "Mine.json").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    data = mix_data(tmp_path / "questions", parts={"cups": {"recipe": None, "source": str(own)}})
+    with pytest.raises(ConfigError, match="holds files of the published layout") as refused:
+        build(tmp_path, data)
+    checked = check(MixRecipe.parse(data), Workspace(tmp_path / "cache", progress=False))
+    assert f"cups: {own}: {refused.value}" in checked.missing
+    shown = str(refused.value).partition("start a recipe from them, ")[2].partition("; in a mix")[0]
+    data["mix"]["parts"]["cups"] = {"recipe": yaml.safe_load(shown)}
+    checked = check(MixRecipe.parse(data), Workspace(tmp_path / "cache", progress=False))
+    assert not any(str(own) in problem for problem in checked.missing)
+    assert Counter(build(tmp_path, data).configs["stage1"]["train"]["dataset"]) == {"Sums": 8, "Mine": 1}
 
 
 def test_a_set_keeps_its_name_and_a_recipe_takes_another(tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def test_a_mix_is_the_sum_of_its_parts(tiny: str, tmp_path: Path, workspace: Wor
     assert [r.role for r in needs.roles][:3] == ["a: student", "a: teacher annotations", "a: source one"]
     assert needs.models[0].roles == ("a: student", "a: source one", "b: student", "b: source one")
     assert "old: " in needs.missing[0]
-    assert "there is no directory" in needs.missing[0]
+    assert "there is no such directory" in needs.missing[0]
 
 
 def test_a_set_on_the_hub_is_measured(hub_here: LocalHub) -> None:

@@ -19,7 +19,7 @@ from toolgen_hf import schemas
 from toolgen_hf.builders import GSM8K, QA, Produced, load
 from toolgen_hf.errors import DataError
 from toolgen_hf.hub.repo import HUB, split_source
-from toolgen_hf.hub.source import Found, find
+from toolgen_hf.hub.source import Found, find, published_starts
 from toolgen_hf.produced import read_manifest
 from toolgen_hf.recipe import NAME, DatasetConfig
 
@@ -98,8 +98,8 @@ def as_questions(stage1: DatasetDict) -> tuple[DatasetDict, DatasetDict]:
 def _load_produced(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
     place, name = split_source(config.source or "")
     directory = Path(place).expanduser()
-    is_layout = any((directory / folder / name).is_dir() for folder in (".", "data"))
-    if not place.startswith(HUB) and is_layout and read_manifest(directory) is None:
+    is_layout = name in published_starts(directory) and read_manifest(directory) is None
+    if not place.startswith(HUB) and is_layout:
         return _load_layout(config, directory, name)
     found = find(place, name)
     return _chosen(load(Produced(name, data_dir=found.directory)), config), _origin(config, found, name)

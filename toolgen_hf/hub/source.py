@@ -16,7 +16,7 @@ from typing import Any
 from toolgen_hf.errors import ConfigError, HubError
 from toolgen_hf.hub.fetch import differs, find_version, manifest_of, verify
 from toolgen_hf.hub.remote import REPO_TYPE, Remote, hub_errors, is_offline, retried
-from toolgen_hf.hub.repo import HUB, RepoRef, is_commit
+from toolgen_hf.hub.repo import HUB, STARTS, RepoRef, is_commit
 from toolgen_hf.produced import MANIFEST, read_manifest
 
 
@@ -46,11 +46,7 @@ def find(place: str, config: str | None = None, token: str | None = None, whole:
         HubError: there is no such version, it is not what was released, or the Hub cannot be reached.
     """
     if not place.startswith(HUB):
-        directory = Path(place).expanduser()
-        manifest = read_manifest(directory)
-        if manifest is None:
-            raise ConfigError(f"{place!r} is no produced directory: it has no readable {MANIFEST}")
-        return Found(directory, manifest)
+        return find_here(place)
     ref = RepoRef.parse(place)
     if is_offline() and ref.revision is not None and is_commit(ref.revision):
         return _cached(ref, config, whole)
@@ -68,6 +64,32 @@ def find(place: str, config: str | None = None, token: str | None = None, whole:
             )
         )
     return _verified(Found(Path(folder), manifest, ref.repo_id, revision, commit), config, whole)
+
+
+def find_here(place: str) -> Found:
+    """A produced directory.
+
+    Raises:
+        ConfigError: it is none; says what to do with what is there.
+    """
+    directory = Path(place).expanduser()
+    manifest = read_manifest(directory)
+    if manifest is not None:
+        return Found(directory, manifest)
+    if starts := published_starts(directory):
+        student = "" if starts[-1] == "stage1" else "answer: ..., "
+        raise ConfigError(
+            f"{place!r} is no produced directory but holds files of the published layout, without a {MANIFEST}: start "
+            f'a recipe from them, {{name: mine, dataset: {{source: "{place}#{starts[-1]}"}}, {student}sources: {{}}}}; '
+            "in a mix that is the part's recipe, in the place of source"
+        )
+    what = f"it has no readable {MANIFEST}" if directory.is_dir() else "there is no such directory"
+    raise ConfigError(f"{place!r} is no produced directory: {what}; give the output directory of a run")
+
+
+def published_starts(directory: Path) -> list[str]:
+    """What a recipe can start from in a folder of the published layout: ``data/raw``, ``data/stage1``."""
+    return [start for start in STARTS if any((directory / home / start).is_dir() for home in (".", "data"))]
 
 
 def _cached(ref: RepoRef, config: str | None, whole: bool) -> Found:

@@ -18,7 +18,7 @@ from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import ModelInfo
 
-from toolgen_hf.errors import ToolgenError
+from toolgen_hf.errors import ConfigError, ToolgenError
 from toolgen_hf.generators.headers import parameters
 from toolgen_hf.generators.licences import licence_of, stated
 from toolgen_hf.generators.models import (
@@ -33,6 +33,7 @@ from toolgen_hf.generators.models import (
     resolve_model,
 )
 from toolgen_hf.hub.repo import HUB, RepoRef, is_commit
+from toolgen_hf.hub.source import find_here
 
 UNREACHABLE = (
     "the Hub cannot be reached: what is not here cannot be looked up, and a run would have to download it"
@@ -76,9 +77,11 @@ class Shelf:
     def look_for_set(self, source: str) -> Files:
         """A produced set: ``hub:user/repo@v1.0.0``, or a directory."""
         if not source.startswith(HUB):
-            if Path(source).expanduser().is_dir():
-                return Files("here")
-            return Files("missing", problem=f"there is no directory {source!r}")
+            try:
+                find_here(source)
+            except ConfigError as error:
+                return Files("missing", problem=str(error))
+            return Files("here")
         ref = RepoRef.parse(source)
         info = self._ask(
             lambda: HfApi().dataset_info(
