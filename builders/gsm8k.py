@@ -131,6 +131,12 @@ def split_answer(official: str, where: str) -> tuple[str | None, str]:
     return official[: final.start()].rstrip() or None, _THOUSANDS.sub("", final["answer"].strip())
 
 
+def is_worked(answer: str) -> bool:
+    """Whether a text is in the form that ``split_answer`` takes apart."""
+    final = _FINAL.search(answer)
+    return final is not None and bool(final["answer"].strip())
+
+
 def _files(data_dir: StrPath | None, data_files: DataFiles | None) -> Inputs:
     if data_files is not None:
         return from_files(data_files, data_dir=data_dir)

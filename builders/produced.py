@@ -20,6 +20,7 @@ from datasets import Dataset, DatasetInfo, Features, Json, List, Value
 from toolgen_hf import schemas
 from toolgen_hf.builders.base import RowsBuilder, RowsConfig
 from toolgen_hf.builders.columns import answers, as_text, named, pick, text
+from toolgen_hf.builders.gsm8k import is_worked, split_answer
 from toolgen_hf.builders.inputs import StrPath
 from toolgen_hf.builders.layout import locate, source_of
 from toolgen_hf.builders.rows import Row, columns, fault, shorten
@@ -52,6 +53,7 @@ class Kind:
         row = {**row, "id": new_id if row.get("id") is None else row["id"]}
         found = {name: pick(row, named(row, name), where) for name in self.features}
         fitted = {name: fit(found[name], self.features[name], name, where) for name in found}
+        _split_worked(fitted)
         if "scores" in fitted:
             _check_lengths(fitted, where)
         if "question" in fitted:
@@ -102,9 +104,9 @@ class Produced(RowsBuilder):
     `DataError` for a config that is not there and for a row that does not fit.
     """
 
-    VERSION = "1.1.0"
+    VERSION = "1.2.0"
     BUILDER_CONFIGS = tuple(
-        RowsConfig(name=name, version="1.1.0", description=kind.description) for name, kind in KINDS.items()
+        RowsConfig(name=name, version="1.2.0", description=kind.description) for name, kind in KINDS.items()
     )
     may_be_empty = True  # a run may well answer nothing right, or reject nothing
 
@@ -182,6 +184,17 @@ def _from_json(value: Any, column: str, where: str) -> Any:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError as error:
         raise fault(where, f"{column!r} holds {shorten(value)}, expected JSON ({error})") from None
+
+
+def _split_worked(row: Row) -> None:
+    """GSM8K's own form of an answer, the worked solution and then ``#### 72``, as answer and solution."""
+    if "scores" in row or len(row.get("answer") or []) != 1 or row["answer"][0] is None:
+        return
+    if is_worked(row["answer"][0]):
+        solution, answer = split_answer(row["answer"][0], "")
+        row["answer"] = [answer]
+        if "solution" in row and row["solution"] is None:
+            row["solution"] = solution
 
 
 def _check_lengths(row: Row, where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,21 @@ def test_what_is_left_over_of_a_file_is_part_of_the_result(home: Path) -> None:
     assert again.configs["stage2"]["train"].to_list() == made.configs["stage2"]["train"].to_list()
 
 
+def test_a_response_without_a_text_is_empty_in_what_is_written(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = home / "data/stage2/GSM8K/GSM8K_davinci_response.json"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({**row, "output": None}) + "\n" for row in rows))
+    made = build(recipe())
+    assert {row["responses"][2] for row in made.configs["stage2"]["train"]} == {""}
+    assert "davinci: 4 without a text, scored as no answer" in caplog.text
+    for name, column in (("GSM8K", "responses"), ("GSM8K_davinci_response", "response")):
+        written = (Path("out/data/stage2/GSM8K") / f"{name}.json").read_text().splitlines()
+        assert "" in json.loads(written[0])[column]
+        assert all(None not in (row[column], *row[column]) for row in map(json.loads, written))
+
+
 def test_from_a_stage_1_of_the_published_layout(home: Path) -> None:
     row = {"instruction": "I", "input": "2+2?", "output": "calculator(2+2)"}
     folder = home / "data/stage1/Mine"
@@ -112,6 +128,31 @@ def test_from_a_stage_1_of_the_published_layout(home: Path) -> None:
     made = build(recipe(**start))
     assert made.configs["stage2"]["train"][0]["scores"] == [20, 15]
     assert made.configs["stage2"]["train"][0]["id"] == "Mine-train-0"
+
+
+@pytest.mark.parametrize(
+    ("output", "gives"),
+    [("calculator(2+3)", r"'5\.0'"), ("calculator(2/0)", "'.*zero.*'"), ("Nothing.", "no answer")],
+)
+def test_a_row_of_a_stage_1_that_does_not_give_its_answer_is_named(
+    home: Path, output: str, gives: str
+) -> None:
+    row = {"instruction": "I", "input": "2+2?", "output": "calculator(2+2)", "answer": "4", "id": "one"}
+    (home / "data/stage1/Mine").mkdir(parents=True)
+    (home / "data/stage1/Mine/Mine.json").write_text(
+        "".join(json.dumps(r) + "\n" for r in (row, {**row, "input": "And?", "output": output, "id": "two"}))
+    )
+    (home / "said.csv").write_text("input,response\n2+2?,It is 4.\n")
+    start = {
+        "dataset": {"source": "data#stage1"},
+        "answer": None,
+        "sources": {"csv": {"generator": {"kind": "file", "path": "said.csv"}}},
+    }
+    said = rf"source 'data#stage1': 1 of its rows .* 'two' of split 'train': its output '{re.escape(output)}' gives"
+    with Workspace(Path("cache"), progress=False) as workspace:
+        with pytest.raises(DataError, match=rf"{said} {gives}, and its answer is \['4'\]\. Mend such rows"):
+            run(recipe(**start), "out", workspace)
+        assert not any(report.stage.startswith("respond") for report in workspace.reports)  # nobody was paid
 
 
 def test_several_datasets_need_a_name(home: Path) -> None:
@@ -133,7 +174,7 @@ def test_a_dry_run_asks_nobody(home: Path) -> None:
 def test_a_file_that_is_not_there(home: Path) -> None:
     with pytest.raises(ConfigError, match=r"sources\.x\.generator: none.json: there is no such file"):
         build(recipe(sources={"x": {"generator": {"kind": "file", "path": "none.json"}}}))
-    with pytest.raises(ConfigError, match=r"tool_api\.teachers\.0\.kind: 'file' is none of"):
-        recipe(tool_api={"teachers": [{"kind": "file", "path": "none.json"}]})
+    with pytest.raises(ConfigError, match=r"tool_api\.teachers\.0\.kind: 'files' is none of"):
+        recipe(tool_api={"teachers": [{"kind": "files", "path": "none.json"}]})
     with pytest.raises(ConfigError, match=r"sources\.x\.generator\.paths: unknown key; did you mean 'path'"):
         recipe(sources={"x": {"generator": {"kind": "file", "paths": "none.json"}}})

@@ -106,7 +106,7 @@ def _response(row: Row) -> Row:
         "id": row["id"],
         "input": row["question"],
         "answer": row["answer"],
-        "response": row["response"],
+        "response": row["response"] or "",
         "pred": row["prediction"],
     }
 

@@ -27,11 +27,19 @@ MISSING = "missing"
 
 @dataclass
 class Given:
-    """The responses of one source by the question's id, None for one without a text; and what is left over."""
+    """The responses of one source by the question's id; and what is left over.
+
+    One without a text (None, or blanks) is a response too, and a bad one: it scores 0.
+    """
 
     source: str
     responses: dict[str, str | None] = field(default_factory=dict)
     rejected: list[dict[str, str]] = field(default_factory=list)
+
+    def empty(self) -> str | None:
+        """That there are responses without a text, for people; None if there are none."""
+        count = sum(not (text or "").strip() for text in self.responses.values())
+        return f"{self.source}: {count} without a text, scored as no answer" if count else None
 
     def missing(self, questions: Mapping[str, str]) -> list[dict[str, str]]:
         """The questions without a response, as rows of ``schemas.REJECTED``."""

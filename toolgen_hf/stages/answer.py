@@ -38,7 +38,7 @@ def answer_batch(batch: Batch, task: Task, prompts: PromptSet, ask: Ask, drop_ov
     """
     overlap = [is_example(task, question) for question in batch["question"]]
     unusable = [
-        EXAMPLE if drop_overlap and is_shown else _unusable(answer, task)
+        EXAMPLE if drop_overlap and is_shown else unusable_answer(answer, task)
         for answer, is_shown in zip(batch["answer"], overlap, strict=True)
     ]
     asked = [answer_prompt(prompts, q) for q, r in zip(batch["question"], unusable, strict=True) if r is None]
@@ -70,7 +70,8 @@ def _calls(text: str, task: Task) -> bool:
         return True
 
 
-def _unusable(answer: Sequence[str], task: Task) -> str | None:
+def unusable_answer(answer: Sequence[str], task: Task) -> str | None:
+    """Why a row with these accepted answers cannot be used; None if it can."""
     if any(task.normalize(value) is not None for value in answer):
         return None
     return f"the gold answer is no answer of the task {task.name!r}"

@@ -9,6 +9,7 @@ A source is asked either by instruction (a fine-tuned model) or by a few worked 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -29,6 +30,8 @@ from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
 STAGE = Stage("respond", version=2, features=schemas.RESPONSES)
+
+logger = logging.getLogger(__name__)
 
 
 class SourceConfig(Config):
@@ -141,7 +144,10 @@ def questions_of(raw: DatasetDict) -> dict[str, str]:
 def _given(raw: DatasetDict, source: str, config: FileConfig, workspace: Workspace) -> DatasetDict:
     """As ``respond``; where the file has no response, ``finish_reason`` says so."""
     file = FileGenerator(config)
-    responses = match(file.rows(), questions_of(raw), source).responses
+    given = match(file.rows(), questions_of(raw), source)
+    responses = given.responses
+    if note := given.empty():
+        logger.warning("%s", note)
 
     def function(batch: Batch) -> Batch:
         known = [key in responses for key in batch["id"]]

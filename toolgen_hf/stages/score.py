@@ -32,7 +32,7 @@ from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("score", version=2, features=schemas.STAGE2)
+STAGE = Stage("score", version=3, features=schemas.STAGE2)
 LEVELS = (20, 15, 10, 5, 0)
 SCORES = tuple(map(str, LEVELS))
 """The keys of counts by score, as JSON has them."""
@@ -87,6 +87,8 @@ def score_batch(batch: Batch, strategy: str, task: Task) -> Batch:
     rows = zip(batch["predictions"], batch["uses_tool"], batch["answer"], strict=True)
     return {
         **{name: batch[name] for name in ("id", "query", "responses", "origin", "fewshot_overlap")},
+        # Trainers add an end token to each text: one that is not there is empty, not null.
+        "responses": [[text or "" for text in texts] for texts in batch["responses"]],
         "scores": [STRATEGIES[strategy](p, u, a, task) for p, u, a in rows],
         "answer": [["" if p is None else p for p in predictions] for predictions in batch["predictions"]],
     }

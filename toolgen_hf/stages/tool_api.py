@@ -21,16 +21,18 @@ from toolgen_hf.generators import build
 from toolgen_hf.generators.annotations import NO_SOLUTION
 from toolgen_hf.generators.annotations import VERSION as ANNOTATIONS_VERSION
 from toolgen_hf.generators.base import Generation
-from toolgen_hf.generators.config import AnnotationsConfig, TeacherConfig, unique
+from toolgen_hf.generators.config import AnnotationsConfig, FileConfig, TeacherConfig, unique
+from toolgen_hf.generators.file import FileGenerator
 from toolgen_hf.generators.texts import Texts
-from toolgen_hf.prompts.fewshot import PromptSet, load_prompts, tool_api_prompt
+from toolgen_hf.prompts.fewshot import PromptSet, load_prompts, tool_api_prompt, words
+from toolgen_hf.stages.answer import unusable_answer
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("tool_api", version=5, features=schemas.CALLED)
+STAGE = Stage("tool_api", version=6, features=schemas.CALLED)
 
 
 class Attempt(TypedDict):
@@ -122,10 +124,10 @@ def verify(proposal: Proposal, teacher: str, case: Case, task: Task) -> None:
 
 
 def tool_api_batch(batch: Batch, task: Task, teachers: Sequence[Teacher]) -> Batch:
-    """Ask the teachers, in order, for each wrong row's call."""
-    rows = zip(
-        batch["question"], batch["answer"], batch["solution"], batch["correct"], batch["reason"], strict=True
-    )
+    """Ask the teachers, in order, for each wrong row's call; not where no call could ever be verified."""
+    verdicts = zip(batch["answer"], batch["correct"], batch["reason"], strict=True)
+    reasons = [why or (None if right else unusable_answer(answer, task)) for answer, right, why in verdicts]
+    rows = zip(batch["question"], batch["answer"], batch["solution"], batch["correct"], reasons, strict=True)
     cases = [Case(q, a, s) if not right and why is None else None for q, a, s, right, why in rows]
     for teacher in teachers:
         for _ in range(teacher.attempts):
@@ -137,7 +139,7 @@ def tool_api_batch(batch: Batch, task: Task, teachers: Sequence[Teacher]) -> Bat
                     verify(proposal, teacher.name, case, task)
     return {
         **{name: batch[name] for name in schemas.ANSWERED if name != "reason"},
-        "reason": [r if c is None else c.reason for c, r in zip(cases, batch["reason"], strict=True)],
+        "reason": [r if c is None else c.reason for c, r in zip(cases, reasons, strict=True)],
         "tool_call": [None if c is None else c.call for c in cases],
         "teacher": [c.attempts[-1]["teacher"] if c is not None and c.call else None for c in cases],
         "attempts": [[] if c is None else c.attempts for c in cases],
@@ -155,7 +157,7 @@ def tool_api(
     """Get a verified tool call for every wrong row (columns ``schemas.ANSWERED`` -> ``CALLED``).
 
     Args:
-        teachers: asked in this order; ``annotations`` once, a model up to ``max_attempts`` times.
+        teachers: asked in this order; ``annotations`` and a file once, a model up to ``max_attempts`` times.
         example_seed: shuffles the examples of the teachers' prompt; None leaves them in the published order.
 
     Raises:
@@ -191,6 +193,8 @@ def _teacher(
 ) -> Teacher:
     if isinstance(config, AnnotationsConfig):
         return _annotations(config, task)
+    if isinstance(config, FileConfig):
+        return _given(config, name)
     texts = workspace.texts(build(config), f"{STAGE.name} {name}", rounds=max_attempts)
 
     def ask(cases: Sequence[Case]) -> list[Proposal | None]:
@@ -218,3 +222,14 @@ def _annotations(config: AnnotationsConfig, task: Task) -> Teacher:
         return [annotate(case) for case in cases]
 
     return Teacher(config.kind, 1, annotate_all, {"kind": config.kind, "version": ANNOTATIONS_VERSION})
+
+
+def _given(config: FileConfig, name: str) -> Teacher:
+    """Calls that somebody has already; they are run and verified like any teacher's."""
+    file = FileGenerator(config)
+
+    def look_up(cases: Sequence[Case]) -> list[Proposal | None]:
+        calls = [file.calls.get(words(case.question)) for case in cases]
+        return [Proposal(call, None if call else "no call to this question") for call in calls]
+
+    return Teacher(name, 1, look_up, {**file.identity(), "name": name})
