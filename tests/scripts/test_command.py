@@ -80,8 +80,24 @@ def test_an_engine_that_is_gone_needs_an_explicit_url(
     told = capsys.readouterr().err
     assert "engine 'gpt-turbo-0301'" in told
     assert "was shut down on" in told
-    assert "base_url" in told
+    assert "say so with --base_url https://api.openai.com/v1" in told
+    assert " base_url" not in told
     assert not (tmp_path / "out.json").exists()
+
+
+def test_a_setting_is_named_by_its_flag_and_a_path_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = (
+        "--input",
+        questions(tmp_path),
+        "--output",
+        tmp_path / "out.json",
+        "--base_url",
+        "http://127.0.0.1:9/v1",
+    )
+    assert typed("generate_response_gpt.py", *given, "--api_keys_file", tmp_path / "keys_file.txt") == 2
+    assert f"cannot read the API keys in '{tmp_path}/keys_file.txt'" in capsys.readouterr().err
 
 
 def test_a_url_of_ones_own_and_a_key_as_a_flag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +109,27 @@ def test_a_url_of_ones_own_and_a_key_as_a_flag(tmp_path: Path, monkeypatch: pyte
         assert [request.key for request in server.requests] == ["sk-of-the-command-line"]
     assert os.environ["OPENAI_API_KEY"] == "sk-of-the-command-line"
     assert json.loads((tmp_path / "out.json").read_text())["tool"] == "calculator(1+1)"
+
+
+def test_nobody_is_asked_for_a_call_that_could_not_be_verified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = questions(tmp_path)
+    path.write_text(json.dumps({"question": "Which?", "answer": "blue"}) + "\n")
+    with ApiServer("calculator(1+1)") as server:
+        given = ("--input", path, "--output", tmp_path / "out.json", "--base_url", server.base_url)
+        assert typed("generate_tool_api.py", *given) == 0
+        assert server.count == 0
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "1 rejected (the gold answer is no answer of the task 'math')" in last
+    assert last.endswith(f"each with its reason in {tmp_path / 'out_rejected.json'}")
+
+
+def test_a_source_that_says_nothing_is_written_as_an_empty_text(tmp_path: Path) -> None:
+    with ApiServer(Reply(text=None, finish_reason="content_filter")) as server:
+        given = ("--input", questions(tmp_path), "--output", tmp_path / "out.json")
+        assert typed("generate_response_gpt.py", *given, "--base_url", server.base_url) == 0
+    assert json.loads((tmp_path / "out.json").read_text())["response"] == ""
 
 
 def test_a_dry_run_sends_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

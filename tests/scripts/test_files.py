@@ -11,7 +11,9 @@ import pytest
 
 from toolgen_hf import Workspace
 from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.generators.config import AnnotationsConfig
 from toolgen_hf.given import match
+from toolgen_hf.published.ask import generate_tool_api
 from toolgen_hf.published.assemble import gold_response, merge
 from toolgen_hf.published.files import kept, read
 from toolgen_hf.published.mixing import mix
@@ -108,7 +110,7 @@ def test_merge_checks_what_it_is_given(tmp_path: Path, workspace: Workspace) -> 
     told = {"instruction": INSTRUCTION}
     assert lines(tmp_path / "stage1" / "G.json") == [
         {**told, "input": "2+2?", "output": "It is 4.", "id": "a", "answer": ["4"], "type": "sum"},
-        {**told, "input": "5+5?", "output": " calculator(5+5)", "id": "c", "answer": ["10"]},
+        {**told, "input": "5+5?", "output": "calculator(5+5)", "id": "c", "answer": ["10"]},
     ]
     assert reasons(tmp_path / "stage1" / "G_rejected.json") == [
         ("b", "the output does not give the answer"),
@@ -222,12 +224,138 @@ def test_only_chosen_sources_are_scored(tmp_path: Path, workspace: Workspace) ->
     assert (row["origin"], row["scores"]) == (["gold", "b", "a"], [20, 10, 20])
 
 
-def test_a_response_without_a_text_is_one(tmp_path: Path, workspace: Workspace) -> None:
+@pytest.mark.parametrize("text", [None, "", "  "])
+def test_a_response_without_a_text_is_one(tmp_path: Path, workspace: Workspace, text: str | None) -> None:
+    """The model was asked and said nothing: a wrong answer, and a text to which a trainer can add its end token."""
     folder = stage2(tmp_path, {"G_gold": "4", "G_b": "5"})
-    write(folder / "G_b_response.json", [{"id": "a", "input": "2+2?", "response": None}])
+    write(folder / "G_b_response.json", [{"id": "a", "input": "2+2?", "response": text}])
     (done,) = score(folder, tmp_path / "one.json", workspace)
-    assert lines(tmp_path / "one.json")[0]["scores"] == [20, 0]
+    (row,) = lines(tmp_path / "one.json")
+    assert (row["responses"], row["scores"]) == (["4", text or ""], [20, 0])
     assert not done.rejected
+    assert str(done).endswith("; b: 1 without a text, scored as no answer")
+
+
+EMPTY = r"G_b_response.json' holds no row; generate_response_gpt.py or generate_response_llama.py writes it"
+FOREIGN = r"no row came out \(1 rejected \(b: no response .* \(b: no gold .*G.json' holds rows, which stay"
+
+
+@pytest.mark.parametrize(("text", "told"), [("", EMPTY), ('{"id": "z", "response": "4"}\n', FOREIGN)])
+def test_no_rows_never_replace_a_result(tmp_path: Path, workspace: Workspace, text: str, told: str) -> None:
+    folder = stage2(tmp_path, {"G_gold": "4", "G_b": "5"})
+    score(folder, folder, workspace)
+    before = (folder / "G.json").read_bytes()
+    (folder / "G_b_response.json").write_text(text)
+    with pytest.raises(DataError, match=told):
+        score(folder, folder, workspace)
+    assert (folder / "G.json").read_bytes() == before
+    assert not (folder / "G_rejected.json").exists()
+
+
+def test_where_every_row_is_rejected_the_reasons_are_near(tmp_path: Path, workspace: Workspace) -> None:
+    folder = stage2(tmp_path, {"G_gold": "4"})
+    write(folder / "G_b_response.json", [{"id": "z", "response": "4"}])
+    (done,) = score(folder, folder, workspace)
+    assert (done.rows_in, done.rows_out) == (1, 0)
+    assert str(done).endswith(f"each with its reason in {folder / 'G_rejected.json'}")
+
+
+def test_an_empty_input_names_the_step_that_writes_it(tmp_path: Path, workspace: Workspace) -> None:
+    empty, output = write(tmp_path / "empty.json", []), tmp_path / "out.json"
+    with pytest.raises(DataError, match=r"empty.json' holds no row; merge.py writes it"):
+        gold_response(empty, output, workspace)
+    with pytest.raises(
+        DataError, match=r"hold no row; answer_questions.py and generate_tool_api.py write them"
+    ):
+        merge(empty, write(tmp_path / "also.json", []), output, workspace)
+    folder = stage2(tmp_path / "two", {"G_gold": "4", "G_b": "5"})
+    write(folder / "G_gold_response.json", [])
+    with pytest.raises(DataError, match=r"G_gold_response.json' holds no row; gold_response.py writes it"):
+        score(folder, output, workspace)
+    assert not output.exists()
+
+
+def test_a_student_that_got_everything_right_needs_no_call(tmp_path: Path, workspace: Workspace) -> None:
+    output = tmp_path / "stage1" / "G_wrong.json"
+    done = generate_tool_api(write(tmp_path / "G_wrong.json", []), output, [AnnotationsConfig()], workspace)
+    assert done is not None
+    assert (done.rows_in, done.rows_out) == (0, 0)
+    assert lines(output) == []
+
+
+def test_a_worked_answer_is_read_as_gsm8k_has_it(tmp_path: Path, workspace: Workspace) -> None:
+    """With its worked solution, of which the annotations make a call; an answer that is no number is asked nobody."""
+    worked = {"id": "a", "question": "1+2?", "answer": "1+2=<<1+2=3>>3\n#### 3"}
+    rows = [worked, {"id": "b", "question": "Which?", "answer": "blue"}]
+    source, output = write(tmp_path / "G_wrong.json", rows), tmp_path / "stage1" / "G_wrong.json"
+    generate_tool_api(source, output, [AnnotationsConfig()], workspace)
+    assert lines(output) == [{**worked, "tool": "calculator(1+2)"}]
+    no_answer = "the gold answer is no answer of the task 'math'"
+    assert reasons(output.with_stem("G_wrong_rejected")) == [("b", no_answer)]
+    write(source, [{**rows[1], "response": "It is blue."}])
+    merge(source, output, tmp_path / "G.json", workspace)
+    assert [(row["output"], row["answer"]) for row in lines(tmp_path / "G.json")] == [
+        ("calculator(1+2)", ["3"])
+    ]
+    assert reasons(tmp_path / "G_rejected.json") == [("b", no_answer)]
+
+
+def test_merge_takes_calls_alone(tmp_path: Path, workspace: Workspace) -> None:
+    right = write(tmp_path / "G_right.json", [])
+    texts = {"a": "So calculator(20+2) it is.", "b": "22", "c": None}
+    wrong = [{"id": key, "question": "?", "answer": "22", "tool": text} for key, text in texts.items()]
+    merge(right, write(tmp_path / "G_wrong.json", wrong), tmp_path / "G.json", workspace)
+    assert [row["output"] for row in lines(tmp_path / "G.json")] == ["calculator(20+2)"]
+    reason = "the tool is no call of 'calculator'"
+    assert reasons(tmp_path / "G_rejected.json") == [("b", reason), ("c", reason)]
+    assert json.loads(lines(tmp_path / "G_rejected.json")[0]["detail"])["tool_call"] == "22"
+
+
+def test_a_column_is_missed_in_the_words_of_the_file(tmp_path: Path, workspace: Workspace) -> None:
+    path = write(tmp_path / "G.json", [{"id": "a", "question": "Q", "answer": "1", "note": 1}])
+    there = "there is 'id', 'question', 'answer', 'note'; generate_tool_api.py writes it"
+    with pytest.raises(DataError, match=rf"G.json:1: no column 'tool'; {there}$"):
+        merge(write(tmp_path / "right.json", []), path, tmp_path / "out.json", workspace)
+    write(path, [{"id": "a", "input": "Q"}])
+    with pytest.raises(DataError, match=r"no column 'answer'; there is 'id', 'input'$"):
+        read(path, "raw")
+    write(path, [{"id": "a", "response": "Q", "answer": 1}])
+    with pytest.raises(
+        DataError, match=r"no column 'question' or 'input'; there is 'id', 'response', 'answer'"
+    ):
+        read(path, "raw")
+
+
+def test_files_and_folders_are_told_apart(tmp_path: Path, workspace: Workspace) -> None:
+    folder = stage2(tmp_path / "two", {"G_gold": "4", "G_b": "5"})
+    file = folder / "G_gold_response.json"
+    with pytest.raises(DataError, match=r"is a file: give the folder that it is in"):
+        score(file, tmp_path, workspace)
+    with pytest.raises(DataError, match=r"two' is a folder: give the file in it that you mean"):
+        merge(folder, file, tmp_path / "out.json", workspace)
+    with pytest.raises(
+        ConfigError, match=r"the output '.*two' is a folder: give a file, such as '.*two/GSM8K.json'"
+    ):
+        gold_response(file, folder, workspace)
+    (folder / "G_c_response.json").mkdir()
+    with pytest.raises(DataError, match=r"G_c_response.json' is a folder"):
+        score(folder, tmp_path, workspace)
+
+
+def test_responses_without_gold_are_told_of(
+    tmp_path: Path, workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = stage2(tmp_path, {"G_gold": "4", "G_b": "5", "SVAMP_davinci": "4"})
+    score(folder, folder, workspace)
+    assert "SVAMP_davinci_response.json is left out: there is no SVAMP_gold_response.json" in caplog.text
+
+
+def test_a_dataset_that_is_not_known_is_taken_for_math_aloud(caplog: pytest.LogCaptureFixture) -> None:
+    assert task_of("gsm8k") == "math"
+    assert not caplog.records
+    assert task_of("GSM9K") == "math"
+    assert "'GSM9K' is none of GSM8K, SVAMP, ASDiv" in caplog.text
+    assert "taken as one of math problems. Did you mean 'GSM8K'?" in caplog.text
 
 
 def test_mix_of_files(tmp_path: Path, workspace: Workspace) -> None:

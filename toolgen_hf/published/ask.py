@@ -33,9 +33,14 @@ def answer_questions(
     None in a dry run, which writes nothing; so have the other steps it.
 
     Raises:
+        ConfigError: the folder is a file.
         DataError: the input is malformed.
         GenerationError: the model failed; what it wrote is in the store.
     """
+    if folder.is_file():
+        raise ConfigError(
+            f"the output {str(folder)!r} is a file: give the folder for the files of right and wrong"
+        )
     rows = read(source, "raw")
     answered = answer(rows.table, student, workspace, get_task(task))
     if workspace.plan is not None:
@@ -72,7 +77,7 @@ def generate_tool_api(
         GenerationError: a teacher failed; what it wrote is in the store.
     """
     check_output(output, source)
-    rows = read(source, "wrong")
+    rows = read(source, "wrong", may_be_empty=True)  # the student may have got everything right
     there = kept(output, mode, rows)
     new = rows.without(there)
     called = tool_api(new.table, teachers, workspace, get_task(task), max_attempts)
@@ -124,7 +129,7 @@ def generate_response(
         return None
     ran = rows_of(execute(responses, workspace, grader, f"execute {name}"))
     made = [
-        {**given, field: row["response"], "pred": row["prediction"]}
+        {**given, field: row["response"] or "", "pred": row["prediction"]}
         for given, row in zip(new.given, ran, strict=True)
     ]
     return finish(len(rows), {output: [*there, *made]}, [], output)

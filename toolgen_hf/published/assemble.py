@@ -8,6 +8,7 @@ Whoever wrote these files, every output is checked: its call is run, or its answ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from toolgen_hf import schemas
@@ -15,10 +16,12 @@ from toolgen_hf.builders.rows import Row
 from toolgen_hf.errors import DataError
 from toolgen_hf.given import rejected
 from toolgen_hf.prompts.fewshot import words
-from toolgen_hf.published.files import Outcome, Rows, check_output, finish, read, rows_of, table
+from toolgen_hf.published.files import WRITERS, Outcome, Rows, check_output, finish, read, rows_of, table
+from toolgen_hf.stages.answer import unusable_answer
 from toolgen_hf.stages.execute import execute, execute_response
 from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
 UNVERIFIED = "the output does not give the answer"
@@ -36,28 +39,43 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
     check_output(output, right, wrong)
     grader = get_task(task)
     parts = {
-        "response": read(right, "right", ids_are_unique=False),
-        "tool_call": read(wrong, "stage1_wrong", ids_are_unique=False),
+        "response": read(right, "right", ids_are_unique=False, may_be_empty=True),
+        "tool_call": read(wrong, "stage1_wrong", ids_are_unique=False, may_be_empty=True),
     }
+    if not any(parts.values()):
+        raise DataError(
+            f"{str(right)!r} and {str(wrong)!r} hold no row; "
+            f"{WRITERS['right']} and {WRITERS['stage1_wrong']} write them"
+        )
     taken: dict[str, Row] = {}
     extras: dict[str, Row] = {}
     fallen: list[Row] = []
     for column, rows in parts.items():
         for row, extra in zip(rows_of(rows.table), rows.extras(), strict=True):
             ran = execute_response(row[column], grader)
-            reason = None if grader.is_correct(ran.prediction, row["answer"]) else UNVERIFIED
+            reason = unverified(ran.prediction, row["answer"], grader)
+            if column == "tool_call" and not ran.uses_tool and reason in (None, UNVERIFIED):
+                reason = f"the tool is no call of {grader.tool.name!r}"
             reason = TWICE if row["id"] in taken else reason
             if reason is not None:
                 fallen.append(rejected(row["id"], "merge", reason, row))
                 continue
             whole = {**dict.fromkeys(schemas.CALLED), **row, "attempts": []}
-            taken[row["id"]] = {**whole, "correct": column == "response"}
+            called = {"tool_call": ran.call} if column == "tool_call" else {}  # without a text around it
+            taken[row["id"]] = {**whole, **called, "correct": column == "response"}
             extras[row["id"]] = extra
     columns = {name: [row[name] for row in taken.values()] for name in schemas.CALLED}
     cloned = stage1(table(columns, schemas.CALLED), workspace, grader.name)
     first = ("instruction", "input", "output", "id", "answer")
     made = [{name: row[name] for name in first} | extras[row["id"]] for row in rows_of(cloned)]
     return finish(sum(map(len, parts.values())), {output: made}, fallen, output)
+
+
+def unverified(prediction: str | None, answer: Sequence[str], task: Task) -> str | None:
+    """Why an output that gives ``prediction`` cannot be used; None if it can."""
+    if reason := unusable_answer(answer, task):
+        return reason
+    return None if task.is_correct(prediction, answer) else UNVERIFIED
 
 
 def gold_response(
@@ -76,7 +94,8 @@ def gold_response(
     named = _named_by(rows, read(raw, "raw") if raw is not None else None, source)
     columns = {name: [row[name] for row in named if row["id"]] for name in schemas.STAGE1}
     cloned = table(columns, schemas.STAGE1)
-    ran = iter(rows_of(execute(gold(cloned, workspace), workspace, get_task(task), "execute gold")))
+    grader = get_task(task)
+    ran = iter(rows_of(execute(gold(cloned, workspace), workspace, grader, "execute gold")))
     made: dict[str, Row] = {}
     fallen: list[Row] = []
     for row, extra in zip(named, rows.extras(), strict=True):
@@ -84,7 +103,8 @@ def gold_response(
         if done is None:
             reason = "the question is not among the raw ones"
         else:
-            reason = UNVERIFIED if not done["correct"] else TWICE if row["id"] in made else ""
+            found = unverified(done["prediction"], done["answer"], grader)
+            reason = found or (TWICE if row["id"] in made else "")
         if reason or done is None:
             fallen.append(rejected(row["id"] or row["input"], "gold", reason, row))
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -83,11 +84,23 @@ def _run(name: str, step: Step, options: argparse.Namespace) -> None:
             from toolgen_hf.plan import Plan
 
             workspace.plan = Plan()
-        done = step(options, workspace)
+        try:
+            done = step(options, workspace)
+        except ConfigError as error:
+            raise ConfigError(_in_flags(str(error))) from error
         if workspace.plan is not None:
             show_plan(workspace.plan)
     for outcome in done if isinstance(done, Sequence) else [] if done is None else [done]:
         logger.info("%s: %s", name, outcome)
+
+
+def _in_flags(message: str) -> str:
+    """A message about settings, with the flags that stand for them here."""
+    for setting, flag in (("base_url", "--base_url"), ("keys_file", "--api_keys_file")):
+        alone = rf"(?<![\w/'-]){setting}(?![\w./'])"  # and not in a path
+        message = re.sub(f"{alone}: ", f"{flag} ", message)
+        message = re.sub(alone, flag, message)
+    return message
 
 
 def add_common(parser: Parser) -> None:

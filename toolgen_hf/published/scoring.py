@@ -10,23 +10,35 @@ comes twice or belongs to no question is counted, and kept in ``GSM8K_rejected.j
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from toolgen_hf import schemas
 from toolgen_hf.builders.inputs import listing, names
-from toolgen_hf.builders.rows import Row, read_rows
+from toolgen_hf.builders.rows import Row
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import PUBLISHED
 from toolgen_hf.given import Given, match, rejected
-from toolgen_hf.published.assemble import TWICE, UNVERIFIED
-from toolgen_hf.published.files import Outcome, check_output, finish, read, rows_of, table
+from toolgen_hf.published.assemble import TWICE, unverified
+from toolgen_hf.published.files import (
+    WRITERS,
+    Outcome,
+    check_output,
+    finish,
+    placed_rows,
+    read,
+    rows_of,
+    table,
+)
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.score import Strategy, gather
 from toolgen_hf.stages.score import score as score_stage
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
+
+logger = logging.getLogger(__name__)
 
 ENDING = "_response.json"
 ORDER = ("gold", "chatgpt", "davinci", "vicuna", "alpaca")
@@ -70,6 +82,8 @@ def response_files(folder: Path, wanted: Sequence[str] = ()) -> dict[str, dict[s
         ConfigError: one that is wanted has no file.
         DataError: there are no gold responses.
     """
+    if folder.is_file():
+        raise DataError(f"{str(folder)!r} is a file: give the folder that it is in, with the gold responses")
     there = {path.name.removesuffix(ENDING): path for path in listing(folder) if path.name.endswith(ENDING)}
     found: dict[str, dict[str, Path]] = {
         stem.removesuffix("_gold"): {} for stem in there if stem.endswith("_gold")
@@ -83,6 +97,11 @@ def response_files(folder: Path, wanted: Sequence[str] = ()) -> dict[str, dict[s
             if stem.startswith(f"{name}_"):
                 found[name][stem.removeprefix(f"{name}_")] = path
                 break
+        else:
+            gold = path.with_name(f"{stem.rpartition('_')[0]}_gold{ENDING}").name
+            logger.warning(
+                "%s is left out: there is no %s beside it (%s)", path.name, gold, WRITERS["responses"]
+            )
     for name, files in found.items():
         if missing := [source for source in wanted if source not in files]:
             raise ConfigError(
@@ -102,11 +121,15 @@ def _score_one(
     gold, count, fallen = _gold(files["gold"], workspace, grader)
     questions = {key: row["question"] for key, row in gold.items()}
     sources: list[Given] = []
+    notes: list[str] = []
     for source, path in files.items():
         if source != "gold":
-            given = match(read_rows(path), questions, source, "no gold response to this question")
+            given = match(
+                placed_rows(path, "sources"), questions, source, "no gold response to this question"
+            )
             fallen += [*given.missing(questions), *given.rejected]
             sources.append(given)
+            notes += [note] if (note := given.empty()) else []
     whole = [key for key in gold if all(key in given.responses for given in sources)]
     responses = {"gold": {key: gold[key]["response"] for key in whole}}
     responses |= {given.source: given.responses for given in sources}
@@ -121,7 +144,7 @@ def _score_one(
         executed[source] = execute(table(columns, schemas.RESPONSES), workspace, grader, f"execute {source}")
     scored = score_stage(gather(executed, grader), workspace, grader, strategy)
     rows = [{name: row[name] for name in PUBLISHED["stage2"]} for row in rows_of(scored)]
-    return finish(count, {target: rows}, fallen, target)
+    return finish(count, {target: rows}, fallen, target, notes)
 
 
 def _gold(path: Path, workspace: Workspace, task: Task) -> tuple[dict[str, Row], int, list[Row]]:
@@ -135,7 +158,7 @@ def _gold(path: Path, workspace: Workspace, task: Task) -> tuple[dict[str, Row],
     gold: dict[str, Row] = {}
     fallen: list[Row] = []
     for row in rows_of(ran):
-        reason = UNVERIFIED if not row["correct"] else TWICE if row["id"] in gold else None
+        reason = unverified(row["prediction"], row["answer"], task) or (TWICE if row["id"] in gold else None)
         if reason is None:
             gold[row["id"]] = row
         else:

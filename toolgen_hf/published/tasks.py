@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
-from toolgen_hf.builders.columns import pick, text
+from toolgen_hf.builders.columns import nearest, pick, text
 from toolgen_hf.builders.rows import read_rows
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.prompts.fewshot import Example, PromptSet
@@ -12,6 +13,10 @@ from toolgen_hf.tasks import TASKS
 
 OTHERS = {"t-rex": "LAMA", "webq": "QA", "naturalq": "QA", "triviaqa": "QA", "mlqa": "MLQA"}
 """The published datasets of tasks that are not here."""
+OURS = ("GSM8K", "SVAMP", "ASDiv")
+"""The published ones of math problems."""
+
+logger = logging.getLogger(__name__)
 
 
 def task_of(dataset: str) -> str:
@@ -23,6 +28,14 @@ def task_of(dataset: str) -> str:
     if other := OTHERS.get(dataset.lower()):
         raise ConfigError(
             f"{dataset!r} is of the task {other!r}, which is not here yet; known: {', '.join(TASKS)}"
+        )
+    if dataset.lower() not in map(str.lower, OURS):
+        known = (*OURS, *OTHERS)
+        logger.warning(
+            "--dataset_name %r is none of %s: taken as one of math problems%s",
+            dataset,
+            ", ".join(known),
+            nearest(dataset, known),
         )
     return "math"
 
