@@ -11,7 +11,7 @@ data/stage2/mix/mix.json                            stage2 of the dataset called
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -100,16 +100,26 @@ def _parquet_configs(root: Path) -> set[str]:
 
 
 def _card_configs(root: Path) -> dict[str, dict[str, list[str]]]:
-    """What README.md's metadata says: ``{config: {split: patterns}}``."""
+    """What README.md's metadata says: ``{config: {split: patterns}}``, each pattern inside the directory."""
     card = root / "README.md"
     try:
         metadata: dict[str, Any] = (metadata_load(card) if card.exists() else None) or {}
-        return {
+        configs = {
             entry["config_name"]: dict(_patterns(entry["data_files"]))
             for entry in metadata.get("configs", [])
         }
+        paths = [
+            (name, PurePosixPath(p)) for name, splits in configs.items() for ps in splits.values() for p in ps
+        ]
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{card}: its `configs` cannot be read ({error!r})") from None
+    for config, path in paths:
+        if not path.parts or path.is_absolute() or ".." in path.parts:
+            raise DataError(
+                f"{card}: config {config!r} names {str(path)!r}, which is not inside this directory; name its files "
+                "from the directory on, such as 'stage2/train-*.parquet'"
+            )
+    return configs
 
 
 def _patterns(data_files: Any) -> Iterator[tuple[str, list[str]]]:

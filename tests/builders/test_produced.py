@@ -259,6 +259,17 @@ def test_a_card_that_cannot_be_read(produced: Path, configs: str) -> None:
         Produced("stage2", data_dir=produced)
 
 
+@pytest.mark.parametrize("pattern", ["/etc/train-*.parquet", "../quickstart/stage2/train-*.parquet", "''"])
+@pytest.mark.parametrize("form", ["{{split: train, path: {}}}", "{{split: train, path: [stage2/t*, {}]}}"])
+def test_a_card_that_leads_out_of_its_directory(produced: Path, pattern: str, form: str) -> None:
+    configs = f"[{{config_name: stage2, data_files: [{form.format(pattern)}]}}]"
+    (produced / "README.md").write_text(f"---\nconfigs: {configs}\n---\n")
+    with pytest.raises(
+        DataError, match=r"README.md: config 'stage2' names '.*', which is not inside this dir"
+    ):
+        Produced("stage2", data_dir=produced)
+
+
 def test_what_is_exported_opens_again(tmp_path: Path, cache: Path) -> None:
     """The published JSON of `toolgen_hf.export`, read back, is what went in."""
 
