@@ -162,7 +162,7 @@ def test_what_is_made_already_is_mixed_without_asking_anybody(tmp_path: Path) ->
 def test_a_set_whose_manifest_leads_out_of_it_is_none(tmp_path: Path, is_config: bool) -> None:
     made = build(tmp_path).directory
     manifest, card = (made / "manifest.json").read_text(), (made / "README.md").read_text()
-    outside = "responses-../../victim" if is_config else "data/../../victim"
+    outside = "responses-../../../victim" if is_config else "data/../../victim"
     if is_config:  # a config is a folder of the mix, whatever folder the card has it in
         manifest = manifest.replace('"responses-caller":', f'"{outside}":')
         card = card.replace("config_name: responses-caller", f"config_name: {outside}")

@@ -67,7 +67,7 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
 
 
 def is_manifest(data: Any) -> bool:
-    """Whether this is a manifest of ours whose file names stay inside its directory.
+    """Whether this is a manifest of ours whose files and configs stay inside its directory.
 
     A data set may be anybody's: a name such as ``../x`` must not lead out of where it is read from or written to.
     """
@@ -77,7 +77,9 @@ def is_manifest(data: Any) -> bool:
         or "toolgen_hf" not in data
     ):
         return False
-    paths = [PurePosixPath(name) for name in data["files"]]
+    summary = data.get("summary")
+    configs = summary.get("configs") if isinstance(summary, Mapping) else None  # each is a folder
+    paths = [PurePosixPath(name) for name in (*data["files"], *(configs or ()))]
     return all(path.parts and not path.is_absolute() and ".." not in path.parts for path in paths)
 
 
