@@ -274,6 +274,10 @@ def test_what_came_with_a_data_set_is_never_run(
         ),
         ({"base_url": "http://[::1"}, r"the server 'http://\[::1'"),
         ({"keys_file": "/etc/hostname"}, "the file '/etc/hostname', whose content would be sent"),
+        (
+            {"base_url": "https://mine.westeurope.cloudapp.azure.com/v1"},
+            "the server 'https://mine.westeurope.cloudapp.azure.com/v1'",
+        ),
         ({"base_url": "http://localhost:1/v1"}, None),
         ({"base_url": "https://mine.openai.azure.com/v1"}, None),
     ],

@@ -106,10 +106,15 @@ def test_a_placeholder_for_a_key_does_not_change_a_text(key: str) -> None:
     assert without_keys(text, [key]) == text
 
 
-@pytest.mark.parametrize("place", ["$OPENAI_API_KEY", "$OPENAI_API_KEY_PATH", "openai_keys"])
+@pytest.mark.parametrize("place", ["$OPENAI_API_KEY", "$OPENAI_API_KEY_PATH", "openai_keys", "keys_file"])
 @pytest.mark.parametrize(("url", "is_said"), [("https://else.where/v1", True), (OWN, False)])
 def test_that_a_key_goes_to_a_server_which_a_recipe_names_is_said_wherever_it_was_found(
-    place: str, url: str, is_said: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    place: str,
+    url: str,
+    is_said: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_API_KEY_PATH", raising=False)
@@ -120,7 +125,11 @@ def test_that_a_key_goes_to_a_server_which_a_recipe_names_is_said_wherever_it_wa
         monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     elif place == "$OPENAI_API_KEY_PATH":
         monkeypatch.setenv("OPENAI_API_KEY_PATH", str(kept))
-    assert load_keys(config(base_url=url), url) == (SECRET,)
+    named = {}
+    if place == "keys_file":
+        place = str(kept.rename(tmp_path / "keys.txt"))
+        named = {"keys_file": place}
+    assert load_keys(config(base_url=url, **named), url) == (SECRET,)
     said = f"{place} is sent to {url}, which the recipe names"
     assert any(said in message for message in caplog.messages) == is_said
     assert SECRET not in caplog.text

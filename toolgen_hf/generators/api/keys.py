@@ -22,6 +22,9 @@ NO_KEY = "no-key"
 SHORTEST_SECRET = 12
 """Fewer characters are a placeholder (``EMPTY``, ``ollama``), not a secret: an answer may well hold them."""
 
+_KNOWN = (".openai.com", ".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+"""Not all of ``azure.com``: anybody's machine may be called ``x.westeurope.cloudapp.azure.com``."""
+
 _KEY_LIKE = re.compile(r"\bsk-[A-Za-z0-9_*-]{8,}")
 
 
@@ -33,8 +36,9 @@ def load_keys(config: OpenAIConfig, base_url: str) -> tuple[str, ...]:
         ConfigError: there is none, or the file cannot be read or holds what is no key.
     """
     if config.keys_file is not None:
-        return read_keys(Path(config.keys_file).expanduser())
-    keys, place = _usual_keys()
+        keys, place = read_keys(Path(config.keys_file).expanduser()), config.keys_file
+    else:
+        keys, place = _usual_keys()
     if keys:
         if config.base_url is not None and not is_known(base_url):
             logger.warning("the key of %s is sent to %s, which the recipe names", place, base_url)
@@ -64,12 +68,12 @@ def _usual_keys() -> tuple[tuple[str, ...], str]:
 
 
 def is_known(base_url: str) -> bool:
-    """Whether a server is OpenAI's, Azure's or this machine's own."""
+    """Whether a server is OpenAI's, one of OpenAI's models at Azure, or this machine's own."""
     try:
         host = urlsplit(base_url).hostname or ""
     except ValueError:
         return False
-    return host in ("localhost", "127.0.0.1", "::1") or host.endswith((".openai.com", ".azure.com"))
+    return host in ("localhost", "127.0.0.1", "::1") or host.endswith(_KNOWN)
 
 
 def read_keys(path: Path) -> tuple[str, ...]:
