@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datasets import Dataset, DatasetDict
 
 from toolgen_hf import schemas
+from toolgen_hf.builders.rows import shorten
 from toolgen_hf.errors import DataError
 from toolgen_hf.given import STAGE as RESPOND
 from toolgen_hf.given import Given
@@ -69,6 +70,28 @@ def check_counts(
                 f"rows were lost in split {str(split)!r}: {asked} questions, {kept} in stage 1, {out} rejected, "
                 f"{len(scored[split])} in stage 2; please report this"
             )
+
+
+def require_right(gold: DatasetDict, source: str | None) -> None:
+    """Check that every row of a stage 1 that was made before gives its answer.
+
+    Args:
+        gold: its outputs, executed (``schemas.EXECUTED``).
+        source: where it comes from, as the recipe says it.
+
+    Raises:
+        DataError: one does not; says what it gives and what to do.
+    """
+    wrong = [(split, row) for split, rows in gold.items() for row in rows if not row["correct"]]
+    if wrong:
+        split, row = wrong[0]
+        given = row["error"] or row["prediction"]
+        raise DataError(
+            f"dataset.source {source!r}: {len(wrong)} of its rows do not give their answer, such as {row['id']!r} of "
+            f"split {str(split)!r}: its output {shorten(row['response'])} gives "
+            f"{'no answer' if given is None else repr(given)}, and its answer is {row['answer']!r}. Mend such rows or "
+            "leave them out, or make this stage 1 anew from its questions"
+        )
 
 
 def require_usable(answered: DatasetDict) -> None:

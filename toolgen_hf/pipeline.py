@@ -18,7 +18,7 @@ from typing import Any
 from datasets import DatasetDict
 
 from toolgen_hf.builders.produced import RESPONSES
-from toolgen_hf.counts import check_counts, collect_rejected, require_usable, with_left_over
+from toolgen_hf.counts import check_counts, collect_rejected, require_right, require_usable, with_left_over
 from toolgen_hf.errors import DataError
 from toolgen_hf.export import export_json
 from toolgen_hf.finetune import FinetuneResult, finetune, training_key
@@ -125,8 +125,10 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
     """Run every stage that a recipe asks for; nothing is written but the caches and the store."""
     reported = len(workspace.reports)
     raw, called, cloned, origin = begin(recipe, workspace)
-    sources = with_adapters(recipe, cloned, workspace)
     executed = {"gold": execute(gold(cloned, workspace), workspace, recipe.task, "execute gold")}
+    if recipe.answer is None:
+        require_right(executed["gold"], recipe.dataset.source)
+    sources = with_adapters(recipe, cloned, workspace)
     for name, config in sources.items():
         responses = respond(raw, name, config, workspace, recipe.task)
         executed[name] = execute(responses, workspace, recipe.task, f"execute {name}")
