@@ -267,7 +267,7 @@ def train_adapter(name: str, recipe: Recipe, cloned: DatasetDict, workspace: Wor
     started = time.monotonic()
     rows, config = cloned["train"], recipe.finetune[name]
     key = training_key(rows, config)
-    result = finetune(rows, config, workspace.cache_dir / "adapters" / f"{name}-{key[:16]}")
+    result = finetune(rows, config, workspace.cache_dir / "adapters" / f"{name}-{key[:16]}", name)
     workspace.report(
         stage=f"finetune {name}",
         split="train",

@@ -119,10 +119,12 @@ def train(
         changes: settings of `FinetuneConfig` in the place of the recipe's, such as ``{"checkpoint": "last"}``.
 
     Raises:
-        ConfigError: the recipe has no such adapter, a setting makes no sense, or the model cannot be used.
+        ConfigError: the recipe has no such adapter, a setting makes no sense, or the model or the output cannot be
+            used.
         DataError: the input is malformed or lacks a column.
     """
     config = _named(recipe.finetune, name, "finetune")
+    check_apart({"the input": source}, {"the output": target})
     if changes:
         changed = {**config.model_dump(), **changes}
         config = validated(FinetuneConfig, changed, f"finetune.{name} with {dict(changes)}")
@@ -131,7 +133,7 @@ def train(
     if "train" not in table and len(table) > 1:
         raise DataError(f"{str(source)!r} has no split 'train' to train on; there are {list(table)}")
     rows = table["train"] if "train" in table else next(iter(table.values()))
-    return finetune(rows, config, target)
+    return finetune(rows, config, target, name)
 
 
 Read = Callable[[Path, Recipe], DatasetDict]

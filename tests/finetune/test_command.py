@@ -51,10 +51,32 @@ def test_it_prints_the_checkpoint_to_use(
     assert main([*command, *options]) == 0
     out, err = capsys.readouterr()
     assert out == f"{Path(command[2]) / checkpoint}\n"
-    assert "finetune: 5 rows of up to " in err
+    assert "finetune small: 5 rows of up to " in err
+    assert "finetune small: 100%" in err
     assert "0 cut, 0 left out; LoRA on q_proj, v_proj; " in err
     assert main([*command, *options]) == 0
-    assert re.search(r"finetune: done before: .* took \d+\.\d s then\n", capsys.readouterr().err)
+    assert re.search(r"finetune small: done before: .* took \d+\.\d s then\n", capsys.readouterr().err)
+
+
+def test_it_writes_no_checkpoints_over_or_into_its_input(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = Path(command[1])
+    before = rows.read_bytes()
+    (folder := rows.parent / "rows").mkdir()
+    rows.replace(folder / "train.jsonl")
+    for source, output, message in (
+        (folder / "train.jsonl", folder / "train.jsonl", "is both the input and the output"),
+        (folder, folder / "adapter", r"is in '.*rows', the input, where the next run would read it"),
+        (
+            folder / "train.jsonl",
+            rows.parent / "recipe.yaml",
+            "is a file: give a folder, for the checkpoints",
+        ),
+    ):
+        assert main(["finetune", str(source), str(output), *command[3:]]) == 2
+        assert re.search(message, capsys.readouterr().err)
+    assert (folder / "train.jsonl").read_bytes() == before
 
 
 def test_cut_rows_are_warned_of(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,7 +38,9 @@ from toolgen_hf.prompts.format import PromptFormat
 logger = logging.getLogger(__name__)
 
 
-def train(examples: Sequence[Example], weights: Weights, config: FinetuneConfig, output: Path) -> Training:
+def train(
+    examples: Sequence[Example], weights: Weights, config: FinetuneConfig, output: Path, name: str = ""
+) -> Training:
     """Trains to ``config.max_steps``, from the last whole checkpoint in ``output`` if there is one."""
     started = time.perf_counter()
     device = resolve_device(config.device)
@@ -57,7 +59,7 @@ def train(examples: Sequence[Example], weights: Weights, config: FinetuneConfig,
             data_collator=collate,
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(Progress(config.batch_size))
+        trainer.add_callback(Progress(config.batch_size, name))
         last = last_whole_checkpoint(output)
         # Resumed at its very end, the Trainer would take one step more.
         if last is None or _step(last) < config.max_steps:

@@ -14,15 +14,15 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
     bar: Any = None
 
-    def __init__(self, batch_size: int) -> None:
-        self.batch_size = batch_size
+    def __init__(self, batch_size: int, name: str = "") -> None:
+        self.batch_size, self.title = batch_size, f"finetune {name}".rstrip()
         self.started, self.first = 0.0, 0
         self.shown: dict[str, str] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Called by the Trainer, as the next ones are."""
         self.started, self.first = time.perf_counter(), state.global_step
-        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="finetune", unit="step")
+        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self.title, unit="step")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         rows = (state.global_step - self.first) * self.batch_size

@@ -89,12 +89,12 @@ class FinetuneResult(Training):
 
 
 def finetune(
-    rows: Iterable[Mapping[str, Any]], config: FinetuneConfig, output_dir: str | Path
+    rows: Iterable[Mapping[str, Any]], config: FinetuneConfig, output_dir: str | Path, name: str = ""
 ) -> FinetuneResult:
     """Trains a LoRA adapter on the outputs of ``rows`` (a `datasets.Dataset` or any rows of stage 1).
 
     ``output_dir`` belongs to the run: checkpoints of another configuration, model or set of rows that
-    an earlier run left there are replaced.
+    an earlier run left there are replaced. ``name`` is what the progress bar and the log call the adapter.
 
     Raises:
         ConfigError: the model, the template, the target layers or the folder cannot be used.
@@ -104,28 +104,38 @@ def finetune(
     examples = _examples(rows)
     require_torch()
     model, output = resolve_model(config.model, config.revision), Path(output_dir)
+    if output.is_file():
+        raise ConfigError(f"the output {str(output)!r} is a file: give a folder, for the checkpoints")
     fingerprint = _fingerprint(examples, config, model)
     output.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(output.parent / f".{output.name}.lock"):  # a second process waits, then finds it done
         training = _prepare(output, fingerprint, config)
         if training:
-            _log(training, config, is_cached=True)
+            _log(training, config, name, is_cached=True)
             return _result(training, config, output, cached=True)
         from toolgen_hf.finetune.lora import train
 
         _write(output, fingerprint, None)
-        training = train(examples, model, config, output)
+        training = train(examples, model, config, output, name)
         _write(output, fingerprint, training)
-    _log(training, config)
+    _log(training, config, name)
     return _result(training, config, output, cached=False)
 
 
-def _log(training: Training, config: FinetuneConfig, is_cached: bool = False) -> None:
+def _log(training: Training, config: FinetuneConfig, name: str, is_cached: bool = False) -> None:
     lengths, before = training.lengths, "done before: " if is_cached else ""
     logger.info(
-        "finetune: %s%d rows of up to %d tokens (median %d), %d cut, %d left out; LoRA on %s; "
+        "%s: %s%d rows of up to %d tokens (median %d), %d cut, %d left out; LoRA on %s; "
         "%d steps of %d rows, loss %.3f to %.3f, %s",
-        *(before, training.rows, lengths.longest, lengths.median, lengths.cut, lengths.left_out),
+        *(
+            f"finetune {name}".rstrip(),
+            before,
+            training.rows,
+            lengths.longest,
+            lengths.median,
+            lengths.cut,
+            lengths.left_out,
+        ),
         *(", ".join(training.target_modules), config.max_steps, config.batch_size),
         *(training.losses[0], training.losses[-1]),
         f"took {training.seconds:.1f} s then" if is_cached else f"{training.seconds:.1f} s",
