@@ -330,6 +330,12 @@ def test_a_folder_of_sources_has_one_file_a_source(
     command = ["score", str(tmp_path / "executed"), str(tmp_path / "stage2.jsonl"), "-q"]
     assert main(command) == 0
     assert rows(tmp_path / "stage2.jsonl")[0]["origin"] == ["gold", "few"]
+    for name in ("stage2.jsonl", "new/stage2.jsonl"):  # the next run would take it for a source
+        assert main(["score", str(tmp_path / "executed"), str(tmp_path / "executed" / name), "-q"]) == 2
+        error = capsys.readouterr().err
+        assert (
+            "executed', the input, where the next run would read it: choose an output path outside" in error
+        )
     shutil.copy(tmp_path / "executed" / "few.jsonl", tmp_path / "executed" / "few.json")
     assert main(command) == 2
     error = capsys.readouterr().err

@@ -21,13 +21,13 @@ def cache_home() -> Path:
 
 
 def check_apart(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]) -> None:
-    """Check, before any work, that nothing is written over an input or another output.
+    """Check, before any work, that nothing is written over an input or another output, or into a folder of inputs.
 
     Args:
         inputs, outputs: by what a message calls them; an output that is not wanted is None.
 
     Raises:
-        ConfigError: two of them are one path, however it is written; names both.
+        ConfigError: two of them are one path, however it is written, or an output is in an input; names both.
     """
     taken = {path.resolve(): what for what, path in inputs.items()}
     for what, path in outputs.items():
@@ -38,3 +38,9 @@ def check_apart(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]) 
             raise ConfigError(
                 f"{str(path)!r} is both {other} and {what}, and one would be lost: choose another output path"
             )
+        for source, folder in inputs.items():
+            if folder.is_dir() and path.resolve().is_relative_to(folder.resolve()):
+                raise ConfigError(
+                    f"{str(path)!r}, {what}, is in {str(folder)!r}, {source}, where the next run would read it: choose "
+                    "an output path outside"
+                )
