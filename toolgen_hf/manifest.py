@@ -117,7 +117,8 @@ def prompts_used(recipe: Recipe) -> dict[str, dict[str, Any]]:
         told = recipe.answer.instruction
         prompts = load_prompts(task, "answer") if told is None else PromptSet(told)
         used["student"] = _shown(answer_prompt(prompts, "{question}"))
-        teachers = [t.name for t in recipe.tool_api.teachers if not isinstance(t, AnnotationsConfig)]
+        shown_none = (AnnotationsConfig, FileConfig)
+        teachers = [t.name for t in recipe.tool_api.teachers if not isinstance(t, shown_none)]
         seed = recipe.tool_api.example_seed
         prompts = load_prompts(task, "tool_api").ordered(seed)
         shown = _shown(tool_api_prompt(prompts, "{question}", ["{answer}"]), len(prompts.examples), seed)

@@ -15,6 +15,7 @@ from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators import build
 from toolgen_hf.generators.config import (
     AnnotationsConfig,
+    FileConfig,
     GeneratorConfig,
     LocalConfig,
     TeacherConfig,
@@ -127,8 +128,13 @@ def planned_for(roles: Iterable[Role], plan: Plan) -> dict[str, Planned]:
     left: defaultdict[str, list[Planned]] = defaultdict(list)
     for entry in plan.entries:
         left[entry.stage].append(entry)  # of tool_api one for each teacher that is a model, in their order
-    asked = [role for role in roles if role.stage and not isinstance(role.config, AnnotationsConfig)]
+    asked = [role for role in roles if role.stage and not _reads(role)]
     return {role.key: left[role.stage].pop(0) for role in asked if role.stage and left[role.stage]}
+
+
+def _reads(role: Role) -> bool:
+    """Whether it is a teacher that is looked up, not asked: the annotations, or a file."""
+    return role.stage == "tool_api" and isinstance(role.config, AnnotationsConfig | FileConfig)
 
 
 @dataclass(frozen=True, slots=True)

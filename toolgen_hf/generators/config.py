@@ -107,7 +107,8 @@ class AnnotationsConfig(Config):
 class FileConfig(Config):
     """Texts that somebody has already: a responses file of the published layout, or any with question and response.
 
-    A row is known again by its id or its question's words. Nobody is asked, and nothing is paid.
+    A row is known again by its id or its question's words. Nobody is asked, and nothing is paid. A teacher's are tool
+    calls, in the column ``tool`` as in the published ``GSM8K_wrong.json``; each is run and verified.
     """
 
     kind: Literal["file"] = "file"
@@ -247,7 +248,7 @@ _Annotations = Annotated[AnnotationsConfig, Tag("annotations")]
 _File = Annotated[FileConfig, Tag("file")]
 
 GeneratorConfig = Annotated[_Local | _OpenAI | _File, Discriminator(_kind)]
-TeacherConfig = Annotated[_Annotations | _Local | _OpenAI, Discriminator(_kind)]
+TeacherConfig = Annotated[_Annotations | _File | _Local | _OpenAI, Discriminator(_kind)]
 KINDS = ("annotations", "file", "local", "openai")
 
 

@@ -2,7 +2,7 @@
 
     {kind: file, path: data/stage2/GSM8K/GSM8K_davinci_response.json}
 
-As a source (stages/respond.py) its rows are found by id too; as the student, by the words of the question.
+As a source (stages/respond.py) its rows are found by id too; as the student or a teacher, by the words of the question.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from toolgen_hf.builders.columns import named, text
+from toolgen_hf.builders.columns import known, named, optional_text, text
 from toolgen_hf.builders.inputs import digest, from_files
-from toolgen_hf.builders.rows import Row, read_rows
+from toolgen_hf.builders.rows import Row, fault, read_rows
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.generators.base import Generation, Prompt, Request
 from toolgen_hf.generators.config import FileConfig
@@ -81,6 +81,25 @@ class FileGenerator:
         rows = list(self.rows())
         asked = {words(text(row, named(row, "question"), where)): "" for where, row in rows}
         return match(rows, {question: question for question in asked}, self.config.name).responses
+
+    @cached_property
+    def calls(self) -> dict[str, str]:
+        """The tool calls by the question's words, of several the first.
+
+        Raises:
+            DataError: a file is malformed, or a row has no column for a call.
+        """
+        found: dict[str, str] = {}
+        for where, row in self.rows():
+            name = named(row, "tool_call")
+            if name not in row:
+                raise fault(
+                    where,
+                    f"no column 'tool' or 'tool_call' to take a teacher's call from; there is {known(row)}",
+                )
+            if call := optional_text(row, name, where):
+                found.setdefault(words(text(row, named(row, "question"), where)), call)
+        return found
 
     def parse(self, raw: str) -> Generation:
         """What is given has no raw form."""
