@@ -129,8 +129,8 @@ def _numbers(summary: Summary) -> Table:
     table.add_column()
     for split, count in summary.student["splits"].items():
         asked, correct = count["asked"], count["correct"]
-        note = "" if correct else ": every question needs a tool"
-        cut = f"; {count['truncated']} cut at the token limit" if count["truncated"] else ""
+        cut = f"; {count['truncated']} cut at the token limit (max_new_tokens)" if count["truncated"] else ""
+        note = "" if correct or cut else ": every question needs a tool"
         table.add_row(
             f"student, {split}",
             f"{correct} of {asked} right without a tool ({share(correct, asked)}){note}{cut}",

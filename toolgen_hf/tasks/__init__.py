@@ -64,7 +64,9 @@ def check_task(task: object, where: str) -> Task:
     """
     if hasattr(task, "find_call") and not hasattr(task, "tool"):
         name = getattr(task, "name", type(task).__name__)
-        raise ConfigError(f"{where}: {name!r} is a tool; name a task that has it as its tool (docs/extending.md)")
+        raise ConfigError(
+            f"{where}: {name!r} is a tool; name a task that has it as its tool (docs/extending.md)"
+        )
     checked(task, where, TEXTS, METHODS)
     check_tool(getattr(task, "tool", None), f"{where}: its tool")
     prompts = getattr(task, "prompts", None)
