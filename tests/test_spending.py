@@ -405,10 +405,11 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_paid(
     server: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = write_recipe(tmp_path, server)
-    command = ["answer", str(tmp_path), str(tmp_path / "out.jsonl"), "--recipe", recipe, "-q"]
+    (given := tmp_path / "in").mkdir()
+    command = ["answer", str(given), str(tmp_path / "out.jsonl"), "--recipe", recipe, "-q"]
     for split in ("train", "test"):
         rows = [{"id": f"{split}-{n}", **row, "answer": [row["answer"]]} for n, row in enumerate(ROWS[:2])]
-        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (given / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert main(command) == 2
     assert "is one file, but there are the splits" in capsys.readouterr().err
     assert server.count == 0
