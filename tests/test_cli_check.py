@@ -14,7 +14,7 @@ from tests.support.models import model_files
 from tests.support.recipes import sums_data
 from toolgen_hf.cli import main
 from toolgen_hf.mixing.recipe import MixRecipe, load_recipe
-from toolgen_hf.recipe_files import shipped
+from toolgen_hf.recipe.files import shipped
 
 NEEDS_A_KEY = {"gsm8k"}
 

@@ -21,7 +21,7 @@ from toolgen_hf.errors import ConfigError
 from toolgen_hf.metrics import evaluate_target, tool_use
 from toolgen_hf.mixing.recipe import load_recipe
 from toolgen_hf.pipeline import make
-from toolgen_hf.questions import load_raw
+from toolgen_hf.recipe.questions import load_raw
 from toolgen_hf.stages.respond import SourceConfig, respond
 from toolgen_hf.tasks import Task, get_task, identity
 from toolgen_hf.tools import get_tool

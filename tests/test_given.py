@@ -16,7 +16,7 @@ from toolgen_hf import Recipe, Workspace, run
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.hub.check import check_release
 from toolgen_hf.pipeline import Result, plan
-from toolgen_hf.produced import load_summary
+from toolgen_hf.result.produced import load_summary
 
 SOURCES = ("chatgpt", "davinci", "vicuna")
 

@@ -27,7 +27,7 @@ from toolgen_hf.generators.models import MODEL
 from toolgen_hf.mixing.recipe import MixRecipe
 from toolgen_hf.needs import Needs, check
 from toolgen_hf.needs.models import Shelf
-from toolgen_hf.recipe_files import shipped
+from toolgen_hf.recipe.files import shipped
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
 
 PRICE = {"input": 1000.0, "output": 2000.0}

@@ -18,7 +18,7 @@ from toolgen_hf import Recipe, Workspace, execute, gather, run, schemas
 from toolgen_hf.errors import ConfigError, DataError, GenerationError
 from toolgen_hf.generators import models
 from toolgen_hf.pipeline import Result
-from toolgen_hf.report import print_summary
+from toolgen_hf.result.screen import print_summary
 
 pytestmark = pytest.mark.usefixtures("scripted_models")
 

@@ -19,8 +19,8 @@ from toolgen_hf.builders import Produced, load
 from toolgen_hf.cli import main
 from toolgen_hf.errors import BudgetError, ConfigError
 from toolgen_hf.pipeline import plan, run_answer
+from toolgen_hf.result.summary import Summary
 from toolgen_hf.schemas import RAW
-from toolgen_hf.summary import Summary
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
 
 PRICE = {"input": 1000.0, "output": 2000.0}  # a request here: 10 + 5 tokens, $0.02

@@ -18,20 +18,27 @@ from typing import Any
 from datasets import DatasetDict
 
 from toolgen_hf.builders.produced import RESPONSES
-from toolgen_hf.counts import check_counts, collect_rejected, require_right, require_usable, with_left_over
 from toolgen_hf.errors import DataError
 from toolgen_hf.export import export_json
 from toolgen_hf.finetune import FinetuneResult, finetune, training_key
 from toolgen_hf.generators import build
 from toolgen_hf.generators.models import forget_commits
 from toolgen_hf.hashing import digest
-from toolgen_hf.manifest import library_version, manifest_facts
 from toolgen_hf.mixing.recipe import MixRecipe
 from toolgen_hf.plan import Plan
-from toolgen_hf.produced import check_target, is_current, write_produced
-from toolgen_hf.questions import Origin, as_questions, fewer, load_raw, load_stage1
 from toolgen_hf.recipe import Recipe
-from toolgen_hf.roles import check_models, require_said, unsaid
+from toolgen_hf.recipe.questions import Origin, as_questions, fewer, load_raw, load_stage1
+from toolgen_hf.recipe.roles import check_models, require_said, unsaid
+from toolgen_hf.result.counts import (
+    check_counts,
+    collect_rejected,
+    require_right,
+    require_usable,
+    with_left_over,
+)
+from toolgen_hf.result.manifest import library_version, manifest_facts
+from toolgen_hf.result.produced import check_target, is_current, write_produced
+from toolgen_hf.result.summary import Summary, summarize
 from toolgen_hf.stages.answer import answer
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import SourceConfig, all_given, respond
@@ -39,7 +46,6 @@ from toolgen_hf.stages.score import gather, score
 from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.stages.tool_api import tool_api
 from toolgen_hf.stages.training import preference, sft, tool_calling
-from toolgen_hf.summary import Summary, summarize
 from toolgen_hf.workspace import Workspace
 
 logger = logging.getLogger(__name__)

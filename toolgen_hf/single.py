@@ -13,11 +13,11 @@ from toolgen_hf import stages as flow
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import PUBLISHED
 from toolgen_hf.finetune import FinetuneConfig, FinetuneResult, finetune
-from toolgen_hf.mistakes import validated
 from toolgen_hf.paths import check_apart
 from toolgen_hf.pipeline import run_answer, run_tool_api, warn_of_fewer
-from toolgen_hf.questions import load_raw
 from toolgen_hf.recipe import Recipe
+from toolgen_hf.recipe.mistakes import validated
+from toolgen_hf.recipe.questions import load_raw
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import respond
 from toolgen_hf.stages.score import gather, score

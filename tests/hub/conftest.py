@@ -16,7 +16,7 @@ from tests.support.hub import LocalHub
 from tests.support.recipes import ROWS, sums_data, write_questions
 from toolgen_hf import Recipe, Workspace, generators, run
 from toolgen_hf.hub import push
-from toolgen_hf.produced import read_manifest, write_produced
+from toolgen_hf.result.produced import read_manifest, write_produced
 
 REPO = "ann/set"
 

@@ -24,9 +24,9 @@ from toolgen_hf.hub.facts import TRAINERS
 from toolgen_hf.hub.markdown import block, code, link, plain, table
 from toolgen_hf.metrics import evaluate_target
 from toolgen_hf.pipeline import Result
-from toolgen_hf.plots import WHAT
-from toolgen_hf.produced import _loadable, is_current, read_manifest
-from toolgen_hf.summary import share
+from toolgen_hf.result.plots import WHAT
+from toolgen_hf.result.produced import _loadable, is_current, read_manifest
+from toolgen_hf.result.summary import share
 
 EVIL = (
     "a | b `c` <img src=x onerror=alert(1)> --- ``` </details> [x](javascript:alert(1)) & *so* $x$\n---\n"
@@ -372,7 +372,7 @@ def test_without_matplotlib_the_result_is_whole_and_says_how_to_get_plots(
     tmp_path: Path, scripted_models: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as without, caplog.at_level("INFO", "toolgen_hf"):
-        without.setattr("toolgen_hf.produced.can_plot", lambda: False)
+        without.setattr("toolgen_hf.result.produced.can_plot", lambda: False)
         first = build(tmp_path)
         assert build(tmp_path).summary.up_to_date
     assert "pip install 'toolgen_hf[report]'" in caplog.text

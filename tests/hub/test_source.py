@@ -17,7 +17,7 @@ from toolgen_hf import Recipe, Workspace, run
 from toolgen_hf.errors import ConfigError, DataError, HubError
 from toolgen_hf.hub import push
 from toolgen_hf.pipeline import Result, plan
-from toolgen_hf.report import print_summary
+from toolgen_hf.result.screen import print_summary
 
 pytestmark = pytest.mark.usefixtures("scripted_models")
 

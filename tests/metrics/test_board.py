@@ -15,7 +15,7 @@ from tests.support.recipes import ROWS, sums_data, write_questions
 from toolgen_hf import Recipe, Workspace, generators, run
 from toolgen_hf.errors import DataError
 from toolgen_hf.metrics import Board, evaluate_target
-from toolgen_hf.produced import load_summary
+from toolgen_hf.result.produced import load_summary
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
     """``toolgen-hf run``"""
     from toolgen_hf import pipeline
     from toolgen_hf.mixing.recipe import load_recipe
-    from toolgen_hf.report import print_summary
+    from toolgen_hf.result.screen import print_summary
 
     recipe = load_recipe(arguments.recipe, arguments.set)
     with open_workspace(arguments) as workspace:
@@ -52,8 +52,8 @@ def show(arguments: argparse.Namespace) -> None:
     """``toolgen-hf show``"""
     from toolgen_hf.builders import Produced, load
     from toolgen_hf.builders.layout import locate
-    from toolgen_hf.produced import load_summary
-    from toolgen_hf.report import print_summary
+    from toolgen_hf.result.produced import load_summary
+    from toolgen_hf.result.screen import print_summary
     from toolgen_hf.tables import show_row
 
     if arguments.config is None and arguments.id is None:

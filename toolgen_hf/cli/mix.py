@@ -45,7 +45,7 @@ def mix(arguments: argparse.Namespace) -> None:
     from toolgen_hf.mixing.files import beside, mix_files
     from toolgen_hf.mixing.recipe import settings
     from toolgen_hf.paths import check_apart
-    from toolgen_hf.report import print_mix
+    from toolgen_hf.result.screen import print_mix
     from toolgen_hf.tables import check_target, write_table
 
     taken: dict[str, dict[str, Any]] = {}

@@ -95,7 +95,7 @@ def show_plan(plan: Plan, as_json: bool = False) -> None:
     """Print what a dry run found."""
     import json
 
-    from toolgen_hf.report import print_plan
+    from toolgen_hf.result.screen import print_plan
 
     if as_json:
         print(json.dumps(plan.to_dict(), ensure_ascii=False))

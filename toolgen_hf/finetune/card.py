@@ -26,7 +26,7 @@ from toolgen_hf.generators.models import Weights
 from toolgen_hf.hashing import digest
 from toolgen_hf.hub.card import LICENCES, fill
 from toolgen_hf.hub.markdown import block, bullets, code, link, plain, table
-from toolgen_hf.manifest import library_version
+from toolgen_hf.result.manifest import library_version
 
 CARD = "README.md"
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from toolgen_hf.atomic import replacing
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.plots import COLOURS, DPI, QUIET, STYLE, canvas
+from toolgen_hf.result.plots import COLOURS, DPI, QUIET, STYLE, canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,7 +15,7 @@ from toolgen_hf.builders.produced import kind_of
 from toolgen_hf.errors import DataError
 from toolgen_hf.hashing import file_sha256
 from toolgen_hf.hub.secrets import Scanner
-from toolgen_hf.produced import MANIFEST, read_manifest
+from toolgen_hf.result.produced import MANIFEST, read_manifest
 
 ABOUT_THE_RUN = ("recipe.yaml", MANIFEST, "README.md")
 """Files that this library writes about a run: no path of this machine belongs there. Rows may speak of any path."""

@@ -15,9 +15,9 @@ from datasets import DatasetDict
 from toolgen_hf import schemas
 from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.hub.markdown import bullets, code, details, plain, table
-from toolgen_hf.plots import WHAT
+from toolgen_hf.result.plots import WHAT
+from toolgen_hf.result.summary import Summary, share
 from toolgen_hf.stages.score import SCORES
-from toolgen_hf.summary import Summary, share
 
 HERE = "PATH_OR_REPO"
 """Stands in the snippets for where the data is; a push puts the repository there."""

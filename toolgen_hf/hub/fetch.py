@@ -21,7 +21,7 @@ from toolgen_hf.errors import HubError
 from toolgen_hf.hashing import file_sha256
 from toolgen_hf.hub.remote import REPO_TYPE, Remote, hub_errors, retried
 from toolgen_hf.hub.repo import is_version, repository, tag_of, version_order
-from toolgen_hf.produced import MANIFEST, check_target
+from toolgen_hf.result.produced import MANIFEST, check_target
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from toolgen_hf.figures import mixed_counts
 from toolgen_hf.hub.markdown import bullets, code, link, plain, table
 from toolgen_hf.mixing.words import asked_for, repeats
-from toolgen_hf.summary import Summary, share
+from toolgen_hf.result.figures import mixed_counts
+from toolgen_hf.result.summary import Summary, share
 
 ORDERS = {
     "interleave": "each part's rows evenly over the whole",

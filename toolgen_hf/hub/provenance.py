@@ -14,7 +14,7 @@ import yaml
 from toolgen_hf.hub.facts import described, model_alone
 from toolgen_hf.hub.markdown import block, bullets, code, details, link, plain, table
 from toolgen_hf.meter import dollars
-from toolgen_hf.summary import Summary
+from toolgen_hf.result.summary import Summary
 
 ANNOTATIONS = "annotations"
 

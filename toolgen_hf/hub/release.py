@@ -33,7 +33,7 @@ from toolgen_hf.hub.remote import (
     wait,
 )
 from toolgen_hf.hub.repo import repository, tag_of
-from toolgen_hf.produced import MANIFEST
+from toolgen_hf.result.produced import MANIFEST
 
 CARD = "README.md"
 PLACEHOLDER = "PATH_OR_REPO"

@@ -27,7 +27,7 @@ from huggingface_hub.errors import (
 )
 
 from toolgen_hf.errors import HubError
-from toolgen_hf.produced import MANIFEST, is_manifest
+from toolgen_hf.result.produced import MANIFEST, is_manifest
 
 REPO_TYPE = "dataset"
 TRIES = 6

@@ -17,7 +17,7 @@ from toolgen_hf.errors import ConfigError, HubError
 from toolgen_hf.hub.fetch import differs, find_version, manifest_of, verify
 from toolgen_hf.hub.remote import REPO_TYPE, Remote, hub_errors, is_offline, retried
 from toolgen_hf.hub.repo import HUB, STARTS, RepoRef, is_commit
-from toolgen_hf.produced import MANIFEST, read_manifest
+from toolgen_hf.result.produced import MANIFEST, read_manifest
 
 
 @dataclass(frozen=True, slots=True)

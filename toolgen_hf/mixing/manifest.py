@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from toolgen_hf.manifest import stamp
 from toolgen_hf.mixing.recipe import MixRecipe
-from toolgen_hf.summary import Summary
+from toolgen_hf.result.manifest import stamp
+from toolgen_hf.result.summary import Summary
 
 BY_ROLE = ("models", "licences", "generators", "prompts")
 OF_A_PART = ("source_dataset", "homepage", "license", "task", "outside", "strategy", "source", "version")

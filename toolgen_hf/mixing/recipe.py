@@ -22,9 +22,9 @@ from pydantic import Field, field_validator, model_validator
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators.config import Config
 from toolgen_hf.hub.repo import HUB, RepoRef
-from toolgen_hf.mistakes import validated
 from toolgen_hf.recipe import NAME, Recipe
-from toolgen_hf.recipe_files import override, read_recipe
+from toolgen_hf.recipe.files import override, read_recipe
+from toolgen_hf.recipe.mistakes import validated
 from toolgen_hf.stages.draw import MixConfig, Take
 
 __all__ = ["MixRecipe", "PartConfig", "load_recipe"]

@@ -25,18 +25,18 @@ from toolgen_hf.export import MIX, export_mix
 from toolgen_hf.generators.texts import Usage
 from toolgen_hf.hashing import digest
 from toolgen_hf.hub.source import Found, find
-from toolgen_hf.manifest import library_version, manifest_facts
 from toolgen_hf.mixing.manifest import mix_manifest
 from toolgen_hf.mixing.recipe import MixRecipe
 from toolgen_hf.pipeline import fingerprints, make, rehearse
 from toolgen_hf.plan import Plan
-from toolgen_hf.produced import is_current, write_produced
-from toolgen_hf.questions import load_raw, load_stage1
 from toolgen_hf.recipe import Recipe
-from toolgen_hf.roles import Unsaid, check_models, require_said, unsaid
+from toolgen_hf.recipe.questions import load_raw, load_stage1
+from toolgen_hf.recipe.roles import Unsaid, check_models, require_said, unsaid
+from toolgen_hf.result.manifest import library_version, manifest_facts
+from toolgen_hf.result.produced import is_current, write_produced
+from toolgen_hf.result.summary import Summary, summarize
 from toolgen_hf.stages.draw import MixConfig, Take
 from toolgen_hf.stages.mix import Mixed, MixPart, mix
-from toolgen_hf.summary import Summary, summarize
 from toolgen_hf.tasks import get_task
 from toolgen_hf.workspace import StageReport, Workspace
 

@@ -1,4 +1,4 @@
-"""What was mixed, in words: for the screen (report.py) and the card (hub/mixture.py).
+"""What was mixed, in words: for the screen (result/screen.py) and the card (hub/mixture.py).
 
 asked_for({"weight": 2.0, "count": None})  ->  "weight 2"
 """

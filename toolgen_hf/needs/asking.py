@@ -23,7 +23,7 @@ from toolgen_hf.needs.machine import Machine
 from toolgen_hf.pipeline import rehearse
 from toolgen_hf.plan import Planned
 from toolgen_hf.recipe import Recipe
-from toolgen_hf.roles import Role, planned_for
+from toolgen_hf.recipe.roles import Role, planned_for
 from toolgen_hf.workspace import Workspace
 
 

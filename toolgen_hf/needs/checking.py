@@ -24,9 +24,9 @@ from toolgen_hf.needs.asking import RoleNeed, counted, usable
 from toolgen_hf.needs.engines import EngineNeed, engine_need
 from toolgen_hf.needs.machine import Machine, missing_packages, this_machine, to_install
 from toolgen_hf.needs.models import Files, Shelf
-from toolgen_hf.questions import as_questions, fewer, load_raw, load_stage1
 from toolgen_hf.recipe import Recipe
-from toolgen_hf.roles import Role, remarks, roles_of
+from toolgen_hf.recipe.questions import as_questions, fewer, load_raw, load_stage1
+from toolgen_hf.recipe.roles import Role, remarks, roles_of
 from toolgen_hf.workspace import Workspace
 
 _BYTES_A_RESPONSE = 2_000

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolgen_hf.builders.rows import Row
-from toolgen_hf.counts import collect_rejected
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators.config import GeneratorConfig, TeacherConfig
 from toolgen_hf.prompts.fewshot import PromptSet
 from toolgen_hf.published.files import Mode, Outcome, check_output, finish, kept, read, rows_of
+from toolgen_hf.result.counts import collect_rejected
 from toolgen_hf.stages.answer import answer
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import SourceConfig, respond

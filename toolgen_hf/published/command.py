@@ -247,7 +247,7 @@ def checked(config: type[Made], **values: object) -> Made:
     """
     from pydantic import ValidationError
 
-    from toolgen_hf.mistakes import problems
+    from toolgen_hf.recipe.mistakes import problems
 
     try:
         return config(**values)

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
-from toolgen_hf.figures import Part, flow, score_counts
 from toolgen_hf.meter import dollars
-from toolgen_hf.summary import Summary, share
+from toolgen_hf.result.figures import Part, flow, score_counts
+from toolgen_hf.result.summary import Summary, share
 
 
 def overview(manifest: Mapping[str, Any], summary: Summary, lengths: Mapping[str, Sequence[float]]) -> str:
-    """The overview as HTML. ``lengths`` as of `toolgen_hf.figures.length_quantiles`."""
+    """The overview as HTML. ``lengths`` as of `toolgen_hf.result.figures.length_quantiles`."""
     parts = [_header(manifest, summary), _flow(summary), _sources(summary, lengths), _rejected(summary)]
     return "\n".join(tostring(part, encoding="unicode", method="html") for part in parts if part is not None)
 

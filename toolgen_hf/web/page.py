@@ -21,8 +21,8 @@ from datasets import DatasetDict
 from toolgen_hf.atomic import replacing
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.figures import length_quantiles
-from toolgen_hf.produced import load_summary, read_manifest, task_of
+from toolgen_hf.result.figures import length_quantiles
+from toolgen_hf.result.produced import load_summary, read_manifest, task_of
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.graders import Graders

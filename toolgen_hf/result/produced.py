@@ -34,9 +34,9 @@ from toolgen_hf.atomic import recover_directory, replace_directory
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.hashing import file_sha256
 from toolgen_hf.hub.card import render_card
-from toolgen_hf.plots import write_plots
 from toolgen_hf.progress import quiet_datasets
-from toolgen_hf.summary import Summary
+from toolgen_hf.result.plots import write_plots
+from toolgen_hf.result.summary import Summary
 
 logger = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from toolgen_hf.prompts.fewshot import (
     respond_prompt,
     tool_api_prompt,
 )
-from toolgen_hf.questions import BUILDERS, Origin
 from toolgen_hf.recipe import DatasetConfig, Recipe
+from toolgen_hf.recipe.questions import BUILDERS, Origin
+from toolgen_hf.result.summary import Summary
 from toolgen_hf.stages.respond import SourceConfig
-from toolgen_hf.summary import Summary
 from toolgen_hf.tasks import get_task
 
 LIBRARIES = ("datasets", "huggingface_hub", "transformers", "peft", "torch", "openai", "pyarrow")

@@ -23,9 +23,9 @@ from toolgen_hf.errors import ConfigError
 from toolgen_hf.finetune import FinetuneConfig
 from toolgen_hf.generators.config import AnnotationsConfig, Config, GeneratorConfig, TeacherConfig
 from toolgen_hf.hub.repo import is_produced, split_source
-from toolgen_hf.mistakes import validated
 from toolgen_hf.outside import is_path
-from toolgen_hf.recipe_files import override, read_recipe
+from toolgen_hf.recipe.files import override, read_recipe
+from toolgen_hf.recipe.mistakes import validated
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.stages.score import Strategy
 from toolgen_hf.tasks import get_task

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from datasets import DatasetDict
 
+from toolgen_hf.result.summary import Summary
 from toolgen_hf.stages.score import SCORES
-from toolgen_hf.summary import Summary
 
 NAMED_TEACHERS = 2  # so many stand in the flow by name, the others are counted together
 

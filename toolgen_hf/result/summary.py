@@ -1,4 +1,4 @@
-"""What a run did, as plain data: for the screen (report.py), ``--json`` and the manifest."""
+"""What a run did, as plain data: for the screen (screen.py), ``--json`` and the manifest."""
 
 from __future__ import annotations
 

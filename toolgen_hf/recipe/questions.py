@@ -20,8 +20,8 @@ from toolgen_hf.builders import GSM8K, QA, Produced, load
 from toolgen_hf.errors import DataError
 from toolgen_hf.hub.repo import HUB, split_source
 from toolgen_hf.hub.source import Found, find, published_starts
-from toolgen_hf.produced import read_manifest
 from toolgen_hf.recipe import NAME, DatasetConfig
+from toolgen_hf.result.produced import read_manifest
 
 BUILDERS = {"gsm8k": GSM8K, "qa": QA}
 

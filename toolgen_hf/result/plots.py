@@ -18,9 +18,9 @@ from datasets import DatasetDict
 
 from toolgen_hf.atomic import replacing
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.figures import Part, flow, length_quantiles, score_counts
+from toolgen_hf.result.figures import Part, flow, length_quantiles, score_counts
+from toolgen_hf.result.summary import Summary, share
 from toolgen_hf.stages.score import SCORES
-from toolgen_hf.summary import Summary, share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

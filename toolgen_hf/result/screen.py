@@ -14,8 +14,8 @@ from rich.text import Text
 from toolgen_hf.meter import dollars
 from toolgen_hf.mixing.words import asked_for, repeats
 from toolgen_hf.plan import Plan
+from toolgen_hf.result.summary import Summary, share
 from toolgen_hf.stages.score import SCORES
-from toolgen_hf.summary import Summary, share
 
 
 def print_summary(summary: Summary, directory: str | Path, console: Console | None = None) -> None:

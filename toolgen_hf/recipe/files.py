@@ -17,8 +17,8 @@ from huggingface_hub.constants import HF_HUB_CACHE
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators.api.keys import is_known
-from toolgen_hf.mistakes import nearest
 from toolgen_hf.outside import is_path
+from toolgen_hf.recipe.mistakes import nearest
 
 
 def read_recipe(name_or_path: str | Path) -> tuple[dict[str, Any], str]:

@@ -12,13 +12,13 @@ from datasets import Dataset, DatasetDict
 from tests.support.recipes import sums_recipe
 from toolgen_hf import Workspace, run, schemas
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.figures import flow, length_quantiles, score_counts
 from toolgen_hf.pipeline import Result
-from toolgen_hf.summary import Summary
+from toolgen_hf.result.figures import flow, length_quantiles, score_counts
+from toolgen_hf.result.summary import Summary
 
 pytest.importorskip("matplotlib", reason="needs the extra: pip install toolgen_hf[report]")
 
-from toolgen_hf.plots import WHAT, spread, two_lines, write_plots
+from toolgen_hf.result.plots import WHAT, spread, two_lines, write_plots
 
 LONG = [f"org/some_$very$_long_model_name-{n}-instruct-checkpoint-{n}00" for n in range(12)]
 
