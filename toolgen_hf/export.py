@@ -5,7 +5,7 @@
     data/raw/{name}/{name}_wrong.json
     data/stage1/{name}/{name}_wrong.json    {"id", "question", "answer", "tool"}
     data/stage1/{name}/{name}.json          {"instruction", "input", "output"}
-    data/stage2/{name}/{name}_{source}_response.json
+    data/stage2/{name}/{name}_{source}_response.json     {"id", "input", "answer", "response", "pred", "finish_reason"}
     data/stage2/{name}/{name}.json          {"query", "responses", "origin", "scores", "answer"}
     data/stage1/mix/mix.json                of a mix: as {name}.json, of all its datasets
     data/stage2/mix/mix.json
@@ -108,6 +108,7 @@ def _response(row: Row) -> Row:
         "answer": row["answer"],
         "response": row["response"] or "",
         "pred": row["prediction"],
+        "finish_reason": row["finish_reason"],  # by which one that was cut is known again
     }
 
 

@@ -27,13 +27,14 @@ MISSING = "missing"
 
 @dataclass
 class Given:
-    """The responses of one source by the question's id; and what is left over.
+    """The responses of one source by the question's id, how they ended (``finish_reason``); and what is left over.
 
     One without a text (None, or blanks) is a response too, and a bad one: it scores 0.
     """
 
     source: str
     responses: dict[str, str | None] = field(default_factory=dict)
+    ends: dict[str, str | None] = field(default_factory=dict)
     rejected: list[dict[str, str]] = field(default_factory=list)
 
     def empty(self) -> str | None:
@@ -91,6 +92,7 @@ def match(
             found.rejected.append(rejected(key, STAGE, f"{source}: a second response to this question", row))
         else:
             found.responses[key] = response
+            found.ends[key] = optional_text(row, "finish_reason", where) if "finish_reason" in row else None
     return found
 
 

@@ -416,3 +416,17 @@ def test_names(tmp_path: Path) -> None:
     write(tmp_path / "math.json", shown)
     assert examples(tmp_path, "Math").examples[0].question == "1+1?"
     assert examples(tmp_path / "math.json", "Math").system == "Do."
+
+
+def test_a_response_that_was_cut_is_known_again_in_a_file(tmp_path: Path) -> None:
+    question = {"id": "a", "question": "What is 2 + 3?", "answer": "5"}
+    gold = {**question, "instruction": "?", "input": question["question"], "output": "calculator(2+3)"}
+    write(tmp_path / "Mine_gold_response.json", [gold])
+    for source, end in (("cut", "length"), ("whole", "stop"), ("published", None)):
+        row = {**question, "response": "It is 5"} | ({"finish_reason": end} if end else {})
+        write(tmp_path / f"Mine_{source}_response.json", [row])
+    score(tmp_path, tmp_path, Workspace(tmp_path / "cache", progress=False))
+    row = json.loads((tmp_path / "Mine.json").read_text())
+    assert dict(zip(row["origin"], row["answer"], strict=True)) == {
+        "gold": "5.0", "cut": "", "published": "5.0", "whole": "5.0",
+    }  # fmt: skip

@@ -18,7 +18,7 @@ from toolgen_hf.builders.rows import Row, fault, read_rows
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.generators.base import Generation, Prompt, Request
 from toolgen_hf.generators.config import FileConfig
-from toolgen_hf.given import MISSING, match
+from toolgen_hf.given import MISSING, Given, match
 from toolgen_hf.prompts.fewshot import words
 
 
@@ -70,17 +70,19 @@ class FileGenerator:
 
     def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
         """Yields each text by its prompt's user part, which is the question."""
-        texts = self._texts
+        given = self._given
         for at, request in enumerate(requests):
-            found = texts.get(words(request.prompt.user))
-            yield [(at, Generation("", MISSING) if found is None else Generation(found))]
+            key = words(request.prompt.user)
+            found, end = given.responses.get(key), given.ends.get(key)
+            made = Generation("", MISSING) if found is None else Generation(found, end or "stop")
+            yield [(at, made)]
 
     @cached_property
-    def _texts(self) -> dict[str, str | None]:
+    def _given(self) -> Given:
         """By the question's words, the first text that there is."""
         rows = list(self.rows())
         asked = {words(text(row, named(row, "question"), where)): "" for where, row in rows}
-        return match(rows, {question: question for question in asked}, self.config.name).responses
+        return match(rows, {question: question for question in asked}, self.config.name)
 
     @cached_property
     def calls(self) -> dict[str, str]:

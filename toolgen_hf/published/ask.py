@@ -105,7 +105,8 @@ def generate_response(
 ) -> Outcome | None:
     """Let one source respond to every question.
 
-    A row gets ``response``, and ``pred``: what the response's call gives, or the answer that it states.
+    A row gets ``response``; ``pred``, what the response's call gives, or the answer that it states; and
+    ``finish_reason``, by which one that was cut is known again.
 
     Args:
         name: what reports call the source.
@@ -129,7 +130,12 @@ def generate_response(
         return None
     ran = rows_of(execute(responses, workspace, grader, f"execute {name}"))
     made = [
-        {**given, field: row["response"] or "", "pred": row["prediction"]}
+        {
+            **given,
+            field: row["response"] or "",
+            "pred": row["prediction"],
+            "finish_reason": row["finish_reason"],
+        }
         for given, row in zip(new.given, ran, strict=True)
     ]
     return finish(len(rows), {output: [*there, *made]}, [], output)

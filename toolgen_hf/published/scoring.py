@@ -133,13 +133,14 @@ def _score_one(
     whole = [key for key in gold if all(key in given.responses for given in sources)]
     responses = {"gold": {key: gold[key]["response"] for key in whole}}
     responses |= {given.source: given.responses for given in sources}
+    ends = {given.source: given.ends for given in sources}
     executed = {}
     for source, texts in responses.items():
         columns = {
             **{name: [gold[key][name] for key in whole] for name in ("id", "question", "answer")},
             "source": [source] * len(whole),
             "response": [texts[key] for key in whole],
-            "finish_reason": [None] * len(whole),
+            "finish_reason": [ends.get(source, {}).get(key) for key in whole],
         }
         executed[source] = execute(table(columns, schemas.RESPONSES), workspace, grader, f"execute {source}")
     scored = score_stage(gather(executed, grader), workspace, grader, strategy)

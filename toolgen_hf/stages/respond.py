@@ -29,7 +29,7 @@ from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("respond", version=2, features=schemas.RESPONSES)
+STAGE = Stage("respond", version=3, features=schemas.RESPONSES)
 
 logger = logging.getLogger(__name__)
 
@@ -150,12 +150,11 @@ def _given(raw: DatasetDict, source: str, config: FileConfig, workspace: Workspa
         logger.warning("%s", note)
 
     def function(batch: Batch) -> Batch:
-        known = [key in responses for key in batch["id"]]
         return {
             **{name: batch[name] for name in ("id", "question", "answer")},
-            "source": [source] * len(known),
+            "source": [source] * len(batch["id"]),
             "response": [responses.get(key) for key in batch["id"]],
-            "finish_reason": [None if is_known else MISSING for is_known in known],
+            "finish_reason": [given.ends.get(key, MISSING) for key in batch["id"]],
         }
 
     # By the whole file, so that a result also changes with what is left over of it.
