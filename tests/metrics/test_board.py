@@ -112,6 +112,16 @@ def test_an_export_that_is_gone_is_never_passed_over(results: Path, tmp_path: Pa
     assert "not all of stage 2's responses" in board.notes[0]
 
 
+def test_of_a_published_folder_the_responses_are_read(tmp_path: Path) -> None:
+    predictions(tmp_path / "S_a_response.json", [{"id": "1", "response": "It is 5", "answer": ["5"]}])
+    predictions(
+        tmp_path / "S_rejected.json", [{"id": "1", "stage": "respond", "reason": "?", "detail": "{}"}]
+    )
+    predictions(tmp_path / "S.json", [{"query": "?", "responses": ["5"], "origin": ["gold"]}])
+    found = evaluate_target(tmp_path).sources
+    assert {name: source["overall"]["correct"] for name, source in found.items()} == {"a": 1}
+
+
 def test_a_response_that_was_cut_has_no_answer_wherever_it_is_read_from(tmp_path: Path) -> None:
     rows = [
         {"id": str(n), "response": "So it is 5", "finish_reason": reason, "answer": "5"}

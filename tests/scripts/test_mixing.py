@@ -45,6 +45,16 @@ def without_ids(path: Path) -> Path:
     return path
 
 
+def test_what_is_not_drawn_or_not_there_is_said(tmp_path: Path, workspace: Workspace) -> None:
+    a = without_ids(write(tmp_path / "A.json", "a", "b", "c", "d"))
+    b = without_ids(write(tmp_path / "B.json", "e", "f"))
+    said = str(mix([a, b], tmp_path / "mix.json", [{"count": 1}, {"count": 100}], workspace))
+    assert "B: 2 of 100" in said
+    assert "3 not drawn" in said
+    said = str(mix([a, b], tmp_path / "mix.json", [], workspace))
+    assert "not drawn" not in said
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

@@ -26,6 +26,7 @@ from toolgen_hf.tasks.graders import Graders
 
 TEXTS = ("response", "output", "prediction", "prediction_text", "prediction text", "generated_text", "text")
 """The columns that may hold a response's text, the first that a row has."""
+ENDING = "_response"
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}  # as CSV spells them
 
 
@@ -189,7 +190,7 @@ def _one(row: Row, path: Path, split: str | None, where: str) -> Response:
     value = row[column]
     return Response(
         id_of_row(row, where),
-        as_text(row["source"], "source", where) if row.get("source") else unsharded(path),
+        as_text(row["source"], "source", where) if row.get("source") else _source_of(path),
         split,
         None if value is None else as_text(value, column, where),
         answers(row, "answer", where) if row.get("answer") not in (None, "") else None,
@@ -197,6 +198,12 @@ def _one(row: Row, path: Path, split: str | None, where: str) -> Response:
         where,
         is_cut=row.get("finish_reason") == "length",
     )
+
+
+def _source_of(path: Path) -> str:
+    """Who responds in a file: ``vicuna`` in ``GSM8K_vicuna_response.json``, else the file's name."""
+    name = unsharded(path)
+    return name.removesuffix(ENDING).rpartition("_")[2] if name.endswith(ENDING) else name
 
 
 def id_of_row(row: Row, where: str) -> str:
@@ -219,11 +226,15 @@ def flag(row: Row, where: str) -> bool | None:
 
 
 def files_of(path: Path) -> Iterator[tuple[str | None, Path]]:
-    """The files of a table with their splits; None for one that is called after no split."""
+    """The files of a table with their splits; None for one that is called after no split.
+
+    Of a folder in the published layout, the files of responses alone: what else is there is made of these.
+    """
     inputs: Inputs = from_folder(path, "train") if path.is_dir() else from_files(path, "train")
-    for files in inputs.values():
-        for file in files:
-            yield (unsharded(file) if unsharded(file) in SPLITS else None), file
+    there = [file for files in inputs.values() for file in files]
+    published = [file for file in there if unsharded(file).endswith(ENDING)]
+    for file in published or there:
+        yield (unsharded(file) if unsharded(file) in SPLITS else None), file
 
 
 def _check_ids(rows: list[Response]) -> None:

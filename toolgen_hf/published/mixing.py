@@ -6,7 +6,7 @@ A file is of the split that its name ends with, and so is what comes of it: with
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,21 @@ def mix(
     }
     rejected = [row for row in rows_of(mixed.configs["rejected"]) if row["dataset"] in parts]
     notes = [f"the questions of {path}, which is not mixed, were kept out" for path in held.values()]
+    notes += _short(
+        parts, takes, [row["dataset"] for split in outputs for row in mixed.configs[stage][split]]
+    )
+    if (left := len(given) - sum(map(len, made.values())) - len(rejected)) > 0:
+        notes.append(f"{left} not drawn")
     return finish(len(given), made, rejected, output, notes)
+
+
+def _short(parts: Iterable[str], takes: Sequence[Mapping[str, Any]], drawn: Sequence[str]) -> list[str]:
+    """The files of which there are fewer rows than were asked for."""
+    return [
+        f"{name}: {drawn.count(name)} of {take['count']}"
+        for name, take in zip(parts, takes, strict=False)
+        if isinstance(take.get("count"), int) and drawn.count(name) < take["count"]
+    ]
 
 
 def _outputs(output: Path, sources: Sequence[Path]) -> dict[str, Path]:
