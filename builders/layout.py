@@ -21,13 +21,16 @@ from toolgen_hf.builders.columns import known, nearest
 from toolgen_hf.builders.inputs import SPLITS, Inputs, StrPath, listing, ordered, unsharded, whole
 from toolgen_hf.errors import DataError
 
+RESPONSE = "_response"
+"""Ends the name of a file of one source's responses."""
+
 JSON_LAYOUT = {
     "raw": ("raw", ""),
     "right": ("raw", "_right"),
     "wrong": ("raw", "_wrong"),
     "stage1": ("stage1", ""),
     "stage1_wrong": ("stage1", "_wrong"),
-    "responses": ("stage2", "_response"),
+    "responses": ("stage2", RESPONSE),
     "stage2": ("stage2", ""),
 }
 """For each config that is exported as JSON: the folder under ``data/``, and how its files' names end."""
@@ -60,7 +63,7 @@ def locate(data_dir: StrPath, config: str, dataset_name: str | None = None) -> t
 
 def source_of(path: Path, dataset_name: str, split: str) -> str:
     """The source that a responses file is called after: ``GSM8K_test_chatgpt_response.json -> "chatgpt"``."""
-    rest = path.stem.removeprefix(dataset_name).removesuffix("_response")
+    rest = path.stem.removeprefix(dataset_name).removesuffix(RESPONSE)
     return rest.removeprefix(f"_{split}").removeprefix("_") or split
 
 

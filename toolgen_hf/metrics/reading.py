@@ -16,6 +16,7 @@ from datasets import DatasetDict
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.builders.columns import answers, as_text, known, text
 from toolgen_hf.builders.inputs import SPLITS, Inputs, from_files, from_folder, unsharded
+from toolgen_hf.builders.layout import RESPONSE
 from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.builders.rows import Row, fault, read_rows, shorten
 from toolgen_hf.errors import DataError
@@ -26,7 +27,6 @@ from toolgen_hf.tasks.graders import Graders
 
 TEXTS = ("response", "output", "prediction", "prediction_text", "prediction text", "generated_text", "text")
 """The columns that may hold a response's text, the first that a row has."""
-ENDING = "_response"
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}  # as CSV spells them
 
 
@@ -203,7 +203,7 @@ def _one(row: Row, path: Path, split: str | None, where: str) -> Response:
 def _source_of(path: Path) -> str:
     """Who responds in a file: ``vicuna`` in ``GSM8K_vicuna_response.json``, else the file's name."""
     name = unsharded(path)
-    return name.removesuffix(ENDING).rpartition("_")[2] if name.endswith(ENDING) else name
+    return name.removesuffix(RESPONSE).rpartition("_")[2] if name.endswith(RESPONSE) else name
 
 
 def id_of_row(row: Row, where: str) -> str:
@@ -232,7 +232,7 @@ def files_of(path: Path) -> Iterator[tuple[str | None, Path]]:
     """
     inputs: Inputs = from_folder(path, "train") if path.is_dir() else from_files(path, "train")
     there = [file for files in inputs.values() for file in files]
-    published = [file for file in there if unsharded(file).endswith(ENDING)]
+    published = [file for file in there if unsharded(file).endswith(RESPONSE)]
     for file in published or there:
         yield (unsharded(file) if unsharded(file) in SPLITS else None), file
 

@@ -48,17 +48,18 @@ def read_references(path: Path, graders: Graders) -> dict[str, Reference]:
     """
     found: dict[str, Reference] = {}
     places: dict[str, str] = {}
+    is_ours = is_produced(path)
     for split, where, row in _reference_rows(path):
         key = id_of_row(row, where)
-        if is_produced(path) and (key in places or row["answer"] is None):
+        if is_ours and (key in places or row["answer"] is None):
             continue  # a mix may repeat rows, and its published form has no answers
         if key in places:
             raise fault(where, f"the id {key!r} is already that of {places[key]}; ids must be unique")
         places[key] = where
-        origin = origin_of(row) if is_produced(path) else NOWHERE
+        origin = origin_of(row) if is_ours else NOWHERE
         need = _stated_need(row, where, graders.of(origin.task))
         found[key] = Reference(answers(row, "answer", where), split, need, origin)
-    if is_produced(path):
+    if is_ours:
         for key, need in _needs(path, graders).items():
             if key in found:
                 found[key].needs_tool = need

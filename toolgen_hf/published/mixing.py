@@ -1,6 +1,6 @@
 """The mix of several files of one stage: ``stage1/GSM8K/GSM8K.json`` and others to ``stage1/mix/mix.json``.
 
-What is drawn, and what is rejected, says the library's own mix (mix_files.py); here a row stays as it is in its file.
+What is drawn, and what is rejected, says `toolgen_hf.mixing.files`; here a row stays as it is in its file.
 A file is of the split that its name ends with, and so is what comes of it: with ``GSM8K_test.json``, ``mix_test.json``.
 """
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from toolgen_hf import schemas
 from toolgen_hf.builders.inputs import listing, names
+from toolgen_hf.builders.layout import RESPONSE
 from toolgen_hf.builders.rows import Row
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import PUBLISHED
@@ -40,7 +41,7 @@ from toolgen_hf.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 
-ENDING = "_response.json"
+ENDING = f"{RESPONSE}.json"
 ORDER = ("gold", "chatgpt", "davinci", "vicuna", "alpaca")
 """The published sources come first, in this order; others after them by name."""
 

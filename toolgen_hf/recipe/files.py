@@ -27,7 +27,8 @@ def read_recipe(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
     The task's file is seen from the recipe's folder; so are data files that are not where we are.
 
     Raises:
-        ConfigError: there is no such recipe, it is no YAML mapping, or it came with a data set and names code.
+        ConfigError: there is no such recipe, it is no YAML mapping, or it came with a data set and names
+            a file to run or a server to ask.
     """
     path = _find(name_or_path)
     try:
@@ -37,16 +38,14 @@ def read_recipe(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys, not {type(data).__name__}")
     plain: dict[str, Any] = json.loads(json.dumps(data, default=str))  # or YAML aliases would change together
+    if _came_with_data(path.parent):
+        _refuse_what_acts(plain, path.parent)
     _anchor(plain, path.parent)
     return plain, str(path)
 
 
 def _anchor(recipe: Any, folder: Path) -> None:
-    """Lead a recipe's task, and data files that are not here, to its own folder, in place; so in the parts of a mix.
-
-    Raises:
-        ConfigError: the recipe came with a data set, and names a file to run or a server to ask.
-    """
+    """Lead a recipe's task, and data files that are not here, to its own folder, in place; so in the parts of a mix."""
     mix = recipe.get("mix") if isinstance(recipe, dict) else None
     parts = mix.get("parts") if isinstance(mix, dict) else None
     for part in parts.values() if isinstance(parts, dict) else ():
@@ -55,8 +54,6 @@ def _anchor(recipe: Any, folder: Path) -> None:
     if not isinstance(recipe, dict):
         return
     task, dataset = recipe.get("task"), recipe.get("dataset")
-    if _came_with_data(folder):
-        _refuse_what_acts(recipe, folder)
     if isinstance(task, str) and is_path(task):
         recipe["task"] = str(folder / Path(task).expanduser())
     if isinstance(dataset, dict) and _lies_there(dataset, folder):

@@ -53,9 +53,8 @@ def roles_of(recipe: Recipe) -> list[Role]:
         for at, name in enumerate(unique([teacher.name for teacher in teachers])):
             role = Role(f"teacher {name}", f"tool_api.teachers.{at}", teachers[at], "tool_api", rounds)
             roles.append(role)
-    for name, tuned in recipe.finetune.items():
-        if name not in recipe.trained:
-            continue
+    for name in recipe.trained:
+        tuned = recipe.finetune[name]
         base = LocalConfig(
             model=tuned.model,
             revision=tuned.revision,
