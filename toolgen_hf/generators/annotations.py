@@ -25,7 +25,7 @@ from toolgen_hf.generators.formula import Step, formulas
 from toolgen_hf.generators.steps import is_right, read_steps, value_of
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.math import MATH
-from toolgen_hf.tasks.numbers import NUMBER, WORDS, read_match
+from toolgen_hf.tasks.numbers import WORDS, numbers, plain
 from toolgen_hf.tools.expression import operations, parse, render
 
 VERSION: Final = 1
@@ -131,7 +131,7 @@ def _reason(steps: Sequence[Step], answer: Sequence[str], task: Task) -> str:
 
 def _numbers(text: str) -> set[Fraction]:
     """The numbers that a question gives, in digits or in words."""
-    digits = (read_match(match) for match in NUMBER.finditer(text))
+    digits = (number.value for number in numbers(plain(text)))
     words = WORDS.keys() & re.findall(r"[a-z]+", text.lower())
     return {Fraction(str(value)) for value in digits if value is not None} | {
         Fraction(WORDS[word]) for word in words

@@ -1,42 +1,374 @@
-"""Numbers as prose writes them, read as floats.
+r"""Numbers as prose writes them, read whole or not at all.
 
-    "$1,234.50"   "-3/4"   "1 1/2"   "2 million"   "1e+16"        NUMBER finds them, read_match reads them
-    "twenty-five", "one hundred and five", "a dozen"              read_words
+    "$1,234.50"  "1 250"  "3/4"  "1½"  "2 million"  "$70k"  "3 × 10^4"  "18 dollars and 50 cents"  "5:00 PM"
+    "twenty-five"  "a dozen"  "two and a half"  "２５"  "\frac{3}{4}" (after ``plain``)
 
-Linear in the text, and nothing here raises: what is no number is None.
+``numbers`` finds every number of a text. What touches a token and makes it another number is part of it; where that
+other number is not known, the value is None: of ``15 + 2x``, ``1.2.3`` or ``12/25/2020`` no part is read. Digits that
+belong to a word (``CO2``, ``m^2``, ``Step 3:``) are no number. Linear in the text, and nothing here raises.
 """
 
 from __future__ import annotations
 
 import re
+import sys
+import unicodedata
 from collections.abc import Iterable
 from math import isfinite
-from typing import Final
+from typing import Final, NamedTuple
 
-_PLACES: Final = 2
+PLACES: Final = 2
+SMALL: Final = 0.1
+"""Below this, a number is compared relatively as well."""
+TOLERANCE: Final = 0.05
+_SIGNIFICANT: Final = 3
 _MAX_DIGITS: Final = 400  # a float ends at 309
 
-_MINUS = "-−–"
-_CURRENCY = r"\\?[$€£¥₹]"
-_VALUE = r"""
-    (?:
-        (?<![/.,0-9])
-        (?:(?P<whole>[0-9]{1,9})[ ])? (?P<numerator>[0-9]{1,9})/(?P<denominator>[0-9]{1,9}) (?![/.,]?[0-9]|/)
-      |
-        (?P<number>(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)
-        (?P<exponent>[eE][+-]?[0-9]{1,3}(?!\w))?
-        (?:[ ](?P<scale>hundred|thousand|million|billion|trillion)\b)?
-    )
-"""
-NUMBER: Final = re.compile(_VALUE, re.VERBOSE)
-"""A number without its sign, which only what stands before it can tell from a subtraction."""
 
-_BARE = re.compile(
-    rf"(?P<sign>[{_MINUS}+]?)[ ]?(?:{_CURRENCY}[ ]?(?P<sign2>[{_MINUS}]?))?{_VALUE}[ ]?\\?%?\.?", re.VERBOSE
+class Number(NamedTuple):
+    """A number of a text: where it stands, and its value; None where it cannot be read."""
+
+    start: int
+    end: int
+    value: float | None
+    is_label: bool = False
+    """It counts or names something else: ``5th``, ``5-year-old``, ``Step 3``."""
+
+
+def normal_form(value: float | None) -> str | None:
+    """``72`` as ``"72.0"``, ``16.6667`` as ``"16.67"``, ``0.00416`` as ``"0.00416"``: how answers are written.
+
+    Two decimals, as published; a number that is small keeps three significant digits.
+    """
+    if value is None or not isfinite(value):
+        return None
+    if abs(value) < SMALL:
+        return str(float(f"{value:.{_SIGNIFICANT}g}") + 0.0)  # -0.0 + 0.0 is 0.0
+    return str(round(value, PLACES) + 0.0)
+
+
+def is_equal(left: float, right: float) -> bool:
+    """Whether two answers are the same number.
+
+    To two decimals they must be equal, which is the published rule. Where either is smaller than ``SMALL``, they
+    must also lie within 5% of each other: 0.004 is not 0, and 0.0027 is not 0.001.
+    """
+    if round(left, PLACES) != round(right, PLACES):
+        return False
+    return min(abs(left), abs(right)) >= SMALL or abs(left - right) <= TOLERANCE * max(abs(left), abs(right))
+
+
+# ---------------------------------------------------------------------------------------------- plain text
+
+_WIDE: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_DIGITS: Final = {
+    code: str(unicodedata.decimal(chr(code)))
+    for code in range(0x80, sys.maxunicode + 1)
+    if unicodedata.category(chr(code)) == "Nd"
+}
+_SIGNS: Final = {
+    ord("٫"): ".",
+    ord("٬"): ",",
+    ord("−"): "-",
+    ord("﹣"): "-",
+    ord("⁄"): "/",
+    ord("\u200b"): None,
+}
+_TABLE: Final = {**_WIDE, **_DIGITS, **_SIGNS}
+_SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+
+_LATEX: Final = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"(?<=[0-9])(?:\{,\}|\\,\\?!?|,\\!|\\!|\{\\,\}|\\[ ;:]|~)(?=[0-9]{3}(?![0-9]))", "\u2009"),
+        (
+            r"\\(?:text(?:bf|it|rm)?|math(?:bf|rm|it)|boldsymbol|bm|mbox|operatorname|underline)\s?\{([^{}]*)\}",
+            r"\1",
+        ),
+        (r"(?<=[0-9])(?=\\[dtc]?frac)", " "),
+        (r"\\[dtc]?frac\s?\{([^{}]*)\}\s?\{([^{}]*)\}", r"\1/\2 "),
+        (r"\\[dtc]?frac\s?([0-9])\s?([0-9])", r"\1/\2 "),
+        (r"\\[dtc]?frac\s?\{([^{}]*)\}\s?([0-9])", r"\1/\2 "),
+        (r"\\(?:times|cdot|ast)(?![a-z])", "×"),
+        (r"\\div(?![a-z])", "÷"),
+        (r"\\(?:approx|simeq)(?![a-z])", "≈"),
+        (r"\\(?:left|right|displaystyle|big|Big)(?![a-z])", ""),
+        (r"\\pounds(?![a-z])", "£"),
+        (r"\\(?:euro|texteuro)(?![a-z])", "€"),
+        (r"\^\{?\\circ\}?", "°"),
+        (r"\^\{(-?[0-9]+)\}", r"^\1"),
+        (r"\\q?quad(?![a-z])|\\[,;:! ()\[\]]", " "),
+        (r"\\([$%#&_])", r"\1"),
+        (r"\\\\", "\n"),
+    )
 )
+_BLANKS: Final = re.compile(r" {2,}")
+
+
+def plain(text: str) -> str:
+    r"""LaTeX, full-width characters and other scripts' digits in plain notation: ``\frac{3}{4}`` as ``3/4``."""
+    if not text.isascii():
+        text = text.translate(_TABLE)
+    if "\\" in text or "{" in text or "~" in text:
+        for pattern, replacement in _LATEX:
+            text = pattern.sub(replacement, text)
+        text = _BLANKS.sub(" ", text)
+    return text
+
+
+# ---------------------------------------------------------------------------------------------- numbers in digits
+
+CURRENCY: Final = r"(?:US|A|C|HK|NZ|R|S)?\$|[€£¥₹₽₱₩₦₫]|(?:\b(?:Rs|USD|EUR|GBP|INR|CAD|AUD|Php|RM)\.?)"
+_THIN: Final = "\u00a0\u202f\u2009\u2007"
+_VULGAR: Final = "[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒]"
+_RAISED: Final = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
+_TOKEN = re.compile(
+    rf"""
+    (?P<run> (?:(?<![0-9.])\.)?[0-9] (?: [0-9] | [.,'’_](?=[0-9]) )* )
+    (?P<groups> (?:[ {_THIN}][0-9]{{3}}(?![0-9]|-[A-Za-z]))+ (?:[.,][0-9]+(?![0-9]))? )?
+    (?: [ ]?/[ ]?(?P<under>[0-9]+(?:[.,'’_][0-9]+)*) (?P<more>(?:/[0-9]+)+)? )?
+    (?P<vulgar> [ ]?{_VULGAR} )?
+    |
+    (?P<alone> {_VULGAR} )
+    """,
+    re.VERBOSE,
+)
+_PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
+_GROUPED = re.compile(
+    r"[0-9]{1,3}(?P<separator>[,'’_])[0-9]{3}(?:(?P=separator)[0-9]{3})*(?:\.[0-9]+)?"
+    r"|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]+)?"  # India: 1,50,000
+    r"|[0-9]+(?:_[0-9]+)+"
+)
+_CONTINENTAL = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]{1,2}|[0-9]{1,3}(?:\.[0-9]{3}){2,}")
+_FIRST_GROUP = re.compile(r"[1-9][0-9]{0,2}")
+
+_NAMES: Final = frozenset(
+    re.findall(
+        r"\S+",
+        "step steps problem question part case option chapter method equation figure table version task example section"
+        " note footnote #",
+    )
+)
+"""A number after one of these is a name and no quantity: ``Step 3``."""
+_PLACES: Final = frozenset(
+    (
+        "day",
+        "week",
+        "year",
+        "month",
+        "page",
+        "round",
+        "number",
+        "level",
+        "grade",
+        "class",
+        "room",
+        "line",
+        "item",
+    )
+)
+_UNITS_OF_A_LETTER: Final = frozenset("gmsdhlLcCFKWVNJAp")
+_CODE_BEFORE = re.compile(r"(?<![^\W\d_])(?:Rs|USD|EUR|GBP|INR|CAD|AUD|Php|RM|US|HK)\.?$")
+_MONEY_BEFORE = re.compile(rf"(?:{CURRENCY})[ ]?$")
+_OPERATOR_AFTER = re.compile(r"[ ]?[-+*/×÷=%]")
+_ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
+_HYPHEN_WORD = re.compile(r"-[A-Za-z]{2,}")
 _SIGN_BEFORE = re.compile(
-    rf"(?:^|[^\w\s)\]%]|[^0-9\s)\]%][ ]+|\n[ ]*)(?:[{_MINUS}](?:{_CURRENCY})?|(?:{_CURRENCY})[{_MINUS}])$"
+    rf"(?:^|[^\w\s)\]%]|[^0-9\s)\]%][ ]+|\n[ ]*)(?:[-–](?:{CURRENCY})?[ ]?|(?:{CURRENCY})[-–])$"
 )
+_BULLET = re.compile(r"(?:^|\n)[ \t]*[-–] $")
+_MINUS_BEFORE = re.compile(r"(?<![0-9)] )(?<![0-9)])\b(?:minus|negative)[ ][$€£¥₹]?$", re.IGNORECASE)
+_AT_BEFORE = re.compile(r"\b(?:at|by|until|till|from|before|after|around)[ ]$", re.IGNORECASE)
+
+
+def numbers(text: str) -> list[Number]:
+    """Every number in digits of ``text``, which is ``plain``, in order."""
+    found: list[Number] = []
+    end = 0
+    for match in _TOKEN.finditer(text):
+        if match.start() >= end and (number := _in_digits(text, match)) is not None:
+            found.append(number)
+            end = number.end
+    return found
+
+
+def _in_digits(text: str, match: re.Match[str]) -> Number | None:
+    start = match.start()
+    before = text[max(0, start - 24) : start]
+    if before and _belongs_to_a_word(text, start, before):
+        return None
+    word = before[:-1].rpartition(" ")[2].lower() if before.endswith((" ", "#")) else ""
+    is_operand = _OPERATOR_AFTER.match(text, match.end()) is not None
+    if (word.lstrip("*_(") in _NAMES or before.endswith(("#", "# ", "[^"))) and not is_operand:
+        return None
+    value, end = _token(match)
+    if value is not None and _TOUCHES.match(text, end):
+        value, end = _touched(text, value, start, end, before)
+    is_label = word in _PLACES and not _OPERATOR_AFTER.match(text, end)
+    if (ordinal := _ORDINAL.match(text, end)) is not None:
+        is_label, end = True, ordinal.end()
+    elif _HYPHEN_WORD.match(text, end) or (before.endswith("-") and before[-2:-1].isalpha()):
+        is_label = True
+    if value is not None and _is_negative(before):
+        value = -value
+    return Number(start, end, value, is_label)
+
+
+def _belongs_to_a_word(text: str, start: int, before: str) -> bool:
+    """Whether the digits are part of a word or an exponent: ``CO2``, ``m^2``; not of ``Rs500`` and ``3x19``."""
+    last = before[-1]
+    if last in "^_":
+        return len(before) > 1 and not before[-2].isspace()
+    if not last.isalpha():
+        return False
+    is_times = last in "xX" and start >= 2 and (text[start - 2].isdigit() or text[start - 2] == " ")
+    return not is_times and _CODE_BEFORE.search(before) is None
+
+
+def _token(match: re.Match[str]) -> tuple[float | None, int]:
+    """The value of the digits and fractions themselves, and where they end."""
+    if match["alone"]:
+        return unicodedata.numeric(match["alone"]), match.end()
+    run, end = match["run"], match.end("run")
+    whole = _grouped(run)
+    if match["groups"]:
+        if not _FIRST_GROUP.fullmatch(run):
+            return whole, end  # "2024 500": two numbers
+        digits = re.sub(rf"[ {_THIN}]", "", match["groups"]).replace(",", ".")
+        whole, end = float(run + digits), match.end("groups")
+    if match["more"]:
+        return None, match.end("more")  # a date
+    if match["under"]:
+        under = _grouped(match["under"])
+        return (whole / under if whole is not None and under else None), match.end("under")
+    if match["vulgar"] and whole is not None:
+        return whole + unicodedata.numeric(match["vulgar"][-1]), match.end("vulgar")
+    return whole, end
+
+
+def _grouped(run: str) -> float | None:
+    """The value of digits with their separators; None if they are in no known form."""
+    if len(run) > _MAX_DIGITS:
+        return None
+    if _PLAIN.fullmatch(run):
+        return float(run)
+    if _GROUPED.fullmatch(run):
+        return float(re.sub("[,'’_]", "", run))
+    if _CONTINENTAL.fullmatch(run):
+        return float(run.replace(".", "").replace(",", "."))
+    return None
+
+
+def _is_negative(before: str) -> bool:
+    """Whether a minus touches the number that subtracts nothing: not in ``20 -5``, ``4-5`` and ``- 5 apples``."""
+    if before.endswith(("minus ", "negative ", "Minus ", "Negative ")) or "us $" in before[-4:]:
+        return _MINUS_BEFORE.search(before) is not None
+    if not ("-" in before[-6:] or "–" in before[-6:]):
+        return False
+    return _SIGN_BEFORE.search(before) is not None and _BULLET.search(before) is None
+
+
+# ---- what touches a number on its right, and makes it another
+
+_TOUCHES = re.compile(
+    rf"""
+    [a-zA-Z:^{_RAISED}×*·⋅]
+    | [ ](?: [0-9:^×x*·⋅] | and\b | & | times\b | cents?\b | USD\b | EUR\b
+         | (?:hundred|thousand|million|billion|trillion|dozen|lakh|crore|grand|dollar|buck|pound|euro|rupee) )
+    | [ ]?{_VULGAR} | -(?: [0-9] | {_VULGAR} | hundred|thousand|million|billion|trillion )
+    """,
+    re.VERBOSE,
+)
+_POWER_OF_TEN = re.compile(
+    r"[ ]?(?:[×x*·⋅]|times)[ ]?10[ ]?"
+    rf"(?:(?:\^|\*\*)[ ]?[({{]?(?P<exponent>-?[0-9]{{1,3}})[)}}]?|(?P<raised>[{_RAISED}]+))"
+)
+_EXPONENT = re.compile(r"[eE](?P<exponent>[+-]?[0-9]{1,3})(?!\w|\.[0-9])")
+_AND_FRACTION = re.compile(
+    rf"(?:[ ]|-|[ ]and[ ]|[ ]&[ ])(?P<over>[0-9]{{1,3}})/(?P<under>[0-9]{{1,3}})(?![0-9/.,][0-9]|[0-9/])"
+    rf"|(?:[ ]and[ ]|-)(?P<vulgar>{_VULGAR})"
+)
+_AND_PART = re.compile(
+    r"[ ]and[ ](?:an?[ ]|one[ -])?(?P<part>half|quarter|third|fourth|fifth|tenth)\b(?![ ](?:of|times|as))",
+    re.IGNORECASE,
+)
+_PARTS: Final = {
+    "half": 1 / 2,
+    "third": 1 / 3,
+    "quarter": 1 / 4,
+    "fourth": 1 / 4,
+    "fifth": 1 / 5,
+    "tenth": 1 / 10,
+}
+_CLOCK = re.compile(
+    r":(?P<minutes>[0-5][0-9])(?::[0-5][0-9])?(?![:0-9])(?P<half>[ ]?[ap]\.?m\b\.?)?", re.IGNORECASE
+)
+_RATIO = re.compile(r"[ ]?:[ ]?[0-9]")
+_TO_THE_POWER = re.compile(rf"[ ]?(?:\^|\*\*)[ ]?[({{]?(?P<exponent>-?\w+)|[{_RAISED}]+")
+_SCALE = re.compile(
+    r"[ -]?(?P<word>hundred thousand|hundred|thousand|million|billion|trillion|dozens?|lakhs?|crores?|grand)\b"
+    r"|(?P<letter>k|K|M|B|bn|mn|mil|mio)\b"
+)
+_MONEY_SCALE = re.compile(r"(?P<letter>[mb])\b")
+_SCALES: Final = {
+    **dict.fromkeys(("dozen", "dozens"), 12),
+    "hundred": 100,
+    **dict.fromkeys(("thousand", "grand", "k", "K"), 10**3),
+    **dict.fromkeys(("hundred thousand", "lakh", "lakhs"), 10**5),
+    **dict.fromkeys(("million", "M", "m", "mn", "mil", "mio"), 10**6),
+    **dict.fromkeys(("crore", "crores"), 10**7),
+    **dict.fromkeys(("billion", "B", "b", "bn"), 10**9),
+    "trillion": 10**12,
+}
+_VARIABLE = re.compile(r"(?P<letter>[a-zA-Z])(?![\w'’])(?![ ]?[0-9$(])")
+_CENTS = re.compile(
+    r"(?P<unit>[ ](?:dollars?|bucks|pounds?|euros?|rupees?|USD|EUR))?,?[ ](?:and[ ])?"
+    r"(?P<cents>[0-9]{1,2})[ ]?(?:cents?|pence|paise|¢)(?!\w)",
+    re.IGNORECASE,
+)
+
+
+def _touched(text: str, value: float, start: int, end: int, before: str) -> tuple[float | None, int]:
+    """The value with all that touches it on the right; None if that other number is not known."""
+    is_whole = isfinite(value) and value == int(value)
+    if (power := _POWER_OF_TEN.match(text, end)) is not None:
+        exponent = int(power["exponent"] or power["raised"].translate(_SUPERSCRIPTS))
+        return (value * 10.0**exponent if abs(exponent) < 300 else None), power.end()
+    if (shift := _EXPONENT.match(text, end)) is not None:
+        return float(f"{value!r}e{shift['exponent']}") if "e" not in repr(value) else None, shift.end()
+    if is_whole and (fraction := _AND_FRACTION.match(text, end)) is not None:
+        part = unicodedata.numeric(fraction["vulgar"]) if fraction["vulgar"] else _proper(fraction)
+        if part is not None:
+            return value + part, fraction.end()
+    if is_whole and (part_match := _AND_PART.match(text, end)) is not None:
+        return value + _PARTS[part_match["part"].lower()], part_match.end()
+    if (clock := _CLOCK.match(text, end)) is not None and value < 25 and text[start:end].isdigit():
+        is_time = clock["half"] or _AT_BEFORE.search(before)
+        return (value + int(clock["minutes"]) / 60 if is_time else None), clock.end()
+    if (ratio := _RATIO.match(text, end)) is not None:
+        return None, ratio.end()
+    if (power := _TO_THE_POWER.match(text, end)) is not None:
+        is_ten = value == 10 and (power["exponent"] or "").isdigit() and len(power["exponent"]) < 3
+        return (10.0 ** int(power["exponent"]) if is_ten else None), power.end()
+    is_money = _MONEY_BEFORE.search(before) is not None
+    if (
+        scale := _SCALE.match(text, end) or (_MONEY_SCALE.match(text, end) if is_money else None)
+    ) is not None:
+        return value * _SCALES[scale.groupdict().get("word") or scale["letter"]], scale.end()
+    if (variable := _VARIABLE.match(text, end)) is not None and variable["letter"] not in _UNITS_OF_A_LETTER:
+        return None, variable.end()
+    if is_whole and (cents := _CENTS.match(text, end)) is not None and (is_money or cents["unit"]):
+        return value + int(cents["cents"]) / 100, cents.end()
+    return value, end
+
+
+def _proper(fraction: re.Match[str]) -> float | None:
+    """``1/2`` of ``2 1/2``; None for ``4/2``, which is a number of its own."""
+    over, under = int(fraction["over"]), int(fraction["under"])
+    return over / under if 0 < over < under else None
+
+
+# ---------------------------------------------------------------------------------------------- numbers in words
 
 _ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
 _TEENS = "sixteen seventeen eighteen nineteen"
@@ -45,55 +377,83 @@ WORDS: Final = {word: n for n, word in enumerate(f"{_ONES} {_TEENS}".split())} |
     word: 10 * n for n, word in enumerate(_TENS.split(), start=2)
 }
 """``"seven"`` is 7: the words of one number each that add up to others."""
-_SCALES: Final = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_WORD_SCALES: Final = {
+    "hundred": 100,
+    "thousand": 10**3,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+}
+_ANY = "|".join(sorted([*WORDS, *_WORD_SCALES, "dozen"], key=len, reverse=True))
+_SPELLED = re.compile(
+    rf"(?<![\w-])(?:an?[ ](?={'|'.join(_WORD_SCALES)}|dozen))?(?:{_ANY})"
+    rf"(?:(?:[ -]|[ ]and[ ])(?:{_ANY}))*(?![\w-])",
+    re.IGNORECASE,
+)
+_NO_NUMBER_BEFORE = re.compile(
+    r"\b(?:no|each|every|any|this|that|which|another|the|other|either)[ ]$", re.IGNORECASE
+)
+_NO_NUMBER_AFTER = re.compile(
+    r"[ ](?:of|can|could|must|would|who|has|is|that|another|by|will|should|day|more[ ]than)\b", re.IGNORECASE
+)
+_WORD_FRACTION = re.compile(
+    rf"(?<![\w-])(?P<over>{'|'.join(WORDS)})[ -]"
+    r"(?P<under>halves|thirds|quarters|fourths|fifths|sixths|eighths|tenths)\b",
+    re.IGNORECASE,
+)
+_UNDER: Final = {
+    "halves": 2,
+    "thirds": 3,
+    "quarters": 4,
+    "fourths": 4,
+    "fifths": 5,
+    "sixths": 6,
+    "eighths": 8,
+    "tenths": 10,
+}
+_NEGATED = re.compile(r"\b(?:minus|negative)[ ]$", re.IGNORECASE)
 
 
-def normal_form(value: float | None) -> str | None:
-    """``72`` as ``"72.0"``, ``16.6667`` as ``"16.67"``: how answers are written and compared."""
-    if value is None or not isfinite(value):
+def spelled(text: str) -> list[Number]:
+    """Every number in words of ``text``, in order."""
+    return [number for match in _SPELLED.finditer(text) if (number := _in_words(text, match)) is not None]
+
+
+def _in_words(text: str, match: re.Match[str]) -> Number | None:
+    start, end = match.span()
+    before = text[max(0, start - 10) : start]
+    if match[0].lower() == "one" and (_NO_NUMBER_BEFORE.search(before) or _NO_NUMBER_AFTER.match(text, end)):
         return None
-    return str(round(value, _PLACES) + 0.0)  # -0.0 + 0.0 is 0.0
+    if (fraction := _WORD_FRACTION.match(text, start)) is not None:
+        value: float | None = WORDS[fraction["over"].lower()] / _UNDER[fraction["under"].lower()]
+        end = fraction.end()
+    else:
+        value = _spelled(re.findall(r"\w+", match[0].lower()))
+        if value is not None and (half := _AND_PART.match(text, end)) is not None:
+            value, end = value + _PARTS[half["part"].lower()], half.end()
+        if value is not None and (cents := _SPELLED_CENTS.match(text, end)) is not None:
+            value, end = value + (_spelled([cents["cents"].lower()]) or 0) / 100, cents.end()
+    if value is not None and _NEGATED.search(before):
+        value = -value
+    return Number(start, end, value)
 
 
-def read_bare(text: str) -> float | None:
-    """The number that ``text`` is, as a whole: ``"-$1,234.50"``, ``"20%"``, ``"3/4"``, ``"twelve"``."""
-    text = text.strip()
-    match = _BARE.fullmatch(text)
-    if match is None:
-        return read_words(text)
-    value = read_match(match)
-    negative = any(sign in _MINUS for sign in (match["sign"], match["sign2"]) if sign)
-    return -value if value is not None and negative else value
-
-
-def read_at(text: str, match: re.Match[str]) -> float | None:
-    """The number that ``NUMBER`` matched in ``text``, negative if a minus touches it that subtracts nothing.
-
-    ``"is -5"`` and ``"= -$5"`` are negative; in ``"20 -5"``, ``"4-5"`` and ``"- 5 apples"`` it is 5.
-    """
-    value = read_match(match)
-    start = match.start()
-    negative = _SIGN_BEFORE.search(text[max(0, start - 8) : start])
-    return -value if value is not None and negative else value
-
-
-def read_match(match: re.Match[str]) -> float | None:
-    """The value of a match of ``NUMBER``, leaving its sign aside; None for ``5/0`` and the like."""
-    if match["denominator"]:
-        denominator = int(match["denominator"])
-        return int(match["whole"] or 0) + int(match["numerator"]) / denominator if denominator else None
-    if len(match["number"]) > _MAX_DIGITS:
-        return None
-    value = float(match["number"].replace(",", "") + (match["exponent"] or ""))
-    return value * _SCALES.get(match["scale"], 1)
+_SPELLED_CENTS = re.compile(
+    rf"[ ]dollars?[ ](?:and[ ])?(?P<cents>{'|'.join(WORDS)})[ ]cents?\b", re.IGNORECASE
+)
 
 
 def read_words(text: str) -> float | None:
-    """The number that ``text`` spells out, if that is all it does: ``"one hundred and five"``."""
-    words = re.findall(r"\w+|[^\w\s-]", text[:200].lower())
-    if len(text) > 200 or not words:
+    """The number that ``text`` spells out, if that is all it does: ``"one hundred and five"``, ``"two and a half"``."""
+    if len(text) > 200:
         return None
-    return _spelled(words)
+    words = re.findall(r"\w+|[^\w\s-]", text.lower())
+    value = _spelled(words)
+    if value is None and "and" in words:
+        head, tail = words[: words.index("and")], " ".join(words[words.index("and") + 1 :])
+        part, base = _PARTS.get(re.sub(r"^(?:a|one) ", "", tail)), _spelled(head)
+        return base + part if part is not None and base is not None else None
+    return value
 
 
 def _spelled(words: Iterable[str]) -> float | None:
@@ -105,12 +465,44 @@ def _spelled(words: Iterable[str]) -> float | None:
             current, room = current + number, 10 if number >= 20 else 0
         elif word == "hundred" and 0 < current < 20:
             current, room = current * 100, 100
-        elif word in _SCALES and word != "hundred" and current and _SCALES[word] < scale:
-            scale = _SCALES[word]
+        elif word in _WORD_SCALES and word != "hundred" and current and _WORD_SCALES[word] < scale:
+            scale = _WORD_SCALES[word]
             total, current, room = total + current * scale, 0, 1000
         elif word == "dozen" and current:
             current, room = current * 12, 0
-        elif word != "and" or before not in _SCALES:
+        elif word != "and" or before not in _WORD_SCALES:
             return None
         before = word
     return None if before in ("", "a", "an", "and") else float(total + current)
+
+
+# ---------------------------------------------------------------------------------------------- bare answers
+
+_SIMPLE = re.compile(r"[+-]?[0-9]{1,300}(?:\.[0-9]{0,300})?")
+_FLOAT = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]+")
+_BARE_LEAD = re.compile(
+    rf"(?:[a-zA-Z]?[ ]?[=≈~][ ]?)?(?:(?P<minus>[-–])|\+)?[ ]?(?:(?:{CURRENCY})[ ]?(?P<minus_after>[-–])?)?"
+)
+_UNIT = re.compile(
+    r"""[ ]?(?:[%€£¥₹$¢°](?:[ ]?[CF]\b)?)?[ ]?
+    (?:\(?[ ]?[^\W\d_][^\d()=+*<>≈:;!?\n]{0,60}?(?:\^?[0-9]|[²³])?[ ]?\)?)?
+    [ ]*[.$]?""",
+    re.VERBOSE,
+)
+
+
+def read_bare(text: str) -> float | None:
+    """The number that ``text`` is, with or without its unit: ``"-$1,234.50"``, ``"9 (apples)"``, ``"3/4"``."""
+    text = text.strip()
+    if _SIMPLE.fullmatch(text) or (len(text) <= _MAX_DIGITS and _FLOAT.fullmatch(text)):
+        return float(text)
+    if not text or len(text) > _MAX_DIGITS:
+        return None
+    text = plain(text).strip(" \n*`")
+    lead = _BARE_LEAD.match(text)
+    found = [number for number in numbers(text) or spelled(text) if not number.is_label]
+    if lead is None or len(found) != 1 or found[0].start != lead.end() or found[0].value is None:
+        return read_words(text)
+    if _UNIT.fullmatch(text, found[0].end) is None:
+        return None
+    return -abs(found[0].value) if lead["minus"] or lead["minus_after"] else found[0].value
