@@ -22,7 +22,7 @@ SMALL: Final = 0.1
 """Below this, a number is compared relatively as well."""
 TOLERANCE: Final = 0.05
 _SIGNIFICANT: Final = 3
-_MAX_DIGITS: Final = 400  # a float ends at 309
+_MAX_BARE: Final = 400  # characters of an answer with its unit
 
 
 class Number(NamedTuple):
@@ -248,8 +248,6 @@ def _token(match: re.Match[str]) -> tuple[float | None, int]:
 
 def _grouped(run: str) -> float | None:
     """The value of digits with their separators; None if they are in no known form."""
-    if len(run) > _MAX_DIGITS:
-        return None
     if _PLAIN.fullmatch(run):
         return float(run)
     if _GROUPED.fullmatch(run):
@@ -494,9 +492,9 @@ _UNIT = re.compile(
 def read_bare(text: str) -> float | None:
     """The number that ``text`` is, with or without its unit: ``"-$1,234.50"``, ``"9 (apples)"``, ``"3/4"``."""
     text = text.strip()
-    if _SIMPLE.fullmatch(text) or (len(text) <= _MAX_DIGITS and _FLOAT.fullmatch(text)):
+    if _SIMPLE.fullmatch(text) or (len(text) <= _MAX_BARE and _FLOAT.fullmatch(text)):
         return float(text)
-    if not text or len(text) > _MAX_DIGITS:
+    if not text or len(text) > _MAX_BARE:
         return None
     text = plain(text).strip(" \n*`")
     lead = _BARE_LEAD.match(text)
