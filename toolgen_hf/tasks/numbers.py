@@ -272,7 +272,8 @@ _TOUCHES = re.compile(
     rf"""
     [a-zA-Z:^{_RAISED}×*·⋅]
     | [ ](?: [0-9:^×x*·⋅] | and\b | & | times\b | cents?\b | USD\b | EUR\b
-         | (?:hundred|thousand|million|billion|trillion|dozen|lakh|crore|grand|dollar|buck|pound|euro|rupee) )
+         | (?:hundred|thousand|million|billion|trillion|dozen|lakh|crore|grand|dollar|buck|pound|euro|rupee)
+         | (?:hour|hr|min|feet|foot|ft|lb|year|month|week|day|met|m\b|kg|km|gallon) )
     | [ ]?{_VULGAR} | -(?: [0-9] | {_VULGAR} | hundred|thousand|million|billion|trillion )
     """,
     re.VERBOSE,
@@ -319,6 +320,13 @@ _SCALES: Final = {
     "trillion": 10**12,
 }
 _VARIABLE = re.compile(r"(?P<letter>[a-zA-Z])(?![\w'’])(?![ ]?[0-9$(])")
+_COMPOUND = re.compile(  # "1 hour and 30 minutes", "5 ft 3 in": a number of neither unit
+    r"[ ]?(?:hours?|hrs?|minutes?|mins?|feet|foot|ft|pounds?|lbs?|years?|months?|weeks?|days?|met(?:er|re)s?|m|kg|km"
+    r"|gallons?)"
+    r"(?:[ ]and)?[ ][0-9]+[ ](?:minutes?|mins?|seconds?|secs?|inch(?:es)?|in|ounces?|oz|months?|weeks?|days?|hours?"
+    r"|cm|g|grams?"
+    r"|met(?:er|re)s?|m|quarts?|pints?)\b(?![ ](?:a|per|each|every|of|in)\b)"
+)
 _CENTS = re.compile(
     r"(?P<unit>[ ](?:dollars?|bucks|pounds?|euros?|rupees?|USD|EUR))?,?[ ](?:and[ ])?"
     r"(?P<cents>[0-9]{1,2})[ ]?(?:cents?|pence|paise|¢)(?!\w)",
@@ -355,6 +363,8 @@ def _touched(text: str, value: float, start: int, end: int, before: str) -> tupl
         return value * _SCALES[scale.groupdict().get("word") or scale["letter"]], scale.end()
     if (variable := _VARIABLE.match(text, end)) is not None and variable["letter"] not in _UNITS_OF_A_LETTER:
         return None, variable.end()
+    if (compound := _COMPOUND.match(text, end)) is not None:
+        return None, compound.end()
     if is_whole and (cents := _CENTS.match(text, end)) is not None and (is_money or cents["unit"]):
         return value + int(cents["cents"]) / 100, cents.end()
     return value, end

@@ -240,7 +240,7 @@ _MARKER = re.compile(
         (?<![^\W_])answers?\b{_MARKUP}
         (?: [ ](?:to|for|of)\b[^.:\n]{{0,60}}? | ,[ ](?:then|therefore)\b,? | [ ]?\([^()\n]{{0,60}}\) )?
         {_MARKUP}[ ]?
-        (?: \b{_IS}\b | [:=] | (?=\n) | (?:→|⇒|->|=>|-(?=[ ])) )
+        (?: \b{_IS}\b | [:=] | (?=\n) | (?:→|⇒|->|=>|[-–—](?=[ ])) | of(?=[ ]{_MONEY}[0-9]) )
         (?:[ ]{_ADVERBS}\b)*
       | ^[ \t]*{_MARKUP}(?:A|Ans|Correction|Corrected|(?:Final|Corrected)[ ](?:result|value|total)|Result|Solution)
         \.?{_MARKUP}:{_MARKUP}
@@ -318,12 +318,13 @@ _UNKNOWN = re.compile(
     rf"\b{_UNKNOWN_WORDS}\b",
     re.IGNORECASE,
 )
-_NOTHING = re.compile(r"(?:none|nothing|zero)\b", re.IGNORECASE)
+_NOTHING = re.compile(r"(?:none|nothing|zero)\b(?! of)", re.IGNORECASE)
 _GOES_ON = re.compile(
     r"(?:[^.;,]|[.,](?=[0-9]))*?=|[ ]?%?[ ]of\b[^.;]*?(?:=|\b(?:which is|i\.e\.))"
     r"|[^.;=]{0,30},? (?:which (?:is|equals|gives)|i\.e\.) ?",
     re.IGNORECASE,
 )
+_COMES_TO = re.compile(rf"(?:,? or|→|⇒|->|:) ?[*_]*{_MONEY}$", re.IGNORECASE)  # "9 × 2, or 18"
 _ALTERNATIVE = re.compile(
     r"|or|and|,|, and|, or|/|to|–|-|&|(?!yesterday|today|now|more)[a-z]+,? and", re.IGNORECASE
 )
@@ -359,7 +360,9 @@ def _from_first(said: str, found: list[Number]) -> Reading:
         reading = _predicated(said)
         return _NO_NUMBER if reading is None else Reading(reading.value, is_stated=True)
     if calculates:
-        return _NO_NUMBER
+        last = found[-1]
+        is_result = _COMES_TO.search(said[: last.start]) and not _OPERATOR.match(said, last.end)
+        return Reading(last.value, is_stated=True) if is_result else _NO_NUMBER
     if len(found) > 1 and _is_alternative(said[first.end : found[1].start], said[found[1].end :]):
         return _NO_NUMBER
     return Reading(first.value, is_stated=True)
@@ -414,7 +417,7 @@ _CONCLUDES = re.compile(
     re.IGNORECASE,
 )
 _NONE_LEFT = re.compile(
-    r"\b(?:has|have|had|is|are|were|was|with|leaving|leaves) (?:no|zero|nothing)\b|^[\s*_]*(?:none|nothing)\b",
+    r"\b(?:has|have|had|is|are|were|was|with|leaving|leaves) (?:no|zero|nothing)\b|^[\s*_]*(?:none|nothing)\b(?! of)",
     re.IGNORECASE,
 )
 _IN_BRACKETS = re.compile(r"[\s*_]*[(（].*[)）][\s.*_]*", re.DOTALL)
@@ -432,7 +435,7 @@ def _closing(text: str) -> Reading | None:
             continue
         reading = _predicated(sentence)
         if reading is None and _NONE_LEFT.search(sentence):
-            reading = Reading(0.0, is_stated=True)
+            reading = _NO_NUMBER if _UNKNOWN.search(sentence) else Reading(0.0, is_stated=True)
         if reading is None:
             continue
         if elsewhere is not None:
@@ -467,6 +470,7 @@ _FIRST_THOUGHT = re.compile(rf"\b{_FIRST_THOUGHTS}\b", re.IGNORECASE)
 _TAIL_CLAUSE = re.compile(
     rf",? {_REASON_WORDS}\b"
     rf"|,? (?:and )?not (?={_MONEY}[0-9])|, {_CONTRASTS}\b"
+    rf"|, (?={_MONEY}[0-9.]+ (?:more|less|fewer|times)\b)"
     r"|[,;；](?=[^\W\d_a-zA-Z])| ?(?:[—–]|--| - ) ?(?=[a-zA-Z]{2})|;",
     re.IGNORECASE,
 )
@@ -479,6 +483,9 @@ _CONCLUSION = re.compile(
 )
 _PARENTHESIS = re.compile(r"[(（\[][^()（）\[\]]*[)）\]]")
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*|__([^_\n]+)__")
+_IS_WHAT = re.compile(
+    r"(?: [a-z]+)? (?:is|are|was|were) (?:the|his|her|their|its|our|how|what|all)\b", re.IGNORECASE
+)
 _IS_THE_ANSWER = re.compile(
     r" (?:is|was|must be|should be) (?:the|our|my|your) (?:final |correct |right )?answer\b", re.IGNORECASE
 )
@@ -502,10 +509,7 @@ _QUANTITY_OF = re.compile(
     re.IGNORECASE,
 )
 _DEPENDENT = re.compile(rf"\b(?:to [a-z]+|{_SUBORDINATORS}|that|who|which|than|without)\b", re.IGNORECASE)
-_VERB = re.compile(
-    rf"""\b{_VERBS}\b""",
-    re.IGNORECASE,
-)
+_VERB = re.compile(rf"(?<!\bthe )(?<!\ba )(?<!\bper )(?<!\bof )(?<!total )\b{_VERBS}\b", re.IGNORECASE)
 
 
 def _numbers(text: str) -> list[Number]:
@@ -564,6 +568,8 @@ def _main_clause(sentence: str) -> str:
 
 def _result(sentence: str) -> Reading:
     """The right side of the last equation: ``60*2 = $120 in 2 weeks``."""
+    if re.search(r"[a-z] ?=[^=]*\bor\b[^=]*[a-z] ?=", sentence):  # "x = 3 or x = 5"
+        return _NO_NUMBER
     *_, left, right = re.split(r"[=≈]", sentence)
     if re.match(r"[\s$*_]*[a-zA-Z](?![a-zA-Z])", right):
         nearest = re.split(r"[,:;]|\b(?:or|and|so|get)\b", left)[-1].strip(
@@ -594,6 +600,11 @@ def _one_of(sentence: str, found: list[Number]) -> Reading:
     """Among several numbers, the one that the sentence predicates."""
     first, second = found[:2]
     between = sentence[first.end : second.start].strip(" *_")
+    if _IS_WHAT.match(sentence, first.end):  # "$6 is the cost of 3 pens"
+        return Reading(first.value, is_stated=True)
+    copula = re.search(r"\b(?:is|are|was|were|equals|gives|makes|make)\b", sentence[second.end :])
+    if copula is not None and (named := _usable(sentence[second.end + copula.end() :])):
+        return Reading(named[0].value, is_stated=len(named) == 1)  # "the difference between 20 and 2 is 18"
     if re.fullmatch(rf"(?:or|to|[-–])(?: ?(?:{CURRENCY}))?", between, re.IGNORECASE):
         return _NO_NUMBER
     if _UNIT_OR.fullmatch(between):  # "48 hours, or 2 days"
