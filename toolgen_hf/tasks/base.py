@@ -55,6 +55,10 @@ class Task(Protocol):
         """The prediction that a response states, in normal form; None if it states none."""
         ...
 
+    def stated_answer(self, text: str) -> str | None:
+        """The prediction that a response states in so many words; None where ``extract`` has to guess it."""
+        return self.extract(text)
+
     @abstractmethod
     def normalize(self, value: str) -> str | None:
         """A bare answer or a tool's result in normal form; None if it is no answer of this task."""
