@@ -261,10 +261,10 @@ def _run_ons(text: str) -> Iterator[int]:
             break
     seen: set[str] = set()  # the questions that the response itself began with
     series: set[str] = set()  # the words that it counts its own parts by: "Task 1: 2 hours. Task 2: 3 hours."
-    has_answered = False
+    answer_at = -1  # of the answer to the question that the response began with
     for label in _LABEL.finditer(text):
         if label["answer"]:
-            has_answered = has_answered or bool(seen)
+            answer_at = label.end() if seen and answer_at < 0 else answer_at
             continue
         word = (label["question"] or label["heading"] or label["phrase"]).lower()
         if label["number"] and word in series:
@@ -272,13 +272,13 @@ def _run_ons(text: str) -> Iterator[int]:
         is_opening = not seen and _is_opening(text[: label.start()])
         if label["number"] == "1" and (is_opening or word in _PARTS):
             series.add(word)
-        elif not is_opening and (not seen or has_answered or word in seen):
+        elif not is_opening and (not seen or answer_at >= 0 or word in seen):
             yield label.start()
             break
         if is_opening or seen:
             seen.add(word)
-    if not seen:
-        turn = _TURN_IN_LINE.search(text)
+    if not seen or answer_at >= 0:
+        turn = _TURN_IN_LINE.search(text, max(0, answer_at))
         if turn and _REPLY_IN_LINE.search(text, turn.end()) and not _is_opening(text[: turn.start()]):
             yield turn.start()
 

@@ -24,7 +24,7 @@ class Calculator(Tool):
     """Exact arithmetic on bounded expressions."""
 
     name = "calculator"
-    version = 2
+    version = 1
     description = "Computes an arithmetic expression and returns the number."
     parameter = "expression"
     parameter_description = "The expression, such as 48+48/2."
