@@ -28,7 +28,9 @@ from toolgen_hf.builders.rows import Row, columns, fault, shorten
 if TYPE_CHECKING:
     from pathlib import Path
 
-_UNGRADED = dict.fromkeys(("solution", "response", "truncated", "prediction", "fewshot_overlap", "reason"))
+_UNGRADED = dict.fromkeys(
+    ("solution", "response", "thinking", "truncated", "prediction", "fewshot_overlap", "reason")
+)
 _CALL_ALONE: dict[str, object] = {**_UNGRADED, "correct": False, "teacher": None, "attempts": []}
 
 

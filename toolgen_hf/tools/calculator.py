@@ -18,6 +18,7 @@ from toolgen_hf.tools.expression import evaluate, parse, shorten
 _KEYWORD = re.compile(r"\s*[^\W\d]\w+\s*=\s*")
 _NESTED = re.compile(r"\bcalculator[ \t]*(?=\()", re.IGNORECASE)
 _CALCULATION = re.compile(r"[0-9)\]}%.]\s*[-+*/^×÷−]|[+*/^×÷]\s*[0-9(\[$]|\s[-−]\s*[0-9]")
+_WORDS = re.compile(r"\s*[^\W\d_]{2,},?\s+[^\W\d_]{2,}")
 
 
 class Calculator(Tool):
@@ -49,7 +50,7 @@ class Calculator(Tool):
 
     def is_argument(self, argument: str) -> bool:
         """An expression, or a calculation that goes wrong (``"3 apples*6"``); not ``"s"`` or ``"a tool"``."""
-        if not any(character.isdigit() for character in argument):
+        if _WORDS.match(argument) or not any(character.isdigit() for character in argument):
             return False
         try:
             parse(argument)
