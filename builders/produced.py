@@ -28,9 +28,14 @@ from toolgen_hf.builders.rows import Row, columns, fault, shorten
 if TYPE_CHECKING:
     from pathlib import Path
 
-_UNGRADED = dict.fromkeys(("solution", "response", "truncated", "prediction", "fewshot_overlap", "reason"))
+_UNGRADED = dict.fromkeys(
+    ("solution", "response", "thinking", "truncated", "prediction", "fewshot_overlap", "reason")
+)
 _CALL_ALONE: dict[str, object] = {**_UNGRADED, "correct": False, "teacher": None, "attempts": []}
 
+
+LATER = ("thinking", "calls")
+"""Columns that results of earlier versions do not have: null there."""
 
 RESPONSES = "responses-"
 """Begins the name of the config of one source's executed responses: ``responses-chatgpt``."""
@@ -51,7 +56,10 @@ class Kind:
             DataError: it lacks a column, or a value does not fit.
         """
         row = {**row, "id": new_id if row.get("id") is None else row["id"]}
-        found = {name: pick(row, named(row, name), where) for name in self.features}
+        found = {
+            name: row.get(name) if name in LATER else pick(row, named(row, name), where)
+            for name in self.features
+        }
         fitted = {name: fit(found[name], self.features[name], name, where) for name in found}
         _split_worked(fitted)
         if "scores" in fitted:
@@ -104,9 +112,9 @@ class Produced(RowsBuilder):
     `DataError` for a config that is not there and for a row that does not fit.
     """
 
-    VERSION = "1.2.0"
+    VERSION = "1.3.0"
     BUILDER_CONFIGS = tuple(
-        RowsConfig(name=name, version="1.2.0", description=kind.description) for name, kind in KINDS.items()
+        RowsConfig(name=name, version="1.3.0", description=kind.description) for name, kind in KINDS.items()
     )
     may_be_empty = True  # a run may well answer nothing right, or reject nothing
 

@@ -24,10 +24,11 @@ RAW = Features(
 ANSWERED = Features(
     {
         **RAW,
-        "response": _STRING,  # the student's text, without a tool
+        "response": _STRING,  # what the student said, without a tool
+        "thinking": _STRING,  # what it thought before that, null if nothing
         "truncated": Value("bool"),  # it was cut at the token limit, and so cannot be imitated
         "prediction": _STRING,  # the answer read from it, null if it states none
-        "correct": Value("bool"),  # the prediction is right, the response whole and without a tool call
+        "correct": Value("bool"),  # the response states a right answer, is whole and without a tool call
         "fewshot_overlap": _OVERLAP,
         "reason": _STRING,  # why the row cannot be used, null if it can
     }
@@ -35,7 +36,8 @@ ANSWERED = Features(
 
 ATTEMPT = {
     "teacher": _STRING,
-    "output": _STRING,  # the teacher's text, null if it had none to give
+    "output": _STRING,  # what the teacher said, null if it had nothing to say
+    "thinking": _STRING,  # what it thought before that, null if nothing
     "result": _STRING,  # what the call gave when run
     "reason": _STRING,  # why it was not accepted, null if it was
 }
@@ -71,12 +73,20 @@ RESPONSES = Features(
     }
 )
 
+CALL = {
+    "call": _STRING,  # name(argument)
+    "result": _STRING,  # what the tool gave, null if it could not be run
+    "error": _STRING,  # why it could not be run, null if it could
+}
+
 EXECUTED = Features(
     {
-        **RESPONSES,
+        **RESPONSES,  # of each text the response alone
+        "thinking": _STRING,  # what the source thought before its response, null if nothing
         "uses_tool": Value("bool"),
-        "prediction": _STRING,  # the call's result, or the answer read from the text
-        "error": _STRING,  # why the call could not be run, null if it could or there was none
+        "calls": List(CALL),  # every call of the response, in order
+        "prediction": _STRING,  # the answer that the text states, or else the last call's result
+        "error": _STRING,  # why a call could not be run, null if all could or there was none
         "correct": Value("bool"),
     }
 )
@@ -216,11 +226,14 @@ COLUMNS: dict[str, dict[str, str]] = {
         "question": "the question",
         "answer": _ANSWER,
         "source": "who responded",
-        "response": "the response as it came; null where the source gave none",
-        "finish_reason": '"stop", "length" (cut at the token limit), or why there is no text; null for gold',
+        "response": "the response, without thinking, special tokens and what was invented after it; null where the "
+        "source gave none",
+        "finish_reason": '"stop", "length" (cut before its answer), or why there is no text; null for gold',
+        "thinking": "what the source thought before the response; null if nothing",
         "uses_tool": "whether the response calls the tool",
-        "prediction": "the call's result, or the answer read from the text; null if there is none",
-        "error": "why the call could not be run; null if it could, or there was none",
+        "calls": "each call of the response, with its result or why it could not be run",
+        "prediction": "the answer that the response states, or else its last call's result; null if there is none",
+        "error": "why a call could not be run; null if all could, or there was none",
         "correct": "whether the prediction is an accepted answer",
     },
 }

@@ -34,6 +34,8 @@ from toolgen_hf.tasks.base import Task
 OPTIONAL = (
     "solution",
     "response",
+    "thinking",
+    "calls",
     "finish_reason",
     "truncated",
     "fewshot_overlap",
@@ -195,6 +197,7 @@ def read_candidates(path: Path, task: str | Task) -> DatasetDict:
                     where,
                     f"the gold response {responses[0]!r} has no answer: {ran[0].error or 'none is stated'}",
                 )
+            columns["responses"][-1] = [r.response.text if r.response else None for r in ran]
             columns["id"].append(str(row.get("id", f"{split}-{number}")))
             columns["answer"].append([ran[0].prediction])
             columns["predictions"].append([r.prediction for r in ran])

@@ -118,7 +118,7 @@ def test_the_data_folder_itself_will_do(layout: Path, cache: Path) -> None:
     assert data["train"].num_rows == 1
 
 
-ATTEMPT = {"teacher": "t", "output": "calculator(1)", "result": "1", "reason": None}
+ATTEMPT = {"teacher": "t", "output": "calculator(1)", "thinking": None, "result": "1", "reason": None}
 CALLED: dict[str, Any] = {
     **dict.fromkeys(schemas.CALLED),
     "id": "q-0",

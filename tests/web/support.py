@@ -69,11 +69,12 @@ def _table(features: Features, rows: dict[str, list[Any]], make: Any) -> Dataset
 
 
 def _called(split: str, n: int, is_rejected: bool) -> dict[str, Any]:
-    attempt = {"teacher": "writer", "output": f"calculator({n}+1)", "result": f"{n + 1}.0",
+    attempt = {"teacher": "writer", "output": f"calculator({n}+1)", "thinking": None, "result": f"{n + 1}.0",
                "reason": "the result is not the gold answer"}  # fmt: skip
     return {
         "id": f"sums-{split}-{n}", "question": f"What is {n} plus 2?", "answer": [str(n + 2)],
-        "solution": f"{n}+2={n + 2}", "response": f"The answer is {n}.", "truncated": False,
+        "solution": f"{n}+2={n + 2}", "response": f"The answer is {n}.", "thinking": None,
+        "truncated": False,
         "prediction": f"{n}.0", "correct": False, "fewshot_overlap": False,
         "reason": "no verified tool call (writer: the result is not the gold answer)" if is_rejected else None,
         "tool_call": None if is_rejected else f"calculator({n}+2)",

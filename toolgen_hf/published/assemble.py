@@ -3,7 +3,9 @@
     merge          GSM8K_right.json, stage1's GSM8K_wrong.json  ->  {"instruction", "input", "output", "id", "answer"}
     gold_response  stage1's GSM8K.json  ->  {"id", "instruction", "input", "output", "answer", "pred"}
 
-Whoever wrote these files, every output is checked: its call is run, or its answer read, and it must be an accepted one.
+Whoever wrote these files, every output is checked: its calls are run, or its answer read, and the answer must be an
+accepted one.
+A response is right here as the published code has it, by its last number too, for that is how such files were graded.
 """
 
 from __future__ import annotations
@@ -53,7 +55,11 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
     for column, rows in parts.items():
         for row, extra in zip(rows_of(rows.table), rows.extras(), strict=True):
             ran = execute_response(row[column], grader)
-            reason = unverified(ran.prediction, row["answer"], grader)
+            call = ran.verified(row["answer"], grader) if column == "tool_call" else None
+            is_right = call is not None or (
+                column == "response" and grader.is_correct(ran.prediction, row["answer"])
+            )
+            reason = unverified(is_right, row["answer"], grader)
             if column == "tool_call" and not ran.uses_tool and reason in (None, UNVERIFIED):
                 reason = f"the tool is no call of {grader.tool.name!r}"
             reason = TWICE if row["id"] in taken else reason
@@ -61,7 +67,7 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
                 fallen.append(rejected(row["id"], "merge", reason, row))
                 continue
             whole = {**dict.fromkeys(schemas.CALLED), **row, "attempts": []}
-            called = {"tool_call": ran.call} if column == "tool_call" else {}  # without a text around it
+            called = {"tool_call": str(call.call)} if call else {}  # without a text around it
             taken[row["id"]] = {**whole, **called, "correct": column == "response"}
             extras[row["id"]] = extra
     columns = {name: [row[name] for row in taken.values()] for name in schemas.CALLED}
@@ -71,11 +77,11 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
     return finish(sum(map(len, parts.values())), {output: made}, fallen, output)
 
 
-def unverified(prediction: str | None, answer: Sequence[str], task: Task) -> str | None:
-    """Why an output that gives ``prediction`` cannot be used; None if it can."""
+def unverified(is_right: bool, answer: Sequence[str], task: Task) -> str | None:
+    """Why an output cannot be used, which gives an accepted answer or does not; None if it can."""
     if reason := unusable_answer(answer, task):
         return reason
-    return None if task.is_correct(prediction, answer) else UNVERIFIED
+    return None if is_right else UNVERIFIED
 
 
 def gold_response(
@@ -103,7 +109,7 @@ def gold_response(
         if done is None:
             reason = "the question is not among the raw ones"
         else:
-            found = unverified(done["prediction"], done["answer"], grader)
+            found = unverified(done["correct"], done["answer"], grader)
             reason = found or (TWICE if row["id"] in made else "")
         if reason or done is None:
             fallen.append(rejected(row["id"] or row["input"], "gold", reason, row))

@@ -160,7 +160,7 @@ def _gold(path: Path, workspace: Workspace, task: Task) -> tuple[dict[str, Row],
     gold: dict[str, Row] = {}
     fallen: list[Row] = []
     for row in rows_of(ran):
-        reason = unverified(row["prediction"], row["answer"], task) or (TWICE if row["id"] in gold else None)
+        reason = unverified(row["correct"], row["answer"], task) or (TWICE if row["id"] in gold else None)
         if reason is None:
             gold[row["id"]] = row
         else:

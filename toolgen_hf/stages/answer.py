@@ -1,8 +1,8 @@
 """Stage 1 of the flow: the student answers every question without a tool, and is graded.
 
     in   {"id": "GSM8K-train-0", "question": "Natalia sold clips to 48 ...", "answer": ["72"], "solution": ...}
-    out  {..., "response": "48 + 24 = 72. The answer is 72.", "truncated": false, "prediction": "72.0",
-          "correct": true, "fewshot_overlap": true, "reason": null}
+    out  {..., "response": "48 + 24 = 72. The answer is 72.", "thinking": null, "truncated": false,
+          "prediction": "72.0", "correct": true, "fewshot_overlap": true, "reason": null}
 
 The hypothesis of the method: an LM needs a tool exactly where it is wrong without one.
 """
@@ -14,26 +14,29 @@ from collections.abc import Sequence
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
-from toolgen_hf.errors import CallSyntaxError
+from toolgen_hf.errors import ToolError
 from toolgen_hf.generators import build
 from toolgen_hf.generators.config import GeneratorConfig
 from toolgen_hf.generators.texts import Ask
 from toolgen_hf.prompts.fewshot import PromptSet, answer_prompt, examples_digest, is_example, load_prompts
+from toolgen_hf.responses import Response, read_response
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
+from toolgen_hf.tools import find_calls
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("answer", version=2, features=schemas.ANSWERED)
+STAGE = Stage("answer", version=3, features=schemas.ANSWERED)
 EXAMPLE = "the question is a few-shot example"
 
 
 def answer_batch(batch: Batch, task: Task, prompts: PromptSet, ask: Ask, drop_overlap: bool = False) -> Batch:
     """Ask and grade.
 
-    A response that was cut at the token limit is not correct, whatever number it happens to end on: it
-    reached no answer, and as a target it would teach to stop in mid-sentence. Nor is one that calls the
-    tool by itself: nobody has run that call. A row whose gold answer is none of this task's is not asked
+    A response is correct if it states a right answer in so many words. One whose last number only happens to
+    be right is not: it would be imitated, and a teacher may as well write its call. Nor is one that was cut at the
+    token limit: it reached no answer, and as a target it would teach to stop in mid-sentence. Nor is one that calls
+    the tool by itself: that call was not run. A row whose gold answer is none of this task's is not asked
     but rejected, as is one to which the model gives no text at all (a content filter, a prompt too long).
     """
     overlap = [is_example(task, question) for question in batch["question"]]
@@ -46,27 +49,32 @@ def answer_batch(batch: Batch, task: Task, prompts: PromptSet, ask: Ask, drop_ov
     came = [next(texts) if reason is None else None for reason in unusable]
     reasons = [r if m is None else m.failure for m, r in zip(came, unusable, strict=True)]
     made = [m if reason is None else None for m, reason in zip(came, reasons, strict=True)]
-    truncated = [m is not None and m.finish_reason == "length" for m in made]
-    predictions = [None if m is None else task.extract(m.text) for m in made]
-    usable = [
-        m is not None and not cut and not _calls(m.text, task) for m, cut in zip(made, truncated, strict=True)
-    ]
-    graded = zip(predictions, batch["answer"], usable, strict=True)
+    said = [None if m is None else read_response(m.text, m.finish_reason == "length") for m in made]
     return {
         **{name: batch[name] for name in schemas.RAW},
-        "response": [None if m is None else m.text for m in made],
-        "truncated": truncated,
-        "prediction": predictions,
-        "correct": [task.is_correct(p, a) and whole for p, a, whole in graded],
+        "response": [None if r is None else r.text for r in said],
+        "thinking": [None if r is None else r.thinking for r in said],
+        "truncated": [r is not None and r.is_cut for r in said],
+        "prediction": [None if r is None else task.extract(r.text) for r in said],
+        "correct": [
+            r is not None and is_right(r, a, task) for r, a in zip(said, batch["answer"], strict=True)
+        ],
         "fewshot_overlap": overlap,
         "reason": reasons,
     }
 
 
+def is_right(response: Response, answer: Sequence[str], task: Task) -> bool:
+    """Whether the student's response can be imitated: whole, without a call, and it states an accepted answer."""
+    if response.is_cut or _calls(response.text, task):
+        return False
+    return task.is_correct(task.stated_answer(response.text), answer)
+
+
 def _calls(text: str, task: Task) -> bool:
     try:
-        return task.tool.find_call(text) is not None
-    except CallSyntaxError:
+        return bool(find_calls(task.tool, text))
+    except ToolError:
         return True
 
 

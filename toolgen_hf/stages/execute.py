@@ -1,66 +1,155 @@
-"""Execution: a response with a tool call is run, and its answer is the result.
+"""Execution: the tool calls of a response are run, and its answer is read.
 
     in   {"id": "GSM8K-train-0", ..., "source": "vicuna", "response": "calculator(48+48/2)"}
-    out  {..., "uses_tool": true, "prediction": "72.0", "error": null, "correct": true}
+    out  {..., "uses_tool": true, "calls": [{"call": "calculator(48+48/2)", "result": "72.0", "error": null}],
+          "prediction": "72.0", "error": null, "correct": true}
 
-A response without a call has the answer that its text states, and none if it was cut at the token limit: whatever
-number it ends on is on the way. A call that cannot be run has no answer, and ``error`` says why.
+This is where a text becomes a response: its thinking stands apart, and what it invents after its answer is dropped.
+
+    calculator(48+48/2)                                   72.0   a call alone: its result, as published
+    calculator(48/2) in May, so calculator(48+24).        72.0   several: each is run, the last one's result counts
+    calculator(48/2) in May. The answer is 72.            72.0   an answer that is stated counts
+    The answer is 72.                                     72.0   no call: the answer that the text states
+
+Where any call cannot be run there is no answer, whatever the text states: it was written without that result. Nor is
+there one in a text without calls that was cut at the token limit: whatever number it ends on is on the way. ``error``
+says why a call could not be run.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
-from toolgen_hf.errors import CallSyntaxError, ToolError
+from toolgen_hf.errors import ToolError
+from toolgen_hf.responses import Response, read_response
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
+from toolgen_hf.tools import ToolCall, find_calls
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("execute", version=3, features=schemas.EXECUTED)
+STAGE = Stage("execute", version=4, features=schemas.EXECUTED)
+
+_CLAIM = re.compile(r"[`*_]{0,3}\s{0,3}(?:=|≈|→|->|=>)\s{0,3}\S{1,40}?(?=[,.;:!?)`*_]{0,4}(?:\s|$))")
+"""What a response says itself of a call's result: `` = 18``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A call that was run: its result as the tool gave it, or the error."""
+
+    call: ToolCall
+    result: str | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What came of one response. ``call`` is the tool call as it should be written, if there is a whole one."""
+    """What came of one response. ``response`` is None where there was no text.
+
+    ``error`` is set where a call could not be run, or is not whole; ``calls`` has those that are whole.
+    """
 
     uses_tool: bool
-    call: str | None = None
+    response: Response | None = None
+    calls: tuple[Run, ...] = ()
     prediction: str | None = None
     error: str | None = None
 
+    def verified(self, answer: Sequence[str], task: Task) -> Run | None:
+        """The last call whose own result is an accepted answer, whatever the text says; None if there is none."""
+        ran = [run for run in reversed(self.calls) if run.result is not None]
+        return next((run for run in ran if task.is_correct(task.normalize(run.result or ""), answer)), None)
 
-def execute_response(response: str | None, task: Task, is_cut: bool = False) -> Execution:
-    """Run the response's first tool call, or read the answer from its text, which one that ``is_cut`` did not reach."""
-    if response is None:
+
+def execute_response(text: str | None, task: Task, is_cut: bool = False) -> Execution:
+    """Run every tool call of a response, and read its answer.
+
+    Args:
+        text: as the model wrote it.
+        is_cut: it was cut at the token limit.
+    """
+    if text is None:
         return Execution(uses_tool=False)
+    response = read_response(text, is_cut)
     try:
-        call = task.tool.find_call(response)
-    except CallSyntaxError as error:
-        return Execution(uses_tool=True, error=f"{error.code}: {error}")
-    if call is None:
-        return Execution(uses_tool=False, prediction=None if is_cut else task.extract(response))
-    try:
-        result = task.tool.run(call.argument)
+        calls = find_calls(task.tool, response.text)
     except ToolError as error:
-        return Execution(uses_tool=True, call=str(call), error=f"{error.code}: {error}")
-    return Execution(uses_tool=True, call=str(call), prediction=task.normalize(result))
+        return Execution(uses_tool=True, response=response, error=f"{error.code}: {error}")
+    if not calls:
+        prediction = None if response.is_cut else task.extract(response.text)
+        return Execution(uses_tool=False, response=response, prediction=prediction)
+    runs = tuple(_run(call, task) for call in calls)
+    failed = next((run.error for run in runs if run.error is not None), None)
+    prediction = _prediction(response, runs, task) if failed is None else None
+    return Execution(True, response, runs, prediction, failed)
+
+
+def _run(call: ToolCall, task: Task) -> Run:
+    try:
+        return Run(call, result=task.tool.run(call.argument))
+    except ToolError as error:
+        return Run(call, error=f"{error.code}: {error}")
+
+
+def _prediction(response: Response, runs: Sequence[Run], task: Task) -> str | None:
+    """The answer that the text states around its calls, or else the last call's result."""
+    stated = None
+    if not response.is_cut and _tells_statements(task):
+        text, around = _with_results(response.text, runs)
+        stated = task.stated_answer(text) if any(map(str.isalnum, around)) else None
+    return task.normalize(runs[-1].result or "") if stated is None else stated
+
+
+def _with_results(text: str, runs: Sequence[Run]) -> tuple[str, str]:
+    """The text with each call's result in its place, and what stands around the calls."""
+    around: list[str] = []
+    whole = ""
+    start = 0
+    for run in runs:
+        around.append(text[start : run.call.start])
+        whole += f"{around[-1]}{run.result}"
+        claim = _CLAIM.match(text, run.call.end)
+        start = claim.end() if claim else run.call.end
+    around.append(text[start:])
+    return whole + around[-1], "".join(around)
+
+
+def _tells_statements(task: Task) -> bool:
+    """Whether a task can tell an answer that is stated from one that is guessed."""
+    return getattr(type(task), "stated_answer", Task.stated_answer) is not Task.stated_answer
 
 
 def execute_batch(batch: Batch, task: Task) -> Batch:
     """Execute and grade every response."""
-    cut = [reason == "length" for reason in batch["finish_reason"]]
-    done = [execute_response(text, task, is_cut) for text, is_cut in zip(batch["response"], cut, strict=True)]
+    pairs = zip(batch["response"], batch["finish_reason"], strict=True)
+    done = [execute_response(text, task, reason == "length") for text, reason in pairs]
+    said = [e.response for e in done]
     return {
         **{name: batch[name] for name in schemas.RESPONSES},
+        "response": [None if r is None else r.text for r in said],
+        "finish_reason": list(map(_finish_reason, batch["finish_reason"], said)),
+        "thinking": [None if r is None else r.thinking for r in said],
         "uses_tool": [e.uses_tool for e in done],
+        "calls": [
+            [{"call": str(r.call), "result": r.result, "error": r.error} for r in e.calls] for e in done
+        ],
         "prediction": [e.prediction for e in done],
         "error": [e.error for e in done],
         "correct": [task.is_correct(e.prediction, a) for e, a in zip(done, batch["answer"], strict=True)],
     }
+
+
+def _finish_reason(reason: str | None, response: Response | None) -> str | None:
+    """Whether the response was cut, which the text of which it is a part need not have been, and the reverse."""
+    if response is not None and response.is_cut:
+        return "length"
+    return "stop" if response is not None and reason == "length" else reason
 
 
 def execute(

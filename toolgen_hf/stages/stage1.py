@@ -12,23 +12,28 @@ from __future__ import annotations
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
+from toolgen_hf.responses import final_response
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("stage1", version=2, features=schemas.STAGE1)
+STAGE = Stage("stage1", version=3, features=schemas.STAGE1)
 GOLD = Stage("gold", version=2, features=schemas.RESPONSES)
 
 
 def stage1_batch(batch: Batch, task: Task) -> Batch:
-    """Keep what can be trained on."""
+    """Keep what can be trained on: of each text the response alone, also where others wrote the table."""
     kept = [i for i, reason in enumerate(batch["reason"]) if reason is None]
     return {
         "id": [batch["id"][i] for i in kept],
         "instruction": [task.instruction] * len(kept),
         "input": [batch["question"][i] for i in kept],
-        "output": [batch["response"][i] if batch["correct"][i] else batch["tool_call"][i] for i in kept],
+        "output": [
+            text and final_response(text)
+            for i in kept
+            for text in [batch["response"][i] if batch["correct"][i] else batch["tool_call"][i]]
+        ],
         "answer": [batch["answer"][i] for i in kept],
         "fewshot_overlap": [batch["fewshot_overlap"][i] for i in kept],
     }

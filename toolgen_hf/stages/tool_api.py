@@ -25,6 +25,7 @@ from toolgen_hf.generators.config import AnnotationsConfig, FileConfig, TeacherC
 from toolgen_hf.generators.file import FileGenerator
 from toolgen_hf.generators.texts import Texts
 from toolgen_hf.prompts.fewshot import PromptSet, load_prompts, tool_api_prompt, words
+from toolgen_hf.responses import read_response
 from toolgen_hf.stages.answer import unusable_answer
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.stages.execute import execute_response
@@ -32,7 +33,8 @@ from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("tool_api", version=6, features=schemas.CALLED)
+NO_CALL = "no call to this question"
+STAGE = Stage("tool_api", version=7, features=schemas.CALLED)
 
 
 class Attempt(TypedDict):
@@ -40,6 +42,7 @@ class Attempt(TypedDict):
 
     teacher: str
     output: str | None
+    thinking: str | None
     result: str | None
     reason: str | None
 
@@ -83,10 +86,11 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a teacher gave: its output, or the reason why there is none."""
+    """What a teacher gave: its output, or the reason why there is none; and what it thought before."""
 
     output: str | None
     reason: str | None = None
+    thinking: str | None = None
 
 
 Propose = Callable[[Sequence[Case]], list[Proposal | None]]
@@ -105,22 +109,32 @@ class Teacher:
 
 
 def verify(proposal: Proposal, teacher: str, case: Case, task: Task) -> None:
-    """Run a teacher's output and record the attempt; the case has its call if the result is gold."""
-    output = proposal.output
+    """Run a teacher's output and record the attempt; the case has its call if that call's own result is gold.
+
+    Of several calls the last such counts, for stage 1 teaches the call alone.
+    """
+    output, thinking = proposal.output, proposal.thinking
     if output is None:
-        case.attempts.append(Attempt(teacher=teacher, output=None, result=None, reason=proposal.reason))
+        case.attempts.append(
+            Attempt(teacher=teacher, output=None, thinking=thinking, result=None, reason=proposal.reason)
+        )
         return
     ran = execute_response(output, task)
+    verified = ran.verified(case.answer, task)
+    shown = verified or next(reversed(ran.calls), None)
+    result = None if shown is None or shown.result is None else task.normalize(shown.result)
     reason = None
-    if not ran.uses_tool:
+    if verified is not None:
+        case.call = str(verified.call)
+    elif not ran.uses_tool:
         reason = "the teacher wrote no tool call"
     elif ran.error is not None:
         reason = f"the tool call fails ({ran.error.partition(':')[0]})"
-    elif not task.is_correct(ran.prediction, case.answer):
-        reason = "the result is not the gold answer"
     else:
-        case.call = ran.call
-    case.attempts.append(Attempt(teacher=teacher, output=output, result=ran.prediction, reason=reason))
+        reason = "the result is not the gold answer"
+    case.attempts.append(
+        Attempt(teacher=teacher, output=output, thinking=thinking, result=result, reason=reason)
+    )
 
 
 def tool_api_batch(batch: Batch, task: Task, teachers: Sequence[Teacher]) -> Batch:
@@ -205,10 +219,11 @@ def _teacher(
 
 
 def _proposal(made: Generation) -> Proposal:
-    if made.text:
-        return Proposal(made.text)
-    cut = " and cut at the token limit" if made.finish_reason == "length" else ""
-    return Proposal(None, made.failure or f"the text is empty{cut}")
+    said = read_response(made.text, made.finish_reason == "length")
+    if said.text:
+        return Proposal(said.text, thinking=said.thinking)
+    cut = " and cut at the token limit" if said.is_cut else ""
+    return Proposal(None, made.failure or f"the text is empty{cut}", said.thinking)
 
 
 def _annotations(config: AnnotationsConfig, task: Task) -> Teacher:
@@ -230,6 +245,6 @@ def _given(config: FileConfig, name: str) -> Teacher:
 
     def look_up(cases: Sequence[Case]) -> list[Proposal | None]:
         calls = [file.calls.get(words(case.question)) for case in cases]
-        return [Proposal(call, None if call else "no call to this question") for call in calls]
+        return [_proposal(Generation(call)) if call else Proposal(None, NO_CALL) for call in calls]
 
     return Teacher(name, 1, look_up, {**file.identity(), "name": name})

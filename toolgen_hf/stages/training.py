@@ -38,18 +38,19 @@ from typing import Any, Literal, NamedTuple
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
-from toolgen_hf.errors import ConfigError, DataError, ToolError
+from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.stages.base import Batch, Stage, require_columns
+from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
 SFT = Stage("sft", version=1, features=schemas.SFT)
-TOOL_CALLING = Stage("tool_calling", version=1, features=schemas.TOOL_CALLING)
+TOOL_CALLING = Stage("tool_calling", version=2, features=schemas.TOOL_CALLING)
 PREFERENCE = Stage("preference", version=1, features=schemas.PREFERENCE)
 
-CALL_ID = "call00000"
-"""Every call's id: rows have one call, and Mistral's templates want nine letters or digits."""
+CALL_ID = "call{:05}"
+"""A call's id: Mistral's templates want nine letters or digits."""
 
 Message = dict[str, Any]
 Pairs = Literal["best", "all"]
@@ -170,30 +171,30 @@ def _turn(role: str, content: str) -> list[Message]:
 
 
 def _respond(key: str, output: str, answer: Sequence[str], task: Task) -> list[Message]:
-    """The assistant's turns: the output as it is, or its call, the call's result and the answer.
+    """The assistant's turns: the output as it is, or each of its calls with the call's result, and the answer.
 
-    What stands before the call is said with it; what comes after was written without the result.
+    What stands before a call is said with it; what comes after the last was written without the result.
     """
-    try:
-        call = task.tool.find_call(output)
-        if call is None:
-            return _turn("assistant", output)
-        result = task.tool.run(call.argument)
-    except ToolError as error:
-        raise _unverified(key, output, f"fails ({error})") from error
-    prediction = task.normalize(result)
-    accepted = [a for a in answer if task.is_correct(prediction, [a])]
-    if prediction is None or (answer and not accepted):
-        raise _unverified(key, output, f"gives {result}, and the answer is {' or '.join(answer)}")
-    function = {"name": call.tool, "arguments": {task.tool.parameter: call.argument}}
-    return [
-        {
-            **_turn("assistant", output[: call.start])[0],
-            "tool_calls": [{"id": CALL_ID, "type": "function", "function": function}],
-        },
-        {"role": "tool", "tool_call_id": CALL_ID, "name": call.tool, "content": result},
-        *_turn("assistant", task.state(accepted[0] if accepted else prediction)),
-    ]
+    ran = execute_response(output, task)
+    if ran.response is None or not ran.uses_tool:
+        return _turn("assistant", output)
+    if ran.error is not None:
+        raise _unverified(key, output, f"fails ({ran.error})")
+    accepted = [a for a in answer if task.is_correct(ran.prediction, [a])]
+    if ran.prediction is None or (answer and not accepted):
+        gives = ran.prediction or ran.calls[-1].result
+        raise _unverified(key, output, f"gives {gives}, and the answer is {' or '.join(answer)}")
+    turns: list[Message] = []
+    start = 0
+    for number, (call, result) in enumerate((run.call, run.result) for run in ran.calls):
+        call_id = CALL_ID.format(number)
+        function = {"name": call.tool, "arguments": {task.tool.parameter: call.argument}}
+        called = [{"id": call_id, "type": "function", "function": function}]
+        said = _turn("assistant", ran.response.text[start : call.start])[0]
+        turns.append({**said, "tool_calls": called})
+        turns.append({"role": "tool", "tool_call_id": call_id, "name": call.tool, "content": result})
+        start = call.end
+    return [*turns, *_turn("assistant", task.state(accepted[0] if accepted else ran.prediction))]
 
 
 def _unverified(key: str, output: str, why: str) -> DataError:

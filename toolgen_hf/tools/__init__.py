@@ -7,10 +7,10 @@ from typing import Final, cast
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.outside import Kind, find
-from toolgen_hf.tools.base import Tool, ToolCall
+from toolgen_hf.tools.base import Tool, ToolCall, find_calls
 from toolgen_hf.tools.calculator import CALCULATOR
 
-__all__ = ["TOOLS", "Tool", "ToolCall", "check_tool", "get_tool"]
+__all__ = ["TOOLS", "Tool", "ToolCall", "check_tool", "find_calls", "get_tool"]
 
 TOOLS: Final[dict[str, Tool]] = {
     "calculator": CALCULATOR,

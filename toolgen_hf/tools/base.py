@@ -10,19 +10,30 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from toolgen_hf.errors import CallSyntaxError
+from toolgen_hf.errors import CallSyntaxError, LimitError
 from toolgen_hf.tools.expression import shorten
 
-_BRACKET = re.compile(r"[()]")
+MAX_CALLS: Final = 100
+"""Of one response: a model that repeats itself writes any number."""
+
+_BRACKET = re.compile(r"[()（）]")
+_BEFORE = re.compile(r"\n[ \t`*_>#\"'.-]*(?:\w{1,20}(?: \w{1,20})?:)?[ \t`*_\"']*\Z")
+_AFTER = re.compile(r"[ \t`*_.;\"']{0,20}(?:\n|\Z)")
+_OBJECT = re.compile(r"""\s*\{\s*["'](?P<name>\w+)["']\s*:\s*(?P<value>.*?)\s*\}\s*""", re.DOTALL)
+_KEYWORD = re.compile(r"\s*(?P<name>[^\W\d]\w*)\s*[=:]\s*(?P<value>.*?)\s*", re.DOTALL)
+_QUOTED = re.compile(
+    r"""\s*[rbfu]?(?P<quote>\"\"\"|["'`“‘])(?P<inner>(?:(?!(?P=quote)).)*)(?:(?P=quote)|[”’])\s*""", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call found in a text: ``text[start:end] == f"{tool}({argument})"``."""
+    """One call found in a text, at ``text[start:end]``; ``argument`` is without quotes or a name around it."""
 
     tool: str
     argument: str
@@ -64,23 +75,51 @@ class Tool(Protocol):
         ...
 
     def find_call(self, text: str) -> ToolCall | None:
-        """The first ``name(...)`` in ``text``, in any case, blanks before the bracket allowed; None if there is none.
+        """The first call in ``text``, ``name(argument)`` in any case; None if there is none.
 
-        ``text[start:end]`` is the call as it was written. Linear in ``text``.
+        The argument may be quoted or named: ``name("argument")``, ``name(parameter="argument")``,
+        ``name({"parameter": "argument"})``. ``text[start:end]`` is the call as it was written. Linear in ``text``.
 
         Raises:
             CallSyntaxError: the first call never closes.
         """
-        opening = _opening(self.name).search(text)
-        if opening is None:
-            return None
-        depth = 1
-        for bracket in _BRACKET.finditer(text, opening.end()):
-            depth += 1 if bracket.group() == "(" else -1
-            if depth == 0:
-                argument = text[opening.end() : bracket.start()]
-                return ToolCall(self.name, argument, opening.start(), bracket.end())
-        raise CallSyntaxError(f"the call never closes: {shorten(text[opening.start() : opening.end() + 80])}")
+        return next(self._calls(text), None)
+
+    def is_argument(self, argument: str) -> bool:
+        """Whether what stands in brackets after the tool's name, within a sentence, is meant as an argument.
+
+        If not, the sentence only mentions the tool: "the calculator(s)". It is not asked where the call stands alone on
+        its line.
+        """
+        return argument not in ("s", "es")
+
+    def bare(self, argument: str) -> str:
+        """The argument without the quotes or the name that it was written with."""
+        named = _OBJECT.fullmatch(argument) or _KEYWORD.fullmatch(argument)
+        value = argument
+        if named and (named["name"].lower() == self.parameter.lower() or _QUOTED.fullmatch(named["value"])):
+            value = named["value"]
+        quoted = _QUOTED.fullmatch(value)
+        return quoted["inner"] if quoted else value
+
+    def _calls(self, text: str) -> Iterator[ToolCall]:
+        closing: dict[int, int] | None = None
+        end = 0
+        for opening in _opening(self.name).finditer(text):
+            if opening.start() < end:  # within the argument of the call before
+                continue
+            closing = _pairs(text) if closing is None else closing
+            close = closing.get(opening.end() - 1)
+            written = text[opening.end() : close] if close is not None else _first_line(text, opening.end())
+            argument = self.bare(written)
+            after = len(text) if close is None else close + 1
+            if not _stands_alone(text, opening.start(), after) and not self.is_argument(argument):
+                continue
+            if close is None:
+                shown = shorten(text[opening.start() : opening.end() + 80])
+                raise CallSyntaxError(f"the call never closes: {shown}")
+            end = close + 1
+            yield ToolCall(self.name, argument, opening.start(), end)
 
     def schema(self) -> dict[str, Any]:
         """The tool as chat templates and APIs are told of it: the JSON schema of a function of one text."""
@@ -99,6 +138,50 @@ class Tool(Protocol):
         }
 
 
+def find_calls(tool: Tool, text: str) -> list[ToolCall]:
+    """Every call in ``text``, in order. A tool's own ``find_call`` decides what a call is.
+
+    Raises:
+        CallSyntaxError: a call never closes.
+        LimitError: there are more than ``MAX_CALLS``.
+    """
+    calls: list[ToolCall] = []
+    for call in tool._calls(text) if type(tool).find_call is Tool.find_call else _one_by_one(tool, text):
+        if len(calls) == MAX_CALLS:
+            raise LimitError(f"more than {MAX_CALLS} calls in one response")
+        calls.append(call)
+    return calls
+
+
+def _one_by_one(tool: Tool, text: str) -> Iterator[ToolCall]:
+    """Each first call of what is left; what was seen stays, so that places are those in the whole text."""
+    while (call := tool.find_call(text)) is not None and call.end > call.start:
+        yield call
+        text = "." * call.end + text[call.end :]
+
+
 @cache
 def _opening(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w){re.escape(name)}[ \t]*\(", re.IGNORECASE)
+    return re.compile(rf"(?<!\w){re.escape(name)}[`*_]{{0,3}}[ \t]*[(（]", re.IGNORECASE)
+
+
+def _pairs(text: str) -> dict[int, int]:
+    """Where each bracket that closes does so."""
+    closing: dict[int, int] = {}
+    open_brackets: list[int] = []
+    for bracket in _BRACKET.finditer(text):
+        if bracket.group() in "(（":
+            open_brackets.append(bracket.start())
+        elif open_brackets:
+            closing[open_brackets.pop()] = bracket.start()
+    return closing
+
+
+def _first_line(text: str, start: int) -> str:
+    return text[start : start + 200].partition("\n")[0]
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Whether there is nothing but markup and a label ("Output:") beside the call on its line."""
+    before = "\n" * (start < 80) + text[max(0, start - 80) : start]
+    return bool(_BEFORE.search(before) and _AFTER.match(text, end))

@@ -8,11 +8,17 @@ What may stand between the brackets, and how it is read, is said in ``tools/expr
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-from toolgen_hf.errors import LimitError
+from toolgen_hf.errors import LimitError, ToolError
 from toolgen_hf.tools.base import Tool
 from toolgen_hf.tools.expression import evaluate, parse, shorten
+
+_KEYWORD = re.compile(r"\s*[^\W\d]\w+\s*=\s*")
+_NESTED = re.compile(r"\bcalculator[ \t]*(?=\()", re.IGNORECASE)
+_CALCULATION = re.compile(r"[0-9)\]}%.]\s*[-+*/^×÷−]|[+*/^×÷]\s*[0-9(\[$]|\s[-−]\s*[0-9]")
+_WORDS = re.compile(r"\s*[^\W\d_]{2,},?\s+[^\W\d_]{2,}")
 
 
 class Calculator(Tool):
@@ -41,6 +47,21 @@ class Calculator(Tool):
         if result == 0 != value:
             raise LimitError(f"the result of {shorten(argument)} is too small for a float")
         return repr(result + 0.0)  # -0.0 + 0.0 is 0.0
+
+    def is_argument(self, argument: str) -> bool:
+        """An expression, or a calculation that goes wrong (``"3 apples*6"``); not ``"s"`` or ``"a tool"``."""
+        if _WORDS.match(argument) or not any(character.isdigit() for character in argument):
+            return False
+        try:
+            parse(argument)
+        except ToolError:
+            return _CALCULATION.search(argument) is not None
+        return True
+
+    def bare(self, argument: str) -> str:
+        """As for any tool; a call within the call is its expression: ``calculator(calculator(3*6)-2)``."""
+        value = super().bare(argument)
+        return _NESTED.sub("", _KEYWORD.sub("", value, count=1) if _KEYWORD.match(value) else value)
 
 
 CALCULATOR: Final = Calculator()

@@ -155,7 +155,7 @@ def _add_student(entry: Row, row: Row, task: Task, is_right: bool) -> None:
     if made["verdict"] == "right" and not is_right:
         made |= {
             "verdict": "wrong",
-            "note": "cut at the token limit, or calls the tool by itself: counts as wrong",
+            "note": "cut at the token limit, calls the tool by itself, or never states its answer: counts as wrong",
         }
     entry["responses"].append(made)
 

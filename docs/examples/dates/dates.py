@@ -88,10 +88,14 @@ class Dates(Task):
     prompts = PROMPTS
 
     def extract(self, text: str) -> str | None:
-        """What follows the last "answer is", or else the last date, number or weekday of the text."""
+        """What is stated, or else the last date, number or weekday of the text."""
+        last = max(_ANSWER.finditer(text), key=lambda match: match.end(), default=None)
+        return self.stated_answer(text) or _normal(last)
+
+    def stated_answer(self, text: str) -> str | None:
+        """What follows the last "answer is"."""
         markers = list(_MARKER.finditer(text))
-        stated = _ANSWER.search(text, markers[-1].end()) if markers else None
-        return _normal(stated or max(_ANSWER.finditer(text), key=lambda match: match.end(), default=None))
+        return _normal(_ANSWER.search(text, markers[-1].end()) if markers else None)
 
     def normalize(self, value: str) -> str | None:
         """``"16 March 2024"`` as ``"2024-03-16"``, ``"30 days"`` as ``"30"``, ``"Saturday"`` as ``"saturday"``."""

@@ -1,0 +1,102 @@
+"""The student's answers: which of them are right, so that they may be imitated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from toolgen_hf.generators.base import Generation, Prompt
+from toolgen_hf.prompts.fewshot import PromptSet
+from toolgen_hf.stages.answer import answer_batch
+from toolgen_hf.stages.stage1 import stage1_batch
+from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.math import Math
+
+MATH = get_task("math")
+
+
+class Stating(Math):
+    """Math problems whose answer is stated by "The answer is" alone; any other number is a guess."""
+
+    def stated_answer(self, text: str) -> str | None:
+        return self.extract(text) if "The answer is " in text else None
+
+
+def answered(text: str, finish_reason: str = "stop") -> dict[str, Any]:
+    """The row of a question whose answer is 16, to which the student says ``text``."""
+
+    def ask(prompts: Sequence[Prompt]) -> list[Generation | None]:
+        return [Generation(text, finish_reason) for _ in prompts]
+
+    row = {"id": "a", "question": "40 less 24?", "answer": ["16"], "solution": None}
+    done = answer_batch({name: [value] for name, value in row.items()}, Stating(), PromptSet("Answer."), ask)
+    return {name: values[0] for name, values in done.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_right"),
+    [
+        ("40 - 24 = 16. The answer is 16.", True),
+        ("The answer is 17.", False),
+        (
+            "He needs 24 + 16 = 40 days to learn the remaining 16 words.",
+            False,
+        ),  # states 40; its last number is 16
+        ("calculator(40-24). The answer is 16.", False),
+        ("The calculator(s) say so. The answer is 16.", True),
+        ("<think>calculator(40-24)? No need.</think>The answer is 16.", True),
+        ("<think>The answer is 16.", False),
+        ("<think>The answer is 16.</think>", False),
+        ("The answer is 16.\nInput: 2+2?\nOutput: The answer is 4.", True),
+    ],
+)
+def test_right_is_a_whole_response_without_a_call_that_states_the_answer(text: str, is_right: bool) -> None:
+    assert answered(text)["correct"] is is_right
+
+
+def test_the_prediction_is_read_also_where_it_is_guessed() -> None:
+    row = answered("He needs 40 days to learn the remaining 16 words.")
+    assert (row["prediction"], row["correct"], row["reason"]) == ("16.0", False, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "expected"),
+    [
+        (
+            "<think>40-24</think>\n\nThe answer is 16.",
+            "stop",
+            {"response": "The answer is 16.", "thinking": "40-24", "truncated": False, "correct": True},
+        ),
+        (
+            "<think>40-24",
+            "length",
+            {"response": "", "thinking": "40-24", "truncated": True, "prediction": None},
+        ),
+        ("<think>40-24", "stop", {"response": "", "truncated": True, "correct": False}),
+        ("The answer is 16.\nInput: 2", "length", {"response": "The answer is 16.", "truncated": False}),
+        ("The answer is 16", "length", {"truncated": True, "correct": False}),
+        ("The answer is 16.</s>", "stop", {"response": "The answer is 16.", "thinking": None}),
+    ],
+)
+def test_the_response_alone_is_kept_and_imitated(
+    text: str, finish_reason: str, expected: dict[str, Any]
+) -> None:
+    row = answered(text, finish_reason)
+    assert {name: row[name] for name in expected} == expected
+    if row["correct"]:
+        called = {**row, "tool_call": None}
+        assert stage1_batch({name: [value] for name, value in called.items()}, MATH)["output"] == [
+            row["response"]
+        ]
+
+
+def test_of_a_table_by_others_stage1_teaches_the_response_alone() -> None:
+    row = {"id": "a", "question": "40 less 24?", "answer": ["16"], "fewshot_overlap": False, "reason": None}
+    made = [
+        {**row, "correct": True, "response": "<think>?</think>16<|im_end|>", "tool_call": None},
+        {**row, "correct": False, "response": "17", "tool_call": "calculator(40-24)\nQuestion: 2+2?"},
+    ]
+    batch = {name: [each[name] for each in made] for name in made[0]}
+    assert stage1_batch(batch, MATH)["output"] == ["16", "calculator(40-24)"]
