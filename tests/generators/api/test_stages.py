@@ -261,7 +261,14 @@ def test_rows_that_an_engine_refuses_are_rejected_with_the_reason(workspace: Wor
     with ApiServer(script) as server:
         made = answer(splits(6), config(server), workspace)["train"]
         answer(splits(6), config(server), workspace, drop_overlap=True)
-        assert server.count == 6
+        assert Counter(numbers(request)[0] for request in server.requests) == {
+            0: 1,
+            1: 1,
+            2: 2,
+            3: 1,
+            4: 1,
+            5: 1,
+        }
     assert made["reason"] == [
         None,
         None,

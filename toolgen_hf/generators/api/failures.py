@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import openai
 
-from toolgen_hf.generators.api.messages import MalformedError
+from toolgen_hf.generators.api.messages import EngineError, MalformedError
 
 Kind = Literal["retry", "limited", "key", "request"]
 
@@ -60,6 +60,8 @@ def classify(error: Exception) -> Failure:
     Raises:
         Exception: ``error`` itself, if it is none that a request can be expected to meet.
     """
+    if isinstance(error, EngineError):
+        error = error.as_status_error() or error
     if isinstance(error, openai.APIStatusError):
         return _classify_status(error)
     if isinstance(error, openai.APIConnectionError):  # a timeout is one
