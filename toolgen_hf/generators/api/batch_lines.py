@@ -56,8 +56,9 @@ def outcome(line: Mapping[str, Any], key: str, parse: Callable[[str], Generation
     status, body = response.get("status_code"), response.get("body")
     if status != 200:
         error = body.get("error", body) if isinstance(body, Mapping) else body
-        is_status = isinstance(status, int) and 100 <= status < 600
-        return redacted(classify(status_error(status if is_status else 500, error)), key)
+        if not isinstance(status, int) or not 100 <= status < 600:
+            status = 500
+        return redacted(classify(status_error(status, error)), key)
     try:
         return parse(
             without_keys(body if isinstance(body, str) else json.dumps(body, ensure_ascii=False), [key])

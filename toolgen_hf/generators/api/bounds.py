@@ -60,7 +60,7 @@ def lines_of(parts: Iterable[bytes], limit: int) -> Iterator[bytes | None]:
         for start in more:
             yield None if line is None else bytes(line)
             line = _longer(bytearray(), start, limit)
-    if line != b"":
+    if line is None or line:
         yield None if line is None else bytes(line)
 
 
