@@ -67,6 +67,29 @@ def test_of_an_answer_only_the_whole_is_kept(store: Store) -> None:
     assert store.get([a.key]) == {a.key: Generation("", "length", 3, 1, raw='{"choices": "\0 57"}')}
 
 
+def test_a_kept_answer_that_is_none_is_replaced_unless_another_run_did_so(store: Store) -> None:
+    a, b = keyed("a", "b")
+    store.put({}, [(a, Generation("", raw="error")), (b, Generation("", raw="answer"))])
+    new = [(a, Generation("", raw="new")), (b, Generation("", raw="new"))]
+    store.put({}, new, {a.key: "error", b.key: "error"})
+    assert {key: made.raw for key, made in store.get([a.key, b.key]).items()} == {
+        a.key: "new",
+        b.key: "answer",
+    }
+
+
+def test_the_mean_length_is_of_texts_whose_length_is_known(store: Store) -> None:
+    assert store.mean_tokens(digest({})) is None
+    store.put(
+        {},
+        [
+            (k, Generation("x", completion_tokens=n))
+            for k, n in zip(keyed("a", "b", "c"), (2, 0, 4), strict=True)
+        ],
+    )
+    assert store.mean_tokens(digest({})) == 3.0
+
+
 WRITER = """
 import sys
 from toolgen_hf.generators.base import Generation, Prompt, Request

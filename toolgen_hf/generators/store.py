@@ -147,11 +147,10 @@ class Store:
         return found
 
     def mean_tokens(self, generator: str) -> float | None:
-        """Tokens of a text, in the mean over those of one generator (digest of its identity); None if there is none."""
+        """Mean tokens of the texts of one generator (digest of its identity) whose engine said how many they took."""
         with self._reading():
             row = self._db.execute(
-                "SELECT AVG(completion_tokens) FROM texts WHERE generator = ? AND finish_reason != 'rejected'",
-                (generator,),  # an earlier version kept refused requests
+                "SELECT AVG(NULLIF(completion_tokens, 0)) FROM texts WHERE generator = ?", (generator,)
             ).fetchone()
         return None if row[0] is None else float(row[0])
 
