@@ -59,7 +59,11 @@ def request_key(generator: str, request: Request) -> str:
 
 def well_formed(text: str) -> str:
     """``text`` with halves of surrogate pairs, which no UTF-8 can hold, replaced by U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 @dataclass(frozen=True, slots=True)

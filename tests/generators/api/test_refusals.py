@@ -325,7 +325,14 @@ def test_nonsense_in_headers_changes_no_text(
 
 
 @pytest.mark.parametrize(
-    "reply", [Reply("57", headers={"x-large": "a" * 100_000}), Reply(status=500, body=b"[" * 99_999)]
+    "reply",
+    [
+        Reply("57", headers={"x-large": "a" * 100_000}),
+        Reply(status=500, body=b"[" * 99_999),
+        Reply(status=500, body=b'{"error": {"a": ' + b"[" * 400 + b"]" * 400 + b"}}"),
+        in_200({"message": "deep", "code": 500, "details": json.loads("[" * 400 + "]" * 400)}),
+        Reply(choices=[{"message": {"content": json.loads("[" * 400 + "]" * 400)}, "finish_reason": "stop"}]),
+    ],
 )
 def test_an_answer_that_cannot_be_read_fails_alone(reply: Reply) -> None:
     arrived: dict[int, Generation] = {}

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import openai
 
-from toolgen_hf.generators.api.messages import EngineError, MalformedError
+from toolgen_hf.generators.api.messages import EngineError, MalformedError, shallow
 
 Kind = Literal["retry", "limited", "key", "request"]
 
@@ -72,7 +72,7 @@ def classify(error: Exception) -> Failure:
 
 
 def _classify_status(error: openai.APIStatusError) -> Failure:
-    status, headers, body = error.status_code, error.response.headers, error.body
+    status, headers, body = error.status_code, error.response.headers, shallow(error.body)
     said = body.get("message") if isinstance(body, Mapping) else None
     message = f"{status}: {said or str(body or error.message)[:300]}"
     code = str(body.get("code") or body.get("type") or "") if isinstance(body, Mapping) else ""

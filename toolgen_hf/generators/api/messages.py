@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeGuard
 
 import httpx2
@@ -37,13 +37,13 @@ MOST_TOKENS = 10_000_000
 """Tokens of one prompt or text at most. A larger count in ``usage`` is nonsense, and counts as not told."""
 
 _MEANINGS: Mapping[str, str] = {
-    "stop": "stop stopped eos eos_token eos_found eog_token end_of_text endoftext end_turn end_of_turn stop_sequence"
-    " stop_token stop_string stop_string_found stop_word stop_words stop_trigger stop_criteria_met complete completed"
-    " finish finished normal",
-    "length": "length max_length max_tokens max_output_tokens max_completion_tokens max_new_tokens model_length"
-    " token_limit token_limit_reached max_predicted_tokens_reached context_length context_length_reached"
-    " context_length_exceeded model_context_window_exceeded context_window_exceeded error_limit truncated incomplete"
-    " repetition",
+    "stop": "stop stopped eos eos_token eos_found eog eog_token eot eot_token end_of_text end_of_sequence end_turn"
+    " end_of_turn stop_sequence stop_token stop_string stop_string_found stop_word stop_words stop_trigger"
+    " stop_criteria_met complete completed finish finished normal",
+    "length": "length length_limit limit max_length max_token max_tokens max_output_tokens max_completion_tokens"
+    " max_new_tokens model_length token_limit token_limit_reached max_tokens_reached max_predicted_tokens_reached"
+    " context_length context_length_reached context_length_exceeded model_context_window_exceeded"
+    " context_window_exceeded error_limit truncated incomplete repetition",
     "content_filter": "content_filter content_filtered content_blocked safety recitation language blocklist"
     " prohibited_content spii image_safety sensitive error_toxic guardrail_intervened model_armor jailbreak moderation",
     "refusal": "refusal refused",
@@ -99,6 +99,15 @@ class EngineError(MalformedError):
         return status_error(self.status, self.error, {**self.headers, **wait})
 
 
+def shallow(value: Any, depth: int = 20) -> Any:
+    """JSON data that can be walked through: what is nested deeper is left out."""
+    if isinstance(value, dict):
+        return {name: shallow(part, depth - 1) for name, part in value.items()} if depth else {}
+    if isinstance(value, list):
+        return [shallow(part, depth - 1) for part in value] if depth else []
+    return value
+
+
 def status_error(status: int, error: Any, headers: Mapping[str, str] | None = None) -> openai.APIStatusError:
     """The error that the client raises for an answer with this status and this error object in its body."""
     request = httpx2.Request("POST", "https://engine")
@@ -150,7 +159,6 @@ def parse(
     answer = _load(raw)
     choice = _choice(answer, raw)
     said, usage = _read(choice), _usage(answer)
-    made = Generation("", "stop", usage.prompt, usage.completion, usage.cached, raw, said.reasoning)
     reason, own = choice.get("finish_reason"), finish_reasons or {}
     if reason is not None and reason != "":
         meaning = _meaning(reason, own)
@@ -164,17 +172,20 @@ def parse(
         meaning = _meaning("tool_calls", own)
     if meaning == "error":
         raise EngineError(f"the engine broke off a text with finish_reason {_quoted(reason)}")
+    text, unusable = "", None
     if meaning is None:
-        return replace(made, finish_reason="unknown", unusable=_unknown(reason))
-    if meaning == "tool_calls":
-        return replace(made, finish_reason=meaning, unusable=_CALLS_TOOL)
-    if meaning in ("stop", "length") and said.text:
-        return replace(made, text=said.text, finish_reason=meaning)
-    if said.refusal:
-        return replace(made, finish_reason="refusal")
-    if meaning == "stop" and said.text is None:
-        return replace(made, finish_reason="empty")
-    return replace(made, finish_reason=meaning)  # of what a filter left of a text, only ``raw`` has anything
+        meaning, unusable = "unknown", _unknown(reason)
+    elif meaning == "tool_calls":
+        unusable = _CALLS_TOOL
+    elif meaning in ("stop", "length") and said.text:
+        text = said.text
+    elif said.refusal:
+        meaning = "refusal"
+    elif meaning == "stop" and said.text is None:
+        meaning = "empty"
+    return Generation(
+        text, meaning, usage.prompt, usage.completion, usage.cached, raw, said.reasoning, unusable
+    )  # what a content filter left of a text is only in ``raw``
 
 
 def refused(status: int, error: Any) -> Generation:
@@ -212,16 +223,17 @@ def _quoted(reason: Any) -> str:
 
 
 def _word(reason: Any) -> str:
-    return reason if isinstance(reason, str) else json.dumps(reason)
+    return reason if isinstance(reason, str) else json.dumps(shallow(reason))
 
 
 def _meaning(reason: Any, own: Mapping[str, str]) -> str | None:
     """What a finish reason means, whatever its case: ``MAX_TOKENS``, ``maxTokens`` and ``max-tokens`` are one."""
     word = _letters(_word(reason))
-    meaning = {_letters(name): meaning for name, meaning in own.items()}.get(word)
+    meaning = {_letters(name): meaning for name, meaning in own.items()}.get(word) if own else None
     return meaning or (_KNOWN_REASONS.get(word) if isinstance(reason, str) else None)
 
 
+@lru_cache(maxsize=100)
 def _letters(word: str) -> str:
     letters = re.sub(r"[\W_]+", "", word.casefold())
     return letters.removeprefix("finishreason") or letters
@@ -233,7 +245,7 @@ _KNOWN_REASONS = {_letters(word): meaning for meaning, words in _MEANINGS.items(
 def _load(raw: str) -> dict[str, Any]:
     """The JSON object of an answer; every string in it can be written as UTF-8."""
     try:
-        answer = json.loads(raw.removeprefix("\ufeff"), parse_int=_integer)
+        answer = _DECODER.decode(raw.removeprefix("\ufeff"))
         if _HALF_ESCAPED.search(raw):
             answer = json.loads(well_formed(json.dumps(answer, ensure_ascii=False)))
     except (ValueError, RecursionError) as error:
@@ -251,6 +263,9 @@ def _integer(digits: str) -> float:
     return int(digits) if len(digits) < 100 else float(digits)
 
 
+_DECODER = json.JSONDecoder(parse_int=_integer)
+
+
 def _choice(answer: Mapping[str, Any], raw: str) -> Mapping[str, Any]:
     """The first choice of an answer. Raises what ``parse`` does."""
     if answer.get(_KEPT) == "rejected":
@@ -258,15 +273,15 @@ def _choice(answer: Mapping[str, Any], raw: str) -> Mapping[str, Any]:
     if error := answer.get("error"):
         raise _engine_error(error, answer)
     choices = answer.get("choices")
-    if not isinstance(choices, list):
+    if not isinstance(choices, list) or not choices:
         errors = answer.get("errors")
         error = errors[0] if isinstance(errors, list) and errors else answer
         if _status(error, answer) is not None or answer.get("object") == "error":
             raise _engine_error(error, answer)
         raise MalformedError(f"the answer has no choices: {raw[:200]!r}")
-    if not choices or not isinstance(choices[0], dict):
-        raise MalformedError(f"the answer has no choice: {raw[:200]!r}")
-    choice: dict[str, Any] = choices[0]
+    choice = choices[0]
+    if not isinstance(choice, dict):
+        raise MalformedError(f"the choice of the answer is no object: {raw[:200]!r}")
     if error := choice.get("error"):
         raise _engine_error(error, choice)
     return choice
@@ -274,6 +289,7 @@ def _choice(answer: Mapping[str, Any], raw: str) -> Mapping[str, Any]:
 
 def _engine_error(error: Any, answer: Mapping[str, Any]) -> EngineError:
     """An error as some servers send it with status 200: an object or a text, its status within or beside it."""
+    error = shallow(error)
     said = error if isinstance(error, dict) else {}
     message = said.get("message") or said.get("detail") or error
     message = message if isinstance(message, str) else json.dumps(message)
@@ -369,7 +385,7 @@ def _joined(texts: Sequence[Any]) -> str | None:
 
 
 def _excerpt(value: Any) -> str:
-    return repr(value)[:200]
+    return repr(shallow(value))[:200]
 
 
 class _Usage(NamedTuple):
