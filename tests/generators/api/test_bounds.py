@@ -6,14 +6,17 @@ import gzip
 import json
 import tracemalloc
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.engines import collect, generator, numbered
 from toolgen_hf.errors import GenerationError
+from toolgen_hf.generators.api import batch_account
+from toolgen_hf.generators.api.batch_account import Account, OutOfReachError
 from toolgen_hf.generators.api.batch_lines import outcome
 from toolgen_hf.generators.api.bounds import lines_of
 from toolgen_hf.generators.api.messages import parse
@@ -98,3 +101,30 @@ def test_any_text_of_a_batch_is_what_its_answer_alone_would_be(text: str) -> Non
     assert isinstance(made, Generation)
     assert made.text == parse(json.dumps(body)).text == text.replace("\ud83d", "\ufffd")
     assert parse(made.raw or "") == made
+
+
+@pytest.mark.parametrize("breaks", [1, 4, 5])
+def test_a_download_that_breaks_off_goes_on_where_it_was(
+    monkeypatch: pytest.MonkeyPatch, breaks: int
+) -> None:
+    attempts = 0
+
+    def download(_account: Account, _file_id: str) -> Iterator[bytes | None]:
+        nonlocal attempts
+        attempts += 1
+        yield from (b'{"n": 0}', None, b"no JSON", b"[1]", b'{"n": 4}')
+        if attempts <= breaks:
+            raise httpx2.ReadError("the connection broke off")
+        yield b'{"n": 5}'
+
+    monkeypatch.setattr(batch_account, "PAUSE", 0.001)
+    monkeypatch.setattr(Account, "_download", download)
+    lines = Account("sk-any", "http://localhost:1/v1", 1.0, LIMIT).lines("file-1")
+    assert [next(lines), next(lines)] == [{"n": 0}, {"n": 4}]
+    if breaks < batch_account.DOWNLOADS:
+        assert list(lines) == [{"n": 5}]
+    else:
+        with pytest.raises(
+            OutOfReachError, match="the download of file-1 broke off: the connection broke off"
+        ):
+            next(lines)
