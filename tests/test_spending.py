@@ -248,14 +248,41 @@ def test_at_most_is_every_attempt_of_every_teacher(server: ApiServer, tmp_path: 
     assert "gpt-4o-mini-2" in reason
 
 
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {},
+        {"prompt_tokens": 0, "completion_tokens": 0},
+        {"completion_tokens": 5},
+        {"prompt_tokens": 10},
+        {"prompt_tokens": 10, "completion_tokens": 0},
+        {"prompt_tokens": None, "completion_tokens": "5"},
+        {"prompt_tokens": -10, "completion_tokens": 10**30},
+        {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 10**6}},
+        {"total_tokens": 15},
+    ],
+)
+@pytest.mark.parametrize("text", ["The answer is 1.", ""])
 def test_an_engine_that_does_not_say_what_it_used_is_charged_the_most(
-    server: ApiServer, tmp_path: Path
+    server: ApiServer, tmp_path: Path, usage: dict[str, Any], text: str
 ) -> None:
-    server.configure(script=lambda request: Reply("The answer is 1.", usage={}))
-    data = recipe_data(tmp_path, server)
+    """Each request takes all that it may: a token for each byte of its prompt, and ``max_tokens``."""
+    bills: list[float] = []
+    price = {"input": 10.0, "output": 20_000.0, "cached_input": 0.0}
+
+    def script(request: ApiRequest) -> Reply:
+        told = (usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0)
+        asked = told[0] if told[0] > 0 else len(request.prompt.encode())
+        answered = told[1] if told[1] == 5 else 10
+        bills.append((asked * price["input"] + answered * price["output"]) / 1_000_000)
+        return Reply(text, usage=usage)
+
+    server.configure(script=script)
+    engine = {**recipe_data(tmp_path, server)["answer"]["generator"], "price": price}
+    recipe = recipe_data(tmp_path, server, answer={"generator": engine})
     with pytest.raises(BudgetError), Workspace(progress=False, max_cost=1.0) as workspace:
-        run(Recipe.parse(data), tmp_path / "out", workspace)
-    assert 0 < server.count < 12
+        run(Recipe.parse(recipe), tmp_path / "out", workspace)
+    assert 0 < sum(bills) <= 1.0
 
 
 @pytest.mark.parametrize("amount", ["nan", "inf", "-3"])

@@ -90,11 +90,13 @@ class Meter:
             self._bar.update(count)
 
     def arrived(self, prompt: Prompt, made: Generation) -> float | None:
-        """Count a text; what it cost."""
+        """Count a text; what it cost, and at worst where the engine does not say what it took."""
         assert self._generator is not None
-        cost = self._generator.cost(made.prompt_tokens, made.completion_tokens, made.cached_tokens)
-        if cost is not None and not made.prompt_tokens and made.finish_reason != "rejected":
-            cost = self._worst(prompt)  # the engine does not say what it took
+        asked, answered = made.prompt_tokens, made.completion_tokens
+        if made.finish_reason != "rejected" and not (asked and answered):
+            most_asked, most_answered = self._generator.estimate(prompt)
+            asked, answered = asked or most_asked * AT_WORST, answered or most_answered
+        cost = self._generator.cost(asked, answered, made.cached_tokens)
         if self.max_cost is not None:
             self._held -= self._worst(prompt)
         self.spent += cost or 0.0

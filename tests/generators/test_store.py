@@ -56,10 +56,38 @@ def test_everything_that_determines_a_text_is_in_its_key(identity: dict[str, Any
 def test_any_text_survives(store: Store) -> None:
     texts = ["", "\0", "é 😀\u2028\r\n", "x" * 1_000_000, "'; DROP TABLE texts; --"]
     wanted = keyed(*map(str, range(len(texts))))
-    store.put({}, [(w, Generation(text, raw=f"{text}!")) for w, text in zip(wanted, texts, strict=True)])
+    store.put({}, [(w, Generation(text)) for w, text in zip(wanted, texts, strict=True)])
     found = store.get([w.key for w in wanted])
     assert [found[w.key].text for w in wanted] == texts
-    assert [found[w.key].raw for w in wanted] == [f"{text}!" for text in texts]
+
+
+def test_of_an_answer_only_the_whole_is_kept(store: Store) -> None:
+    (a,) = keyed("a")
+    store.put({}, [(a, Generation("57", "length", 3, 1, raw='{"choices": "\0 57"}'))])
+    assert store.get([a.key]) == {a.key: Generation("", "length", 3, 1, raw='{"choices": "\0 57"}')}
+
+
+def test_a_kept_answer_that_is_none_is_replaced_unless_another_run_did_so(store: Store) -> None:
+    a, b = keyed("a", "b")
+    store.put({}, [(a, Generation("", raw="error")), (b, Generation("", raw="answer"))])
+    new = [(a, Generation("", raw="new")), (b, Generation("", raw="new"))]
+    store.put({}, new, {a.key: "error", b.key: "error"})
+    assert {key: made.raw for key, made in store.get([a.key, b.key]).items()} == {
+        a.key: "new",
+        b.key: "answer",
+    }
+
+
+def test_the_mean_length_is_of_texts_whose_length_is_known(store: Store) -> None:
+    assert store.mean_tokens(digest({})) is None
+    store.put(
+        {},
+        [
+            (k, Generation("x", completion_tokens=n))
+            for k, n in zip(keyed("a", "b", "c"), (2, 0, 4), strict=True)
+        ],
+    )
+    assert store.mean_tokens(digest({})) == 3.0
 
 
 WRITER = """

@@ -172,6 +172,94 @@ def test_a_kept_answer_is_read_anew_by_its_generator(store: Store) -> None:
     assert spoken(texts(Keeping(), store), "a") == ["parsed A"]
 
 
+class Engine(Counting):
+    """Keeps its answers; what it answers to each prompt can be changed, and which words it can read."""
+
+    def __init__(self, known: str = "", **answers: Generation) -> None:
+        super().__init__(price=0.25)
+        self.known, self.answers = known, answers
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
+        for at, request in enumerate(requests):
+            self.asked.append(request.prompt.user)
+            yield [(at, self.answers.get(request.prompt.user) or self.read(request.prompt.user.upper()))]
+
+    def read(self, raw: str) -> Generation:
+        unusable = f"{raw} is not known" if raw.startswith("?") and raw != self.known else None
+        return Generation(raw.lower(), "stop", 3, 1, raw=raw, unusable=unusable)
+
+    def parse(self, raw: str) -> Generation | None:
+        return None if raw.startswith("ERROR") else self.read(raw)
+
+
+REFUSED = Generation("", "rejected", raw="too long")
+
+
+def test_a_refused_request_is_asked_once_a_run_and_again_in_the_next(store: Store) -> None:
+    engine = Engine(b=REFUSED)
+    source = texts(engine, store)
+    fill(source, {"train": [["a", "b"], ["b", "c"]]})
+    assert [made and made.failure for made in source(prompts("a", "b", "b"))] == [
+        None,
+        "no response (rejected)",
+        "no response (rejected)",
+    ]
+    assert (engine.asked, len(store)) == (["a", "b", "c"], 2)
+    assert (len(source.take_refused()), source.take_refused()) == (2, [])
+    mended = Engine()
+    assert spoken(texts(mended, store), "a", "b", "c") == ["a", "b", "c"]
+    assert mended.asked == ["b"]
+
+
+def test_a_refused_request_costs_nothing_and_the_budget_cuts_what_is_left(store: Store) -> None:
+    engine = Engine(a=REFUSED, b=REFUSED)
+    source = texts(engine, store, max_cost=3.0)
+    with pytest.raises(BudgetError, match=r"stopped at \$"):
+        fill(source, {"train": [[user] for user in "abcdef"]})
+    assert engine.asked[:2] == ["a", "b"]
+    assert len(engine.asked) == len(set(engine.asked))
+    assert source.meter.spent == len(store) * 1.0
+
+
+def test_what_an_earlier_version_kept_and_is_no_answer_is_asked_again_and_replaced(store: Store) -> None:
+    engine = Engine()
+    spoken(texts(engine, store), "a", "b")
+    store._db.execute("UPDATE texts SET raw = 'ERROR: no credits', text = 'half' WHERE raw = 'B'")
+    again, once_more = Engine(), Engine()
+    assert spoken(texts(again, store), "a", "b") == ["a", "b"]
+    assert spoken(texts(once_more, store), "a", "b") == ["a", "b"]
+    assert (again.asked, once_more.asked, len(store)) == (["b"], [], 2)
+
+
+def test_an_answer_that_cannot_be_used_is_an_error_and_is_read_once_it_can_be(store: Store) -> None:
+    for engine in (Engine(), Engine()):
+        with pytest.raises(
+            GenerationError, match=r"^test: \?B is not known\. The answers are stored; run again"
+        ):
+            spoken(texts(engine, store), "a", "?b")
+    assert engine.asked == []
+    mended = Engine(known="?B")
+    assert spoken(texts(mended, store), "a", "?b") == ["a", "?b"]
+    assert mended.asked == []
+
+
+@pytest.mark.parametrize(
+    ("told", "cost"),  # at worst 4 tokens of the prompt and 4 of the text, at 0.25
+    [
+        (Generation("A", "stop", 3, 1), 1.0),
+        (Generation("A", "stop", 3, 0), 0.75 + 1.0),
+        (Generation("A", "stop", 0, 1), 1.0 + 0.25),
+        (Generation("A", "stop", 0, 0), 2.0),
+        (Generation("", "empty", 3, 0), 0.75 + 1.0),
+        (REFUSED, 0.0),
+    ],
+)
+def test_what_an_engine_does_not_say_counts_at_worst(store: Store, told: Generation, cost: float) -> None:
+    source = texts(Engine(a=told), store)
+    fill(source, {"train": [["a"]]})
+    assert source.meter.spent == source.usage["train"].cost == cost
+
+
 def test_a_budget_is_never_exceeded_and_used_as_far_as_it_goes(store: Store) -> None:
     counting = Counting(price=0.25)  # a text costs 1.00, and may cost 2.00 for all that is known before
     users = [[f"{n}"] for n in range(10)]

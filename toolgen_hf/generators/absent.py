@@ -52,9 +52,9 @@ class AbsentGenerator:
         return LocalGenerator(config) if isinstance(config, LocalConfig) else OpenAIGenerator(config)
 
     @property
-    def parser(self) -> int:
+    def parser(self) -> Any:
         """The real one's, so that a stage's settings are the same."""
-        return int(getattr(self._real, "parser", 0))
+        return getattr(self._real, "parser", 0)
 
     def identity(self) -> dict[str, Any]:
         """An engine's own; of a model that cannot be found, one that no stored text has."""
@@ -73,7 +73,7 @@ class AbsentGenerator:
         """
         raise ConfigError(f"{self.config.name!r} cannot be used here: it was only planned with")
 
-    def parse(self, raw: str) -> Generation:
+    def parse(self, raw: str) -> Generation | None:
         """Reads a kept answer again."""
         return self._real.parse(raw)
 

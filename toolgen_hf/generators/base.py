@@ -37,7 +37,8 @@ class Generation:
     """One generated text.
 
     ``finish_reason`` is ``"stop"`` or ``"length"`` (cut at the token limit); where an engine gave no text,
-    it says why: ``"content_filter"``, ``"refusal"``, ``"empty"`` or ``"rejected"`` (the request itself).
+    it says why: ``"content_filter"``, ``"refusal"``, ``"empty"`` or ``"rejected"`` (the request itself, which is
+    not stored). Counts of tokens are 0 where the engine does not say.
     """
 
     text: str
@@ -48,6 +49,10 @@ class Generation:
     """Of the prompt's, those that were billed as cached."""
     raw: str | None = None
     """The engine's whole answer as it came (JSON), from which all the others can be read again."""
+    reasoning: str | None = None
+    """What the engine thought before the text, where it gives that apart from the text."""
+    unusable: str | None = None
+    """Why this answer cannot be used as it is, and what to do: an error of the run. It is stored, since it was paid."""
 
     @property
     def failure(self) -> str | None:
@@ -93,8 +98,11 @@ class Generator(Protocol):
         """
         ...
 
-    def parse(self, raw: str) -> Generation:
-        """Reads a kept answer (``Generation.raw``) again; only asked of generators that keep them."""
+    def parse(self, raw: str) -> Generation | None:
+        """Reads a kept answer (``Generation.raw``) again; only asked of generators that keep them.
+
+        None where it is no answer: an error or a refused request that an earlier version kept.
+        """
         ...
 
     def estimate(self, prompt: Prompt) -> tuple[int, int]:

@@ -16,6 +16,7 @@ _SECRET = re.compile(
     r"api.?key|header|authoriz|(access|auth|bearer).?token|secret|passw|extra_query", re.IGNORECASE
 )
 _OURS = {"stream", "n", "best_of", "model", "messages", "prompt"}
+FinishMeaning = Literal["stop", "length", "content_filter", "refusal", "empty", "error"]
 _FIELDS = {"frequency_penalty", "max_tokens", "presence_penalty", "seed", "stop", "temperature", "top_p"}
 
 
@@ -187,6 +188,11 @@ class OpenAIConfig(Config):
     extra: dict[str, Any] = Field(default_factory=dict)
     """Any other parameter of the request, such as ``{reasoning_effort: low}``; none that has a field here."""
 
+    finish_reasons: dict[str, FinishMeaning] = Field(default_factory=dict)
+    """What the server's own finish reasons mean, where they are not known: ``{done: stop}``. ``stop`` is a whole text,
+    ``length`` a cut one, ``empty`` no text, ``error`` is asked again. Answers that are stored are read by it too."""
+    max_answer_bytes: int = Field(default=8 * 2**20, ge=1024)
+    """Of an answer at most, uncompressed; a larger one is an error."""
     keys_file: str | None = Field(default=None, exclude=True)  # a saved recipe does not say where keys lie
     """API keys, one a line (``#`` comments); default ``$OPENAI_API_KEY``, the file ``$OPENAI_API_KEY_PATH``,
     or ``openai_keys`` in the cache home."""

@@ -3,7 +3,8 @@
 A text is keyed by all that determines it: the generator's identity (model content, adapter, template,
 decoding parameters; or endpoint, engine, API and parameters), the prompt and the sample index. Not by
 row number, file or run. So a killed run resumes where it stopped, a row added costs one request, and
-asking again costs nothing. An engine's whole answer is kept beside its text.
+asking again costs nothing. Of an engine's answer the whole is kept, and its text is read from that each time.
+A request that the engine refused is no text, and is not kept.
 
 SQLite in WAL mode: several processes may read and write at once; the first text to arrive for a key is
 the one that everybody sees from then on.
@@ -19,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from toolgen_hf.errors import DataError, GenerationError
@@ -58,7 +59,11 @@ def request_key(generator: str, request: Request) -> str:
 
 def well_formed(text: str) -> str:
     """``text`` with halves of surrogate pairs, which no UTF-8 can hold, replaced by U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ class Store:
             return int(self._db.execute("SELECT COUNT(*) FROM texts").fetchone()[0])
 
     def get(self, keys: Sequence[str]) -> dict[str, Generation]:
-        """The texts that are there, by key. Where an engine's whole answer was kept, ``raw`` has it."""
+        """The texts that are there, by key. Where an engine's whole answer was kept, ``raw`` has it, and only that."""
         found: dict[str, Generation] = {}
         for start in range(0, len(keys), _LOOKUP_SIZE):
             part = keys[start : start + _LOOKUP_SIZE]
@@ -146,22 +151,31 @@ class Store:
         return found
 
     def mean_tokens(self, generator: str) -> float | None:
-        """Tokens of a text, in the mean over those of one generator (digest of its identity); None if there is none."""
+        """Mean tokens of the texts of one generator (digest of its identity) whose engine said how many they took."""
         with self._reading():
             row = self._db.execute(
-                "SELECT AVG(completion_tokens) FROM texts WHERE generator = ?", (generator,)
+                "SELECT AVG(NULLIF(completion_tokens, 0)) FROM texts WHERE generator = ?", (generator,)
             ).fetchone()
         return None if row[0] is None else float(row[0])
 
-    def put(self, identity: Mapping[str, Any], texts: Iterable[tuple[Keyed, Generation]]) -> None:
-        """Commit texts, all or none, to disk before returning. A key that is there keeps its text."""
+    def put(
+        self,
+        identity: Mapping[str, Any],
+        texts: Iterable[tuple[Keyed, Generation]],
+        instead: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Commit texts, all or none, to disk before returning. A key that is there keeps its text.
+
+        Args:
+            instead: kept answers (``raw``) that are none, by key; they are replaced.
+        """
         generator = digest(identity)
         rows = [
             (
                 wanted.key,
                 generator,
                 well_formed(canonical_json(asdict(wanted.request))),
-                well_formed(made.text),
+                well_formed(made.text) if made.raw is None else "",
                 made.finish_reason,
                 made.prompt_tokens,
                 made.completion_tokens,
@@ -169,7 +183,9 @@ class Store:
             )
             for wanted, made in texts
         ]
+        replaced = [(row[0], instead[row[0]]) for row in rows if row[0] in instead]
         with self._transaction():
+            self._db.executemany("DELETE FROM texts WHERE key = ? AND raw = ?", replaced)
             self._db.execute(
                 "INSERT OR IGNORE INTO generators VALUES (?, ?)", (generator, canonical_json(identity))
             )

@@ -87,12 +87,15 @@ class Texts:
         self._sent: dict[int, tuple[str, Keyed]] = {}  # position in the stream -> split, request
         self._underway: set[str] = set()  # their keys, asked for by an earlier row
         self._arrived: set[str] = set()  # of these, since the batch was looked up
+        self._refused: dict[str, Generation] = {}  # requests that the engine refused in this run
+        self._used_refused: list[str] = []  # their keys, since ``take_refused``
+        self._instead: dict[str, str] = {}  # kept answers that are none
 
     def __call__(self, prompts: Sequence[Prompt]) -> list[Generation | None]:
         """One text for each prompt. Looking ahead, those that are missing are noted and given as None.
 
         Raises:
-            GenerationError: a missing text could not be generated.
+            GenerationError: a missing text could not be generated, or an answer cannot be used as it is.
         """
         wanted = [Keyed(request_key(self._digest, request), request) for request in map(Request, prompts)]
         found = self._find(wanted)
@@ -107,16 +110,24 @@ class Texts:
             found.update(self._find(list(missing.values())))
         for w in wanted:
             self.used.add(found[w.key], self._cost(found[w.key]))
+        self._used_refused += [w.key for w in wanted if w.key in self._refused]
         return [found[w.key] for w in wanted]
 
     def _cost(self, made: Generation) -> float | None:
         return self.generator.cost(made.prompt_tokens, made.completion_tokens, made.cached_tokens)
 
     def _find(self, wanted: Sequence[Keyed]) -> dict[str, Generation]:
-        kept = self._store().get([w.key for w in wanted])
-        return {
-            key: made if made.raw is None else self.generator.parse(made.raw) for key, made in kept.items()
-        }
+        """The texts that are in the store, and the requests that were refused in this run."""
+        found = {w.key: self._refused[w.key] for w in wanted if w.key in self._refused}
+        for key, kept in self._store().get([w.key for w in wanted]).items():
+            made = kept if kept.raw is None else self.generator.parse(kept.raw)
+            if made is None:
+                self._instead[key] = kept.raw or ""
+            elif made.unusable:
+                raise GenerationError(f"{self.label}: {made.unusable}. The answers are stored; run again")
+            else:
+                found[key] = made
+        return found
 
     def fill(self, ahead: Ahead, rows: int) -> None:
         """Generate all that ``ahead`` shows to be missing among ``rows`` rows, round by round.
@@ -170,6 +181,11 @@ class Texts:
         used, self.used = self.used, Usage()
         return used
 
+    def take_refused(self) -> list[str]:
+        """Keys of the requests that were asked for and that the engine refused; told once. The next run asks again."""
+        refused, self._used_refused = self._used_refused, []
+        return refused
+
     def unwant(self) -> None:
         """Drop what was noted as wanted."""
         self._wanted.clear()
@@ -197,7 +213,7 @@ class Texts:
                 self.meter.refresh()
                 if not chunk:
                     continue
-                self._store().put(self.identity, [(sent[position][1], made) for position, made in chunk])
+                self._keep([(sent[position][1], made) for position, made in chunk])
                 for position, made in chunk:
                     split, keyed = sent.pop(position)
                     self._arrived.add(keyed.key)
@@ -220,6 +236,13 @@ class Texts:
             sent.clear()
             self.forget()
         return count
+
+    def _keep(self, chunk: Sequence[tuple[Keyed, Generation]]) -> None:
+        """Commit what is an answer; of what was refused only this run knows."""
+        answers = [(keyed, made) for keyed, made in chunk if made.finish_reason != "rejected"]
+        if answers:
+            self._store().put(self.identity, answers, self._instead)
+        self._refused.update((keyed.key, made) for keyed, made in chunk if made.finish_reason == "rejected")
 
 
 @contextmanager

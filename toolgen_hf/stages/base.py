@@ -193,7 +193,9 @@ class Stage:
     def _map(self, split: _Split, function: Callable[[Batch], Batch], texts: Sequence[Texts]) -> Dataset:
         """Map one split and write its output to its path, whole or not at all.
 
-        The note comes first: an output is never there without it, and every attempt replaces an earlier one's.
+        The note comes first: an output is never there without it, and every attempt replaces an earlier one's. An
+        output with requests that an engine refused has a fingerprint of its own, where the next run does not look:
+        it asks again.
         """
         split.path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=split.path.parent) as scratch, quiet_datasets(), _disk_errors():
@@ -207,9 +209,13 @@ class Stage:
             )
             if texts:
                 self._note(split, texts)
-            file.replace(split.path)
-        made = self._read(split.path, split.rows)
-        made._fingerprint = split.fingerprint
+            path, fingerprint = split.path, split.fingerprint
+            if refused := sorted(key for source in texts for key in source.take_refused()):
+                fingerprint = str(Hasher.hash(canonical_json([fingerprint, refused])))
+                path = path.with_name(f"{self.name}-{fingerprint}.arrow")
+            file.replace(path)
+        made = self._read(path, split.rows)
+        made._fingerprint = fingerprint
         return made
 
     def _map_arguments(self, rows: Dataset) -> dict[str, Any]:

@@ -183,8 +183,11 @@ def test_refused_text(error: Any) -> None:
     with ApiServer(lambda r: Reply(status=400, error=error) if "2" in r.user else shout(r)) as server:
         made = dict(arrival for chunk in generator(server).generate(wanted(1, 2)) for arrival in chunk)
         assert [made[at].finish_reason for at in (0, 1)] == ["stop", "rejected"]
-        assert generator(server).parse(made[1].raw or "") == made[1]
+        assert generator(server).parse(made[1].raw or "") is None
         assert server.count == 2
+        server.configure(script=shout)  # mended: the next run asks again
+        assert ask(server, wanted(1, 2)) == shouted(1, 2)
+        assert server.count == 3
 
 
 @pytest.mark.parametrize("status", [400, 404])

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.engines import collect, generator, numbered
 from toolgen_hf.errors import GenerationError
-from toolgen_hf.generators.api import courier, dispatch
+from toolgen_hf.generators.api import courier, dispatch, engine
 from toolgen_hf.generators.api.engine import OpenAIGenerator
 from toolgen_hf.generators.base import Request
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
@@ -130,7 +130,7 @@ def test_a_defect_of_ours_ends_the_run_instead_of_hanging_it(monkeypatch: pytest
         raise AssertionError("a defect")
 
     for where, name in (
-        (dispatch, "parse"),
+        (engine, "parse"),
         (dispatch, "choose"),
         (courier, "Lane"),
         (courier, "AsyncOpenAI"),

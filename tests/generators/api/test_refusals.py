@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.engines import SECRET, collect, generator, numbered, one
 from toolgen_hf.errors import GenerationError
+from toolgen_hf.generators.api import lanes
 from toolgen_hf.generators.base import Generation
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply, first
 
@@ -227,3 +228,123 @@ def test_what_is_in_flight_when_it_ends_is_kept() -> None:
             collect(generator(server, concurrency=6), numbered(50), arrived)
         assert server.count == 6
     assert len(arrived) == 5
+
+
+def in_200(error: object) -> Reply:
+    return Reply(body=json.dumps({"error": error}).encode(), latency=0)
+
+
+@pytest.mark.parametrize(
+    ("error", "match"),
+    [
+        (
+            {"message": "Insufficient credits", "code": 402},
+            "no key can be used: .* 402: Insufficient credits",
+        ),
+        (
+            {"message": "You exceeded your quota", "code": "insufficient_quota"},
+            "429: You exceeded your quota",
+        ),
+        ({"message": "No such model", "code": 404}, "404: No such model"),
+    ],
+)
+def test_an_error_with_status_200_ends_it_as_with_its_own_status(error: object, match: str) -> None:
+    with ApiServer(in_200(error)) as server:
+        stops(server, match)
+        assert server.count <= 8
+
+
+def test_too_many_requests_with_status_200_are_waited_for() -> None:
+    def script(request: ApiRequest) -> Reply:
+        busy = in_200({"message": "slow down", "code": 429, "retry_after": 0.05})
+        return Reply(echo(request)) if request.seen > 4 else busy
+
+    with ApiServer(script) as server:  # more often than there are retries
+        made = collect(generator(server, max_retries=1), numbered(5))
+    assert [m.text for m in made] == [f"to question {n}" for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("reply", "match"),
+    [
+        (Reply("57", finish_reason="done"), r"finish_reason 'done', and .* finish_reasons: \{'done': stop\}"),
+        (
+            Reply(choices=[{"message": {"tool_calls": [{}]}, "finish_reason": "tool_calls"}]),
+            "native tool call",
+        ),
+    ],
+)
+def test_an_answer_that_cannot_be_used_ends_it_and_is_kept(reply: Reply, match: str) -> None:
+    arrived: dict[int, Generation] = {}
+    with ApiServer(reply) as server:
+        with pytest.raises(GenerationError, match=match):
+            collect(generator(server, concurrency=4), numbered(50), arrived)
+        assert len(arrived) == server.count <= 8
+    assert {made.text for made in arrived.values()} == {""}
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": 10**30, "completion_tokens": 10**30},
+        {"prompt_tokens": -5, "completion_tokens": "many"},
+        {"prompt_tokens": float("nan"), "completion_tokens": float("inf")},
+        {"prompt_tokens": {"a": [1]}, "completion_tokens": None},
+    ],
+)
+def test_nonsense_in_usage_holds_no_others_up(usage: dict[str, Any]) -> None:
+    def script(request: ApiRequest) -> Reply:
+        return Reply(echo(request), usage=usage if request.index % 7 == 3 else None)
+
+    with ApiServer(script) as server:
+        made = collect(generator(server, tokens_per_minute=10_000_000, concurrency=4), numbered(30))
+    assert [m.text for m in made] == [f"to question {n}" for n in range(30)]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "9" * 4000},
+        {"x-ratelimit-remaining-tokens": "\u00b2", "x-ratelimit-reset-tokens": "-1s"},
+        {"retry-after": "9" * 5000, "retry-after-ms": "nan"},
+        {"Content-Type": "application/json; charset=base64_codec"},
+        {"Content-Type": "application/json; charset=\u00e9"},
+    ],
+)
+def test_nonsense_in_headers_changes_no_text(
+    headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "LONGEST_REST", 0.1)
+
+    def script(request: ApiRequest) -> Reply:
+        return Reply(echo(request), headers=headers if request.index == 3 else {})
+
+    with ApiServer(script) as server:
+        made = collect(generator(server, concurrency=2), numbered(10))
+    assert [m.text for m in made] == [f"to question {n}" for n in range(10)]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply("57", headers={"x-large": "a" * 100_000}),
+        Reply(status=500, body=b"[" * 99_999),
+        Reply(status=500, body=b'{"error": {"a": ' + b"[" * 400 + b"]" * 400 + b"}}"),
+        in_200({"message": "deep", "code": 500, "details": json.loads("[" * 400 + "]" * 400)}),
+        Reply(choices=[{"message": {"content": json.loads("[" * 400 + "]" * 400)}, "finish_reason": "stop"}]),
+    ],
+)
+def test_an_answer_that_cannot_be_read_fails_alone(reply: Reply) -> None:
+    arrived: dict[int, Generation] = {}
+    script = lambda request: reply if request.user == "question 3" else Reply(echo(request))  # noqa: E731
+    with ApiServer(script) as server, pytest.raises(GenerationError, match=r"^1 request to the engine"):
+        collect(generator(server, max_retries=1), numbered(10), arrived)
+    assert len(arrived) == 9
+
+
+def test_what_an_engine_says_can_be_printed() -> None:
+    with (
+        ApiServer(Reply(status=400, body=b'{"error": {"message": "half \\ud83d"}}')) as server,
+        pytest.raises(GenerationError, match="400: half \ufffd"),
+    ):
+        one(server)

@@ -221,7 +221,8 @@ def test_a_kept_answer_is_read_again_without_the_network(
         asked = source(server)
         respond(data, "any", asked, workspace)
     with sqlite3.connect(workspace.store_path) as db:
-        (kept,) = db.execute("SELECT raw FROM texts LIMIT 1").fetchone()
+        text, kept = db.execute("SELECT text, raw FROM texts LIMIT 1").fetchone()
+        assert text == ""  # it is in the answer
         assert json.loads(kept)["choices"][0]["message"]["content"].startswith("The answer is")
     monkeypatch.setattr(OpenAIGenerator, "parse", lambda _, raw: Generation(json.loads(raw)["object"]))
     made = respond(data, "under another name", asked, workspace)
@@ -261,7 +262,14 @@ def test_rows_that_an_engine_refuses_are_rejected_with_the_reason(workspace: Wor
     with ApiServer(script) as server:
         made = answer(splits(6), config(server), workspace)["train"]
         answer(splits(6), config(server), workspace, drop_overlap=True)
-        assert server.count == 6
+        assert Counter(numbers(request)[0] for request in server.requests) == {
+            0: 1,
+            1: 1,
+            2: 2,
+            3: 1,
+            4: 1,
+            5: 1,
+        }
     assert made["reason"] == [
         None,
         None,
@@ -272,3 +280,81 @@ def test_rows_that_an_engine_refuses_are_rejected_with_the_reason(workspace: Wor
     ]
     assert made["truncated"] == [False, False, False, False, True, False]
     assert made["correct"] == [True, True, False, False, False, True]
+
+
+def test_a_request_that_was_refused_is_asked_again_once_the_engine_is_mended(workspace: Workspace) -> None:
+    def graded(server: ApiServer) -> list[str | None]:
+        made = tool_api(
+            answer(data, config(server), workspace), [config(server, engine="teacher")], workspace
+        )
+        return [reason if reason is None else reason.partition(":")[0] for reason in made["train"]["reason"]]
+
+    def script(request: ApiRequest) -> Reply:
+        if numbers(request)[0] == 2 and request.body["model"] != "teacher":
+            return Reply(status=400, error="maximum context length is 9 tokens")
+        return Reply(call(request) if request.body["model"] == "teacher" else "The answer is 99.")
+
+    data = splits(4)
+    with ApiServer(script) as server:
+        assert graded(server) == graded(server) == [None, None, "no response (rejected)", None]
+        assert Counter(numbers(r)[0] for r in server.requests if r.body["model"] == "teacher") == {
+            0: 1,
+            1: 1,
+            3: 1,
+        }
+        server.reset()
+        server.configure(
+            script=lambda r: Reply(call(r) if r.body["model"] == "teacher" else "The answer is 99.")
+        )
+        assert graded(server) == graded(server) == [None] * 4
+        assert [numbers(request)[0] for request in server.requests] == [2, 2]  # student and teacher, once
+
+
+REFUSED = json.dumps({"toolgen_hf": "rejected", "status": 400, "error": "too long"})
+
+
+@pytest.mark.parametrize(
+    ("kept", "text", "finish_reason", "is_asked_again"),  # as version 1 kept them
+    [
+        ({"content": "57"}, "57", "stop", False),
+        ({"content": "57", "finish_reason": "MAX_TOKENS"}, "57", "length", False),
+        ({"content": "half \ud83d"}, "half \ufffd", "stop", False),
+        ({"content": [{"type": "text", "text": "57"}]}, "57", "stop", False),
+        ({"content": "57", "usage": {"prompt_tokens": 10**30}}, "57", "stop", False),
+        (REFUSED, "The answer is 1.", "stop", True),
+        (
+            {"content": "half", "error": {"message": "broke off", "code": 502}},
+            "The answer is 1.",
+            "stop",
+            True,
+        ),
+        ({"content": "half", "finish_reason": "error"}, "The answer is 1.", "stop", True),
+    ],
+)
+def test_a_store_of_version_1_is_read_by_the_rules_of_now(
+    workspace: Workspace, kept: Any, text: str, finish_reason: str, is_asked_again: bool
+) -> None:
+    if isinstance(kept, dict):
+        choice = {"finish_reason": "stop", **kept, "message": {"content": kept["content"]}}
+        kept = json.dumps({"choices": [choice], "usage": kept.get("usage")})
+    with ApiServer("The answer is 1.") as server:
+        respond(splits(1), "any", source(server), workspace)
+        with sqlite3.connect(workspace.store_path) as db:
+            db.execute("UPDATE texts SET text = 'of old', finish_reason = 'stop', raw = ?", [kept])
+        for name in ("again", "once more"):
+            made = respond(splits(1), name, source(server), workspace)["train"][0]
+            assert (made["response"], made["finish_reason"]) == (text, finish_reason)
+        assert server.count == 1 + is_asked_again
+
+
+def test_a_finish_reason_that_is_given_a_meaning_later_costs_nothing(workspace: Workspace) -> None:
+    with ApiServer(lambda request: Reply(right(request), finish_reason="finis")) as server:
+        for _ in range(2):
+            with pytest.raises(GenerationError, match=r"finish_reasons: \{'finis': stop\}"):
+                respond(splits(3), "any", source(server), workspace)
+        assert server.count == 3
+        made = respond(splits(3), "any", source(server, finish_reasons={"finis": "length"}), workspace)
+        assert set(made["train"]["finish_reason"]) == {"length"}
+        made = respond(splits(3), "any", source(server, finish_reasons={"finis": "stop"}), workspace)
+        assert set(made["train"]["finish_reason"]) == {"stop"}
+        assert server.count == 3

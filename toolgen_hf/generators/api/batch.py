@@ -68,6 +68,7 @@ class BatchRun:
         path: of the API, below the base URL.
         mark: the digest of the generator's identity.
         body: what is sent for a prompt.
+        parse: reads an answer; raises MalformedError where it is none.
     """
 
     def __init__(
@@ -78,8 +79,10 @@ class BatchRun:
         path: str,
         mark: str,
         body: Callable[[Prompt], Mapping[str, Any]],
+        parse: Callable[[str], Generation],
     ) -> None:
-        self._accounts = Accounts(api_keys, base_url, config.timeout)
+        self._accounts = Accounts(api_keys, base_url, config.timeout, config.max_answer_bytes)
+        self._parse = parse
         self._poll_seconds = config.poll_seconds
         self._attempts = 1 + min(config.max_retries, MAX_ROUNDS)
         self._url, self._digest, self._mark, self._body = f"/v1{path}", mark, mark[:32], body
@@ -125,16 +128,17 @@ class BatchRun:
             )
 
     def _resume(self) -> Iterator[list[Arrival]]:
-        """Take what earlier batches have, and wait for those that are still on their way."""
+        """Take the texts that earlier batches have, and wait for those that are still on their way.
+
+        What failed or was refused then is asked again.
+        """
         found = self._accounts.batches(self._mark)
         for account, batch in found:
             if batch.status in FINAL and batch.status != "failed" and self._wanted:
                 try:
-                    yield from self._take(account, batch)
+                    yield from self._take(account, batch, is_over=True)
                 except LookupError as error:
                     logger.info("batch %s cannot be used again: %s", batch.id, error)
-        yield from self._refuse()
-        self._failures.clear()  # those of another day: they are asked again
         for account, batch in found:
             if batch.status not in FINAL:
                 self._rejoin(account, batch)
@@ -214,8 +218,8 @@ class BatchRun:
             f"batch {batch.id} was refused as a whole: {problems}. Mend it and run again, or set batch: false."
         ]
 
-    def _take(self, account: Account, batch: Batch) -> Iterator[list[Arrival]]:
-        """What a batch that has ended says of what is wanted.
+    def _take(self, account: Account, batch: Batch, is_over: bool = False) -> Iterator[list[Arrival]]:
+        """What a batch that has ended says of what is wanted; only its texts if it was over before this run.
 
         Raises:
             LookupError: its files are gone.
@@ -223,7 +227,9 @@ class BatchRun:
         for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
             chunk: list[Arrival] = []
             for line in account.lines(file_id):
-                chunk += self._read(str(line.get("custom_id")), outcome(line, account.key))
+                made = outcome(line, account.key, self._parse)
+                if isinstance(made, Generation) or not is_over:
+                    chunk += self._read(str(line.get("custom_id")), made)
                 if len(chunk) >= CHUNK:
                     yield chunk
                     chunk = []

@@ -7,17 +7,19 @@ them itself after 30 days. Source: OpenAI's API reference, "Batch" and "Files".
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
+import httpx2
 import openai
 from openai.types import Batch
 
 from toolgen_hf.errors import GenerationError
+from toolgen_hf.generators.api.bounds import lines_of
 from toolgen_hf.generators.api.dispatch import redacted
 from toolgen_hf.generators.api.failures import Failure, classify
 from toolgen_hf.generators.api.keys import mask, redact
@@ -35,6 +37,8 @@ SEARCHES = 3
 PAUSE = 2.0
 """Seconds before the first of these, doubled each time."""
 
+DOWNLOADS = 5
+"""Attempts to read a file to its end."""
 _RETRIES = 5  # of the client; only the creation of a batch costs anything
 _NO_BATCHES = (404, 405, 501)
 
@@ -66,8 +70,8 @@ class OutOfReachError(AccountError):
 class Account:
     """A key and the batches of its project."""
 
-    def __init__(self, key: str, base_url: str, timeout: float) -> None:
-        self.key, self.base_url = key, base_url
+    def __init__(self, key: str, base_url: str, timeout: float, max_answer_bytes: int) -> None:
+        self.key, self.base_url, self._max_answer_bytes = key, base_url, max_answer_bytes
         self.refusal: str | None = None
         self._client = openai.OpenAI(api_key=key, base_url=base_url, max_retries=_RETRIES, timeout=timeout)
 
@@ -110,25 +114,47 @@ class Account:
             raise
 
     def lines(self, file_id: str) -> Iterator[dict[str, Any]]:
-        """The lines of a file that are JSON objects; it is downloaded whole, so that it can be retried.
+        """The lines of a file that are JSON objects, as they are downloaded; one that is too long is left out.
 
         Raises:
             LookupError: it is not there any more.
             GenerationError: it cannot be had.
         """
+        seen = 0  # in an earlier attempt
+        for attempt in range(1, DOWNLOADS + 1):
+            try:
+                for raw in islice(self._download(file_id), seen, None):
+                    seen += 1
+                    if (line := _object(raw)) is not None:
+                        yield line
+                return
+            except httpx2.HTTPError as error:
+                said = redact(str(error) or type(error).__name__, [self.key])
+            if attempt < DOWNLOADS:
+                logger.info("the download of %s broke off (%s): again", file_id, said)
+                time.sleep(backoff(attempt, PAUSE))
+        raise self._error(Failure("retry", f"the download of {file_id} broke off: {said}"))
+
+    def _download(self, file_id: str) -> Iterator[bytes | None]:
+        """The lines of a file; None for one that is too long."""
+        opened = self._client.files.with_streaming_response.content(file_id)
         try:
-            content = self._ask(lambda: self._client.files.content(file_id).content)
+            response = self._ask(opened.__enter__)
         except AccountError as error:
             if error.status == 404:
                 raise LookupError(f"no file {file_id!r} at {self.base_url}") from error
             raise
-        for raw in io.BytesIO(content):
-            try:
-                line = json.loads(raw)
-            except (ValueError, RecursionError):
-                continue  # its request counts as not answered
-            if isinstance(line, dict):
+        try:
+            for line in lines_of(response.iter_bytes(), self._max_answer_bytes):
+                if line is None:
+                    logger.warning(
+                        "a line of %s has more than %d bytes: set a larger max_answer_bytes",
+                        file_id,
+                        self._max_answer_bytes,
+                    )
                 yield line
+        finally:
+            response.close()
 
     def problems(self, batch: Batch) -> str:
         """Why a batch failed, in the provider's words."""
@@ -219,8 +245,8 @@ class Account:
 class Accounts:
     """All keys: batches are looked for with each, since each may be of another project."""
 
-    def __init__(self, api_keys: Sequence[str], base_url: str, timeout: float) -> None:
-        self._accounts = [Account(key, base_url, timeout) for key in api_keys]
+    def __init__(self, api_keys: Sequence[str], base_url: str, timeout: float, max_answer_bytes: int) -> None:
+        self._accounts = [Account(key, base_url, timeout, max_answer_bytes) for key in api_keys]
 
     def close(self) -> None:
         """Close the connections."""
@@ -261,3 +287,12 @@ class Accounts:
             refusals = "; ".join(str(other.refusal) for other in self._accounts)
             raise GenerationError(f"no key can be used: {refusals}") from error
         logger.warning("key %s is set aside: %s", mask(account.key), error)
+
+
+def _object(raw: bytes | None) -> dict[str, Any] | None:
+    """The JSON object of a line; None where it has none: its request counts as not answered."""
+    try:
+        line = json.loads((raw or b"").decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return line if isinstance(line, dict) else None

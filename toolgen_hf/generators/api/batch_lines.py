@@ -9,16 +9,13 @@ Answers come in any order. Source: OpenAI's API reference, "Batch".
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
-
-import httpx2
-import openai
 
 from toolgen_hf.generators.api.dispatch import redacted
 from toolgen_hf.generators.api.failures import Failure, classify
 from toolgen_hf.generators.api.keys import without_keys
-from toolgen_hf.generators.api.messages import MalformedError, parse
+from toolgen_hf.generators.api.messages import MalformedError, status_error
 from toolgen_hf.generators.base import Generation
 
 MAX_LINES = 50_000
@@ -46,26 +43,25 @@ def input_files(
         yield b"".join(lines), keys
 
 
-def outcome(line: Mapping[str, Any], key: str) -> Generation | Failure:
-    """The text of one line of an output or error file, or why there is none; without the API key ``key``."""
+def outcome(line: Mapping[str, Any], key: str, parse: Callable[[str], Generation]) -> Generation | Failure:
+    """The text of one line of an output or error file, or why there is none; without the API key ``key``.
+
+    Args:
+        parse: reads an answer; raises MalformedError where it is none.
+    """
     response, error = line.get("response"), line.get("error")
     if not isinstance(response, Mapping):
         said = error if isinstance(error, Mapping) else {}
         return redacted(Failure("retry", f"{said.get('code')}: {said.get('message')}"), key)
     status, body = response.get("status_code"), response.get("body")
     if status != 200:
-        return redacted(classify(_status_error(status, body)), key)
+        error = body.get("error", body) if isinstance(body, Mapping) else body
+        if not isinstance(status, int) or not 100 <= status < 600:
+            status = 500
+        return redacted(classify(status_error(status, error)), key)
     try:
         return parse(
             without_keys(body if isinstance(body, str) else json.dumps(body, ensure_ascii=False), [key])
         )
     except MalformedError as error:
         return redacted(classify(error), key)
-
-
-def _status_error(status: Any, body: Any) -> openai.APIStatusError:
-    """What the client would have raised, had this been an answer of its own."""
-    request = httpx2.Request("POST", "https://batch")
-    response = httpx2.Response(status if isinstance(status, int) else 500, request=request)
-    error = body.get("error", body) if isinstance(body, Mapping) else body
-    return openai.APIStatusError(f"status {status}", response=response, body=error)

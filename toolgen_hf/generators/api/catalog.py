@@ -41,7 +41,8 @@ class Price:
     ) -> float:
         """US dollars for that many tokens; ``cached_tokens`` are among ``prompt_tokens``, as in the API's usage."""
         cached_input = self.input if self.cached_input is None else self.cached_input
-        fresh_tokens = max(prompt_tokens - cached_tokens, 0)
+        cached_tokens = min(cached_tokens, prompt_tokens)
+        fresh_tokens = prompt_tokens - cached_tokens
         dollars = fresh_tokens * self.input + cached_tokens * cached_input + completion_tokens * self.output
         return dollars / 1_000_000 * (_catalog().batch_factor if batch else 1)
 

@@ -26,6 +26,7 @@ from typing import Any
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from toolgen_hf.errors import GenerationError
+from toolgen_hf.generators.api.bounds import bounded
 from toolgen_hf.generators.api.dispatch import Dispatcher, Job
 from toolgen_hf.generators.api.health import Health
 from toolgen_hf.generators.api.keys import redact
@@ -51,8 +52,16 @@ Arrival = tuple[int, Generation]
 class Courier:
     """One stream of requests through one engine. Used once."""
 
-    def __init__(self, config: OpenAIConfig, base_url: str, keys: Sequence[str], path: str) -> None:
+    def __init__(
+        self,
+        config: OpenAIConfig,
+        base_url: str,
+        keys: Sequence[str],
+        path: str,
+        parse: Callable[[str], Generation],
+    ) -> None:
         self._config, self._base_url, self._keys, self._path = config, base_url, keys, path
+        self._parse = parse
         self._arrived: SimpleQueue[Arrival | None] = SimpleQueue()  # None: see what the dispatcher wants
         self._is_open = threading.Event()
         self._died: BaseException | None = None  # of what the loop's thread ended, which it never should
@@ -151,7 +160,9 @@ class Courier:
             base_url=self._base_url,
             max_retries=0,
             timeout=config.timeout,
-            http_client=DefaultAioHttpClient(timeout=config.timeout),
+            http_client=DefaultAioHttpClient(
+                timeout=config.timeout, event_hooks={"response": [bounded(config.max_answer_bytes)]}
+            ),
         ) as client:
             now = self._loop.time()
             self._dispatcher = Dispatcher(
@@ -160,6 +171,7 @@ class Courier:
                 config.concurrency,
                 config.max_retries,
                 Health(max(60.0, 2 * config.timeout), now),
+                self._parse,
                 lambda position, made: self._arrived.put((position, made)),
                 lambda: self._arrived.put(None),
             )

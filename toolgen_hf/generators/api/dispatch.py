@@ -19,7 +19,7 @@ from toolgen_hf.generators.api.health import Health
 from toolgen_hf.generators.api.keys import mask, redact, without_keys
 from toolgen_hf.generators.api.lanes import Lane, choose, describe_refusals
 from toolgen_hf.generators.api.limits import backoff
-from toolgen_hf.generators.api.messages import parse, refused
+from toolgen_hf.generators.api.messages import EngineError, refused
 from toolgen_hf.generators.base import Generation
 
 MAX_LIMITED = 50
@@ -53,6 +53,7 @@ class Dispatcher:
         url: of the API.
         concurrency: jobs in flight or arrived but not yet ``release``d, at most.
         max_retries: of one job, not counting 429s.
+        parse: reads an answer; raises MalformedError where it is none.
         deliver: told of each text; is thread-safe.
         on_change: told when more jobs could be used, or when all is over; is thread-safe.
     """
@@ -64,12 +65,13 @@ class Dispatcher:
         concurrency: int,
         max_retries: int,
         health: Health,
+        parse: Callable[[str], Generation],
         deliver: Callable[[int, Generation], None],
         on_change: Callable[[], None],
     ) -> None:
         self.lanes, self.url, self.health = lanes, url, health
         self.concurrency, self.max_retries = concurrency, max_retries
-        self.deliver, self.on_change = deliver, on_change
+        self.parse, self.deliver, self.on_change = parse, deliver, on_change
         self.failed: list[Failure] = []  # of jobs that were given up
         self.stopped: str | None = None  # why nothing more is sent
         self.is_hungry = False  # more jobs could be used; step() answers
@@ -172,7 +174,11 @@ class Dispatcher:
         started = self._loop.time()
         try:
             response = await lane.post(self.url, job.body)
-            made = parse(without_keys(response.text, self._keys))
+            try:
+                made = self.parse(without_keys(response.text, self._keys))
+            except EngineError as error:
+                error.headers = response.headers
+                raise
         except asyncio.CancelledError:
             lane.left(attempt)
             self._held -= 1
@@ -181,11 +187,13 @@ class Dispatcher:
             self._on_failure(job, lane, attempt, redacted(classify(error), *self._keys))
         else:
             now = self._loop.time()
-            over = job.tokens - made.prompt_tokens - made.completion_tokens
+            over = max(job.tokens - made.prompt_tokens - made.completion_tokens, -3 * job.tokens)
             lane.succeeded(attempt, now - started, over, response.headers, now)
             self.health.succeeded(now)
             self._accept_doubtful()
             self.deliver(job.position, made)
+            if made.unusable:  # the others would be too, and each costs
+                self.stop(made.unusable)
 
     def _on_failure(self, job: Job, lane: Lane, attempt: int, failure: Failure) -> None:
         now = self._loop.time()

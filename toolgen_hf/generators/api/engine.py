@@ -25,6 +25,7 @@ from toolgen_hf.generators.api.keys import OPENAI_URL, load_keys
 from toolgen_hf.generators.api.messages import (
     PATHS,
     VERSION,
+    MalformedError,
     max_tokens,
     parameters,
     parse,
@@ -49,9 +50,6 @@ class OpenAIGenerator:
         ConfigError: ``$OPENAI_BASE_URL`` is needed, and is no URL or holds a secret.
     """
 
-    parser = VERSION
-    """The version of ``parse``, for the settings of stages that are cached."""
-
     def __init__(self, config: OpenAIConfig) -> None:
         self.config = config
         self.base_url = config.base_url or _usual_endpoint()
@@ -67,6 +65,12 @@ class OpenAIGenerator:
     def api(self) -> Api:
         """Which of the two APIs is spoken."""
         return self.engine.api if self.config.api == "auto" else self.config.api
+
+    @property
+    def parser(self) -> Any:
+        """What determines how an answer is read, for the settings of stages that are cached."""
+        own = self.config.finish_reasons
+        return [VERSION, dict(own)] if own else VERSION
 
     def identity(self) -> dict[str, Any]:
         """What determines the texts: endpoint, API, engine, every parameter."""
@@ -153,7 +157,7 @@ class OpenAIGenerator:
         if (first := next(stream, None)) is None:  # all is there: no key is needed for that
             return iter(())
         keys = self._keys()
-        courier = Courier(self.config, self.base_url, keys, PATHS[self.api])
+        courier = Courier(self.config, self.base_url, keys, PATHS[self.api], self._parse)
         return courier.carry(
             (self.body(request.prompt), sum(self.estimate(request.prompt)))
             for request in chain((first,), stream)
@@ -166,15 +170,23 @@ class OpenAIGenerator:
             return iter(())
         keys = self._keys()
         mark = digest(self.identity())
-        return BatchRun(self.config, self.base_url, keys, PATHS[self.api], mark, self.body).carry(whole)
+        run = BatchRun(self.config, self.base_url, keys, PATHS[self.api], mark, self.body, self._parse)
+        return run.carry(whole)
 
     def body(self, prompt: Prompt) -> dict[str, Any]:
         """What is sent for a prompt."""
         return {**self._parameters, **question(self.api, prompt)}
 
-    def parse(self, raw: str) -> Generation:
-        """Reads a kept answer again."""
-        return parse(raw)
+    def parse(self, raw: str) -> Generation | None:
+        """Reads a kept answer again; None for an error or a refused request that an earlier version kept."""
+        try:
+            return self._parse(raw)
+        except MalformedError:
+            return None
+
+    def _parse(self, raw: str) -> Generation:
+        """Raises: MalformedError: this is no answer."""
+        return parse(raw, self.config.finish_reasons, max_tokens(self.config, self.engine))
 
     def estimate(self, prompt: Prompt) -> tuple[int, int]:
         """Tokens of the prompt as usual, and of its text at most."""

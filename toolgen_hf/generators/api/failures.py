@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import openai
 
-from toolgen_hf.generators.api.messages import MalformedError
+from toolgen_hf.generators.api.messages import EngineError, MalformedError, shallow
 
 Kind = Literal["retry", "limited", "key", "request"]
 
@@ -60,6 +60,8 @@ def classify(error: Exception) -> Failure:
     Raises:
         Exception: ``error`` itself, if it is none that a request can be expected to meet.
     """
+    if isinstance(error, EngineError):
+        error = error.as_status_error() or error
     if isinstance(error, openai.APIStatusError):
         return _classify_status(error)
     if isinstance(error, openai.APIConnectionError):  # a timeout is one
@@ -70,7 +72,7 @@ def classify(error: Exception) -> Failure:
 
 
 def _classify_status(error: openai.APIStatusError) -> Failure:
-    status, headers, body = error.status_code, error.response.headers, error.body
+    status, headers, body = error.status_code, error.response.headers, shallow(error.body)
     said = body.get("message") if isinstance(body, Mapping) else None
     message = f"{status}: {said or str(body or error.message)[:300]}"
     code = str(body.get("code") or body.get("type") or "") if isinstance(body, Mapping) else ""

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators.config import OpenAIConfig
+from toolgen_hf.generators.store import well_formed
 from toolgen_hf.paths import cache_home
 
 logger = logging.getLogger(__name__)
@@ -119,7 +120,8 @@ def without_keys(text: str, keys: Iterable[str]) -> str:
 
 
 def redact(message: str, keys: Iterable[str]) -> str:
-    """An engine's message without ``keys``, which some repeat, nor anything else that looks like one."""
+    """An engine's message as text that can be printed, without ``keys``, which some repeat, nor what looks like one."""
+    message = well_formed(message)
     for key in keys:
         if key != NO_KEY and len(key) > 5:  # a short password too: no answer is spoilt here
             message = message.replace(key, mask(key))

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import aiohttp
 import httpx2
 from openai import AsyncOpenAI
 
 from toolgen_hf.generators.api.failures import Failure, exhausted_for
 from toolgen_hf.generators.api.keys import mask
 from toolgen_hf.generators.api.limits import Bucket, Window
+from toolgen_hf.generators.api.messages import MalformedError
 from toolgen_hf.generators.config import OpenAIConfig
 
 STORM = 8
@@ -58,6 +60,8 @@ class Lane:
                 return await self.client.post(url, cast_to=httpx2.Response, body=body)
         except TimeoutError:
             raise TimeoutError(f"no whole answer within {self._timeout:g} s") from None
+        except aiohttp.ClientError as error:  # the client does not translate all of them
+            raise MalformedError(f"the answer is no HTTP that can be read: {str(error)[:200]}") from error
 
     def started(self, tokens: int) -> int:
         """An attempt that may need ``tokens`` tokens is in flight; its number."""
