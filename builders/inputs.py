@@ -9,14 +9,16 @@ one is not read twice, wherever it lies.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from toolgen_hf.builders.content import COMPRESSED, FORMS, ending
 from toolgen_hf.errors import DataError
-from toolgen_hf.hashing import file_sha256
+from toolgen_hf.hashing import file_sha256, file_xxh3
 
 StrPath = str | os.PathLike[str]
 DataFiles = StrPath | Sequence[StrPath] | Mapping[str, StrPath | Sequence[StrPath]]
@@ -27,6 +29,7 @@ SPLITS = ("train", "validation", "valid", "val", "dev", "test")
 
 _BUNDLED = Path(__file__).parent / "data"
 _SHARD = re.compile(r"-(?P<index>\d{5})-of-(?P<total>\d{5})$")
+_SEAL = "toolgen_hf.json"
 _SPLIT_NAME = re.compile(r"\w+(\.\w+)*")
 
 
@@ -80,6 +83,29 @@ def digest(inputs: Inputs) -> str:
                 raise DataError(f"{path}: cannot be read ({error.strerror})") from error
             total.update(f"{split}\0{path.name}\0{content}\n".encode())
     return total.hexdigest()[:32]
+
+
+def seal(folder: StrPath) -> None:
+    """Note the digests of the Arrow files in a folder, in a file beside them."""
+    digests = {path.name: file_xxh3(path) for path in sorted(Path(folder).glob("*.arrow"))}
+    Path(folder, _SEAL).write_text(json.dumps(digests), encoding="utf-8")
+
+
+def is_damaged(folder: StrPath) -> bool:
+    """Whether a file in a folder is not as it was sealed; a folder that never was is taken as it is."""
+    note = Path(folder, _SEAL)
+    if not note.exists():
+        return False
+    try:
+        digests = dict(json.loads(note.read_text(encoding="utf-8")))
+        return any(file_xxh3(Path(folder, name)) != digest for name, digest in digests.items())
+    except (FileNotFoundError, ValueError, TypeError):
+        return True
+
+
+def discard(folder: StrPath) -> None:
+    """Delete a folder and all that is in it."""
+    shutil.rmtree(folder)
 
 
 def listing(folder: StrPath) -> list[Path]:

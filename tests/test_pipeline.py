@@ -172,6 +172,53 @@ def test_a_stage_of_another_version_is_a_miss(tmp_path: Path, monkeypatch: pytes
     assert ran(build(tmp_path)) == SCORED
 
 
+def _zeroed(file: Path) -> None:
+    content = file.read_bytes()
+    at = len(content) // 2
+    file.write_bytes(content[:at] + bytes(64) + content[at + 64 :])
+
+
+DAMAGE = {
+    "zeros within": (".arrow", _zeroed),
+    "cut short": (".arrow", lambda file: file.write_bytes(file.read_bytes()[:-100])),
+    "emptied": (".arrow", lambda file: file.write_bytes(b"")),
+    "of another run": (".arrow", lambda file: file.write_bytes(file.read_bytes() + b"\0")),
+    "a note without its end": (".json", lambda file: file.write_text('{"digest": "0')),
+    "a note that is no object": (".json", lambda file: file.write_text("[]")),
+    "a note of another run": (".json", lambda file: file.write_text('{"digest": "0"}')),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_output_is_made_again_and_nothing_is_asked(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = build(tmp_path)
+    before = {name: table["train"].to_list() for name, table in first.configs.items()}
+    suffix, spoil = DAMAGE[damage]
+    files = [file for file in (tmp_path / "cache" / "stages").iterdir() if file.suffix == suffix]
+    for file in files:
+        spoil(file)
+    scripted.CALLS.clear()
+    again = build(tmp_path)
+    assert scripted.CALLS == []
+    assert {name: table["train"].to_list() for name, table in again.configs.items()} == before
+    assert again.summary.used == first.summary.used
+    assert len([line for line in caplog.messages if "is damaged and is made again" in line]) == len(files)
+    assert ran(build(tmp_path)) == set()
+
+
+def test_an_output_of_a_version_without_digests_is_taken(tmp_path: Path) -> None:
+    first = build(tmp_path)
+    notes = list((tmp_path / "cache" / "stages").glob("*.json"))
+    for note in notes:
+        used = {name: value for name, value in json.loads(note.read_text()).items() if name != "digest"}
+        note.unlink() if not used else note.write_text(json.dumps(used))
+    again = build(tmp_path)
+    assert (ran(again), again.summary.used) == (set(), first.summary.used)
+    assert all("digest" in json.loads(note.read_text()) for note in notes)
+
+
 def test_one_more_question_costs_one_request_a_model(tmp_path: Path) -> None:
     build(tmp_path)
     scripted.CALLS.clear()
