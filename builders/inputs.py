@@ -168,8 +168,9 @@ def _matches(path: Path) -> list[Path]:
     if path.exists():
         found = [path]
     else:
-        pattern = str(path.relative_to(path.anchor))
-        found = sorted(match for match in Path(path.anchor).glob(pattern) if not match.is_dir())
+        folder = next(above for above in path.parents if above.exists())  # whose name is no pattern
+        pattern = str(path.relative_to(folder))
+        found = sorted(match for match in folder.glob(pattern) if not match.is_dir())
     if not found:
         near = f"; {path.parent} holds {names(path.parent)}" if path.parent.is_dir() else ""
         raise DataError(f"{path}: there is no such file{near}")

@@ -328,6 +328,67 @@ def test_a_directory_that_is_not_ours_is_never_replaced(tmp_path: Path) -> None:
     assert scripted.CALLS == []
 
 
+@pytest.mark.parametrize(
+    "name", ["{a,b}", "trail ", "h#1", "p%20q", "a:b", "é中😀", "ü" * 60, 'dq"', "a\\b", "link"]
+)
+def test_an_output_of_any_name_opens_or_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    recipe = sums_recipe(tmp_path / "questions", sources={})
+    run(recipe, name, Workspace(tmp_path / "cache", progress=False))
+    assert load_dataset(name, "stage2", cache_dir=str(tmp_path / "hf"))["train"].num_rows == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a[1]", r"'a\[1\]' holds '\[', which load_dataset takes for a pattern"),
+        ("a[1]/b", "takes for a pattern"),
+        ("b*", "takes for a pattern"),
+        ("c?", "takes for a pattern"),
+        ("k::v", "takes for a chain of URLs"),
+        ("$HOME", "takes for a variable"),
+        ("s3://bucket/set", "looks like a URL"),
+        ("json", "is the name of a file format, .* such as 'outputs/json'"),
+        ("~no-such-user/x", "home directory"),
+        ("x" * 121, "is a name of 121 bytes"),
+        ("é" * 61, "is a name of 122 bytes"),
+        ("a\udcff", "is not UTF-8"),
+        ("a\0b", "cannot be an output directory"),
+        ("file", "'file' is a file"),
+        ("file/x", "cannot be written"),
+        ("file/x/y", "cannot be written"),
+        ("dangling", "is a link that leads nowhere"),
+        ("loop/x", "cannot be an output directory"),
+        ("..", "is not ours to replace|is a mount point"),
+    ],
+)
+def test_an_output_that_could_not_be_opened_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    monkeypatch.chdir(tmp_path / "in")
+    Path("file").touch()
+    Path("dangling").symlink_to("nowhere")
+    Path("loop").symlink_to("loop")
+    monkeypatch.setattr(Path, "expanduser", _expanduser)
+    before = set(Path().iterdir())
+    with pytest.raises(ConfigError, match=message):
+        run(sums_recipe(tmp_path / "questions"), name, Workspace(tmp_path / "cache", progress=False))
+    assert scripted.CALLS == []
+    assert set(Path().iterdir()) == before
+
+
+def _expanduser(path: Path) -> Path:
+    """Of a machine that knows no other user."""
+    if str(path).startswith("~no"):
+        raise RuntimeError("Could not determine home directory.")
+    return path
+
+
 def test_rows_are_drawn_by_the_seed_and_keep_their_order(tmp_path: Path) -> None:
     def ids(seed: int) -> list[str]:
         rows = build(tmp_path, dataset__rows={"train": 4}, dataset__seed=seed).configs["raw"]["train"]

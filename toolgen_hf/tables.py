@@ -17,13 +17,14 @@ from datasets import Dataset, DatasetDict, Features, List
 from toolgen_hf import schemas
 from toolgen_hf.atomic import replacing
 from toolgen_hf.builders.columns import answers, named, pick, text
-from toolgen_hf.builders.inputs import SUFFIXES, Inputs, from_files, from_folder, listing
+from toolgen_hf.builders.inputs import Inputs, from_files, from_folder, is_data, listing
 from toolgen_hf.builders.layout import id_of
 from toolgen_hf.builders.produced import fit
 from toolgen_hf.builders.rows import Row, fault, read_rows
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import write_json_lines
 from toolgen_hf.hashing import digest
+from toolgen_hf.paths import check_parents
 from toolgen_hf.progress import quiet_datasets
 from toolgen_hf.prompts.fewshot import is_example
 from toolgen_hf.stages.base import Batch
@@ -108,19 +109,36 @@ def check_target(splits: Sequence[str], path: Path) -> None:
         ConfigError: several splits are to go into one file, the suffix is unknown, or the folder holds
             data files of another table, which whoever reads the folder would take for this one's.
     """
-    if path.suffix not in ("", ".json", ".jsonl", ".parquet"):
-        raise ConfigError(f"{str(path)!r}: unknown suffix {path.suffix!r}; known are .json, .jsonl, .parquet")
+    check_path(path)
     if path.suffix and len(splits) != 1:
         raise ConfigError(
             f"{str(path)!r} is one file, but there are the splits {list(splits)}; give a folder (no suffix)"
         )
     if not path.suffix and path.is_dir():
         ours = {f"{split}.jsonl" for split in splits}
-        others = [old.name for old in listing(path) if old.suffix in SUFFIXES and old.name not in ours]
+        others = [old.name for old in listing(path) if is_data(old) and old.name not in ours]
         if others:
             raise ConfigError(
                 f"{str(path)!r} holds files of another table: {', '.join(others)}; choose another folder"
             )
+
+
+def check_path(path: Path) -> None:
+    """Check, before any work, that a table may be written to a path, whatever its splits.
+
+    Raises:
+        ConfigError: the suffix is unknown, it is a file where it should be a folder or the reverse, or a folder above
+            it is a file.
+    """
+    if path.suffix.lower() not in ("", ".json", ".jsonl", ".parquet"):
+        raise ConfigError(f"{str(path)!r}: unknown suffix {path.suffix!r}; known are .json, .jsonl, .parquet")
+    check_parents(path)
+    if path.suffix and path.is_dir():
+        raise ConfigError(
+            f"the output {str(path)!r} is a folder: give a file, such as {str(path / 'rows.jsonl')!r}"
+        )
+    if not path.suffix and path.is_file():
+        raise ConfigError(f"the output {str(path)!r} is a file: give one with a suffix (.jsonl), or a folder")
 
 
 def write_table(table: DatasetDict, path: Path) -> None:
@@ -136,7 +154,7 @@ def write_table(table: DatasetDict, path: Path) -> None:
             write_json_lines(path / f"{split}.jsonl", rows)
         return
     (rows,) = table.values()
-    if path.suffix in (".json", ".jsonl"):
+    if path.suffix.lower() in (".json", ".jsonl"):
         write_json_lines(path, rows)
     else:
         with replacing(path) as scratch, quiet_datasets():

@@ -109,9 +109,10 @@ def test_ids_count_across_the_files_of_a_split(write: Write, cache: Path) -> Non
     assert list(data["test"]["id"]) == ["FAQ-test-0"]
 
 
-def test_data_files_take_patterns(write: Write, cache: Path) -> None:
+@pytest.mark.parametrize("folder", ["d", "d[1]", "d *"])
+def test_data_files_take_patterns(write: Write, cache: Path, folder: str) -> None:
     for name in "ab":
-        path = write(f"d/{name}.jsonl", [{"question": name, "answer": ["x", "y"]}])
+        path = write(f"{folder}/{name}.jsonl", [{"question": name, "answer": ["x", "y"]}])
     data = load(QA(data_files={"dev": str(path.parent / "*.jsonl")}, cache_dir=cache))
     assert [(row["id"], row["question"], row["answer"]) for row in data["dev"]] == [
         ("QA-dev-0", "a", ["x", "y"]),
