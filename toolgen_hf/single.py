@@ -132,7 +132,8 @@ def train(
         changed = {**config.model_dump(), **changes}
         config = validated(FinetuneConfig, changed, f"finetune.{name} with {dict(changes)}")
     columns = ("id", "instruction", "input", "output")  # the published layout has no more than the last three
-    table = read_table(source, Features({name: schemas.STAGE1[name] for name in columns}))
+    features = Features({name: schemas.STAGE1[name] for name in columns})
+    table = read_table(source, features, optional=["input"])  # rows of Alpaca's form may be all instruction
     if "train" not in table and len(table) > 1:
         raise DataError(f"{str(source)!r} has no split 'train' to train on; there are {list(table)}")
     rows = table["train"] if "train" in table else next(iter(table.values()))

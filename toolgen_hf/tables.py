@@ -7,7 +7,7 @@ with one file a split (``train.jsonl``, ``test.jsonl``).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,17 +49,22 @@ OPTIONAL = (
 """Columns that may be absent from a file; null then."""
 
 
-def read_table(path: Path, features: Features, split: str | None = None) -> DatasetDict:
+def read_table(
+    path: Path, features: Features, split: str | None = None, optional: Collection[str] = OPTIONAL
+) -> DatasetDict:
     """Read a stage's input.
 
     Args:
         split: what a single file's split is called; default after the file (``test.jsonl``), else ``train``.
+        optional: columns that may be absent or empty; null then.
 
     Raises:
         DataError: a file is missing, malformed or lacks a column; names the file and line.
     """
     inputs = _inputs(path, split)
-    return DatasetDict({split: _read_split(split, files, features) for split, files in inputs.items()})
+    return DatasetDict(
+        {split: _read_split(split, files, features, optional) for split, files in inputs.items()}
+    )
 
 
 def _inputs(path: Path, split: str | None = None) -> Inputs:
@@ -68,7 +73,9 @@ def _inputs(path: Path, split: str | None = None) -> Inputs:
     return from_files({split: str(path)} if split else path, "train")
 
 
-def _read_split(split: str, files: tuple[Path, ...], features: Features) -> Dataset:
+def _read_split(
+    split: str, files: tuple[Path, ...], features: Features, optional: Collection[str]
+) -> Dataset:
     columns: Batch = {name: [] for name in features}
     places: dict[str, str] = {}
     given = ((path, *pair) for path in files for pair in read_rows(path))
@@ -76,7 +83,7 @@ def _read_split(split: str, files: tuple[Path, ...], features: Features) -> Data
         if row.get("id") is None and "source" not in features:  # two sources' rows meet by their ids
             row = {**row, "id": id_of(path, split, number)}
         for name in features:
-            columns[name].append(_value(row, name, features, where))
+            columns[name].append(_value(row, name, features, where, optional))
         key = text({"id": columns["id"][-1]}, "id", where)
         if key in places:
             raise fault(where, f"the id {key!r} is already that of {places[key]}; ids must be unique")
@@ -88,14 +95,14 @@ def _read_split(split: str, files: tuple[Path, ...], features: Features) -> Data
     return rows
 
 
-def _value(row: Row, name: str, features: Features, where: str) -> Any:
+def _value(row: Row, name: str, features: Features, where: str, optional: Collection[str] = OPTIONAL) -> Any:
     """A column's value as its feature has it; CSV spells null as an empty cell."""
     found = named(row, name)
-    if name in OPTIONAL:
+    if name in optional:
         value = row.get(found)
         missing: Any = [] if isinstance(features[name], List) else None
         return missing if value in (None, "") else fit(value, features[name], name, where)
-    if name in ("question", "input", "query"):
+    if name in ("question", "input", "query", "output"):
         return text(row, found, where)
     if name == "answer":
         return answers(row, name, where)
