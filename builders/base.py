@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,13 +11,15 @@ from datasets import BuilderConfig, DatasetBuilder, DatasetDict, GeneratorBasedB
 from datasets.exceptions import DatasetGenerationError
 
 from toolgen_hf.builders.columns import known, nearest
-from toolgen_hf.builders.inputs import Inputs, StrPath, digest
+from toolgen_hf.builders.inputs import Inputs, StrPath, digest, discard, is_damaged, seal
 from toolgen_hf.builders.rows import Row, fault, read_rows
 from toolgen_hf.errors import ConfigError, DataError, ToolgenError
 from toolgen_hf.progress import quiet_datasets
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 # `datasets` replaces `open`, `os.path` and `pathlib.Path` in every module that defines a builder (to stream
 # from URLs), so these modules leave files alone: inputs.py and rows.py touch them.
@@ -80,7 +83,12 @@ class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
         raise NotImplementedError
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
-        """As in `datasets`, but an error of this library arrives as itself."""
+        """As in `datasets`; but an error of this library arrives as itself, and damaged rows are made again."""
+        if is_damaged(self.cache_dir):
+            logger.warning(
+                "%s: the cached rows in %s are damaged and are read again", self.name, self.cache_dir
+            )
+            discard(self.cache_dir)
         try:
             super().download_and_prepare(*args, **kwargs)
         except DatasetGenerationError as error:
@@ -93,6 +101,7 @@ class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
         if digest(self.inputs) != self.hash:  # or other rows would be cached under this digest
             files = known(str(path) for paths in self.inputs.values() for path in paths)
             raise DataError(f"{files}: changed since this {type(self).__name__} was made: make a new one")
+        seal(self._output_dir)
 
     def _split_generators(self, dl_manager: object) -> list[SplitGenerator]:
         return [SplitGenerator(name=split, gen_kwargs={"split": split}) for split in self.inputs]

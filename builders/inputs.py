@@ -9,23 +9,27 @@ one is not read twice, wherever it lies.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from toolgen_hf.builders.content import COMPRESSED, FORMS, ending
 from toolgen_hf.errors import DataError
-from toolgen_hf.hashing import file_sha256
+from toolgen_hf.hashing import file_sha256, file_xxh3
 
 StrPath = str | os.PathLike[str]
 DataFiles = StrPath | Sequence[StrPath] | Mapping[str, StrPath | Sequence[StrPath]]
 Inputs = dict[str, tuple[Path, ...]]
 
-SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
+SUFFIXES = tuple(FORMS)
 SPLITS = ("train", "validation", "valid", "val", "dev", "test")
 
 _BUNDLED = Path(__file__).parent / "data"
 _SHARD = re.compile(r"-(?P<index>\d{5})-of-(?P<total>\d{5})$")
+_SEAL = "toolgen_hf.json"
 _SPLIT_NAME = re.compile(r"\w+(\.\w+)*")
 
 
@@ -41,7 +45,7 @@ def from_files(
 
     A path alone belongs to the split it is called after (``test.jsonl``, ``train-00000-of-00002.parquet``),
     else to ``default_split``. A path may be a pattern (``"data/*.jsonl"``). Raises `DataError` if a file is
-    missing, is of an unknown kind, or belongs to no split.
+    missing, is no file, or belongs to no split.
     """
     splits: dict[str, list[Path]] = {}
     if isinstance(data_files, Mapping):
@@ -55,12 +59,17 @@ def from_files(
 
 def from_folder(data_dir: StrPath, default_split: str | None = None) -> Inputs:
     """The inputs in a folder: each data file directly in it, by split as in `from_files`."""
-    paths = [path for path in listing(data_dir) if path.suffix in SUFFIXES]
+    paths = [path for path in listing(data_dir) if is_data(path)]
     if not paths:
         raise DataError(
             f"{data_dir}: no data file ({', '.join(SUFFIXES)}) in this folder, which holds {names(data_dir)}"
         )
     return from_files(paths, default_split)
+
+
+def is_data(path: Path) -> bool:
+    """Whether a file in a folder is called as data is: by a known ending, or after a split with none."""
+    return ending(path) in SUFFIXES or path.name in SPLITS
 
 
 def digest(inputs: Inputs) -> str:
@@ -74,6 +83,29 @@ def digest(inputs: Inputs) -> str:
                 raise DataError(f"{path}: cannot be read ({error.strerror})") from error
             total.update(f"{split}\0{path.name}\0{content}\n".encode())
     return total.hexdigest()[:32]
+
+
+def seal(folder: StrPath) -> None:
+    """Note the digests of the Arrow files in a folder, in a file beside them."""
+    digests = {path.name: file_xxh3(path) for path in sorted(Path(folder).glob("*.arrow"))}
+    Path(folder, _SEAL).write_text(json.dumps(digests), encoding="utf-8")
+
+
+def is_damaged(folder: StrPath) -> bool:
+    """Whether a file in a folder is not as it was sealed; a folder that never was is taken as it is."""
+    note = Path(folder, _SEAL)
+    if not note.exists():
+        return False
+    try:
+        digests = dict(json.loads(note.read_text(encoding="utf-8")))
+        return any(file_xxh3(Path(folder, name)) != digest for name, digest in digests.items())
+    except (FileNotFoundError, ValueError, TypeError):
+        return True
+
+
+def discard(folder: StrPath) -> None:
+    """Delete a folder and all that is in it."""
+    shutil.rmtree(folder)
 
 
 def listing(folder: StrPath) -> list[Path]:
@@ -93,8 +125,9 @@ def names(folder: StrPath, limit: int = 10) -> str:
 
 
 def unsharded(path: Path) -> str:
-    """A file's name without its suffix and shard: ``train-00000-of-00002.parquet -> "train"``."""
-    return _SHARD.sub("", path.stem)
+    """A file's name without its endings and shard: ``train-00000-of-00002.parquet``, ``train.csv.gz -> "train"``."""
+    is_compressed = path.suffix.lower() in COMPRESSED and ending(path) in SUFFIXES
+    return _SHARD.sub("", Path(path.stem).stem if is_compressed else path.stem)
 
 
 def whole(paths: Iterable[Path]) -> tuple[Path, ...]:
@@ -118,26 +151,39 @@ def _expand(paths: StrPath | Sequence[StrPath], data_dir: StrPath | None) -> lis
     remote = [item for item in listed if "://" in os.fspath(item)]
     if remote:
         raise DataError(f"{remote[0]}: only local files are read: download it first")
-    return [path for item in listed for path in _matches(Path(data_dir or "", item).expanduser())]
+    if odd := [item for item in listed if "\0" in os.fspath(item)]:
+        raise DataError(f"{os.fspath(odd[0])!r}: a path holds no NUL")
+    try:
+        return [path for item in listed for path in _matches(Path(data_dir or "", item).expanduser())]
+    except (OSError, ValueError, RuntimeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{listed[0]!r}: this path cannot be looked up ({error})") from None
 
 
 def _matches(path: Path) -> list[Path]:
+    """The file at a path, or the files that match it as a pattern."""
     if path.is_dir():
         raise DataError(f"{path}: is a folder: give it as data_dir, or name the files in it")
-    found = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    if path.exists():
+        found = [path]
+    else:
+        folder = next(above for above in path.parents if above.exists())  # whose name is no pattern
+        pattern = str(path.relative_to(folder))
+        found = sorted(match for match in folder.glob(pattern) if not match.is_dir())
     if not found:
         near = f"; {path.parent} holds {names(path.parent)}" if path.parent.is_dir() else ""
         raise DataError(f"{path}: there is no such file{near}")
     for match in found:
-        if match.suffix not in SUFFIXES:
-            raise DataError(f"{match}: unknown suffix {match.suffix!r}; known are {', '.join(SUFFIXES)}")
+        if not match.is_file():
+            raise DataError(f"{match}: is a pipe or a device: save what it gives to a file")
     return found
 
 
 def _split_of(path: Path, default: str | None) -> str:
     name = unsharded(path)
-    if name in SPLITS:
-        return name
+    if name.lower() in SPLITS:
+        return name.lower()
     if default is None:
         raise DataError(f"{path}: which split is this? Give data_files={{'train': {str(path)!r}}}, or 'test'")
     return default

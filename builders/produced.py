@@ -183,6 +183,8 @@ def fit(value: Any, feature: Any, column: str, where: str) -> Any:
     kind = {"int64": int, "bool": bool}[feature.dtype]
     if type(value) is not kind:
         raise fault(where, f"{column!r} holds {shorten(value)}, expected {kind.__name__}")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise fault(where, f"{column!r} holds {shorten(value)}, which is too large for a 64-bit integer")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Anyone's questions and answers, from JSON, JSON Lines, CSV or Parquet, by a mapping of columns.
+"""Anyone's questions and answers, from JSON, JSON Lines, CSV or Parquet, by a mapping of columns or paths.
 
 SVAMP's own row
 
@@ -17,17 +17,21 @@ becomes, with ``{"question": "Question", "context": "Body", "answer": "Answer", 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from datasets import DatasetInfo
 
 from toolgen_hf.builders.base import RowsBuilder, RowsConfig
-from toolgen_hf.builders.columns import answers, known, nearest, optional_text, text
+from toolgen_hf.builders.columns import answers, known, nearest, optional_lines, optional_text, text
 from toolgen_hf.builders.inputs import DataFiles, StrPath, bundled, from_files, from_folder
-from toolgen_hf.builders.rows import Row
+from toolgen_hf.builders.rows import Row, read_rows
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.schemas import RAW
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FIELDS = ("question", "answer", "solution", "context", "id")
 
@@ -68,11 +72,11 @@ class QA(RowsBuilder):
 
     ``columns`` names the file's column for ``question`` and ``answer`` (default: so called) and, if there is
     one, for ``solution``, ``context`` (put before the question) and ``id`` (used as it is, and must differ
-    within a split; else a row is called ``{dataset_name}-{split}-{n}``). Raises `DataError` at the first row
-    that cannot be used.
+    within a split; else a row is called ``{dataset_name}-{split}-{n}``). A column may be a path: ``answer.value``,
+    ``answers.text``, ``choices.0.text``. Raises `DataError` at the first row that cannot be used.
     """
 
-    VERSION = "1.0.0"
+    VERSION = "1.1.0"
     BUILDER_CONFIG_CLASS = QAConfig
     BUILDER_CONFIGS = (
         QAConfig(name="default", version=VERSION, description="Questions with known answers."),
@@ -125,6 +129,9 @@ class QA(RowsBuilder):
             features=RAW,
         )
 
+    def _read(self, path: Path, split: str) -> Iterator[tuple[str, Row]]:
+        return read_rows(path, {"question", "answer", *self.config.columns.values()})
+
     def _row(self, row: Row, where: str, new_id: str) -> Row:
         columns = self.config.columns
         question = text(row, columns.get("question", "question"), where)
@@ -134,7 +141,7 @@ class QA(RowsBuilder):
             "id": text(row, columns["id"], where) if "id" in columns else new_id,
             "question": question,
             "answer": answers(row, columns.get("answer", "answer"), where),
-            "solution": optional_text(row, columns["solution"], where) if "solution" in columns else None,
+            "solution": optional_lines(row, columns["solution"], where) if "solution" in columns else None,
         }
 
 

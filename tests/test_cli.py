@@ -404,3 +404,100 @@ def test_a_message_stands_above_a_bar_not_behind_it(capsys: pytest.CaptureFixtur
     printed = capsys.readouterr().err
     assert "\rconverted once\n" in printed
     assert "work:" in printed.partition("converted once\n")[2]
+
+
+def in_a_terminal(arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = f"{sys.executable} -m toolgen_hf.cli {arguments}"
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "NO_COLOR": "1", **environment}
+    encoding = environment.get("PYTHONIOENCODING", "utf-8")
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        encoding=encoding,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a result whose texts no old code page has."""
+    folder = tmp_path_factory.mktemp("foreign")
+    questions = ["Ann a 12 stylos à 5 €… 学 😀. How many?", "Bob has 3 and 4 — how many?"]
+    (folder / "questions.csv").write_text(
+        "".join(["question;answer;solution\n", *(f"{one};7;3+4=<<3+4=7>>7\n" for one in questions)]),
+        encoding="utf-8",
+    )
+    given = [{"question": one, "response": "≈ The answer is 9 😀"} for one in questions]
+    (folder / "given.jsonl").write_text("".join(json.dumps(row) + "\n" for row in given), encoding="utf-8")
+    generator = {"generator": {"kind": "file", "path": "given.jsonl"}}
+    dataset = {"builder": "qa", "data_files": "questions.csv", "columns": {"solution": "solution"}}
+    recipe = {"name": "foreign", "dataset": dataset, "answer": generator, "sources": {"given": generator}}
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    ended = in_a_terminal("run recipe.yaml -q -o out", folder)
+    assert ended.returncode == 0, ended.stderr
+    return folder
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "cp1252"},
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        {"TERM": "dumb", "COLUMNS": "20"},
+        {"COLUMNS": "1"},
+    ],
+    ids=str,
+)
+def test_any_terminal_will_do(foreign: Path, environment: dict[str, str]) -> None:
+    for arguments in ("show out", "run recipe.yaml -o again", "run nø.yaml"):
+        ended = in_a_terminal(arguments, foreign, **environment)
+        assert ended.returncode == (2 if "nø" in arguments else 0), ended.stderr
+        assert "Traceback" not in ended.stderr
+    shown = in_a_terminal("show out --config stage2 -n 1", foreign, **environment).stdout
+    assert json.loads(shown)["responses"][1] == "≈ The answer is 9 😀"
+
+
+@pytest.mark.parametrize(
+    "ending", ["| true", "--config stage2 | head -1", ">&-", "2>&-", ">&- 2>&-", "</dev/null"]
+)
+def test_a_reader_that_has_gone_is_no_error(foreign: Path, ending: str) -> None:
+    ended = in_a_terminal(f"show out {ending}; exit ${{PIPESTATUS[0]}}", foreign)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_folder_that_is_gone(foreign: Path, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    ended = in_a_terminal(
+        f"--version; rmdir ../gone; {sys.executable} -m toolgen_hf.cli show out", tmp_path / "gone"
+    )
+    assert ended.returncode == 2
+    assert "the current folder cannot be used (No such file or directory): change to another" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("file/raw.jsonl", "'file' is a file"),
+        ("file/raw", "'file' is a file"),
+        ("file", "is a file: give one with a suffix"),
+        ("folder.jsonl", "is a folder: give a file, such as 'folder.jsonl/rows.jsonl'"),
+        ("raw.xml", "unknown suffix '.xml'"),
+        ("x" * 300 + ".jsonl", "cannot be written"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_named_first(
+    foreign: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    output: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(foreign)
+    Path("file").touch()
+    Path("folder.jsonl").mkdir(exist_ok=True)
+    assert main(["raw", output, "--recipe", "recipe.yaml"]) == 2
+    assert message in capsys.readouterr().err

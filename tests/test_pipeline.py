@@ -172,6 +172,53 @@ def test_a_stage_of_another_version_is_a_miss(tmp_path: Path, monkeypatch: pytes
     assert ran(build(tmp_path)) == SCORED
 
 
+def _zeroed(file: Path) -> None:
+    content = file.read_bytes()
+    at = len(content) // 2
+    file.write_bytes(content[:at] + bytes(64) + content[at + 64 :])
+
+
+DAMAGE = {
+    "zeros within": (".arrow", _zeroed),
+    "cut short": (".arrow", lambda file: file.write_bytes(file.read_bytes()[:-100])),
+    "emptied": (".arrow", lambda file: file.write_bytes(b"")),
+    "of another run": (".arrow", lambda file: file.write_bytes(file.read_bytes() + b"\0")),
+    "a note without its end": (".json", lambda file: file.write_text('{"digest": "0')),
+    "a note that is no object": (".json", lambda file: file.write_text("[]")),
+    "a note of another run": (".json", lambda file: file.write_text('{"digest": "0"}')),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_output_is_made_again_and_nothing_is_asked(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = build(tmp_path)
+    before = {name: table["train"].to_list() for name, table in first.configs.items()}
+    suffix, spoil = DAMAGE[damage]
+    files = [file for file in (tmp_path / "cache" / "stages").iterdir() if file.suffix == suffix]
+    for file in files:
+        spoil(file)
+    scripted.CALLS.clear()
+    again = build(tmp_path)
+    assert scripted.CALLS == []
+    assert {name: table["train"].to_list() for name, table in again.configs.items()} == before
+    assert again.summary.used == first.summary.used
+    assert len([line for line in caplog.messages if "is damaged and is made again" in line]) == len(files)
+    assert ran(build(tmp_path)) == set()
+
+
+def test_an_output_of_a_version_without_digests_is_taken(tmp_path: Path) -> None:
+    first = build(tmp_path)
+    notes = list((tmp_path / "cache" / "stages").glob("*.json"))
+    for note in notes:
+        used = {name: value for name, value in json.loads(note.read_text()).items() if name != "digest"}
+        note.unlink() if not used else note.write_text(json.dumps(used))
+    again = build(tmp_path)
+    assert (ran(again), again.summary.used) == (set(), first.summary.used)
+    assert all("digest" in json.loads(note.read_text()) for note in notes)
+
+
 def test_one_more_question_costs_one_request_a_model(tmp_path: Path) -> None:
     build(tmp_path)
     scripted.CALLS.clear()
@@ -279,6 +326,67 @@ def test_a_directory_that_is_not_ours_is_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"not ours to replace"):
         run(sums_recipe(tmp_path / "questions"), tmp_path / "thesis", Workspace(tmp_path / "cache"))
     assert scripted.CALLS == []
+
+
+@pytest.mark.parametrize(
+    "name", ["{a,b}", "trail ", "h#1", "p%20q", "a:b", "é中😀", "ü" * 60, 'dq"', "a\\b", "link"]
+)
+def test_an_output_of_any_name_opens_or_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    recipe = sums_recipe(tmp_path / "questions", sources={})
+    run(recipe, name, Workspace(tmp_path / "cache", progress=False))
+    assert load_dataset(name, "stage2", cache_dir=str(tmp_path / "hf"))["train"].num_rows == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a[1]", r"'a\[1\]' holds '\[', which load_dataset takes for a pattern"),
+        ("a[1]/b", "takes for a pattern"),
+        ("b*", "takes for a pattern"),
+        ("c?", "takes for a pattern"),
+        ("k::v", "takes for a chain of URLs"),
+        ("$HOME", "takes for a variable"),
+        ("s3://bucket/set", "looks like a URL"),
+        ("json", "is the name of a file format, .* such as 'outputs/json'"),
+        ("~no-such-user/x", "home directory"),
+        ("x" * 121, "is a name of 121 bytes"),
+        ("é" * 61, "is a name of 122 bytes"),
+        ("a\udcff", "is not UTF-8"),
+        ("a\0b", "cannot be an output directory"),
+        ("file", "'file' is a file"),
+        ("file/x", "cannot be written"),
+        ("file/x/y", "cannot be written"),
+        ("dangling", "is a link that leads nowhere"),
+        ("loop/x", "cannot be an output directory"),
+        ("..", "is not ours to replace|is a mount point"),
+    ],
+)
+def test_an_output_that_could_not_be_opened_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    monkeypatch.chdir(tmp_path / "in")
+    Path("file").touch()
+    Path("dangling").symlink_to("nowhere")
+    Path("loop").symlink_to("loop")
+    monkeypatch.setattr(Path, "expanduser", _expanduser)
+    before = set(Path().iterdir())
+    with pytest.raises(ConfigError, match=message):
+        run(sums_recipe(tmp_path / "questions"), name, Workspace(tmp_path / "cache", progress=False))
+    assert scripted.CALLS == []
+    assert set(Path().iterdir()) == before
+
+
+def _expanduser(path: Path) -> Path:
+    """Of a machine that knows no other user."""
+    if str(path).startswith("~no"):
+        raise RuntimeError("Could not determine home directory.")
+    return path
 
 
 def test_rows_are_drawn_by_the_seed_and_keep_their_order(tmp_path: Path) -> None:

@@ -16,8 +16,13 @@ A message says what is wrong, the offending value, where it stands, and what to 
 *row* is no error: it keeps its ``reason`` and goes to ``rejected``.
 """
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Final
+
+FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Codes of an `OSError` that says that a disk is full."""
 
 
 class ToolgenError(Exception):

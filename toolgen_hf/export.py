@@ -17,6 +17,7 @@ The train split has the plain name, as published; another split adds its own: ``
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from toolgen_hf.atomic import replacing
 
 Row = Mapping[str, Any]
 
+_UNPAIRED = re.compile("[\ud800-\udfff]")
+"""Half of a character, as JSON can spell it."""
 MIX = "mix"
 """What the published layout calls several datasets together."""
 PUBLISHED = {
@@ -46,7 +49,10 @@ def write_json_lines(path: Path, rows: Iterable[Row]) -> None:
     """Write one JSON object a line, in the rows' own field order."""
     with replacing(path) as scratch, scratch.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            line = json.dumps(row, ensure_ascii=False)
+            if not line.isascii() and _UNPAIRED.search(line):  # no UTF-8 has it, so it stays an escape
+                line = json.dumps(row)
+            file.write(line + "\n")
 
 
 def export_json(

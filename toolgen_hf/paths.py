@@ -1,14 +1,24 @@
-"""Where this library keeps what it can always make again, and that no command writes over what it reads."""
+"""Where this library keeps its cache, and what a path must be like to be written to and opened again."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Container, Mapping
 from pathlib import Path
+from typing import Final
 
 from huggingface_hub import constants
 
 from toolgen_hf.errors import ConfigError
+
+_SIGNS: Final = {
+    **dict.fromkeys("*?[", "a pattern"),
+    "::": "a chain of URLs",
+    "$": "a variable",
+}
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_LONGEST_NAME: Final = 120  # bytes, to which `datasets` adds its cache's whole path and more
 
 
 def cache_home() -> Path:
@@ -18,6 +28,84 @@ def cache_home() -> Path:
     """
     home = os.environ.get("TOOLGEN_HF_HOME")
     return Path(home).expanduser() if home else Path(constants.HF_HOME) / "toolgen_hf"
+
+
+def expanded(path: str | Path) -> Path:
+    """A path with ``~`` written out.
+
+    Raises:
+        ConfigError: there is no such home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{str(path)!r}: {error} Write the folder's whole path") from error
+
+
+def check_openable(directory: Path) -> None:
+    """Check that ``load_dataset`` can open a directory of this name.
+
+    Raises:
+        ConfigError: it would take the name for a pattern, a URL, a variable or a file format, or the name is too long.
+    """
+    text, name = str(directory), directory.name
+    try:
+        whole = str(directory.resolve())
+        whole.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{text!r} is not UTF-8: choose an output directory whose path is") from None
+    except (RuntimeError, ValueError, OSError) as error:
+        raise ConfigError(f"{text!r} cannot be an output directory ({error}): choose another") from None
+    for sign, meaning in _SIGNS.items():
+        if sign in whole:
+            where = repr(text) if sign in text else f"{text!r} is {whole!r}, which"
+            raise ConfigError(
+                f"{where} holds {sign!r}, which load_dataset takes for {meaning}, so it could not open the result: "
+                "choose an output directory without it"
+            )
+    if _URL.match(text):
+        raise ConfigError(f"{text!r} looks like a URL: choose an output directory on this machine")
+    if text.startswith("~"):
+        raise ConfigError(
+            f"{text!r}: load_dataset takes '~' for a home folder: write the directory as './{text}'"
+        )
+    if text in _formats():
+        raise ConfigError(
+            f"{text!r} is the name of a file format, for which load_dataset takes it: choose another output "
+            f"directory, such as 'outputs/{text}'"
+        )
+    if len(name.encode()) > _LONGEST_NAME:
+        raise ConfigError(
+            f"{name[:40]!r}... is a name of {len(name.encode())} bytes, and load_dataset makes longer ones of it: "
+            f"choose an output directory of at most {_LONGEST_NAME}"
+        )
+
+
+def _formats() -> Container[str]:
+    """What `datasets` takes for the name of a file format and not of a folder."""
+    from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
+
+    return dict(_PACKAGED_DATASETS_MODULES)
+
+
+def check_parents(path: Path) -> None:
+    """Check, before any work, that the folders above an output are folders, as far as they are there.
+
+    Raises:
+        ConfigError: one is a file, or cannot be looked up; names it.
+    """
+    try:
+        path.exists()
+        above = next((folder for folder in path.parents if folder.exists()), None)
+        is_folder = above is None or above.is_dir()
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"the output {str(path)[:80]!r} cannot be written ({error}): choose another"
+        ) from None
+    if not is_folder:
+        raise ConfigError(
+            f"the output {str(path)!r} cannot be written: {str(above)!r} is a file; choose another"
+        )
 
 
 def check_apart(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]) -> None:

@@ -25,6 +25,7 @@ from toolgen_hf.generators import build
 from toolgen_hf.generators.models import forget_commits
 from toolgen_hf.hashing import digest
 from toolgen_hf.mixing.recipe import MixRecipe
+from toolgen_hf.paths import expanded
 from toolgen_hf.plan import Plan
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.recipe.questions import Origin, as_questions, fewer, load_raw, load_stage1
@@ -101,7 +102,7 @@ def run(
         DataError: the questions cannot be used.
         GenerationError: a model failed. What was generated is safe; run again to go on.
     """
-    directory = Path(output or recipe.output_dir)
+    directory = expanded(output or recipe.output_dir)
     check_target(directory)
     forget_commits()
     own = workspace is None

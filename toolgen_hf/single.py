@@ -13,7 +13,7 @@ from toolgen_hf import stages as flow
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import PUBLISHED
 from toolgen_hf.finetune import FinetuneConfig, FinetuneResult, finetune
-from toolgen_hf.paths import check_apart
+from toolgen_hf.paths import check_apart, check_parents
 from toolgen_hf.pipeline import run_answer, run_tool_api, warn_of_fewer
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.recipe.mistakes import validated
@@ -22,7 +22,7 @@ from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import respond
 from toolgen_hf.stages.score import gather, score
 from toolgen_hf.stages.stage1 import gold, stage1
-from toolgen_hf.tables import check_target, read_candidates, read_sources, read_table, write_table
+from toolgen_hf.tables import check_path, check_target, read_candidates, read_sources, read_table, write_table
 from toolgen_hf.workspace import Workspace
 
 
@@ -48,6 +48,7 @@ def run_stage(
     if stage == "respond":
         _named(recipe.sources, name, "sources")
     check_apart({"the input": source}, {"the output": target})
+    check_path(target)
     read, function = STAGES[stage]
     rows = read(source, recipe)
     check_target(list(rows), target)
@@ -105,6 +106,7 @@ def _without(rows: DatasetDict, kept: DatasetDict) -> DatasetDict:
 
 def write_raw(target: Path, recipe: Recipe) -> None:
     """Write the questions that the recipe asks for to ``target``."""
+    check_path(target)
     raw, _ = load_raw(recipe.dataset)
     warn_of_fewer(raw, recipe)
     write_table(raw, target)
@@ -125,11 +127,13 @@ def train(
     """
     config = _named(recipe.finetune, name, "finetune")
     check_apart({"the input": source}, {"the output": target})
+    check_parents(target)
     if changes:
         changed = {**config.model_dump(), **changes}
         config = validated(FinetuneConfig, changed, f"finetune.{name} with {dict(changes)}")
     columns = ("id", "instruction", "input", "output")  # the published layout has no more than the last three
-    table = read_table(source, Features({name: schemas.STAGE1[name] for name in columns}))
+    features = Features({name: schemas.STAGE1[name] for name in columns})
+    table = read_table(source, features, optional=["input"])  # rows of Alpaca's form may be all instruction
     if "train" not in table and len(table) > 1:
         raise DataError(f"{str(source)!r} has no split 'train' to train on; there are {list(table)}")
     rows = table["train"] if "train" in table else next(iter(table.values()))

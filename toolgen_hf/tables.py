@@ -7,7 +7,7 @@ with one file a split (``train.jsonl``, ``test.jsonl``).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,14 @@ from datasets import Dataset, DatasetDict, Features, List
 from toolgen_hf import schemas
 from toolgen_hf.atomic import replacing
 from toolgen_hf.builders.columns import answers, named, pick, text
-from toolgen_hf.builders.inputs import SUFFIXES, Inputs, from_files, from_folder, listing
+from toolgen_hf.builders.inputs import Inputs, from_files, from_folder, is_data, listing
 from toolgen_hf.builders.layout import id_of
 from toolgen_hf.builders.produced import fit
 from toolgen_hf.builders.rows import Row, fault, read_rows
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import write_json_lines
 from toolgen_hf.hashing import digest
+from toolgen_hf.paths import check_parents
 from toolgen_hf.progress import quiet_datasets
 from toolgen_hf.prompts.fewshot import is_example
 from toolgen_hf.stages.base import Batch
@@ -50,17 +51,22 @@ OPTIONAL = (
 """Columns that may be absent from a file; null then."""
 
 
-def read_table(path: Path, features: Features, split: str | None = None) -> DatasetDict:
+def read_table(
+    path: Path, features: Features, split: str | None = None, optional: Collection[str] = OPTIONAL
+) -> DatasetDict:
     """Read a stage's input.
 
     Args:
         split: what a single file's split is called; default after the file (``test.jsonl``), else ``train``.
+        optional: columns that may be absent or empty; null then.
 
     Raises:
         DataError: a file is missing, malformed or lacks a column; names the file and line.
     """
     inputs = _inputs(path, split)
-    return DatasetDict({split: _read_split(split, files, features) for split, files in inputs.items()})
+    return DatasetDict(
+        {split: _read_split(split, files, features, optional) for split, files in inputs.items()}
+    )
 
 
 def _inputs(path: Path, split: str | None = None) -> Inputs:
@@ -69,7 +75,9 @@ def _inputs(path: Path, split: str | None = None) -> Inputs:
     return from_files({split: str(path)} if split else path, "train")
 
 
-def _read_split(split: str, files: tuple[Path, ...], features: Features) -> Dataset:
+def _read_split(
+    split: str, files: tuple[Path, ...], features: Features, optional: Collection[str]
+) -> Dataset:
     columns: Batch = {name: [] for name in features}
     places: dict[str, str] = {}
     given = ((path, *pair) for path in files for pair in read_rows(path))
@@ -77,7 +85,7 @@ def _read_split(split: str, files: tuple[Path, ...], features: Features) -> Data
         if row.get("id") is None and "source" not in features:  # two sources' rows meet by their ids
             row = {**row, "id": id_of(path, split, number)}
         for name in features:
-            columns[name].append(_value(row, name, features, where))
+            columns[name].append(_value(row, name, features, where, optional))
         key = text({"id": columns["id"][-1]}, "id", where)
         if key in places:
             raise fault(where, f"the id {key!r} is already that of {places[key]}; ids must be unique")
@@ -89,14 +97,14 @@ def _read_split(split: str, files: tuple[Path, ...], features: Features) -> Data
     return rows
 
 
-def _value(row: Row, name: str, features: Features, where: str) -> Any:
+def _value(row: Row, name: str, features: Features, where: str, optional: Collection[str] = OPTIONAL) -> Any:
     """A column's value as its feature has it; CSV spells null as an empty cell."""
     found = named(row, name)
-    if name in OPTIONAL:
+    if name in optional:
         value = row.get(found)
         missing: Any = [] if isinstance(features[name], List) else None
         return missing if value in (None, "") else fit(value, features[name], name, where)
-    if name in ("question", "input", "query"):
+    if name in ("question", "input", "query", "output"):
         return text(row, found, where)
     if name == "answer":
         return answers(row, name, where)
@@ -110,19 +118,36 @@ def check_target(splits: Sequence[str], path: Path) -> None:
         ConfigError: several splits are to go into one file, the suffix is unknown, or the folder holds
             data files of another table, which whoever reads the folder would take for this one's.
     """
-    if path.suffix not in ("", ".json", ".jsonl", ".parquet"):
-        raise ConfigError(f"{str(path)!r}: unknown suffix {path.suffix!r}; known are .json, .jsonl, .parquet")
+    check_path(path)
     if path.suffix and len(splits) != 1:
         raise ConfigError(
             f"{str(path)!r} is one file, but there are the splits {list(splits)}; give a folder (no suffix)"
         )
     if not path.suffix and path.is_dir():
         ours = {f"{split}.jsonl" for split in splits}
-        others = [old.name for old in listing(path) if old.suffix in SUFFIXES and old.name not in ours]
+        others = [old.name for old in listing(path) if is_data(old) and old.name not in ours]
         if others:
             raise ConfigError(
                 f"{str(path)!r} holds files of another table: {', '.join(others)}; choose another folder"
             )
+
+
+def check_path(path: Path) -> None:
+    """Check, before any work, that a table may be written to a path, whatever its splits.
+
+    Raises:
+        ConfigError: the suffix is unknown, it is a file where it should be a folder or the reverse, or a folder above
+            it is a file.
+    """
+    if path.suffix.lower() not in ("", ".json", ".jsonl", ".parquet"):
+        raise ConfigError(f"{str(path)!r}: unknown suffix {path.suffix!r}; known are .json, .jsonl, .parquet")
+    check_parents(path)
+    if path.suffix and path.is_dir():
+        raise ConfigError(
+            f"the output {str(path)!r} is a folder: give a file, such as {str(path / 'rows.jsonl')!r}"
+        )
+    if not path.suffix and path.is_file():
+        raise ConfigError(f"the output {str(path)!r} is a file: give one with a suffix (.jsonl), or a folder")
 
 
 def write_table(table: DatasetDict, path: Path) -> None:
@@ -138,7 +163,7 @@ def write_table(table: DatasetDict, path: Path) -> None:
             write_json_lines(path / f"{split}.jsonl", rows)
         return
     (rows,) = table.values()
-    if path.suffix in (".json", ".jsonl"):
+    if path.suffix.lower() in (".json", ".jsonl"):
         write_json_lines(path, rows)
     else:
         with replacing(path) as scratch, quiet_datasets():

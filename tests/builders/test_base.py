@@ -49,6 +49,28 @@ def test_the_same_bytes_elsewhere_are_not_read_again(write: Write, cache: Path) 
     assert len(_rows_made(cache)) == 2, "another name gives other ids"
 
 
+@pytest.mark.parametrize("damaged", ["qa-train.arrow", "toolgen_hf.json"])
+def test_damaged_rows_are_read_again(
+    write: Write, cache: Path, damaged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write("train.jsonl", [{"question": "Which letter?", "answer": "zzzz"}])
+    before = load(QA(data_files=path, cache_dir=cache))["train"].to_list()
+    (file,) = cache.rglob(damaged)
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"zzzz", b"yyyy") if b"zzzz" in content else content[:-3])
+    assert load(QA(data_files=path, cache_dir=cache))["train"].to_list() == before
+    assert "are damaged and are read again" in caplog.text
+
+
+def test_rows_that_were_cached_without_digests_are_taken(write: Write, cache: Path) -> None:
+    path = write("train.jsonl", [{"question": "Q", "answer": "1"}])
+    load(QA(data_files=path, cache_dir=cache))
+    made = _rows_made(cache)
+    next(cache.rglob("toolgen_hf.json")).unlink()
+    load(QA(data_files=path, cache_dir=cache))
+    assert _rows_made(cache) == made
+
+
 def test_two_processes_at_once_and_one_later(write: Write, tmp_path: Path) -> None:
     path = write("train.jsonl", [{"q": f"Q{i}", "a": i} for i in range(2000)])
     environment = {**os.environ, "HF_DATASETS_CACHE": str(tmp_path / "shared")}

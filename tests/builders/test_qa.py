@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.builders.conftest import Write
 from toolgen_hf.builders import QA, load
@@ -106,9 +109,10 @@ def test_ids_count_across_the_files_of_a_split(write: Write, cache: Path) -> Non
     assert list(data["test"]["id"]) == ["FAQ-test-0"]
 
 
-def test_data_files_take_patterns(write: Write, cache: Path) -> None:
+@pytest.mark.parametrize("folder", ["d", "d[1]", "d *"])
+def test_data_files_take_patterns(write: Write, cache: Path, folder: str) -> None:
     for name in "ab":
-        path = write(f"d/{name}.jsonl", [{"question": name, "answer": ["x", "y"]}])
+        path = write(f"{folder}/{name}.jsonl", [{"question": name, "answer": ["x", "y"]}])
     data = load(QA(data_files={"dev": str(path.parent / "*.jsonl")}, cache_dir=cache))
     assert [(row["id"], row["question"], row["answer"]) for row in data["dev"]] == [
         ("QA-dev-0", "a", ["x", "y"]),
@@ -139,6 +143,8 @@ def test_join(context: str | None, joined: str) -> None:
         (-0.5, "-0.5"),
         (1e-07, "0.0000001"),
         (1e16, "10000000000000000"),
+        (10**400, "1" + "0" * 400),
+        (5e-324, "0." + "0" * 323 + "5"),
         (" x ", " x "),
     ],
 )
@@ -164,6 +170,11 @@ GOOD = {"question": "Q", "answer": "A"}
         ({"question": "Q", "answer": {"a": 1}}, "'answer' is {'a': 1}, neither text nor a number"),
         ({"question": "Q", "answer": float("nan")}, "'answer' is nan"),
         ({"question": "Q", "answer": float("inf")}, "'answer' is inf"),
+        (
+            {"question": ["Q", "R"], "answer": 1},
+            "'question' is a list of 2: name one of its items, such as 'question.0'",
+        ),
+        ({"question": [], "answer": 1}, "'question' is [], neither text nor a number"),
     ],
 )
 def test_bad_rows(write: Write, cache: Path, bad: dict[str, Any], message: str) -> None:
@@ -172,6 +183,131 @@ def test_bad_rows(write: Write, cache: Path, bad: dict[str, Any], message: str) 
         load(QA(data_files=path, cache_dir=cache))
     assert str(caught.value).startswith(f"{path}:2: ")
     assert message in str(caught.value)
+
+
+NESTED = {
+    "question": "How many legs has a spider?",
+    "answer": {"value": "8", "aliases": ["8", "eight"]},
+    "answers": {"text": ["8"], "answer_start": [0]},
+    "spans": [{"text": "8"}, {"text": "eight"}],
+    "choices": [{"text": "6"}, {"text": 8}],
+    "notes": [{"short": [{"text": ["8"]}, {"text": ["eight", "Eight"]}]}],
+    "gold.text": "literal",
+    "a": {"b.c": {"d": "deep"}},
+    "empty": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("answer.value", ["8"]),
+        ("answer.aliases", ["8", "eight"]),
+        ("answers.text", ["8"]),
+        ("answers.answer_start", ["0"]),
+        ("spans.text", ["8", "eight"]),
+        ("spans.1.text", ["eight"]),
+        ("choices.1.text", ["8"]),
+        ("notes.short.text", ["8", "eight", "Eight"]),
+        ("gold.text", ["literal"]),
+        ("a.b.c.d", ["deep"]),
+    ],
+)
+def test_a_column_may_be_a_path(write: Write, cache: Path, column: str, expected: list[str]) -> None:
+    path = write("train.jsonl", [NESTED, NESTED])
+    rows = load(QA(data_files=path, columns={"answer": column}, cache_dir=cache))["train"]
+    assert rows[1]["answer"] == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("answer.valeu", "no column 'valeu' in 'answer'; there is 'value', 'aliases'. Did you mean 'value'?"),
+        ("answr.value", "no column 'answr.value'; there is 'question', 'answer',"),
+        ("answer.value.x", "no column 'answer.value.x': 'answer.value' is '8', which has no parts"),
+        ("spans.1.txt", "no column 'txt' in 'spans.1'; there is 'text'. Did you mean 'text'?"),
+        ("spans.txt", "no column 'txt' in 'spans.0'; there is 'text'. Did you mean 'text'?"),
+        ("spans.7.text", "no column 'spans.7.text': 'spans' has 2 items, counted from 0"),
+        ("empty.x", "no column 'empty.x': 'empty' is null"),
+        ("answer", "'answer' is {'value': '8', 'aliases': ['8', 'eight']}, neither text nor a number"),
+    ],
+)
+def test_a_path_that_leads_nowhere(write: Write, cache: Path, column: str, message: str) -> None:
+    path = write("train.jsonl", [NESTED])
+    with pytest.raises(DataError) as caught:
+        load(QA(data_files=path, columns={"answer": column}, cache_dir=cache))
+    assert str(caught.value).startswith(f"{path}:1: {message}")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["X=(7.0+5.0)"], "X=(7.0+5.0)"),
+        (["12+5=17", "17*2=34"], "12+5=17\n17*2=34"),
+        ([], None),
+        (None, None),
+        (12, "12"),
+    ],
+)
+def test_a_solution_may_be_a_list_of_its_steps(
+    write: Write, cache: Path, given: Any, expected: str | None
+) -> None:
+    row = {"sQuestion": ["Q"], "lEquations": given, "lSolutions": [12.0]}
+    columns = {"question": "sQuestion", "answer": "lSolutions", "solution": "lEquations"}
+    (loaded,) = load(QA(data_files=write("train.json", [row]), columns=columns, cache_dir=cache))["train"]
+    assert loaded == {"id": "QA-train-0", "question": "Q", "answer": ["12"], "solution": expected}
+
+
+def test_splits_by_name_whatever_the_ending(write: Write, cache: Path) -> None:
+    for name in ("TRAIN.JSONL", "test", "dev.ndjson"):
+        path = write(f"d/{name}", [GOOD])
+    write("d/validation.csv.gz", gzip.compress(b"question;answer\nQ;A\n"))
+    data = load(QA(data_dir=path.parent, cache_dir=cache))
+    assert list(data) == ["train", "validation", "dev", "test"]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("abq.{", max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+cells = st.text('ab,;|\t"\r\n{[é\0 ', max_size=6)
+hostile = (
+    st.binary(max_size=60)
+    | st.builds(
+        bytes.__add__, st.sampled_from([b"PAR1", b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0"]), st.binary()
+    )
+    | st.builds(lambda value: json.dumps(value).encode(), json_values)
+    | st.builds(
+        lambda rows, end: end.join(json.dumps(row) for row in rows).encode(),
+        st.lists(st.dictionaries(st.sampled_from(["question", "answer", "data"]), json_values), max_size=4),
+        st.sampled_from(["\n", "\r\n", ",\n", ""]),
+    )
+    | st.builds(
+        lambda rows, encoding: "\n".join(";".join(row) for row in rows).encode(encoding),
+        st.lists(st.lists(cells, max_size=3), max_size=4),
+        st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"]),
+    )
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(content=hostile, name=st.sampled_from(["a.json", "a.jsonl", "a.csv", "a.parquet", "a.gz", "train"]))
+def test_any_content_gives_rows_or_an_error_with_its_place(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
+) -> None:
+    path = tmp_path_factory.mktemp("hostile") / name
+    path.write_bytes(content)
+    builder = QA(data_files={"train": path})
+    try:
+        rows = [row for _, row in builder._generate_examples("train")]
+    except DataError as error:
+        assert str(error).startswith(str(path))  # noqa: PT017
+    else:
+        RAW.encode_example(rows[0])
+        pa.array([row["question"] for row in rows], pa.string())
 
 
 def test_half_a_surrogate_pair(write: Write, cache: Path) -> None:
@@ -202,10 +338,10 @@ def test_bad_inputs(write: Write, tmp_path: Path) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"data_files": "https://example.org/faq.jsonl"}, "only local files are read: download it first"),
         ({"data_files": path.with_name("fqa.jsonl")}, "there is no such file; .* holds 'faq.jsonl'"),
-        (
-            {"data_files": write("faq.xlsx", "")},
-            "unknown suffix '.xlsx'; known are .json, .jsonl, .csv, .parquet",
-        ),
+        ({"data_files": "a\0b.jsonl"}, "a path holds no NUL"),
+        ({"data_files": "x" * 300}, "this path cannot be looked up"),
+        ({"data_files": "a**b"}, "this path cannot be looked up"),
+        ({"data_files": "/dev/null"}, "is a pipe or a device"),
         ({"data_files": path.parent}, "is a folder: give it as data_dir"),
         ({"data_files": []}, "names no file"),
         ({"data_files": {"all": path}}, "'all' cannot name a split"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -103,6 +104,27 @@ def test_what_cannot_be(
     out, err = capsys.readouterr()
     assert out == ""
     assert message in err
+
+
+@pytest.mark.parametrize("empty", [{"input": ""}, {"input": None}, {}])
+def test_rows_may_be_all_instruction(
+    command: list[str], empty: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"instruction": f"What is {n} * 19?", "output": f"calculator({n}*19)", **empty} for n in range(3)]
+    Path(command[1]).write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    assert main(command) == 0
+    assert "finetune small: 3 rows of up to " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output", ["", "  ", None])
+def test_a_row_without_an_output_is_named_by_its_line(
+    command: list[str], output: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = Path(command[1])
+    source.write_text(source.read_text() + json.dumps({**ROWS[0], "id": "x", "output": output}) + "\n")
+    assert main(command) == 2
+    assert f"{source}:6: 'output' is {'null' if output is None else 'blank'}" in capsys.readouterr().err
+    assert not Path(command[2]).exists()
 
 
 @pytest.mark.parametrize("given", ["first", "0", "-1", "1.5"])

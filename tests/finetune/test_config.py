@@ -16,8 +16,10 @@ from toolgen_hf.finetune import FinetuneConfig, finetune
         ([], "no rows to finetune on"),
         (
             [{**ROWS[0], "output": None}],
-            "row '0' is not of stage 1: it needs the texts instruction, input, out",
+            "row '0' is not of stage 1: it needs the texts instruction, output and, if there is one, input",
         ),
+        ([*ROWS, {**ROWS[0], "id": "x", "output": " "}], "row 'x' has an empty output"),
+        ([{**ROWS[0], "input": 3}], "row '0' is not of stage 1"),
         ([{"question": "?"}], "row 0 is not of stage 1"),
         (["train"], "row 0 is not of stage 1.*'train'"),
     ],

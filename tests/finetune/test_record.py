@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.finetune.support import ROWS
+from tests.finetune.support import ROWS, same
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.finetune import FinetuneConfig, finetune
+from toolgen_hf.finetune import RECORD, FinetuneConfig, finetune
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,34 @@ def test_checkpoints_that_were_deleted_are_made_again(config: FinetuneConfig, tm
     again = finetune(ROWS, config, tmp_path)
     assert not again.cached
     assert again.adapter.is_dir()
+
+
+@pytest.mark.parametrize("file", ["adapter_model.safetensors", "adapter_config.json"])
+def test_a_damaged_adapter_is_trained_again(config: FinetuneConfig, tmp_path: Path, file: str) -> None:
+    first = finetune(ROWS, config, tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    victim = first.checkpoints[1] / file
+    content = victim.read_bytes()
+    victim.write_bytes(content[:-40] + b"0" * 40)
+    again = finetune(ROWS, config, tmp_path / "run")
+    assert not again.cached
+    assert victim.read_bytes() == content
+    assert all(same(one, tmp_path / "copy" / one.name) for one in again.checkpoints)
+
+
+def test_a_run_that_was_recorded_without_digests_is_taken(config: FinetuneConfig, tmp_path: Path) -> None:
+    finetune(ROWS, config, tmp_path)
+    record = json.loads((tmp_path / RECORD).read_text())
+    del record["digests"]
+    (tmp_path / RECORD).write_text(json.dumps(record))
+    assert finetune(ROWS, config, tmp_path).cached
+
+
+@pytest.mark.parametrize("record", ["{", "[]", "3"])
+def test_a_damaged_record_is_named(config: FinetuneConfig, tmp_path: Path, record: str) -> None:
+    (tmp_path / RECORD).write_text(record)
+    with pytest.raises(ConfigError, match="delete its folder to begin anew"):
+        finetune(ROWS, config, tmp_path)
 
 
 def test_foreign_checkpoints_are_left_alone(config: FinetuneConfig, tmp_path: Path) -> None:

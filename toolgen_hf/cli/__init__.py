@@ -7,23 +7,25 @@ something missing; 2 the command, the recipe or the input cannot be used as give
 from __future__ import annotations
 
 import argparse
-import errno
+import codecs
+import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from toolgen_hf.cli import build, check, evaluate, hub, look, mix, stage
-from toolgen_hf.errors import ConfigError, DataError, ToolgenError
+from toolgen_hf.errors import FULL, ConfigError, DataError, ToolgenError
 
+_ESCAPE = "toolgen_hf-json"
 GROUPS = (build, check, stage, mix, evaluate, look, hub)
 """The modules that add commands, in the order in which help lists them."""
-
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    ready_streams()
     return attempt(parser().parse_args(argv))
 
 
@@ -31,8 +33,11 @@ def attempt(arguments: argparse.Namespace) -> int:
     """Run ``arguments.command`` and say what went wrong, if anything did; returns the exit code."""
     _log_to_stderr(arguments)
     try:
+        _check_folder()
         command: Callable[[argparse.Namespace], int | None] = arguments.command
-        return command(arguments) or 0
+        code = command(arguments) or 0
+        sys.stdout.flush()  # or a reader that has gone is noticed too late
+        return code
     except KeyboardInterrupt:
         print(
             "\ninterrupted: what was done so far is kept; run the same command to go on",
@@ -40,19 +45,58 @@ def attempt(arguments: argparse.Namespace) -> int:
         )
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes at its end
         return 0
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        return 0  # rich has done the same
     except ToolgenError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError | DataError) else 1
-    except OSError as error:
-        if error.errno not in _DISK and error.filename is None:
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # pathlib's, of a path with ~
             raise
-        hint = " Free some space and run again: what was generated is stored." if error.errno in _DISK else ""
+        print(f"error: {error} Write whole paths in place of ~, or set HOME", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in FULL and error.filename is None:
+            raise
+        hint = " Free some space and run again: what was generated is stored." if error.errno in FULL else ""
         print(
             f"error: {error.strerror or error}: {error.filename or 'while writing'}.{hint}", file=sys.stderr
         )
         return 1
+
+
+def ready_streams() -> None:
+    """Make what is printed fit whatever it goes to: a terminal of another encoding, or nothing at all.
+
+    A character that the encoding lacks is written as JSON writes it, ``\\u20ac``, so printed JSON stays JSON.
+    """
+    codecs.register_error(_ESCAPE, _as_json)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started this
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=_ESCAPE)
+
+
+def _as_json(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+def _check_folder() -> None:
+    """Raises `ConfigError` where the folder that relative paths start from is gone."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise ConfigError(
+            f"the current folder cannot be used ({error.strerror}): change to another"
+        ) from None
 
 
 def parser() -> argparse.ArgumentParser:

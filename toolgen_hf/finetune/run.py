@@ -27,14 +27,16 @@ from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.finetune.config import FinetuneConfig
 from toolgen_hf.generators.local import require_torch, resolve_device, resolve_dtype
 from toolgen_hf.generators.models import Weights, resolve_model
-from toolgen_hf.hashing import digest
+from toolgen_hf.hashing import digest, file_xxh3
 from toolgen_hf.prompts.format import template_identity
 
 VERSION = 2
 """Part of a run's fingerprint; raised when the training itself changes."""
 
 RECORD = "finetune.json"
-"""In the output folder: which run it belongs to and, once that is done, how it went."""
+"""In the output folder: which run it belongs to and, once that is done, how it went and the adapters' digests."""
+
+_WEIGHTS = "adapter_model.safetensors"
 
 IMAGE = "loss.png"
 """The loss curve, in the output folder and in every checkpoint's, where matplotlib is installed."""
@@ -115,9 +117,10 @@ def finetune(
             return _result(training, config, output, cached=True)
         from toolgen_hf.finetune.lora import train
 
-        _write(output, fingerprint, None)
+        _write(output, {"fingerprint": fingerprint, "training": None})
         training = train(examples, model, config, output, name)
-        _write(output, fingerprint, training)
+        digests = _digests(_checkpoints(config, output))
+        _write(output, {"fingerprint": fingerprint, "training": asdict(training), "digests": digests})
     _log(training, config, name)
     return _result(training, config, output, cached=False)
 
@@ -153,16 +156,26 @@ def training_key(rows: Iterable[Mapping[str, Any]], config: FinetuneConfig) -> s
 def _examples(rows: Iterable[Mapping[str, Any]]) -> list[Example]:
     examples = []
     for at, row in enumerate(rows):
-        values = [row.get(key) for key in Example._fields] if isinstance(row, Mapping) else [None]
-        if not all(isinstance(value, str) for value in values):
-            name = row.get("id", at) if isinstance(row, Mapping) else at
-            raise DataError(
-                f"row {name!r} is not of stage 1: it needs the texts {', '.join(Example._fields)}, got {row!r}"
-            )
-        examples.append(Example(*map(str, values)))
+        if not isinstance(row, Mapping):
+            raise _unlearnable(at, row)
+        instruction, asked, output = (row.get(key) for key in Example._fields)
+        asked = "" if asked is None else asked  # as in rows of Alpaca's form that are all instruction
+        if not all(isinstance(value, str) for value in (instruction, asked, output)):
+            raise _unlearnable(row.get("id", at), row)
+        if not str(output).strip():
+            name = row.get("id", at)
+            raise DataError(f"row {name!r} has an empty output, from which nothing is learned: drop the row")
+        examples.append(Example(str(instruction), str(asked), str(output)))
     if not examples:
         raise DataError("no rows to finetune on: stage 1 is empty, so the stages before it kept nothing")
     return examples
+
+
+def _unlearnable(name: object, row: object) -> DataError:
+    return DataError(
+        f"row {name!r} is not of stage 1: it needs the texts instruction, output and, if there is one, input; "
+        f"got {row!r}"
+    )
 
 
 def _fingerprint(examples: list[Example], config: FinetuneConfig, model: Weights) -> str:
@@ -179,11 +192,13 @@ def _fingerprint(examples: list[Example], config: FinetuneConfig, model: Weights
 def _prepare(output: Path, fingerprint: str, config: FinetuneConfig) -> Training | None:
     """The same run if it is done; else the folder holds checkpoints of this run or none."""
     record = _read(output / RECORD)
-    done = record.get("training")
-    if record.get("fingerprint") == fingerprint:
-        if not done:
-            return None
-        if all((folder / "adapter_model.safetensors").exists() for folder in _checkpoints(config, output)):
+    done, folders = record.get("training"), _checkpoints(config, output)
+    is_same = record.get("fingerprint") == fingerprint
+    if is_same and not done:
+        return None
+    if is_same and done and all((folder / _WEIGHTS).exists() for folder in folders):
+        found = _digests(folders)
+        if record.get("digests", found) == found:  # an earlier version noted none
             return _from_record(done)
     stale = sorted(output.glob("checkpoint-*"))
     if stale and not record:
@@ -191,10 +206,15 @@ def _prepare(output: Path, fingerprint: str, config: FinetuneConfig) -> Training
     for checkpoint in stale:
         shutil.rmtree(checkpoint)
     if stale:
-        logger.warning(
-            "finetune: replaced %d checkpoints that were not of this run in %s", len(stale), output
-        )
+        what = "of which some were damaged or gone" if is_same else "that were not of this run"
+        logger.warning("finetune: replaced %d checkpoints %s in %s", len(stale), what, output)
     return None
+
+
+def _digests(folders: Iterable[Path]) -> dict[str, str]:
+    """The digests of the adapters in the folders that are there, by folder and file."""
+    files = (folder / name for folder in folders for name in (_WEIGHTS, "adapter_config.json"))
+    return {f"{file.parent.name}/{file.name}": file_xxh3(file) for file in files if file.exists()}
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -204,7 +224,9 @@ def _read(file: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {str(file)!r}: {error}; delete its folder to begin anew") from error
-    return dict(record)
+    if not isinstance(record, dict):
+        raise ConfigError(f"cannot read {str(file)!r}: it holds no object; delete its folder to begin anew")
+    return record
 
 
 def _from_record(done: Mapping[str, Any]) -> Training:
@@ -214,9 +236,8 @@ def _from_record(done: Mapping[str, Any]) -> Training:
     )
 
 
-def _write(output: Path, fingerprint: str, training: Training | None) -> None:
+def _write(output: Path, record: Mapping[str, Any]) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    record = {"fingerprint": fingerprint, "training": training and asdict(training)}
     scratch = output / f"{RECORD}.{os.getpid()}"
     scratch.write_text(json.dumps(record, indent=2), encoding="utf-8")
     scratch.replace(output / RECORD)

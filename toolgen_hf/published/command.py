@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from toolgen_hf.cli import attempt
+from toolgen_hf.cli import attempt, ready_streams
 from toolgen_hf.cli.options import add_spending, open_workspace, show_plan
 from toolgen_hf.errors import ConfigError
 
@@ -71,6 +71,7 @@ class _Noted(argparse.Action):
 
 def main(parser: Parser, step: Step, argv: Sequence[str] | None = None) -> int:
     """Run a script: its flags, its step, its closing line on stderr; returns the exit code of ``toolgen-hf``."""
+    ready_streams()
     options = parser.parse_args(argv)
     options.command = lambda options: _run(parser.prog, step, options)
     return attempt(options)

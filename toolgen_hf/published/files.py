@@ -24,7 +24,7 @@ from toolgen_hf.builders.rows import Row, fault, read_rows
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import write_json_lines
 from toolgen_hf.hashing import digest
-from toolgen_hf.paths import check_apart
+from toolgen_hf.paths import check_apart, check_parents
 
 Mode = Literal["w", "a"]
 
@@ -232,6 +232,7 @@ def check_output(output: Path, *inputs: Path) -> None:
         raise ConfigError(
             f"the output {str(output)!r} is a folder: give a file, such as {str(output / 'GSM8K.json')!r}"
         )
+    check_parents(output)
     outputs = {"the output": output, "where rejected rows go": _aside(output)}
     for path in inputs:
         check_apart({"an input": path}, outputs)

@@ -28,7 +28,7 @@ def finetune_lora(source: Path, output: Path, settings: Mapping[str, Any], epoch
     """
     check_apart({"--data_path": source}, {"--output_dir": output})
     ((path,),) = from_files(source, "train").values()
-    rows = [row for _, row in read_rows(path)]
+    rows = [{"id": where, **row} for where, row in read_rows(path)]
     if epochs is not None and "max_steps" not in settings:
         rows_a_step = settings.get("batch_size", FinetuneConfig.model_fields["batch_size"].default)
         settings = {**settings, "max_steps": max(1, epochs * math.ceil(len(rows) / rows_a_step))}

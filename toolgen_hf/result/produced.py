@@ -31,9 +31,10 @@ from datasets import DatasetDict
 from filelock import FileLock
 
 from toolgen_hf.atomic import recover_directory, replace_directory
-from toolgen_hf.errors import ConfigError
+from toolgen_hf.errors import FULL, ConfigError
 from toolgen_hf.hashing import file_sha256
 from toolgen_hf.hub.card import render_card
+from toolgen_hf.paths import check_openable
 from toolgen_hf.progress import quiet_datasets
 from toolgen_hf.result.plots import write_plots
 from toolgen_hf.result.summary import Summary
@@ -111,22 +112,33 @@ def check_target(directory: Path) -> None:
     """Check, before any work, that the result may go there; a swap that was cut short is completed.
 
     Raises:
-        ConfigError: the directory holds something that this library did not write.
-        OSError: it cannot be written there.
+        ConfigError: the directory holds something that this library did not write, cannot be written, or could not
+            be opened with ``load_dataset``.
+        OSError: the disk is full.
     """
-    recover_directory(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryFile(dir=directory.parent):  # says so now, not after hours, if nothing can be written
-        pass
-    if directory.is_mount():
+    check_openable(directory)
+    if (directory.exists() or directory.is_symlink()) and not directory.is_dir():
+        what = "a link that leads nowhere" if directory.is_symlink() else "a file"
+        raise ConfigError(f"{str(directory)!r} is {what}; choose another output directory")
+    try:
+        recover_directory(directory)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=directory.resolve().parent):  # now, not after hours
+            pass
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise ConfigError(
+            f"{str(directory)!r} cannot be written ({error.strerror}: {str(directory.parent)!r}); choose another "
+            "output directory"
+        ) from error
+    if directory.resolve().is_mount():
         raise ConfigError(f"{str(directory)!r} is a mount point and cannot be swapped; choose a folder in it")
     if directory.is_dir() and any(directory.iterdir()) and read_manifest(directory) is None:
         raise ConfigError(
             f"{str(directory)!r} is not empty and holds no {MANIFEST} of ours, so it is not ours to replace; "
             "choose another output directory, or empty it"
         )
-    if directory.exists() and not directory.is_dir():
-        raise ConfigError(f"{str(directory)!r} is a file; choose another output directory")
     if foreign := _foreign(directory):
         raise ConfigError(
             f"{str(directory)!r} holds what this library did not write and would lose: {', '.join(foreign[:5])}; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -206,7 +207,9 @@ def _where(summary: Summary, directory: str | Path) -> Panel:
         name: [split for split, rows in splits.items() if rows] for name, splits in summary.configs.items()
     }
     opens = [name for name, splits in full.items() if splits]
-    code = f'from datasets import load_dataset\n{opens[0]} = load_dataset("{directory}", "{opens[0]}")\n'
+    code = (
+        f'from datasets import load_dataset\n{opens[0]} = load_dataset({_quoted(directory)}, "{opens[0]}")\n'
+    )
     code += f'print({opens[0]}["{full[opens[0]][0]}"][0])'
     state = "already up to date" if summary.up_to_date else "written"
     empty = ", ".join(name for name in full if name not in opens)
@@ -219,6 +222,11 @@ def _where(summary: Summary, directory: str | Path) -> Panel:
         (code, "cyan"),
     )
     return Panel(text, title="your data", title_align="left", expand=False)
+
+
+def _quoted(path: str | Path) -> str:
+    """As Python writes it, in double quotes."""
+    return json.dumps(str(path), ensure_ascii=False)
 
 
 def _seconds(seconds: float) -> str:

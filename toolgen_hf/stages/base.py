@@ -5,15 +5,22 @@ when it meets a client or a model. So a stage's fingerprint is computed here, fr
 output and nothing else: the input's fingerprint, the stage's name and VERSION, its settings as plain
 data, and the output features. It does not depend on the process, PYTHONHASHSEED, the working
 directory or the script.
+
+    stages/answer-1f0c....arrow     an output
+    stages/answer-1f0c....json      its note: {"digest": "...", "texts": 48, "prompt_tokens": 5210, "cost": 0.07, ...}
+
+An output is opened only if its digest is the one in its note, so a damaged one is made again, from the texts in
+the store, and never read.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,10 +33,12 @@ from datasets.fingerprint import Hasher
 from toolgen_hf.atomic import replacing
 from toolgen_hf.errors import DataError
 from toolgen_hf.generators.texts import Texts, Usage, looking_ahead
-from toolgen_hf.hashing import canonical_json
+from toolgen_hf.hashing import canonical_json, file_xxh3
 from toolgen_hf.plan import Plan
 from toolgen_hf.progress import quiet_datasets
 from toolgen_hf.workspace import Workspace
+
+logger = logging.getLogger(__name__)
 
 LOOK_AHEAD = 100
 """Rows a batch when looking ahead: few, so that the first request leaves soon."""
@@ -47,7 +56,7 @@ class _Split:
 
     @property
     def note(self) -> Path:
-        """Where it stands what the texts in the output took."""
+        """The JSON note beside the output: its digest, and what its texts took if it has any."""
         return self.path.with_suffix(".json")
 
 
@@ -131,18 +140,13 @@ class Stage:
         )
         return made
 
-    def _note(self, split: _Split, texts: Sequence[Texts]) -> None:
-        """Note beside a split's output what all texts in it took, for whoever takes it from the cache."""
-        used = Usage.total(source.take_used() for source in texts)
-        with replacing(split.note) as scratch:
-            scratch.write_text(json.dumps(asdict(used)), encoding="utf-8")
-
     def _used(self, split: _Split) -> Usage:
         """What all texts in a split's output took; without rows, nothing."""
         if not len(split.rows):
             return Usage()
         try:
-            return Usage(**json.loads(split.note.read_text(encoding="utf-8")))
+            taken = {name: value for name, value in _read_note(split.note).items() if name != "digest"}
+            return Usage(**taken) if taken else Usage(cost=None)
         except (OSError, ValueError, TypeError):
             return Usage(cost=None)
 
@@ -207,8 +211,8 @@ class Stage:
                 cache_file_name=str(file),
                 load_from_cache_file=False,
             )
-            if texts:
-                self._note(split, texts)
+            used = asdict(Usage.total(source.take_used() for source in texts)) if texts else {}
+            _write_note(split.note, {"digest": file_xxh3(file), **used})
             path, fingerprint = split.path, split.fingerprint
             if refused := sorted(key for source in texts for key in source.take_refused()):
                 fingerprint = str(Hasher.hash(canonical_json([fingerprint, refused])))
@@ -239,13 +243,42 @@ class Stage:
         """The cached output; None if there is none, or a damaged one, which is then deleted."""
         if not path.exists():
             return None
+        note = path.with_suffix(".json")
         try:
-            return self._read(path, rows)
-        except (pa.ArrowException, OSError) as error:
+            known = _read_note(note)
+            if "digest" in known:
+                if known["digest"] != file_xxh3(path):
+                    raise pa.ArrowInvalid("its bytes are not those that were written")
+                return self._read(path, rows)
+            made = self._read(path, rows)  # by a version that noted no digest
+            made.data.table.validate(full=True)
+            with suppress(OSError):  # in a cache that can only be read
+                _write_note(note, {"digest": file_xxh3(path), **known})
+            return made
+        except (pa.ArrowException, ValueError, OSError) as error:
             if getattr(error, "errno", None):  # the system's trouble, not the file's
                 raise
+            logger.warning(
+                "%s: the cached output %s is damaged and is made again (%s)", self.name, path, error
+            )
             path.unlink(missing_ok=True)
             return None
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    """A note; empty if there is none. Raises `ValueError` for a damaged one."""
+    try:
+        note = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    if not isinstance(note, dict):
+        raise ValueError(f"the note {path.name} holds no object")
+    return note
+
+
+def _write_note(path: Path, note: Mapping[str, Any]) -> None:
+    with replacing(path) as scratch:
+        scratch.write_text(json.dumps(note), encoding="utf-8")
 
 
 @contextmanager
