@@ -16,6 +16,7 @@ from pathlib import Path
 
 from toolgen_hf.errors import DataError
 from toolgen_hf.hashing import file_sha256
+from toolgen_hf.paths import expanded
 
 StrPath = str | os.PathLike[str]
 DataFiles = StrPath | Sequence[StrPath] | Mapping[str, StrPath | Sequence[StrPath]]
@@ -78,7 +79,7 @@ def digest(inputs: Inputs) -> str:
 
 def listing(folder: StrPath) -> list[Path]:
     """What a folder holds, sorted. Raises `DataError` if it is no folder."""
-    path = Path(folder).expanduser()
+    path = expanded(folder)
     if not path.is_dir():
         what = "is a file: give it as data_files" if path.exists() else "there is no such folder"
         raise DataError(f"{folder}: {what}")
@@ -118,7 +119,7 @@ def _expand(paths: StrPath | Sequence[StrPath], data_dir: StrPath | None) -> lis
     remote = [item for item in listed if "://" in os.fspath(item)]
     if remote:
         raise DataError(f"{remote[0]}: only local files are read: download it first")
-    return [path for item in listed for path in _matches(Path(data_dir or "", item).expanduser())]
+    return [path for item in listed for path in _matches(expanded(Path(data_dir or "", item)))]
 
 
 def _matches(path: Path) -> list[Path]:

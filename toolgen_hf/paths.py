@@ -20,6 +20,11 @@ def cache_home() -> Path:
     return Path(home).expanduser() if home else Path(constants.HF_HOME) / "toolgen_hf"
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path with the user's home in the place of ``~``; ``~name`` of no user of this machine stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - which raises of ~name
+
+
 def check_apart(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]) -> None:
     """Check, before any work, that nothing is written over an input or another output, or into a folder of inputs.
 
