@@ -19,7 +19,7 @@ import yaml
 from toolgen_hf.errors import ConfigError
 
 MAX_BYTES = 1_000_000
-MAX_VALUES = 20_000
+MAX_VALUES = 50_000
 """Keys and values together, with every alias written out."""
 MAX_DEPTH = 40
 _LARGEST = 2**63 - 1

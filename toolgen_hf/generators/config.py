@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_val
 from toolgen_hf.generators.extra import Scanner, find_secret
 
 DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
-_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9.])?")
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
 _OURS = {"stream", "n", "best_of", "model", "messages", "prompt"}
 _FIELDS = {"frequency_penalty", "max_tokens", "presence_penalty", "seed", "stop", "temperature", "top_p"}
 
@@ -41,7 +41,7 @@ class Reach(Enum):
 class Config(BaseModel):
     """Base of every config: frozen, and an unknown key is an error rather than ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class LocalConfig(Config):
@@ -259,6 +259,13 @@ class OpenAIConfig(Config):
             field = taken[0] if taken[0] in _FIELDS else "max_tokens"
             raise ValueError(f"{taken[0]!r} has a setting of its own: use {field}, beside extra")
         return extra
+
+    @field_validator("keys_file")
+    @classmethod
+    def _is_no_key(cls, path: str | None) -> str | None:
+        if path and next(_scanner().secrets(path), None) is not None:
+            raise ValueError("give the path of a file that holds the key, not the key")
+        return path
 
     @field_validator("base_url")
     @classmethod

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 _NAMES = re.compile(
     # of a name in small letters without anything between its words: "x-api-key" and "apiKey" are of one kind
-    r"apikey|(access|auth|private|secret|signing|subscription|client|master)key|headers?$|header|authoriz|authentic"
-    r"|(access|api|auth|bearer|client|csrf|hf|id|jwt|oauth|refresh|security|session|sso|user|xsrf)tokens?$|^tokens?$"
-    r"|bearer|secret|passw|passphrase|^pwd$|^auth$|^jwt$|credential|cookie|extraquery"
+    r"apikey|(access|auth|private|secret|signing|subscription|client|master|account|shared|storage)key|headers?$|header|authoriz|authentic"
+    r"|(access|api|auth|bearer|client|csrf|hf|id|jwt|oauth|refresh|security|session|sso|user|xsrf)tokens?$|^tokens?$|auth$"
+    r"|bearer|secret|passw|passphrase|^pwd$|^jwt$|credential|cookie|extraquery"
 )
 _WORDS = re.compile(r"[^a-z0-9]")
 _VALUES = (
@@ -54,7 +54,7 @@ def _in_value(value: Any, at: str, scanner: Scanner, is_schema: bool = False) ->
         named = next(
             (value[key] for key in ("name", "key", "header") if isinstance(value.get(key), str)), None
         )
-        return at if named and value.get("value") is not None and is_secret_name(named) else None
+        return (at or "value") if named and value.get("value") is not None and is_secret_name(named) else None
     if isinstance(value, list | tuple | set | frozenset):
         return next(filter(None, (_in_value(one, f"{at}.{n}", scanner) for n, one in enumerate(value))), None)
     return None

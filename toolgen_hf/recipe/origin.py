@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub.constants import HF_HUB_CACHE
+from huggingface_hub import constants
 
 _DOWNLOADED = Path(".cache", "huggingface", "download")
 """What the Hub's client leaves beside the files that it downloads to a folder."""
@@ -21,17 +21,22 @@ _CACHED = ("datasets--", "models--", "spaces--")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The folder of a recipe's file, and whether it came with a data set."""
+    """A recipe's file, and whether it came with a data set."""
 
-    folder: Path
+    file: Path
     came_with_data: bool
+
+    @property
+    def folder(self) -> Path:
+        """From where the recipe's own paths are seen."""
+        return self.file.parent
 
     @classmethod
     def of(cls, path: Path) -> Origin:
         """Of a file: one that leads to a data set or out of one by a link came with it, as one that lies in it."""
         places = {_absolute(step).parent for step in _steps(path)} | {path.resolve().parent}
         places |= {place.resolve() for place in places}
-        return cls(path.parent, any(_is_in_data(place) for place in places))
+        return cls(path, any(_is_in_data(place) for place in places))
 
     def holds(self, path: Path) -> bool:
         """Whether a file or folder, and each file that a link in it leads to, lies in this folder.
@@ -71,7 +76,7 @@ def _real_paths(path: Path) -> Iterator[Path]:
 
 def _is_in_data(folder: Path) -> bool:
     """Whether a folder is (within) a produced set, or was fetched from the Hub."""
-    return folder.is_relative_to(Path(HF_HUB_CACHE).resolve()) or any(
+    return folder.is_relative_to(Path(constants.HF_HUB_CACHE).resolve()) or any(
         place.name.startswith(_CACHED) or (place / _DOWNLOADED).is_dir() or _is_produced(place)
         for place in (folder, *folder.parents)
     )

@@ -41,7 +41,7 @@ def require_allowed(recipe: Config, draft: Draft) -> None:
         if origin is not None and origin.came_with_data and (why := _RULES[reached.reach](reached, origin)):
             key = ".".join(map(str, reached.keys))
             refused.append(
-                f"{origin.folder}: this recipe lies in a data set and names {why} ({key}). {_TODO.format(key=key)}"
+                f"{origin.file}: this recipe lies in a data set and names {why} ({key}). {_TODO.format(key=key)}"
             )
     if refused:
         raise ConfigError("\n".join(refused))
@@ -88,7 +88,7 @@ def _runs(task: _Reached, _: Origin) -> str | None:
 
 
 def _model(model: _Reached, origin: Origin) -> str | None:
-    is_trained = model.value.startswith("finetune:")
+    is_trained = model.field == "adapter" and model.value.startswith("finetune:")
     return None if is_trained else _strays(local_path(model.value), model.value, origin)
 
 
@@ -98,6 +98,8 @@ def _template(template: _Reached, origin: Origin) -> str | None:
 
 def _file(file: _Reached, origin: Origin) -> str | None:
     """Of a dataset's files where they are looked for: ``data_files`` in ``data_dir``, and that in ``folder``."""
+    if file.field == "folder" and Path(file.value) == origin.folder:
+        return None  # what is read in it is data_dir and data_files
     order = ("folder", "data_dir", "data_files")
     before = order[: order.index(file.field)] if file.field in order else ()
     path = Path(*(getattr(file.config, key) or "" for key in before), file.value)
