@@ -96,6 +96,7 @@ def bomb(first: str, again: str) -> str:
         ("a: !!int many", 1, "many is no number"),
         ('a: "\\U99999999"', 1, "an escape that stands for no character"),
         ('a: "\\ud83d"', 1, "an escape that is half a character"),
+        ('a: "x\\0y"', 1, "the escape .0 is no character"),
         ("a: {<<: 3}", 1, "<<: merges a mapping"),
         ("a: *nothing", 1, "found undefined alias"),
         ("a: 1\n---\nb: 2", 2, "another document"),

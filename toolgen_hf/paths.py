@@ -25,6 +25,11 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - which raises of ~name
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a file or folder; there is none at what cannot be a path, such as one that is too long."""
+    return os.path.exists(path)  # noqa: PTH110 - which raises of a path that is too long
+
+
 def check_apart(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]) -> None:
     """Check, before any work, that nothing is written over an input or another output, or into a folder of inputs.
 

@@ -227,6 +227,8 @@ def _require_tag(node: yaml.Node, wanted: str) -> None:
 def _text(node: yaml.ScalarNode) -> str:
     """What is written; two escapes that are one character, as JSON writes it, become that."""
     text: str = node.value
+    if "\0" in text:
+        raise _UnfitError(node.start_mark.line + 1, "the escape \\0 is no character of a recipe: take it out")
     if not _SURROGATE.search(text):
         return text
     try:

@@ -97,6 +97,10 @@ ACTS: list[tuple[dict[str, Any], str]] = [
     ({**QA, "dataset.data_files": {"train": "/etc/passwd"}}, r"\((.*\.)?dataset\.data_files\.train\)"),
     ({**QA, "dataset.data_files": "set/link.csv"}, "which lies outside of its folder"),
     ({**QA, "dataset.data_files": "set/l*.csv"}, "which lies outside of its folder"),
+    ({**QA, "dataset.data_files": "set/link*/../hostname"}, "which lies outside of its folder"),
+    ({**QA, "dataset.data_files": "x" * 5000}, "which lies outside of its folder"),
+    ({**QA, "dataset.data_files": "a**b.csv"}, "which lies outside of its folder"),
+    ({"answer.generator": {"kind": "local", "model": "~nobody/" + "x" * 5000}}, "which lies outside of its folder"),
     ({**QA, "dataset.data_dir": ".."}, "which lies outside of its folder"),
     ({**QA, "dataset.folder": "/etc", "dataset.data_files": "x.csv"}, "which lies outside of its folder"),
     ({"dataset.source": "outputs/mine#raw"}, "'outputs/mine#raw', which lies outside of its folder"),
@@ -109,6 +113,8 @@ ACTS: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize("how", ["plain", "inline", "named", "set"])
 def test_what_came_with_a_data_set_does_not_act(how: str, changes: dict[str, Any], message: str) -> None:
     Path("set/link.csv").symlink_to("/etc/hostname")
+    Path("set/links").symlink_to("/etc/ssl")
+    Path("set/circle").symlink_to("circle")
     write("set/plain.yaml", PLAIN)
     write("set/acts.yaml", changed(changes))
     data = {

@@ -27,7 +27,7 @@ from huggingface_hub import try_to_load_from_cache
 from toolgen_hf.errors import ConfigError, HubError, closest
 from toolgen_hf.generators.digests import file_digest
 from toolgen_hf.generators.gguf import converted, packaged
-from toolgen_hf.paths import expanded
+from toolgen_hf.paths import expanded, is_there
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -131,13 +131,13 @@ def local_path(name: str) -> Path | None:
     path = expanded(name)
     if name.startswith("pip:"):
         return None
-    is_path = name.endswith(".gguf") or ("/" in name and not HUB_ID.fullmatch(name)) or path.is_dir()
+    is_path = name.endswith(".gguf") or ("/" in name and not HUB_ID.fullmatch(name)) or is_there(path)
     return path if is_path else None
 
 
 def _folder_or_hub(name: str, revision: str | None, kind: Kind) -> Weights:
     path = expanded(name)
-    if path.is_dir():
+    if is_there(path) and path.is_dir():
         return _local(path, name, revision, kind)
     if not HUB_ID.fullmatch(name):
         forms = "a local folder, " + ("a .gguf file, pip:NAME, " if kind is MODEL else "") + "or org/name"

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.outside import is_path
-from toolgen_hf.paths import expanded
+from toolgen_hf.paths import expanded, is_there
 from toolgen_hf.recipe.mistakes import nearest
 from toolgen_hf.recipe.origin import Origin
 from toolgen_hf.safe_yaml import parse_yaml, read_yaml
@@ -107,7 +107,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _find(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
-    if _is_file(path):
+    if is_there(path) and path.is_file():
         return path
     if str(name_or_path) in shipped():
         return _SHIPPED / f"{name_or_path}.yaml"
@@ -115,13 +115,6 @@ def _find(name_or_path: str | Path) -> Path:
         f"no recipe {str(name_or_path)!r}: not a file, and not one that ships ({', '.join(shipped())})"
         f"{nearest(str(name_or_path), shipped())}"
     )
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that is too long, or a folder that is not ours to look into
-        return False
 
 
 def _parts(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -213,7 +206,7 @@ def _lies_there(dataset: dict[str, Any], origin: Origin) -> bool:
     places = [Path(str(within), str(name)) for name in names] or ([Path(str(within))] if within else [])
     return bool(places) and all(
         not place.is_absolute()
-        and (origin.came_with_data or not place.exists())
-        and (origin.folder / place).exists()
+        and (origin.came_with_data or not is_there(place))
+        and is_there(origin.folder / place)
         for place in places
     )
