@@ -19,6 +19,7 @@ from pathlib import Path
 from toolgen_hf.builders.content import COMPRESSED, FORMS, ending
 from toolgen_hf.errors import DataError
 from toolgen_hf.hashing import file_sha256, file_xxh3
+from toolgen_hf.paths import expanded
 
 StrPath = str | os.PathLike[str]
 DataFiles = StrPath | Sequence[StrPath] | Mapping[str, StrPath | Sequence[StrPath]]
@@ -110,7 +111,7 @@ def discard(folder: StrPath) -> None:
 
 def listing(folder: StrPath) -> list[Path]:
     """What a folder holds, sorted. Raises `DataError` if it is no folder."""
-    path = Path(folder).expanduser()
+    path = expanded(folder)
     if not path.is_dir():
         what = "is a file: give it as data_files" if path.exists() else "there is no such folder"
         raise DataError(f"{folder}: {what}")
@@ -154,7 +155,7 @@ def _expand(paths: StrPath | Sequence[StrPath], data_dir: StrPath | None) -> lis
     if odd := [item for item in listed if "\0" in os.fspath(item)]:
         raise DataError(f"{os.fspath(odd[0])!r}: a path holds no NUL")
     try:
-        return [path for item in listed for path in _matches(Path(data_dir or "", item).expanduser())]
+        return [path for item in listed for path in _matches(expanded(Path(data_dir or "", item)))]
     except (OSError, ValueError, RuntimeError) as error:
         if isinstance(error, DataError):
             raise

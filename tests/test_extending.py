@@ -272,7 +272,6 @@ def test_what_came_with_a_data_set_is_never_run(
             {"base_url": "https://else.where/v1"},
             "the server 'https://else.where/v1', which would get your key",
         ),
-        ({"base_url": "http://[::1"}, r"the server 'http://\[::1'"),
         ({"keys_file": "/etc/hostname"}, "the file '/etc/hostname', whose content would be sent"),
         (
             {"base_url": "https://mine.westeurope.cloudapp.azure.com/v1"},
@@ -286,10 +285,9 @@ def test_what_came_with_a_data_set_is_never_run(
 def test_a_recipe_that_came_with_a_data_set_sends_nobodys_keys(
     tmp_path: Path, settings: dict[str, str], message: str | None, is_mix: bool
 ) -> None:
-    recipe = sums_data(tmp_path / "sums")
+    recipe = sums_data(tmp_path / "set")
     recipe["tool_api"] = {"teachers": [{"kind": "openai", "engine": "x", **settings}]}
     data = {"name": "both", "mix": {"parts": {"one": {"recipe": recipe}}}} if is_mix else recipe
-    (tmp_path / "set").mkdir()
     (tmp_path / "set/manifest.json").write_text('{"toolgen_hf": "0.1.0", "files": {}}')
     (tmp_path / "set/recipe.yaml").write_text(yaml.safe_dump(data))
     if message is None:
@@ -297,8 +295,7 @@ def test_a_recipe_that_came_with_a_data_set_sends_nobodys_keys(
         return
     with pytest.raises(ConfigError, match=rf"this recipe lies in a data set and names {message}"):
         load_recipe(tmp_path / "set/recipe.yaml")
-    if "[" not in message:
-        load_recipe(shutil.copy(tmp_path / "set/recipe.yaml", tmp_path))
+    load_recipe(shutil.copy(tmp_path / "set/recipe.yaml", tmp_path))
 
 
 def load_recipe_of(folder: Path, data: dict[str, object]) -> Recipe:
@@ -316,7 +313,8 @@ def test_where_a_sets_task_is_not_known_that_is_said(tmp_path: Path, dates: Path
             look(tmp_path / "out")
     with pytest.raises(ConfigError, match=r"task: unknown task 'dates'"):
         Recipe.load(tmp_path / "out/recipe.yaml")
-    again = Recipe.load(tmp_path / "out/recipe.yaml", [f"task={dates / 'dates.py'}:Dates"])
+    copied = shutil.copy(tmp_path / "out/recipe.yaml", dates / "again.yaml")
+    again = Recipe.load(copied, [f"task={dates / 'dates.py'}:Dates"])
     assert again.to_yaml() == (tmp_path / "out/recipe.yaml").read_text()
 
 

@@ -24,6 +24,7 @@ from typing import Any, Generic, TypeVar
 
 from toolgen_hf.errors import ConfigError, closest
 from toolgen_hf.hashing import bytes_sha256, file_sha256
+from toolgen_hf.paths import expanded
 
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ def find(kind: Kind[T], reference: str, beside: str | Path | None = None) -> T:
         raise ConfigError(
             f"{kind.what} {reference!r}: say which name of the file it is, as in 'dates.py:Dates'; the file ends in .py"
         )
-    file = Path(beside or ".").parent.joinpath(Path(path).expanduser()) if beside else Path(path).expanduser()
+    file = Path(beside or ".").parent.joinpath(expanded(path)) if beside else expanded(path)
     return _from_file(kind, file, name)
 
 
@@ -86,6 +87,22 @@ def named(kind: Kind[T], name: str) -> T:
     Raises:
         ConfigError: as ``find``.
     """
+    found = _look_up(kind, name)
+    return kind.built_in[found] if isinstance(found, str) else _from_point(kind, found)
+
+
+def known_name(kind: Kind[T], name: str) -> str:
+    """How what has this name, in any case, is called. Nothing is imported.
+
+    Raises:
+        ConfigError: there is none, or two have the name.
+    """
+    found = _look_up(kind, name)
+    return found if isinstance(found, str) else found.name
+
+
+def _look_up(kind: Kind[T], name: str) -> str | EntryPoint:
+    """The key of one that ships, or the entry point of a package's."""
     key = name.lower()
     points = [point for point in _points(kind.group, tuple(sys.path)) if point.name.lower() == key]
     owners = [f"{point.value!r} of the package {_package(point)!r}" for point in points]
@@ -95,14 +112,14 @@ def named(kind: Kind[T], name: str) -> T:
                 f"{kind.what} {name!r} is one that ships with toolgen_hf, and also {' and '.join(owners)}: "
                 "the package must give it another name; uninstall it until then"
             )
-        return kind.built_in[key]
+        return key
     if len(points) > 1:
         raise ConfigError(
             f"{kind.what} {name!r} is {' and '.join(owners)}: uninstall one of them, or name the file that you mean "
             f"({kind.what}: path/to/file.py:NAME)"
         )
     if points:
-        return _from_point(kind, points[0])
+        return points[0]
     known = [*kind.built_in, *sorted(point.name for point in _points(kind.group, tuple(sys.path)))]
     near = closest(name, known)
     raise ConfigError(

@@ -30,16 +30,14 @@ def cache_home() -> Path:
     return Path(home).expanduser() if home else Path(constants.HF_HOME) / "toolgen_hf"
 
 
-def expanded(path: str | Path) -> Path:
-    """A path with ``~`` written out.
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path with the user's home in the place of ``~``; ``~name`` of no user of this machine stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - which raises of ~name
 
-    Raises:
-        ConfigError: there is no such home folder.
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise ConfigError(f"{str(path)!r}: {error} Write the folder's whole path") from error
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file or folder; there is none at what cannot be a path, such as one that is too long."""
+    return os.path.exists(path)  # noqa: PTH110 - which raises of a path that is too long
 
 
 def check_openable(directory: Path) -> None:

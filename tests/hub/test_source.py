@@ -15,7 +15,8 @@ from tests.support.hub import LocalHub
 from tests.support.recipes import BASE
 from toolgen_hf import Recipe, Workspace, run
 from toolgen_hf.errors import ConfigError, DataError, HubError
-from toolgen_hf.hub import push
+from toolgen_hf.hub import pull, push
+from toolgen_hf.hub.source import find
 from toolgen_hf.pipeline import Result, plan
 from toolgen_hf.result.screen import print_summary
 
@@ -210,6 +211,27 @@ def test_a_recipe_that_ships_can_start_from_a_set() -> None:
     changed = Recipe.load("quickstart", ["dataset.source=hub:ann/set@v1.0.0#raw", "dataset.rows=null"])
     assert changed.dataset.builder == "produced"
     assert Recipe.load("quickstart").dataset.starts_at == "raw"
+
+
+@pytest.mark.parametrize("way", ["pulled", "fetched"])
+def test_a_recipe_that_came_with_a_set_reads_none_of_my_files(
+    pushed: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """It names ``questions/train.jsonl``, from where its set was made; here that is another file."""
+    if way == "pulled":
+        pull(REPO, tmp_path / "out", "1.0.0")
+    folder = tmp_path / "out" if way == "pulled" else find("hub:ann/set@v1.0.0").directory
+    (tmp_path / "questions").mkdir()
+    (tmp_path / "questions" / "train.jsonl").write_text('{"question": "My password?", "answer": "7"}')
+    monkeypatch.chdir(tmp_path)
+    came = folder / "recipe.yaml"
+    with pytest.raises(ConfigError, match=r"'questions/train.jsonl', which lies outside of its folder"):
+        Recipe.load(came)
+    mine = [f"dataset.data_files.{split}=mine/{split}.jsonl" for split in ("train", "test")]
+    assert Recipe.load(came, mine).dataset.data_files == {
+        "train": "mine/train.jsonl",
+        "test": "mine/test.jsonl",
+    }
 
 
 def test_what_is_not_there(pushed: LocalHub, tmp_path: Path) -> None:

@@ -148,5 +148,5 @@ def test_a_mistake_is_said_in_the_words_of_yaml(change: dict[str, Any], message:
 
 
 def test_a_change_is_blamed_not_the_file() -> None:
-    with pytest.raises(ConfigError, match=r"quickstart.yaml with score.stratgy=x is not a valid recipe"):
+    with pytest.raises(ConfigError, match=r"quickstart.yaml with --set score.stratgy is not a valid recipe"):
         Recipe.load("quickstart", ["score.stratgy=x"])

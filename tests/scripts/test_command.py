@@ -85,6 +85,29 @@ def test_an_engine_that_is_gone_needs_an_explicit_url(
     assert not (tmp_path / "out.json").exists()
 
 
+def test_a_key_goes_by_http_to_this_machine_only_unless_a_flag_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-any-key-of-these")
+    given = (
+        "--input",
+        questions(tmp_path),
+        "--output",
+        tmp_path / "out.json",
+        "--mode",
+        "w",
+        "--engine",
+        "x",
+    )
+    lan = ("--base_url", "http://10.255.0.9:1/v1")
+    assert typed("generate_tool_api.py", *given, *lan) == 2
+    told = capsys.readouterr().err
+    assert "the key of $OPENAI_API_KEY would travel to http://10.255.0.9:1/v1 without encryption" in told
+    assert "a --api_keys_file that holds EMPTY" in told
+    assert told.strip().endswith("set --allow_http true")
+    assert typed("generate_tool_api.py", *given, *lan, "--allow_http", "true", "--dry-run") == 0
+
+
 def test_a_setting_is_named_by_its_flag_and_a_path_as_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

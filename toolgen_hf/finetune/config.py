@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from toolgen_hf.generators.config import DEVICE, Config
+from toolgen_hf.generators.config import DEVICE, Config, Reach
 
 
 class FinetuneConfig(Config):
     """How an adapter is trained. The LoRA shape is the published one; steps and rate are for a few rows."""
 
-    model: str
+    model: Annotated[str, Reach.MODEL]
     """As in `LocalConfig`: a folder, a ``.gguf`` file, ``pip:NAME`` or a Hub id."""
     revision: str | None = None
     """The Hub's commit, branch or tag; a commit pins it."""
-    template: str = "alpaca"
+    template: Annotated[str, Reach.TEMPLATE] = "alpaca"
     """The prompt's form, which must be the same when the adapter is used."""
     max_steps: int = Field(default=12, ge=1)
     """Steps to train."""

@@ -4,26 +4,45 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from enum import Enum
+from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
+from toolgen_hf.generators.extra import Scanner, find_secret
+
 DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
-_SECRET = re.compile(
-    r"api.?key|header|authoriz|(access|auth|bearer).?token|secret|passw|extra_query", re.IGNORECASE
-)
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
 _OURS = {"stream", "n", "best_of", "model", "messages", "prompt"}
 FinishMeaning = Literal["stop", "length", "content_filter", "refusal", "empty", "error"]
 _FIELDS = {"frequency_penalty", "max_tokens", "presence_penalty", "seed", "stop", "temperature", "top_p"}
 
 
+class Reach(Enum):
+    """What a key of a recipe reaches beside the recipe: a mark on its field, which recipe/permission.py reads.
+
+    A field without one is text or a number that reaches nothing.
+    """
+
+    RUNS = "the file is run"
+    MODEL = "a model or adapter on this machine is read"
+    TEMPLATE = "the file of a prompt template is read"
+    FILE = "a file or folder is read"
+    SET = "a produced set on this machine is read"
+    SERVER = "the server gets a key and every question"
+    KEYS = "the file's content is sent as a key"
+    UNENCRYPTED = "a key may be sent without encryption"
+    OUTPUT = "the folder is written"
+
+
 class Config(BaseModel):
     """Base of every config: frozen, and an unknown key is an error rather than ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class LocalConfig(Config):
@@ -35,15 +54,15 @@ class LocalConfig(Config):
 
     kind: Literal["local"] = "local"
     """Says which generator it is. May be left out."""
-    model: str
+    model: Annotated[str, Reach.MODEL]
     """A folder, a ``.gguf`` file, a Hub id, or ``pip:NAME``."""
     revision: str | None = None
     """The Hub's commit, branch or tag; a commit pins it."""
-    adapter: str | None = None
+    adapter: Annotated[str | None, Reach.MODEL] = None
     """LoRA adapter: a local folder or Hub id; in a recipe's sources also ``finetune:NAME``."""
     adapter_revision: str | None = None
     """The same of the adapter."""
-    template: str = "chat"
+    template: Annotated[str, Reach.TEMPLATE] = "chat"
     """``chat`` (the tokenizer's own), ``completion`` (plain text), or a prompt template: the name of
     one that ships (``alpaca``, ``vicuna``) or a path to a JSON file of that form."""
     max_new_tokens: int = Field(default=128, ge=1)
@@ -114,7 +133,7 @@ class FileConfig(Config):
 
     kind: Literal["file"] = "file"
     """Says which generator it is."""
-    path: str | tuple[str, ...]
+    path: Annotated[str | tuple[str, ...], Reach.FILE]
     """JSON Lines, JSON, CSV or Parquet; several where each split has its own."""
 
     @property
@@ -147,7 +166,10 @@ def endpoint(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        is_whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        is_plain = (
+            url.isascii() and url.isprintable() and not {" ", "\\"} & set(url)
+        )  # others read it differently
+        is_whole = parts.scheme in ("http", "https") and is_plain and _is_host(parts) and parts.port != 0
     except ValueError:  # of a port that is no number, say; its message may hold a part of the URL
         is_whole = False
     if not is_whole:
@@ -155,6 +177,20 @@ def endpoint(url: str) -> str:
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("a URL is saved with the result: no user, password or query; put keys in keys_file")
     return url.rstrip("/")
+
+
+def _is_host(parts: SplitResult) -> bool:
+    host = parts.hostname or ""
+    if "[" in parts.netloc:
+        return ip_address(host).version == 6
+    return _HOST.fullmatch(host) is not None
+
+
+def _scanner() -> Scanner:
+    """Imported where ``extra`` is used: it comes with the Hub's client."""
+    from toolgen_hf.hub.secrets import Scanner as Secrets
+
+    return Secrets.here()
 
 
 class OpenAIConfig(Config):
@@ -169,7 +205,7 @@ class OpenAIConfig(Config):
     """Also by the names that the method was published with: ``gpt-turbo-0301``, ``text-davinci-003``."""
     api: Literal["auto", "chat", "completions"] = "auto"
     """``auto`` takes it from the engine's name."""
-    base_url: str | None = None
+    base_url: Annotated[str | None, Reach.SERVER] = None
     """Up to and with ``/v1``; default ``$OPENAI_BASE_URL``, else OpenAI's own."""
     max_tokens: int | None = Field(default=None, ge=1)
     """Tokens of a text at most; default 128, and 2048 for reasoning engines, whose hidden reasoning counts as well."""
@@ -193,9 +229,12 @@ class OpenAIConfig(Config):
     ``length`` a cut one, ``empty`` no text, ``error`` is asked again. Answers that are stored are read by it too."""
     max_answer_bytes: int = Field(default=8 * 2**20, ge=1024)
     """Of an answer at most, uncompressed; a larger one is an error."""
-    keys_file: str | None = Field(default=None, exclude=True)  # a saved recipe does not say where keys lie
+    # A saved recipe does not say where keys lie, nor how they travel.
+    keys_file: Annotated[str | None, Reach.KEYS] = Field(default=None, exclude=True)
     """API keys, one a line (``#`` comments); default ``$OPENAI_API_KEY``, the file ``$OPENAI_API_KEY_PATH``,
     or ``openai_keys`` in the cache home."""
+    allow_http: Annotated[bool, Reach.UNENCRYPTED] = Field(default=False, exclude=True)
+    """Send a key to another machine by ``http``, where others on the way can read it. Without a key it is fine."""
     concurrency: int = Field(default=64, ge=1, le=1000)
     """Requests in flight at most; fewer where the engine says that it is too many."""
     requests_per_minute: float | None = Field(default=None, gt=0)
@@ -216,9 +255,9 @@ class OpenAIConfig(Config):
     @field_validator("extra")
     @classmethod
     def _asks_for_one_whole_text(cls, extra: dict[str, Any]) -> dict[str, Any]:
-        if taken := sorted(name for name in extra if _SECRET.search(name)):
+        if extra and (place := find_secret(extra, _scanner())):
             raise ValueError(
-                f"{taken[0]!r} would be saved with the result: keys go into keys_file, headers nowhere"
+                f"{place!r} would be saved with the result: keys go into keys_file, headers nowhere"
             )
         if taken := sorted(_OURS & extra.keys()):
             raise ValueError(f"{taken[0]!r} is not yours to set: each request asks for one whole text")
@@ -226,6 +265,13 @@ class OpenAIConfig(Config):
             field = taken[0] if taken[0] in _FIELDS else "max_tokens"
             raise ValueError(f"{taken[0]!r} has a setting of its own: use {field}, beside extra")
         return extra
+
+    @field_validator("keys_file")
+    @classmethod
+    def _is_no_key(cls, path: str | None) -> str | None:
+        if path and next(_scanner().secrets(path), None) is not None:
+            raise ValueError("give the path of a file that holds the key, not the key")
+        return path
 
     @field_validator("base_url")
     @classmethod

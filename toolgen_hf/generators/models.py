@@ -27,6 +27,7 @@ from huggingface_hub import try_to_load_from_cache
 from toolgen_hf.errors import ConfigError, HubError, closest
 from toolgen_hf.generators.digests import file_digest
 from toolgen_hf.generators.gguf import converted, packaged
+from toolgen_hf.paths import expanded, is_there
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -113,7 +114,7 @@ def resolve_model(name: str, revision: str | None = None) -> Weights:
     if name.startswith("pip:"):
         return _local(packaged(name.removeprefix("pip:")), name, revision, MODEL)
     if name.endswith(".gguf"):
-        return _local(Path(name).expanduser(), name, revision, MODEL)
+        return _local(expanded(name), name, revision, MODEL)
     return _folder_or_hub(name, revision, MODEL)
 
 
@@ -122,9 +123,21 @@ def resolve_adapter(name: str, revision: str | None = None) -> Weights:
     return _folder_or_hub(name, revision, ADAPTER)
 
 
+def local_path(name: str) -> Path | None:
+    """The folder or file on this machine that the name of a model or adapter stands for; None where it is another's.
+
+    What has not the form of a Hub id is a path, be there something or not.
+    """
+    path = expanded(name)
+    if name.startswith("pip:"):
+        return None
+    is_path = name.endswith(".gguf") or ("/" in name and not HUB_ID.fullmatch(name)) or is_there(path)
+    return path if is_path else None
+
+
 def _folder_or_hub(name: str, revision: str | None, kind: Kind) -> Weights:
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = expanded(name)
+    if is_there(path) and path.is_dir():
         return _local(path, name, revision, kind)
     if not HUB_ID.fullmatch(name):
         forms = "a local folder, " + ("a .gguf file, pip:NAME, " if kind is MODEL else "") + "or org/name"

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-import yaml
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.hashing import canonical_json
 from toolgen_hf.hub.repo import HUB, RepoRef
 from toolgen_hf.hub.source import Found, find
+from toolgen_hf.safe_yaml import read_yaml
 
 EXAMPLES = 3
 Row = Mapping[str, Any]
@@ -183,7 +183,7 @@ def _source(source: Mapping[str, Any] | None) -> dict[str, float]:
 def _recipe(directory: Path) -> dict[str, Any]:
     """``{"score.strategy": "distance", ...}``"""
     path = directory / "recipe.yaml"
-    return dict(_flat(yaml.safe_load(path.read_text(encoding="utf-8")))) if path.is_file() else {}
+    return dict(_flat(read_yaml(path))) if path.is_file() else {}
 
 
 def _flat(value: Any, key: str = "") -> list[tuple[str, Any]]:

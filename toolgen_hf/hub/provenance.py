@@ -9,12 +9,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
 from toolgen_hf.hub.facts import described, model_alone
 from toolgen_hf.hub.markdown import block, bullets, code, details, link, plain, table
 from toolgen_hf.meter import dollars
 from toolgen_hf.result.summary import Summary
+from toolgen_hf.safe_yaml import parse_yaml
 
 ANNOTATIONS = "annotations"
 
@@ -22,7 +21,7 @@ ANNOTATIONS = "annotations"
 def provenance(manifest: Mapping[str, Any], recipe_yaml: str) -> dict[str, str]:
     """The facts by the card's placeholders."""
     summary = Summary.from_dict(manifest["summary"])
-    recipe = yaml.safe_load(recipe_yaml) or {}
+    recipe = parse_yaml(recipe_yaml, "recipe.yaml") or {}
     return {
         "title": plain(manifest["name"]),
         "description": plain(manifest["description"]),

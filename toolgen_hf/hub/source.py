@@ -17,6 +17,7 @@ from toolgen_hf.errors import ConfigError, HubError
 from toolgen_hf.hub.fetch import differs, find_version, manifest_of, verify
 from toolgen_hf.hub.remote import REPO_TYPE, Remote, hub_errors, is_offline, retried
 from toolgen_hf.hub.repo import HUB, STARTS, RepoRef, is_commit
+from toolgen_hf.paths import expanded
 from toolgen_hf.result.produced import MANIFEST, read_manifest
 
 
@@ -72,7 +73,7 @@ def find_here(place: str) -> Found:
     Raises:
         ConfigError: it is none; says what to do with what is there.
     """
-    directory = Path(place).expanduser()
+    directory = expanded(place)
     manifest = read_manifest(directory)
     if manifest is not None:
         return Found(directory, manifest)

@@ -19,12 +19,13 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from toolgen_hf.errors import ConfigError
-from toolgen_hf.generators.config import Config
+from toolgen_hf.generators.config import Config, Reach
 from toolgen_hf.hub.repo import HUB, RepoRef
 from toolgen_hf.recipe import NAME, Recipe
-from toolgen_hf.recipe.files import override, read_recipe
+from toolgen_hf.recipe.files import Draft, read_recipe
 from toolgen_hf.recipe.mistakes import validated
+from toolgen_hf.recipe.permission import require_allowed
+from toolgen_hf.recipe.recipe import load_tasks
 from toolgen_hf.stages.draw import MixConfig, Take
 
 __all__ = ["MixRecipe", "PartConfig", "load_recipe"]
@@ -35,7 +36,7 @@ class PartConfig(Take):
 
     recipe: Recipe | None = None
     """Run as part of the mix. In YAML also the name of one that ships or a path, with ``set`` beside it."""
-    source: str | None = None
+    source: Annotated[str | None, Reach.SET] = None
     """A produced set instead: a directory, or ``hub:user/repo@v1.0.0`` (without a version: the newest)."""
 
     @field_validator("source")
@@ -69,7 +70,7 @@ class MixRecipe(Config):
     """For the card."""
     mix: MixSettings
     """What is mixed, and how."""
-    output: str | None = None
+    output: Annotated[str | None, Reach.OUTPUT] = None
     """Default ``outputs/{name}``. A part's own ``output`` is not used: it is written as part of the mix."""
 
     @property
@@ -93,19 +94,33 @@ class MixRecipe(Config):
         Raises:
             ConfigError: there is no such recipe, or it is not valid; names every problem at once.
         """
-        data, where = read_recipe(name_or_path)
-        _write_out(data, where)
-        override(data, overrides)
-        return cls.parse(data, f"{where} with {', '.join(overrides)}" if overrides else where)
+        return cls.from_draft(read_recipe(name_or_path, overrides))
 
     @classmethod
-    def parse(cls, data: Mapping[str, Any], where: str = "recipe") -> Self:
-        """The recipe of a mix from plain data.
+    def from_draft(cls, draft: Draft) -> Self:
+        """A recipe that was read; as `Recipe.from_draft`.
 
         Raises:
             ConfigError: names every problem, and for an unknown key the nearest known one.
         """
-        return validated(cls, data, f"{where} is not a valid recipe of a mix")
+        saying = f"{draft.where} is not a valid recipe of a mix"
+        mix = validated(cls, draft.data, saying)
+        require_allowed(mix, draft)
+        return load_tasks(mix, mix._by_task_key(), saying)
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], where: str = "recipe") -> Self:
+        """The recipe of a mix from plain data, which is the caller's own: the parts' tasks are loaded.
+
+        Raises:
+            ConfigError: names every problem, and for an unknown key the nearest known one.
+        """
+        saying = f"{where} is not a valid recipe of a mix"
+        mix = validated(cls, data, saying)
+        return load_tasks(mix, mix._by_task_key(), saying)
+
+    def _by_task_key(self) -> dict[str, Recipe]:
+        return {f"mix.parts.{name}.recipe.task": recipe for name, recipe in self.recipes.items()}
 
     def to_yaml(self) -> str:
         """The recipe with every default filled in, and every part's recipe written out."""
@@ -133,34 +148,5 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
     Raises:
         ConfigError: there is no such recipe, or it is not valid.
     """
-    data, _ = read_recipe(name_or_path)
-    return (MixRecipe if "mix" in data else Recipe).load(name_or_path, overrides)
-
-
-def _write_out(data: dict[str, Any], where: str) -> None:
-    """Put the recipes that parts name in the names' places, in place, each with the changes that ``set`` makes.
-
-    Raises:
-        ConfigError: there is no such recipe, or it is a mix itself.
-    """
-    mix = data.get("mix")
-    parts = mix.get("parts") if isinstance(mix, dict) else None
-    for name, part in parts.items() if isinstance(parts, dict) else ():
-        if not isinstance(part, dict) or not isinstance(part.get("recipe"), str):
-            continue
-        at = f"{where}: mix.parts.{name}"
-        named, changes = part["recipe"], part.pop("set", None) or {}
-        if not isinstance(changes, dict):
-            raise ConfigError(
-                f"{at}.set: write keys with their values, {{dataset.rows.train: 8}}, not {changes!r}"
-            )
-        try:
-            found, _ = read_recipe(named)
-            override(found, [f"{key}={yaml.safe_dump(value)}" for key, value in changes.items()])
-        except ConfigError as error:
-            raise ConfigError(f"{at}: {error}") from error
-        if "mix" in found:
-            raise ConfigError(
-                f"{at}: {named!r} is a mix itself: name its parts here, or run it and give its directory as source"
-            )
-        part["recipe"] = found
+    draft = read_recipe(name_or_path, overrides)
+    return (MixRecipe if "mix" in draft.data else Recipe).from_draft(draft)

@@ -242,7 +242,14 @@ class _Part:
         configs: dict[tuple[Any, ...], OpenAIConfig] = {}
         for role, config in self.used:
             if isinstance(config, OpenAIConfig):
-                key = (config.engine, config.api, config.base_url, config.keys_file, config.price)
+                key = (
+                    config.engine,
+                    config.api,
+                    config.base_url,
+                    config.keys_file,
+                    config.allow_http,
+                    config.price,
+                )
                 grouped.setdefault(key, []).append(role)
                 configs.setdefault(key, config)
         needs = tuple(engine_need(configs[key], tuple(roles)) for key, roles in grouped.items())

@@ -17,6 +17,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from toolgen_hf.errors import ConfigError, closest
+from toolgen_hf.paths import expanded
 
 _FIELDS = ("prompt_input", "prompt_no_input")
 _PLACEHOLDER = re.compile(r"\{(instruction|input)\}")
@@ -51,13 +52,18 @@ def load_template(name_or_path: str) -> Template:
     Raises:
         ConfigError: there is no such template, or the file is none.
     """
-    is_path = name_or_path.endswith(".json") or len(Path(name_or_path).parts) > 1
-    source = Path(name_or_path).expanduser() if is_path else _shipped(name_or_path)
+    source = template_path(name_or_path) or _shipped(name_or_path)
     try:
         fields = json.loads(source.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read the template {name_or_path!r}: {error}") from error
     return _parse(fields, name_or_path)
+
+
+def template_path(name_or_path: str) -> Path | None:
+    """The file that a template is read from; None of a name."""
+    is_path = name_or_path.endswith(".json") or len(Path(name_or_path).parts) > 1
+    return expanded(name_or_path) if is_path else None
 
 
 def template_names() -> list[str]:

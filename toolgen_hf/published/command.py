@@ -97,7 +97,11 @@ def _run(name: str, step: Step, options: argparse.Namespace) -> None:
 
 def _in_flags(message: str) -> str:
     """A message about settings, with the flags that stand for them here."""
-    for setting, flag in (("base_url", "--base_url"), ("keys_file", "--api_keys_file")):
+    for setting, flag in (
+        ("base_url", "--base_url"),
+        ("keys_file", "--api_keys_file"),
+        ("allow_http", "--allow_http"),
+    ):
         alone = rf"(?<![\w/'-]){setting}(?![\w./'])"  # and not in a path
         message = re.sub(f"{alone}: ", f"{flag} ", message)
         message = re.sub(alone, flag, message)
@@ -143,6 +147,14 @@ def add_engine(parser: Parser, default: str | None) -> None:
         "--api_key_file",
         metavar="FILE",
         help="API keys, one a line; all of them are used (default: $OPENAI_API_KEY)",
+    )
+    parser.add_argument(
+        "--allow_http",
+        type=_yes,
+        nargs="?",
+        const=True,
+        default=False,
+        help="send a key to another machine by http, where others on the way can read it",
     )
     parser.without_effect("--multi_api_keys", "all keys of --api_keys_file are used in any case")
     parser.add_argument(
@@ -196,6 +208,7 @@ def engine(options: argparse.Namespace) -> OpenAIConfig:
         engine=options.engine,
         base_url=options.base_url,
         keys_file=options.api_keys_file,
+        allow_http=options.allow_http,
         max_tokens=options.max_tokens,
         temperature=options.temperature,
     )

@@ -1,167 +1,212 @@
-"""Recipes as files: those that ship and anybody's, and changes to single keys of them.
+"""Recipes as files: those that ship and anybody's, the recipes that a mix names, and changes to single keys.
 
-read_recipe("quickstart")
--> {"name": "quickstart", ..., "score": {"strategy": "distance"}}, "{...}/recipes/quickstart.yaml"
+read_recipe("quickstart", ["score.strategy=consistency"])
+-> Draft(data={"name": "quickstart", ..., "score": {"strategy": "consistency"}}, where="{...}/quickstart.yaml with ...")
+
+A draft is plain data and not validated; nothing that it names was read, run or asked. It knows of each value in which
+file it is written, so that one that came with a data set can be told from the user's own (permission.py).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
-
-import yaml
-from huggingface_hub.constants import HF_HUB_CACHE
+from typing import Any, TypeAlias
 
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.generators.api.keys import is_known
 from toolgen_hf.outside import is_path
+from toolgen_hf.paths import expanded, is_there
 from toolgen_hf.recipe.mistakes import nearest
+from toolgen_hf.recipe.origin import Origin
+from toolgen_hf.safe_yaml import parse_yaml, read_yaml
+
+Keys: TypeAlias = tuple[str | int, ...]
+"""Where a value is: ``("tool_api", "teachers", 0, "kind")``."""
+_SHIPPED = Path(str(files("toolgen_hf.recipes")))
 
 
-def read_recipe(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
-    """A recipe as plain data, not validated yet, and where it stands: one that ships, by name, or a YAML file.
+@dataclass
+class Draft:
+    """A recipe as plain data, where it stands, and where its parts are written."""
 
-    The task's file is seen from the recipe's folder; so are data files that are not where we are.
+    data: dict[str, Any]
+    where: str
+    layers: list[tuple[Keys, Origin | None]] = field(default_factory=list)
+    """What was written over what was there before, the last on top; None: what the user wants here and now."""
+
+    def origin(self, keys: Keys) -> Origin | None:
+        """The file in which a value is written; None if the user gave it apart from any."""
+        return next(origin for at, origin in reversed(self.layers) if keys[: len(at)] == at)
+
+    def change(self, change: str, value: Any, origin: Origin | None, at: Keys = ()) -> None:
+        """Give the key ``change`` (``"dataset.rows.train"``) of what is at ``at`` a value.
+
+        Raises:
+            ConfigError: the key leads nowhere.
+        """
+        target: Any = self.data
+        for key in at:
+            target = target[key]
+        *parents, last = change.split(".")
+        keys = list(at)
+        for parent in parents:
+            keys.append(_key_in(target, parent))
+            if isinstance(target, dict) and target.get(parent) is None:
+                target[parent] = {}
+            target = target[keys[-1]]
+        keys.append(_key_in(target, last))
+        target[keys[-1]] = value
+        self.layers.append((tuple(keys), origin))
+
+
+def read_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Draft:
+    """A recipe that ships, by name, or a YAML file; of a mix with the recipes that it names; with changes.
+
+    A task's file is seen from the folder of the recipe that names it; so are data files that are not where we are.
+
+    Args:
+        overrides: ``"score.strategy=consistency"``: what the user wants, values in YAML. Paths are seen from here.
 
     Raises:
-        ConfigError: there is no such recipe, it is no YAML mapping, or it came with a data set and names
-            a file to run or a server to ask.
+        ConfigError: there is no such recipe, it is no YAML mapping, a key leads nowhere, or it came with a data set
+            and names a recipe outside of its folder.
     """
     path = _find(name_or_path)
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: a recipe is a mapping of keys, not {type(data).__name__}")
-    plain: dict[str, Any] = json.loads(json.dumps(data, default=str))  # or YAML aliases would change together
-    if _came_with_data(path.parent):
-        _refuse_what_acts(plain, path.parent)
-    _anchor(plain, path.parent)
-    return plain, str(path)
-
-
-def _anchor(recipe: Any, folder: Path) -> None:
-    """Lead a recipe's task, and data files that are not here, to its own folder, in place; so in the parts of a mix."""
-    mix = recipe.get("mix") if isinstance(recipe, dict) else None
-    parts = mix.get("parts") if isinstance(mix, dict) else None
-    for part in parts.values() if isinstance(parts, dict) else ():
-        if isinstance(part, dict):
-            _anchor(part.get("recipe"), folder)
-    if not isinstance(recipe, dict):
-        return
-    task, dataset = recipe.get("task"), recipe.get("dataset")
-    if isinstance(task, str) and is_path(task):
-        recipe["task"] = str(folder / Path(task).expanduser())
-    if isinstance(dataset, dict) and _lies_there(dataset, folder):
-        dataset["folder"] = str(folder)
-
-
-def _refuse_what_acts(data: Any, folder: Path) -> None:
-    """A recipe that came with a data set runs no file of its own, and sends nobody's keys anywhere.
-
-    Raises:
-        ConfigError: it names a task's file, a file of keys, or a server that is neither OpenAI's nor this machine.
-    """
-    for value in data if isinstance(data, list) else data.values() if isinstance(data, dict) else ():
-        _refuse_what_acts(value, folder)
-    if not isinstance(data, dict):
-        return
-    lies = f"{folder}: this recipe lies in a data set and names"
-    task, url = data.get("task"), data.get("base_url")
-    if isinstance(task, str) and is_path(task):
-        raise ConfigError(
-            f"{lies} the file {task!r} as its task, which would be run: a data set is data. Look at the file, and if "
-            "you trust it, copy both elsewhere"
-        )
-    if isinstance(url, str) and not is_known(url):
-        raise ConfigError(
-            f"{lies} the server {url!r}, which would get your key and every question. If you trust it, copy the "
-            "recipe elsewhere and run the copy"
-        )
-    if data.get("keys_file") is not None:
-        raise ConfigError(
-            f"{lies} the file {data['keys_file']!r}, whose content would be sent as a key. If you trust it, copy the "
-            "recipe elsewhere and run the copy"
-        )
-
-
-def _came_with_data(folder: Path) -> bool:
-    """Whether a folder is (within) a produced set, or was fetched from the Hub."""
-    path = folder.resolve()
-    for place in (path, *path.parents):
-        if (
-            place / ".cache" / "huggingface" / "download"
-        ).is_dir():  # what the Hub's client leaves beside files
-            return True
+    draft = Draft(_read(path), str(path), [((), Origin.of(path))])
+    for name, part in _parts(draft.data):
+        _write_out(draft, name, part)
+    for change in overrides:
+        key, sign, value = change.partition("=")
+        if not sign or not key:
+            raise ConfigError(f"--set {key}: write KEY=VALUE, such as score.strategy=consistency")
         try:
-            manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(manifest, dict) and "toolgen_hf" in manifest:
-            return True
-    return path.is_relative_to(Path(HF_HUB_CACHE).resolve())
-
-
-def _lies_there(dataset: dict[str, Any], folder: Path) -> bool:
-    """Whether the data files of a recipe are in its own folder, and not where we are."""
-    given = dataset.get("data_files") or ()
-    files = [given] if isinstance(given, str) else list(given.values()) if isinstance(given, dict) else []
-    within = dataset.get("data_dir") or ""
-    places = [Path(str(within), str(file)) for file in files] or ([Path(str(within))] if within else [])
-    return bool(places) and all(
-        not place.is_absolute() and not place.exists() and (folder / place).exists() for place in places
-    )
+            draft.change(key, parse_yaml(value, "its value"), None)
+        except ConfigError as error:
+            raise ConfigError(f"--set {key}: {error}") from error
+    if overrides:
+        draft.where += f" with --set {', '.join(change.partition('=')[0] for change in overrides)}"
+    _anchor(draft, draft.data, ())
+    for name, part in _parts(draft.data):
+        _anchor(draft, part.get("recipe"), ("mix", "parts", name, "recipe"))
+    return draft
 
 
 def shipped() -> list[str]:
     """The names of the recipes that come with the library."""
-    found = (file.name for file in files("toolgen_hf.recipes").iterdir())
-    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+    return sorted(path.stem for path in _SHIPPED.glob("*.yaml"))
 
 
-def override(data: dict[str, Any], overrides: Sequence[str]) -> None:
-    """Change single keys of a recipe, in place: ``"score.strategy=consistency"``, values in YAML.
-
-    Raises:
-        ConfigError: one is no ``KEY=VALUE``, or its key leads nowhere.
-    """
-    for change in overrides:
-        _override(data, change)
+def _read(path: Path) -> dict[str, Any]:
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: a recipe is a mapping of keys, not {type(data).__name__}")
+    return data
 
 
 def _find(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
-    if path.is_file():
+    if is_there(path) and path.is_file():
         return path
     if str(name_or_path) in shipped():
-        return Path(str(files("toolgen_hf.recipes").joinpath(f"{name_or_path}.yaml")))
+        return _SHIPPED / f"{name_or_path}.yaml"
     raise ConfigError(
         f"no recipe {str(name_or_path)!r}: not a file, and not one that ships ({', '.join(shipped())})"
         f"{nearest(str(name_or_path), shipped())}"
     )
 
 
-def _override(data: dict[str, Any], change: str) -> None:
-    key, sign, value = change.partition("=")
-    if not sign or not key:
-        raise ConfigError(f"--set {change!r}: write KEY=VALUE, such as score.strategy=consistency")
-    *parents, last = key.split(".")
-    target: Any = data
+def _parts(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The parts of a mix; none of any other recipe."""
+    mix = data.get("mix")
+    parts = mix.get("parts") if isinstance(mix, dict) else None
+    for name, part in parts.items() if isinstance(parts, dict) else ():
+        if isinstance(part, dict):
+            yield name, part
+
+
+def _write_out(draft: Draft, name: str, part: dict[str, Any]) -> None:
+    """Put the recipe that a part names in its name's place, with the changes that ``set`` makes.
+
+    What a mix of the user's changes is what the user wants; the recipe itself is as its own file is.
+    """
+    if not isinstance(named := part.get("recipe"), str):
+        return
+    at: Keys = ("mix", "parts", name, "recipe")
+    where = f"{draft.where}: mix.parts.{name}"
+    mix = draft.origin(at)
+    changes = part.pop("set", None) or {}
+    if not isinstance(changes, dict):
+        raise ConfigError(f"{where}.set: write keys with their values, such as {{dataset.rows.train: 8}}")
     try:
-        for parent in parents:
-            target = target[int(parent)] if isinstance(target, list) else _child(target, parent)
-            if not isinstance(target, dict | list):
-                raise ValueError(f"{parent!r} is {target!r}, which has no keys")
-        target[int(last) if isinstance(target, list) else last] = yaml.safe_load(value)
-    except (ValueError, IndexError, yaml.YAMLError) as error:
-        raise ConfigError(f"--set {change!r}: {error}") from error
+        path = _find(named)
+        is_ours = path.parent == _SHIPPED
+        if mix is not None and mix.came_with_data and not is_ours and not mix.holds(path):
+            raise ConfigError(
+                f"this mix lies in a data set and names the recipe {named!r}, which lies outside of its folder. "
+                "If you trust it, copy the mix elsewhere and run the copy"
+            )
+        part["recipe"] = _read(path)
+        if "mix" in part["recipe"]:
+            raise ConfigError(
+                f"{named!r} is a mix itself: name its parts here, or run it and give its directory as source"
+            )
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    draft.layers.append((at, Origin.of(path)))
+    for key, value in changes.items():
+        try:
+            draft.change(key, value, mix if mix is not None and mix.came_with_data else None, at)
+        except ConfigError as error:
+            raise ConfigError(f"{where}.set: {key}: {error}") from error
 
 
-def _child(target: Any, key: str) -> Any:
-    if target.get(key) is None:
-        target[key] = {}
-    return target[key]
+def _key_in(target: Any, key: str) -> str | int:
+    """A key as what it is in a mapping or a list.
+
+    Raises:
+        ConfigError: there is no such place.
+    """
+    if isinstance(target, list):
+        if not (key.isascii() and key.isdigit() and len(key) < 9 and int(key) < len(target)):
+            raise ConfigError(f"{key!r} is none of the {len(target)} places in the list, which begin with 0")
+        return int(key)
+    if not isinstance(target, dict):
+        raise ConfigError(f"{key!r} leads nowhere: what stands before it has no keys")
+    if not key:
+        raise ConfigError("write keys with a dot between them, such as dataset.rows.train")
+    return key
+
+
+def _anchor(draft: Draft, recipe: Any, at: Keys) -> None:
+    """Lead a recipe's task, and data files that are not here, to the folder of the file that names them, in place."""
+    if not isinstance(recipe, dict):
+        return
+    task, origin = recipe.get("task"), draft.origin((*at, "task"))
+    if isinstance(task, str) and is_path(task) and origin is not None and not origin.came_with_data:
+        recipe["task"] = str(origin.folder / expanded(task))
+    dataset = recipe.get("dataset")
+    if not isinstance(dataset, dict):
+        return
+    named = [key for key in ("data_dir", "data_files") if dataset.get(key) is not None]
+    origins = {draft.origin((*at, "dataset", key)) for key in named}
+    if len(origins) == 1 and (origin := origins.pop()) is not None and _lies_there(dataset, origin):
+        dataset["folder"] = str(origin.folder)
+
+
+def _lies_there(dataset: dict[str, Any], origin: Origin) -> bool:
+    """Whether the data files of a recipe are in its own folder, and not where we are.
+
+    Those of a recipe that came with data are looked for in its own folder first.
+    """
+    given = dataset.get("data_files") or ()
+    names = [given] if isinstance(given, str) else list(given.values()) if isinstance(given, dict) else []
+    within = dataset.get("data_dir") or ""
+    places = [Path(str(within), str(name)) for name in names] or ([Path(str(within))] if within else [])
+    return bool(places) and all(
+        not place.is_absolute()
+        and (origin.came_with_data or not is_there(place))
+        and is_there(origin.folder / place)
+        for place in places
+    )

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from toolgen_hf.errors import ConfigError, closest
+from toolgen_hf.generators.api.keys import redact
 from toolgen_hf.generators.config import DEVICE, KINDS
 
 _MESSAGES = {
@@ -30,6 +31,8 @@ _MESSAGES = {
 _CHOICE = re.compile(r"(str|int|float|bool|(dict|tuple|list|literal)\[.*\]|constrained-\w+)")
 """What pydantic puts after a key that takes one thing or another."""
 _BOUNDS = {"gt": "above", "ge": "of at least", "lt": "below", "le": "of at most"}
+_UNSHOWN = {"base_url", "extra", "keys_file"}
+"""Keys in which people may write a password or a key."""
 _PATTERNS = {DEVICE: "give auto, cpu, mps, cuda or cuda:N"}
 _NAME = "use letters, digits, '.', '_' and '-', the first a letter or a digit"
 
@@ -81,9 +84,9 @@ def _explain(model: type[BaseModel], loc: Sequence[Any], choices: Sequence[Mappi
         given, expected = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
         return f"{where}.kind: {given!r} is none of {expected}"
     given = problem["input"]
-    hidden = isinstance(given, dict | BaseModel) or loc[-1:] == ("base_url",)  # it may hold a password
+    hidden = isinstance(given, dict | BaseModel) or bool(_UNSHOWN & set(loc))
     message = ", or ".join(dict.fromkeys(map(_message, choices))).replace(", or give ", " or ")
-    return f"{where}: {message}" + ("" if hidden else f" (got {given!r})")
+    return f"{where}: {message}" + ("" if hidden else f" (got {redact(repr(given), ())})")
 
 
 def _message(problem: Mapping[str, Any]) -> str:

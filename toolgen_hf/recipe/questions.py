@@ -20,6 +20,7 @@ from toolgen_hf.builders import GSM8K, QA, Produced, load
 from toolgen_hf.errors import DataError
 from toolgen_hf.hub.repo import HUB, split_source
 from toolgen_hf.hub.source import Found, find, published_starts
+from toolgen_hf.paths import expanded
 from toolgen_hf.recipe import NAME, DatasetConfig
 from toolgen_hf.result.produced import read_manifest
 
@@ -97,7 +98,7 @@ def as_questions(stage1: DatasetDict) -> tuple[DatasetDict, DatasetDict]:
 
 def _load_produced(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
     place, name = split_source(config.source or "")
-    directory = Path(place).expanduser()
+    directory = expanded(place)
     is_layout = name in published_starts(directory) and read_manifest(directory) is None
     if not place.startswith(HUB) and is_layout:
         return _load_layout(config, directory, name)

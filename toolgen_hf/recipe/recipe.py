@@ -14,26 +14,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import Field, field_validator, model_validator
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.finetune import FinetuneConfig
-from toolgen_hf.generators.config import AnnotationsConfig, Config, GeneratorConfig, TeacherConfig
+from toolgen_hf.generators.config import AnnotationsConfig, Config, GeneratorConfig, Reach, TeacherConfig
 from toolgen_hf.hub.repo import is_produced, split_source
-from toolgen_hf.outside import is_path
-from toolgen_hf.recipe.files import override, read_recipe
+from toolgen_hf.recipe.files import Draft, read_recipe
 from toolgen_hf.recipe.mistakes import validated
+from toolgen_hf.recipe.permission import require_allowed
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.stages.score import Strategy
-from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks import get_task, task_reference
 
 SKIPPED = ("answer", "tool_api")
 """The keys of the stages that do not run where a recipe starts from a stage 1."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """What becomes part of a file name: nothing that leads elsewhere."""
+R = TypeVar("R", bound=Config)
 RESERVED = {"gold": "stage 1's output and always there", "student": "who answers first"}
 
 
@@ -48,14 +49,14 @@ class DatasetConfig(Config):
     """``gsm8k``, which ships; ``qa``: files of your own, and SVAMP; ``produced``: what this library wrote."""
     config: str | None = None
     """A named configuration of the builder, such as ``svamp`` of ``qa``."""
-    source: str | None = None
+    source: Annotated[str | None, Reach.SET] = None
     """For ``gsm8k`` without files: ``bundled``, or ``hub`` (at ``revision``). Of a produced set:
     ``hub:user/repo@v1.1.0#raw``, ``outputs/quickstart#raw``, or ``#stage1`` of either."""
     revision: str | None = None
     """Of ``gsm8k`` from the Hub: its commit, branch or tag."""
-    data_dir: str | None = None
+    data_dir: Annotated[str | None, Reach.FILE] = None
     """A folder with one file a split."""
-    data_files: str | dict[str, str] | None = None
+    data_files: Annotated[str | dict[str, str] | None, Reach.FILE] = None
     """One file, or a file for each split: JSON, JSON Lines, CSV or Parquet."""
     columns: dict[str, str] | None = None
     """For ``qa``: which of the file's columns is the question, answer, solution, context, id."""
@@ -64,7 +65,7 @@ class DatasetConfig(Config):
     splits: dict[str, str] | None = None
     """Splits cut from the dataset's own, as `datasets` writes them: ``{train: "test[:70%]", test: "test[70%:]"}``.
     None may share a row with another. Ids stay as they are."""
-    folder: str | None = Field(default=None, exclude=True)
+    folder: Annotated[str | None, Reach.FILE] = Field(default=None, exclude=True)
     """Where files are that are not where the command is run: the recipe's own folder. Not part of the result."""
     rows: dict[str, int | None] | None = None
     """Splits to take, and how many rows of each (null: all); default every split, whole."""
@@ -156,7 +157,7 @@ class Recipe(Config):
     """Names the result: letters, digits, ``.``, ``_`` and ``-``."""
     description: str = ""
     """For the card."""
-    task: str = "math"
+    task: Annotated[str, Reach.RUNS] = "math"
     """One that ships, one of an installed package, or a file's: ``./dates.py:Dates``, seen from the recipe's folder."""
     dataset: DatasetConfig = DatasetConfig()
     """The questions."""
@@ -172,7 +173,7 @@ class Recipe(Config):
     """How stage 2 ranks responses."""
     preference: PreferenceConfig = PreferenceConfig()
     """Which pairs the config ``preference`` holds."""
-    output: str | None = None
+    output: Annotated[str | None, Reach.OUTPUT] = None
     """Default ``outputs/{name}``."""
 
     @property
@@ -200,8 +201,7 @@ class Recipe(Config):
     @field_validator("task")
     @classmethod
     def _known_task(cls, task: str) -> str:
-        found = get_task(task)
-        return task if is_path(task) else found.name
+        return task_reference(task)  # loaded once the whole recipe is known to be allowed to
 
     @field_validator("sources")
     @classmethod
@@ -254,22 +254,35 @@ class Recipe(Config):
         Raises:
             ConfigError: there is no such recipe, or it is not valid; names every problem at once.
         """
-        data, where = read_recipe(name_or_path)
-        if "mix" in data:
+        draft = read_recipe(name_or_path, overrides)
+        if "mix" in draft.data:
             raise ConfigError(
-                f"{where} is the recipe of a mix, which 'toolgen-hf run' runs; in Python, MixRecipe.load reads it"
+                f"{draft.where} is the recipe of a mix, which 'toolgen-hf run' runs; in Python, MixRecipe.load reads it"
             )
-        override(data, overrides)
-        return cls.parse(data, f"{where} with {', '.join(overrides)}" if overrides else where)
+        return cls.from_draft(draft)
 
     @classmethod
-    def parse(cls, data: Mapping[str, Any], where: str = "recipe") -> Self:
-        """A recipe from plain data.
+    def from_draft(cls, draft: Draft) -> Self:
+        """A recipe that was read: validated, then allowed what it wants, and only then is its task loaded.
 
         Raises:
             ConfigError: names every problem, and for an unknown key the nearest known one.
         """
-        return validated(cls, data, f"{where} is not a valid recipe")
+        saying = f"{draft.where} is not a valid recipe"
+        recipe = validated(cls, draft.data, saying)
+        require_allowed(recipe, draft)
+        return load_tasks(recipe, {"task": recipe}, saying)
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], where: str = "recipe") -> Self:
+        """A recipe from plain data, which is the caller's own: its task is loaded.
+
+        Raises:
+            ConfigError: names every problem, and for an unknown key the nearest known one.
+        """
+        saying = f"{where} is not a valid recipe"
+        recipe = validated(cls, data, saying)
+        return load_tasks(recipe, {"task": recipe}, saying)
 
     def to_yaml(self) -> str:
         """The recipe with every default filled in, so that it says all that was used.
@@ -279,3 +292,20 @@ class Recipe(Config):
         skipped = set(SKIPPED) if self.answer is None else None
         data = {**self.model_dump(mode="json", exclude=skipped), "task": get_task(self.task).name}
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+
+
+def load_tasks(whole: R, recipes: Mapping[str, Recipe], saying: str) -> R:
+    """``whole``, once the task of each of ``recipes`` was loaded; these are by their tasks' keys.
+
+    Raises:
+        ConfigError: ``saying``, then each task that cannot be loaded.
+    """
+    faults = []
+    for key, recipe in recipes.items():
+        try:
+            get_task(recipe.task)
+        except ConfigError as error:
+            faults.append(f"\n  - {key}: {error}")
+    if faults:
+        raise ConfigError(f"{saying}:{''.join(faults)}")
+    return whole

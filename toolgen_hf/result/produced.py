@@ -26,7 +26,6 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryFile
 from typing import Any
 
-import yaml
 from datasets import DatasetDict
 from filelock import FileLock
 
@@ -38,6 +37,7 @@ from toolgen_hf.paths import check_openable
 from toolgen_hf.progress import quiet_datasets
 from toolgen_hf.result.plots import write_plots
 from toolgen_hf.result.summary import Summary
+from toolgen_hf.safe_yaml import read_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -87,8 +87,8 @@ def is_manifest(data: Any) -> bool:
 def task_of(directory: Path) -> str | None:
     """The name of the task that a produced directory was made for; None where nothing tells it."""
     try:
-        recipe = yaml.safe_load((directory / "recipe.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        recipe = read_yaml(directory / "recipe.yaml")
+    except ConfigError:
         recipe = None
     for said in (recipe, read_manifest(directory)):  # the recipe of a mix names none
         if isinstance(said, dict) and isinstance(said.get("task"), str) and said["task"]:

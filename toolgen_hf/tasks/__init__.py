@@ -10,13 +10,22 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.outside import Kind, find, is_known, is_path, named, source_of
+from toolgen_hf.outside import Kind, find, is_known, is_path, known_name, named, source_of
 from toolgen_hf.tasks.base import Annotation, Task
 from toolgen_hf.tasks.math import MATH
 from toolgen_hf.tools import check_tool, checked
 from toolgen_hf.tools.base import Tool
 
-__all__ = ["TASKS", "Annotation", "Task", "check_task", "get_task", "identity", "task_named"]
+__all__ = [
+    "TASKS",
+    "Annotation",
+    "Task",
+    "check_task",
+    "get_task",
+    "identity",
+    "task_named",
+    "task_reference",
+]
 
 TASKS: Final[dict[str, Task]] = {
     "math": MATH,
@@ -38,6 +47,15 @@ def get_task(task: str | Task) -> Task:
         ConfigError: there is none (the message names those there are), it cannot be loaded, or it is no task.
     """
     return check_task(task, "task") if not isinstance(task, str) else find(KIND, task)
+
+
+def task_reference(task: str) -> str:
+    """How a recipe says which task it is: a file's path as it is, a name as it is registered. Nothing is imported.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    return task if is_path(task) else known_name(KIND, task)
 
 
 def task_named(name: str, where: str) -> Task:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engines import SECRET, config
-from toolgen_hf.errors import ConfigError
+from tests.support.engines import SECRET, collect, config, generator, numbered
+from toolgen_hf.errors import ConfigError, GenerationError
 from toolgen_hf.generators.api.keys import (
     NO_KEY,
     OPENAI_URL,
+    is_known,
+    is_this_machine,
     load_keys,
     mask,
     read_keys,
@@ -18,6 +20,7 @@ from toolgen_hf.generators.api.keys import (
     without_keys,
 )
 from toolgen_hf.paths import cache_home
+from toolgen_hf.testing import ApiServer, Reply
 
 OWN = "http://localhost:1/v1"
 
@@ -133,3 +136,138 @@ def test_that_a_key_goes_to_a_server_which_a_recipe_names_is_said_wherever_it_wa
     said = f"{place} is sent to {url}, which the recipe names"
     assert any(said in message for message in caplog.messages) == is_said
     assert SECRET not in caplog.text
+
+
+LAN = "http://10.255.0.9:8000/v1"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_fine"),
+    [
+        ("https://else.where/v1", True),
+        ("http://localhost:1/v1", True),
+        ("http://127.0.0.1:1/v1", True),
+        ("http://127.8.9.1/v1", True),
+        ("http://[::1]:1/v1", True),
+        ("http://0.0.0.0:8000/v1", True),
+        (LAN, False),
+        ("http://else.where/v1", False),
+        ("http://api.openai.com/v1", False),
+        ("HTTP://API.OPENAI.COM/v1", False),
+        ("http://localhost.else.where/v1", False),
+        ("http://127.0.0.1.else.where/v1", False),
+        ("http://[2001:db8::1]/v1", False),
+        ("http://2130706433/v1", False),
+    ],
+)
+@pytest.mark.parametrize("is_usual", [False, True])
+def test_a_key_travels_encrypted_or_not_at_all(
+    url: str, is_fine: bool, is_usual: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a recipe names the server or the environment does."""
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    if is_usual:
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+    asked = generator(base_url=None if is_usual else url)
+    if is_fine:
+        assert asked.check() is None
+        return
+    problem = asked.check() or ""
+    assert f"the key of $OPENAI_API_KEY would travel to {asked.base_url} without encryption" in problem
+    assert "https" in problem
+    assert "ssh -L" in problem
+    assert SECRET[8:] not in problem
+    with pytest.raises(ConfigError, match="without encryption"):
+        list(asked.generate(iter(numbered(1))))
+
+
+def test_without_a_key_or_by_the_users_word_http_is_fine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_keys(config(base_url=LAN), LAN) == (NO_KEY,)
+    (tmp_path / "placeholder").write_text("EMPTY\n")
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    placeholder = config(base_url=LAN, keys_file=str(tmp_path / "placeholder"))
+    assert load_keys(placeholder, LAN) == ("EMPTY",)
+    willed = config(base_url=LAN, allow_http=True)
+    assert load_keys(willed, LAN) == (SECRET,)
+    assert "allow_http" not in willed.model_dump()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_takes_no_key_to_another_server(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    with ApiServer("4") as other:
+        there = f"{other.base_url}/chat/completions"
+        for host in ("127.0.0.1", "localhost"):
+            reply = Reply(status=status, headers={"location": there.replace("127.0.0.1", host)}, body=b"")
+            with ApiServer(reply) as server:
+                asked = generator(server, max_retries=0)
+                try:
+                    assert [made.text for made in collect(asked, numbered(1))] == ["4"]
+                except GenerationError:
+                    assert status < 307  # which make it a GET
+                assert server.requests[0].key == SECRET
+    assert {request.key for request in other.requests} <= {""}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1@else.where/v1",
+        "https://else.where\\.openai.com/v1",
+        "https://else.where;.openai.com/v1",
+        "https://else.where%2f.openai.com/v1",
+        "https://else.where\t.openai.com/v1",
+        "https://else.where#.openai.com/v1",
+        "https://\u043epenai.com/v1",
+        "https://.openai.com/v1",
+        "https://a..openai.com/v1",
+        "https://[::1/v1",
+        "https://[v1.x]/v1",
+        "file:///etc/passwd",
+        "//api.openai.com/v1",
+    ],
+)
+def test_a_url_that_is_read_in_two_ways_is_none(url: str) -> None:
+    with pytest.raises(ValueError, match=r"give a whole URL|no user, password or query"):
+        config(base_url=url)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_it"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("0.0.0.0", True),
+        ("10.255.0.9", False),
+        ("8.8.8.8", False),
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("::ffff:8.8.8.8", False),
+        ("fe80::1%eth0", False),
+        ("127.1", False),
+        ("localhost.else.where", False),
+        ("", False),
+    ],
+)
+def test_what_is_this_machine(host: str, is_it: bool) -> None:
+    assert is_this_machine(host) is is_it
+
+
+@pytest.mark.parametrize(
+    ("url", "is_it"),
+    [
+        ("https://api.openai.com/v1", True),
+        ("https://mine.openai.azure.com/openai/v1", True),
+        ("https://openai.com.else.where/v1", False),
+        ("https://evilopenai.com/v1", False),
+        ("https://mine.westeurope.cloudapp.azure.com/v1", False),
+        ("http://[::1", False),
+    ],
+)
+def test_which_servers_are_known(url: str, is_it: bool) -> None:
+    assert is_known(url) is is_it

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators.api.catalog import Api, Engine, Price, find_engine, retired
-from toolgen_hf.generators.api.keys import OPENAI_URL, load_keys
+from toolgen_hf.generators.api.keys import OPENAI_URL, is_this_machine, load_keys
 from toolgen_hf.generators.api.messages import (
     PATHS,
     VERSION,
@@ -38,7 +38,6 @@ from toolgen_hf.hashing import digest
 
 BYTES_PER_TOKEN = 4
 """Of English; digits, symbols and other scripts have fewer."""
-OWN_HOSTS = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
 
 logger = logging.getLogger(__name__)
 
@@ -133,8 +132,8 @@ class OpenAIGenerator:
 
     def terms(self) -> str:
         """Those of whoever runs the engine; one of this machine's own says nothing about its model."""
-        host = urlsplit(self.base_url).hostname
-        return "not stated by its server" if host in OWN_HOSTS else f"the terms of {host or 'its operator'}"
+        host = urlsplit(self.base_url).hostname or "its operator"
+        return "not stated by its server" if is_this_machine(host) else f"the terms of {host}"
 
     def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
         """Yields texts as they arrive; slots of those yielded are free again when the next are asked for.

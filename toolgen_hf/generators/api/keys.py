@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 from collections.abc import Iterable
+from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators.config import OpenAIConfig
 from toolgen_hf.generators.store import well_formed
-from toolgen_hf.paths import cache_home
+from toolgen_hf.paths import cache_home, expanded
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +37,21 @@ def load_keys(config: OpenAIConfig, base_url: str) -> tuple[str, ...]:
     ``openai_keys`` in the cache home. An endpoint that is not OpenAI's may do without.
 
     Raises:
-        ConfigError: there is none, or the file cannot be read or holds what is no key.
+        ConfigError: there is none, the file cannot be read or holds what is no key, or the key would travel to
+            another machine without encryption.
     """
     if config.keys_file is not None:
-        keys, place = read_keys(Path(config.keys_file).expanduser()), config.keys_file
+        keys, place = read_keys(expanded(config.keys_file)), config.keys_file
     else:
         keys, place = _usual_keys()
     if keys:
+        if not (config.allow_http or _is_private(base_url)) and any(map(_is_secret, keys)):
+            raise ConfigError(
+                f"engine {config.engine!r}: the key of {place} would travel to {base_url} without encryption, and "
+                "others on the way could read it. Give an https URL, or the near end of a tunnel (ssh -L "
+                "8000:localhost:8000 HOST; base_url: http://localhost:8000/v1). For a server that asks for no key, "
+                "name a keys_file that holds EMPTY. To send the key all the same, set allow_http: true"
+            )
         if config.base_url is not None and not is_known(base_url):
             logger.warning("the key of %s is sent to %s, which the recipe names", place, base_url)
         return keys
@@ -63,9 +74,15 @@ def _usual_keys() -> tuple[tuple[str, ...], str]:
             raise ConfigError("$OPENAI_API_KEY holds no API key: a key has no spaces and is plain ASCII")
         return (key,), "$OPENAI_API_KEY"
     if path := os.environ.get("OPENAI_API_KEY_PATH", ""):
-        return read_keys(Path(path).expanduser()), "$OPENAI_API_KEY_PATH"
+        return read_keys(expanded(path)), "$OPENAI_API_KEY_PATH"
     kept = cache_home() / "openai_keys"
     return read_keys(kept) if kept.is_file() else (), str(kept)
+
+
+def _is_private(base_url: str) -> bool:
+    """Whether nobody on the way can read what is sent: it is encrypted, or does not leave this machine."""
+    parts = urlsplit(base_url)
+    return parts.scheme == "https" or is_this_machine(parts.hostname or "")
 
 
 def is_known(base_url: str) -> bool:
@@ -74,7 +91,29 @@ def is_known(base_url: str) -> bool:
         host = urlsplit(base_url).hostname or ""
     except ValueError:
         return False
-    return host in ("localhost", "127.0.0.1", "::1") or host.endswith(_KNOWN)
+    return is_this_machine(host) or host.endswith(_KNOWN)
+
+
+@cache
+def is_this_machine(host: str) -> bool:
+    """Whether a host is this machine: ``localhost``, or an address that is its own. No name is looked up."""
+    if host == "localhost":
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    if address.is_loopback:
+        return True
+    if address.is_multicast or host == "255.255.255.255":
+        return False
+    try:
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((host, 0))  # only an address of its own can be bound to
+    except OSError:
+        return False
+    return True
 
 
 def read_keys(path: Path) -> tuple[str, ...]:
@@ -104,17 +143,21 @@ def _can_be_sent(key: str) -> bool:
     return key.isascii() and key.isprintable() and " " not in key
 
 
+def _is_secret(key: str) -> bool:
+    return len(key) >= SHORTEST_SECRET
+
+
 def mask(key: str) -> str:
     """How a key is called in messages: by its last four characters."""
     if key == NO_KEY:
         return "without a key"
-    return f"…{key[-4:]}" if len(key) >= SHORTEST_SECRET else "…"
+    return f"…{key[-4:]}" if _is_secret(key) else "…"
 
 
 def without_keys(text: str, keys: Iterable[str]) -> str:
     """``text`` with every one of ``keys`` masked that is long enough to be a secret."""
     for key in keys:
-        if len(key) >= SHORTEST_SECRET:
+        if _is_secret(key):
             text = text.replace(key, mask(key))
     return text
 
