@@ -27,6 +27,7 @@ from toolgen_hf.hub.remote import (
     TRIES,
     Head,
     Remote,
+    answered,
     hub_errors,
     may_pass,
     retried,
@@ -228,21 +229,22 @@ def _send(remote: Remote, branch: str, head: Head, release: Release, create_pr: 
     operations = list(release.operations(remote, head))
     additions = [operation for operation in operations if isinstance(operation, CommitOperationAdd)]
     common: dict[str, Any] = {"repo_type": REPO_TYPE, "revision": branch, "create_pr": create_pr}
-    remote.api.preupload_lfs_files(
-        remote.repo_id,
-        additions,
-        free_memory=False,
-        gitignore_content="",  # else the client would leave out, in silence, what a .gitignore there names
-        **common,
-    )
-    made: CommitInfo = remote.api.create_commit(
-        remote.repo_id,
-        operations,
-        parent_commit=head.commit,
-        commit_message=release.title,
-        commit_description=describe(release.manifest),
-        **common,
-    )
+    with answered():
+        remote.api.preupload_lfs_files(
+            remote.repo_id,
+            additions,
+            free_memory=False,
+            gitignore_content="",  # else the client would leave out, in silence, what a .gitignore there names
+            **common,
+        )
+        made: CommitInfo = remote.api.create_commit(
+            remote.repo_id,
+            operations,
+            parent_commit=head.commit,
+            commit_message=release.title,
+            commit_description=describe(release.manifest),
+            **common,
+        )
     return made
 
 
