@@ -15,25 +15,26 @@ from toolgen_hf.builders.produced import kind_of
 from toolgen_hf.errors import DataError
 from toolgen_hf.hashing import file_sha256
 from toolgen_hf.hub.secrets import Scanner
-from toolgen_hf.result.produced import MANIFEST, read_manifest
+from toolgen_hf.result.produced import open_manifest
+from toolgen_hf.result.record import MANIFEST, Manifest
 
 ABOUT_THE_RUN = ("recipe.yaml", MANIFEST, "README.md")
 """Files that this library writes about a run: no path of this machine belongs there. Rows may speak of any path."""
 _SHOWN = 20
 
 
-def check_release(directory: Path) -> dict[str, Any]:
+def check_release(directory: Path) -> Manifest:
     """The manifest of a directory that may be released.
 
     Raises:
         DataError: names everything that is wrong with it, and what to do.
     """
-    manifest = read_manifest(directory)
-    if manifest is None:
+    try:
+        manifest = open_manifest(directory)
+    except DataError as error:
         raise DataError(
-            f"{str(directory)!r} is no produced directory: it has no readable {MANIFEST}. Give the directory that "
-            "'toolgen-hf run' wrote"
-        )
+            f"{str(directory)!r} is no produced directory: {error}. Give the directory that 'toolgen-hf run' wrote"
+        ) from error
     problems = [*_digests(directory, manifest)]
     if not problems:
         problems = [*_counts(directory, manifest), *_card(directory), *_private(directory, manifest)]
@@ -44,9 +45,9 @@ def check_release(directory: Path) -> dict[str, Any]:
     return manifest
 
 
-def _digests(directory: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+def _digests(directory: Path, manifest: Manifest) -> Iterator[str]:
     """Every file as it was written."""
-    for name, digest in manifest["files"].items():
+    for name, digest in manifest.files.items():
         path = directory / name
         if not path.is_file():
             yield f"{name} is missing; run the recipe again"
@@ -54,9 +55,9 @@ def _digests(directory: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} was changed after it was written; run the recipe again (a card is edited on the Hub)"
 
 
-def _counts(directory: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+def _counts(directory: Path, manifest: Manifest) -> Iterator[str]:
     """As many rows as the summary says, with the features of their config."""
-    for config, splits in manifest["summary"]["configs"].items():
+    for config, splits in manifest.summary.configs.items():
         kind = kind_of(config)
         for split, rows in splits.items():
             files = sorted((directory / config).glob(f"{split}-*.parquet"))
@@ -90,10 +91,10 @@ def _card(directory: Path) -> Iterator[str]:
             yield f"README.md: config {config!r} names {pattern!r}, and there is no such file; run the recipe again"
 
 
-def _private(directory: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+def _private(directory: Path, manifest: Manifest) -> Iterator[str]:
     """Nothing that looks like a key in any file, nor one of this process's own; no path of this machine."""
     scanner = Scanner.here()
-    for name in (*manifest["files"], MANIFEST):
+    for name in (*manifest.files, MANIFEST):
         found: dict[str, None] = {}
         for text in _texts(directory / name):
             found |= dict.fromkeys(scanner.secrets(text))

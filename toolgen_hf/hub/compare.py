@@ -56,7 +56,7 @@ def diff(old: str | Path, new: str | Path, token: str | None = None) -> Diff:
         HubError: a version cannot be read.
     """
     one, other = locate(old, token), locate(new, token)
-    summaries = one.manifest["summary"], other.manifest["summary"]
+    summaries = one.manifest.data["summary"], other.manifest.data["summary"]
     splits, sources = (_keys(*(summary[key] for summary in summaries)) for key in ("configs", "sources"))
     return Diff(
         _label(old, one),
@@ -97,13 +97,12 @@ def locate(place: str | Path, token: str | None = None) -> Found:
 
 
 def _label(asked: str | Path, found: Found) -> dict[str, Any]:
-    version = found.manifest.get("version")
     return {
         "asked": str(asked),
-        "name": found.manifest.get("name"),
-        "version": version,
+        "name": found.manifest.name,
+        "version": found.manifest.version,
         "commit": found.commit,
-        "created_at": found.manifest.get("created_at"),
+        "created_at": found.manifest.created_at,
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import random
@@ -29,9 +28,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from toolgen_hf.errors import HubError
+from toolgen_hf.errors import DataError, HubError
 from toolgen_hf.hub.repo import is_commit
-from toolgen_hf.result.produced import MANIFEST, is_manifest
+from toolgen_hf.result.record import MANIFEST, Manifest, parse_manifest
 
 REPO_TYPE = "dataset"
 TRIES = 6
@@ -90,23 +89,48 @@ class Remote:
             lambda: self.api.list_repo_commits(self.repo_id, repo_type=REPO_TYPE, revision=revision)
         )
 
-    def text(self, name: str, commit: str) -> str | None:
-        """A file's text at a commit; None if there is none (which is not to say: if it cannot be had now)."""
+    def content(self, name: str, commit: str) -> bytes | None:
+        """A file's content at a commit; None if there is none (which is not to say: if it cannot be had now)."""
         try:
             path = retried(
                 lambda: self.api.hf_hub_download(self.repo_id, name, repo_type=REPO_TYPE, revision=commit)
             )
         except RemoteEntryNotFoundError:
             return None
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_bytes()
 
-    def manifest(self, commit: str) -> dict[str, Any] | None:
+    def text(self, name: str, commit: str) -> str | None:
+        """A file's text at a commit; None if there is none.
+
+        Raises:
+            HubError: it is no text.
+        """
+        content = self.content(name, commit)
+        try:
+            return None if content is None else content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise HubError(
+                f"{name} of {self.repo_id!r} is no UTF-8 text ({error}): mend it on its page, and run again"
+            ) from error
+
+    def manifest(self, commit: str) -> Manifest:
+        """The manifest at a commit.
+
+        Raises:
+            DataError: there is none that this library wrote; says what is wrong with it.
+        """
+        content = self.content(MANIFEST, commit)
+        if content is None:
+            raise DataError(f"it has no {MANIFEST}")
+        return parse_manifest(content, MANIFEST)
+
+    def known_manifest(self, commit: str) -> Manifest | None:
         """The manifest at a commit; None if there is none that this library wrote."""
         try:
-            data = json.loads(self.text(MANIFEST, commit) or "null")
-        except ValueError:
+            return self.manifest(commit)
+        except DataError as error:
+            logger.warning("%s at %s is not of toolgen_hf: %s", self.repo_id, commit[:12], error)
             return None
-        return data if is_manifest(data) else None
 
 
 def connect(token: str | None = None) -> HfApi:
@@ -164,7 +188,9 @@ def answered() -> Iterator[None]:
     except (HubError, HFValidationError, LocalTokenNotFoundError, *FAILURES):
         raise
     except OSError as error:
-        if error.errno is not None:  # of this machine; the client's own, on a file that is not as announced, has none
+        if (
+            error.errno is not None
+        ):  # of this machine; the client's own, on a file that is not as announced, has none
             raise
         raise _not_the_hub(error) from error
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError, LookupError, AttributeError) as error:
@@ -173,8 +199,8 @@ def answered() -> Iterator[None]:
 
 def _not_the_hub(error: BaseException) -> HubError:
     return HubError(
-        f"{endpoint()} gave an answer that is not one of the Hub ({type(error).__name__}: {short(error)}). A login page "
-        "or a proxy may have answered instead: open the address in a browser, check HF_ENDPOINT, and run again"
+        f"{endpoint()} gave an answer that is not one of the Hub ({type(error).__name__}: {short(error)}). A login "
+        "page or a proxy may have answered instead: open the address in a browser, check HF_ENDPOINT, and run again"
     )
 
 
@@ -186,8 +212,8 @@ def _commit_id(value: Any) -> str:
     """
     if not isinstance(value, str) or not is_commit(value):
         raise HubError(
-            f"{endpoint()} gave an answer that is not one of the Hub: {short(ValueError(repr(value)))} is no commit id. "
-            "Check HF_ENDPOINT, and run again"
+            f"{endpoint()} gave an answer that is not one of the Hub: {repr(value)[:80]} is no commit id. Check "
+            "HF_ENDPOINT, and run again"
         )
     return value
 
@@ -205,9 +231,9 @@ def _check_wait(response: httpx2.Response) -> None:
     if seconds is None:
         return
     if seconds > LONGEST_WAIT:
+        asked = f"{seconds:.0f} seconds" if seconds < 1e9 else "years"
         raise HubError(
-            f"the Hub at {endpoint()} answered with status {response.status_code} and asks to wait (Retry-After: "
-            f"{told[:40]}), which is longer than {LONGEST_WAIT:.0f} s; run again then"
+            f"the Hub asks to come again in {asked} ({endpoint()}, status {response.status_code}); run again then"
         )
     response.headers["retry-after"] = str(ceil(seconds))
 

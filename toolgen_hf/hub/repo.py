@@ -19,9 +19,7 @@ _VERSION = re.compile(  # semver.org, ASCII alone; "v" stands before it in a tag
 )
 _LONGEST_VERSION = 100
 """Characters. Git allows a tag 255 bytes at most, and Python a number of 4300 digits."""
-_REF = re.compile(
-    r"(?P<repo>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[^#\s]+))?(?:#(?P<config>[\w.-]+))?", re.ASCII
-)
+_REF = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[^#\s]+))?(?:#(?P<config>[\w.-]+))?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 

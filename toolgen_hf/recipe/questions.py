@@ -125,21 +125,21 @@ def _load_layout(config: DatasetConfig, directory: Path, start: str) -> tuple[Da
 
 def _origin(config: DatasetConfig, found: Found, start: str) -> Origin:
     """The questions' licence and citation as the set's manifest has them, and which version of it this is."""
-    told = {key: str(found.manifest.get(key) or "") for key in ("license", "homepage", "citation")}
-    name = config.name or str(found.manifest.get("source_dataset") or found.manifest.get("name"))
+    told = found.manifest
+    name = config.name or told.source_dataset or told.name
     if not re.match(NAME, name):
         raise DataError(
             f"{config.source}: its questions are called {name!r}, which names no file: set dataset.name"
         )
     source = {
-        "source_dataset": found.repo_id or str(found.manifest.get("name")),
+        "source_dataset": found.repo_id or told.name,
         "config": start,
         "revision": found.revision,
         "commit": found.commit,
-        "key": found.manifest.get("key"),
-        "models": found.manifest.get("models", {}) if start == "stage1" else {},
+        "key": told.key,
+        "models": told.models if start == "stage1" else {},
     }
-    return Origin(name, told["license"] or "unknown", told["homepage"], told["citation"], source)
+    return Origin(name, told.license or "unknown", told.homepage, told.citation, source)
 
 
 def _cut(splits: DatasetDict, wanted: Mapping[str, str]) -> DatasetDict:
