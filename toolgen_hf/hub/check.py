@@ -109,7 +109,7 @@ def _texts(path: Path) -> Iterator[str]:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(1000):
                 yield "\n".join(_strings(batch.to_pylist()))
-    elif path.suffix not in (".png", ".gz"):
+    elif path.suffix != ".png":
         yield path.read_text(encoding="utf-8", errors="replace")
 
 

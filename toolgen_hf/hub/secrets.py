@@ -132,7 +132,7 @@ OURS: tuple[tuple[str, str, str, Callable[[str], bool]], ...] = (
      _is_password),
     ("a Telegram bot token", ":", r":(?<=[0-9]{8}:)(?P<lot>[A-Za-z0-9_-]{35})(?![A-Za-z0-9_-])", is_random),
     ("a Discord bot token", ".", r"\.(?<=[A-Za-z0-9_-]{23}\.)(?P<lot>[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,})", is_random),
-    ("a bearer token", "earer ", r"[Bb]earer (?P<lot>[A-Za-z0-9_.~+/-]{20,})", is_random),
+    ("a bearer token", "earer ", r"[Bb]earer (?P<lot>[A-Za-z0-9_.~+/-]{20,}[A-Za-z0-9_])", is_random),
 )  # fmt: skip
 """What it is, the hint, the form, and what tells a real one."""
 
