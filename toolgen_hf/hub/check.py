@@ -14,6 +14,7 @@ from toolgen_hf import schemas
 from toolgen_hf.builders.produced import kind_of
 from toolgen_hf.errors import DataError
 from toolgen_hf.hashing import file_sha256
+from toolgen_hf.hub.merge import YAML_ERRORS
 from toolgen_hf.hub.secrets import Scanner
 from toolgen_hf.result.produced import open_manifest
 from toolgen_hf.result.record import MANIFEST, Manifest
@@ -61,7 +62,11 @@ def _counts(directory: Path, manifest: Manifest) -> Iterator[str]:
         kind = kind_of(config)
         for split, rows in splits.items():
             files = sorted((directory / config).glob(f"{split}-*.parquet"))
-            there = sum(pq.read_metadata(path).num_rows for path in files)
+            try:
+                there = sum(pq.read_metadata(path).num_rows for path in files)
+            except (OSError, ValueError) as error:  # of pyarrow
+                yield f"{config}/{split} is no whole Parquet file ({error}); run the recipe again"
+                continue
             if there != rows:
                 yield f"{config}/{split} has {there} rows; {MANIFEST} says {rows}; run the recipe again"
             for path in files:
@@ -76,18 +81,19 @@ def _counts(directory: Path, manifest: Manifest) -> Iterator[str]:
 
 def _card(directory: Path) -> Iterator[str]:
     """The card's metadata is YAML, and names files that are there."""
-    text = (directory / "README.md").read_text(encoding="utf-8")
-    header, end, _ = text.removeprefix("---\n").partition("\n---\n")
     try:
+        text = (directory / "README.md").read_text(encoding="utf-8")
+        header, end, _ = text.removeprefix("---\n").partition("\n---\n")
         if not (text.startswith("---\n") and end):
             raise ValueError("it does not begin with a block between two lines of ---")
         configs = yaml.safe_load(header)["configs"]
         patterns = [(c["config_name"], file["path"]) for c in configs for file in c["data_files"]]
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        found = {pattern: list(directory.glob(pattern)) for _, pattern in patterns}
+    except (*YAML_ERRORS, OSError, NotImplementedError) as error:
         yield f"README.md: its YAML header cannot be read ({error!r}); run the recipe again"
         return
     for config, pattern in patterns:
-        if not list(directory.glob(pattern)):
+        if not found[pattern]:
             yield f"README.md: config {config!r} names {pattern!r}, and there is no such file; run the recipe again"
 
 

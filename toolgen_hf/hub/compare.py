@@ -15,8 +15,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
-from toolgen_hf.errors import ConfigError
+from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.hashing import canonical_json
+from toolgen_hf.hub.merge import YAML_ERRORS
 from toolgen_hf.hub.repo import HUB, RepoRef
 from toolgen_hf.hub.source import Found, find
 
@@ -53,6 +54,7 @@ def diff(old: str | Path, new: str | Path, token: str | None = None) -> Diff:
 
     Raises:
         ConfigError: one is neither.
+        DataError: a table or a recipe cannot be read.
         HubError: a version cannot be read.
     """
     one, other = locate(old, token), locate(new, token)
@@ -118,7 +120,13 @@ def _read(root: Path, config: str, split: str) -> dict[str, list[Row]]:
     """The rows of a split by id, of which some configs have several."""
     rows: dict[str, list[Row]] = defaultdict(list)
     for path in sorted((root / config).glob(f"{split}-*.parquet")):
-        for row in pq.read_table(path).to_pylist():
+        try:
+            table = pq.read_table(path).to_pylist()
+        except (OSError, ValueError, NotImplementedError) as error:  # of pyarrow
+            raise DataError(
+                f"{path} is no Parquet file of rows: {error}; run the recipe or pull again"
+            ) from error
+        for row in table:
             rows[str(row.get("id"))].append(row)
     return rows
 
@@ -182,7 +190,12 @@ def _source(source: Mapping[str, Any] | None) -> dict[str, float]:
 def _recipe(directory: Path) -> dict[str, Any]:
     """``{"score.strategy": "distance", ...}``"""
     path = directory / "recipe.yaml"
-    return dict(_flat(yaml.safe_load(path.read_text(encoding="utf-8")))) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        return dict(_flat(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    except YAML_ERRORS as error:
+        raise DataError(f"{path} cannot be read: {error}; run the recipe or pull again") from error
 
 
 def _flat(value: Any, key: str = "") -> list[tuple[str, Any]]:

@@ -76,7 +76,7 @@ def find_here(place: str) -> Found:
         return Found(directory, open_manifest(directory))
     except DataError as error:
         why = error
-    if starts := published_starts(directory):
+    if not (directory / MANIFEST).exists() and (starts := published_starts(directory)):
         student = "" if starts[-1] == "stage1" else "answer: ..., "
         raise ConfigError(
             f"{place!r} is no produced directory but holds files of the published layout, without a {MANIFEST}: start "

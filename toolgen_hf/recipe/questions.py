@@ -21,7 +21,7 @@ from toolgen_hf.errors import DataError
 from toolgen_hf.hub.repo import HUB, split_source
 from toolgen_hf.hub.source import Found, find, published_starts
 from toolgen_hf.recipe import NAME, DatasetConfig
-from toolgen_hf.result.produced import read_manifest
+from toolgen_hf.result.record import MANIFEST
 
 BUILDERS = {"gsm8k": GSM8K, "qa": QA}
 
@@ -98,7 +98,7 @@ def as_questions(stage1: DatasetDict) -> tuple[DatasetDict, DatasetDict]:
 def _load_produced(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
     place, name = split_source(config.source or "")
     directory = Path(place).expanduser()
-    is_layout = name in published_starts(directory) and read_manifest(directory) is None
+    is_layout = name in published_starts(directory) and not (directory / MANIFEST).exists()
     if not place.startswith(HUB) and is_layout:
         return _load_layout(config, directory, name)
     found = find(place, name)
