@@ -16,7 +16,7 @@ from tests.support.hub import LocalHub
 from tests.support.recipes import ROWS, sums_data, write_questions
 from toolgen_hf import Recipe, Workspace, generators, run
 from toolgen_hf.hub import push
-from toolgen_hf.result.produced import read_manifest, write_produced
+from toolgen_hf.result.produced import open_manifest, write_produced
 
 REPO = "ann/set"
 
@@ -58,7 +58,7 @@ def slim(whole: Path, target: Path) -> None:
     """The same with few files, so that a push has few requests; ``old`` has one that ``new`` has not."""
     from toolgen_hf.builders import Produced, load
 
-    manifest = read_manifest(whole) or {}
+    manifest = open_manifest(whole).data
     configs = {config: load(Produced(config, data_dir=whole)) for config in ("stage2", "raw")}
     sizes = {config: manifest["summary"]["configs"][config] for config in configs}
     facts = {**manifest, "summary": {**manifest["summary"], "configs": sizes}}

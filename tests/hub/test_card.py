@@ -25,7 +25,7 @@ from toolgen_hf.hub.markdown import block, code, link, plain, table
 from toolgen_hf.metrics import evaluate_target
 from toolgen_hf.pipeline import Result
 from toolgen_hf.result.plots import WHAT
-from toolgen_hf.result.produced import _loadable, is_current, read_manifest
+from toolgen_hf.result.produced import _loadable, is_current, open_manifest
 from toolgen_hf.result.summary import share
 
 EVIL = (
@@ -130,7 +130,7 @@ def test_the_prompts_are_those_that_were_sent(tmp_path: Path, scripted_models: N
 
 
 def manifest(result: Result) -> dict[str, Any]:
-    return read_manifest(result.directory) or {}
+    return open_manifest(result.directory).data
 
 
 def test_every_config_named_opens_and_every_snippet_runs(result: Result, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def with_question(text: str) -> Callable[[pa.Table], pa.Table]:
 
 def test_whole_results_may_be_released(sets: Sets) -> None:
     for directory in (sets.old, sets.new, sets.slim_old, sets.slim_new):
-        assert check_release(directory)["name"] == "sums"
+        assert check_release(directory).name == "sums"
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.generators.models import Weights
+from toolgen_hf.generators.headers import gguf_header
+from toolgen_hf.generators.models import Weights, check_files
 
 
 class LoadedModel:
@@ -77,6 +78,7 @@ class LoadedModel:
         name = _adapter_name(adapter)
         if self._peft is None or name not in self._peft.peft_config:
             folder = adapter.folder()
+            check_files(folder, adapter.kind)
             try:
                 config = PeftConfig.from_pretrained(str(folder))
                 config.inference_mode = True
@@ -87,9 +89,11 @@ class LoadedModel:
                 )
                 if found.missing_keys or found.unexpected_keys:
                     raise ValueError(f"{[*found.missing_keys, *found.unexpected_keys][0]} has no counterpart")
-            except (ValueError, RuntimeError, KeyError, TypeError) as error:
+            except Exception as error:  # whatever PEFT raises over files that it does not check
                 _LOADED.clear()  # it is half attached
-                reason = " ".join(str(error).split("\n\t")[:2])  # torch lists every layer
+                reason = (
+                    " ".join(str(error).split("\n\t")[:2]) or type(error).__name__
+                )  # torch lists every layer
                 raise ConfigError(
                     f"the adapter {adapter.name!r} does not fit the model {self.name!r}: {reason}; "
                     "use the base it was trained on"
@@ -124,9 +128,10 @@ def open_base(
         quantization: ``"8bit"`` or ``"4bit"`` weights, None for whole ones.
 
     Raises:
-        ConfigError: transformers cannot open what is there, or there is nothing to quantize it with.
+        ConfigError: transformers cannot open what is there, a file is damaged, or there is nothing to quantize with.
     """
     folder = weights.folder()
+    check_files(folder, weights.kind)
     fewer_bits = _quantization(quantization, dtype, device) if quantization else {}
     try:
         with quiet():
@@ -139,8 +144,10 @@ def open_base(
                 **fewer_bits,
             )
             return model if fewer_bits else model.to(torch.device(device)), tokenizer
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise ConfigError(f"cannot open the model {weights.name!r}: {error}") from error
+    except Exception as error:  # whatever transformers raises over files that it does not check
+        raise ConfigError(
+            f"cannot open the model {weights.name!r} in {str(folder)!r}: {_said(error)}"
+        ) from error
 
 
 def _quantization(bits: str, dtype: str, device: str) -> dict[str, Any]:
@@ -161,9 +168,14 @@ def _quantization(bits: str, dtype: str, device: str) -> dict[str, Any]:
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:
-    """Writes a GGUF model as float32 safetensors with its tokenizer."""
+    """Writes a GGUF model as float32 safetensors with its tokenizer.
+
+    Raises:
+        ConfigError: the file is damaged, or transformers cannot open it.
+    """
     source: dict[str, Any] = {"gguf_file": gguf.name, "trust_remote_code": False}
     try:
+        gguf_header(gguf)
         with quiet(), redirect_stderr(io.StringIO()):  # its progress bar heeds no setting
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **source)
             model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **source)
@@ -172,8 +184,13 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
             del model.config.quantization_config
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise ConfigError(f"cannot convert the GGUF file {str(gguf)!r}: {error}") from error
+    except Exception as error:  # whatever gguf and transformers raise over a file that they do not check
+        raise ConfigError(f"cannot convert the GGUF file {str(gguf)!r}: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    """An error of a library, of which some are a bare value."""
+    return str(error) if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {error}"
 
 
 @contextmanager

@@ -21,18 +21,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
 from toolgen_hf.errors import ConfigError, HubError, closest
 from toolgen_hf.generators.digests import file_digest
 from toolgen_hf.generators.gguf import converted, packaged
+from toolgen_hf.generators.headers import safetensors_parameters
 from toolgen_hf.paths import expanded, is_there
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_FILE = re.compile(r"[^/\\\x00-\x1f]+\.safetensors")
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 CARD = "README.md"
 """Where a model says its licence; it comes with the files and is no part of the identity."""
+
+
+SETTINGS = (
+    "config.json",
+    "generation_config.json",
+    "adapter_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+"""Small files that hold a JSON object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,9 +245,39 @@ def _check(folder: Path, name: str, kind: Kind) -> None:
 
 
 def _missing_shards(folder: Path, files: set[str]) -> list[str]:
-    indexes = matching(files, ["*.safetensors.index.json"])
-    wanted = {shard for index in indexes for shard in _json(folder / index)["weight_map"].values()}
+    """The files of weights that an index names and the folder has not.
+
+    Raises:
+        ConfigError: an index has another form, or names a file in another folder.
+    """
+    wanted: set[str] = set()
+    for index in matching(files, ["*.safetensors.index.json"]):
+        shards = read_object(folder / index).get("weight_map")
+        if not isinstance(shards, dict):
+            raise ConfigError(
+                f"{folder / index}: weight_map is {shards!r:.60}, and must name the file of each weight"
+            )
+        for weight, shard in shards.items():
+            if not isinstance(shard, str) or not _FILE.fullmatch(shard):
+                raise ConfigError(
+                    f"{folder / index}: weight_map.{weight:.60} is {shard!r:.60}; it must be the name of a "
+                    ".safetensors file in the same folder"
+                )
+            wanted.add(shard)
     return sorted(wanted - files)
+
+
+def check_files(folder: Path, kind: Kind) -> None:
+    """Check what a library will read, before it fails on it less clearly: settings as JSON objects, weights by header.
+
+    Raises:
+        ConfigError: names the file and what is wrong with it.
+    """
+    names = [file.name for file in folder.iterdir()]
+    for name in matching(names, SETTINGS):
+        read_object(folder / name)
+    for name in matching(names, [kind.weights]):
+        safetensors_parameters(folder / name)
 
 
 def _folder_digest(folder: Path, kind: Kind) -> str:
@@ -247,19 +291,26 @@ def _folder_digest(folder: Path, kind: Kind) -> str:
 
 def _config_digest(file: Path) -> str:
     """Without the keys that record where the model once lay or which version wrote it."""
-    config = _json(file)
+    config = read_object(file)
     for key in ("_name_or_path", "base_model_name_or_path", "transformers_version", "peft_version"):
         config.pop(key, None)
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
-def _json(file: Path) -> dict[str, dict[str, str]]:
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a model's file.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds something else.
+    """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file} is not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{file} is not a JSON object")
+        raise ConfigError(f"{file} is not a JSON object, but {type(content).__name__}: {content!r:.60}")
     return content
 
 

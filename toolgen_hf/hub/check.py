@@ -14,26 +14,28 @@ from toolgen_hf import schemas
 from toolgen_hf.builders.produced import kind_of
 from toolgen_hf.errors import DataError
 from toolgen_hf.hashing import file_sha256
+from toolgen_hf.hub.merge import YAML_ERRORS
 from toolgen_hf.hub.secrets import Scanner
-from toolgen_hf.result.produced import MANIFEST, read_manifest
+from toolgen_hf.result.produced import open_manifest
+from toolgen_hf.result.record import MANIFEST, Manifest
 
 ABOUT_THE_RUN = ("recipe.yaml", MANIFEST, "README.md")
 """Files that this library writes about a run: no path of this machine belongs there. Rows may speak of any path."""
 _SHOWN = 20
 
 
-def check_release(directory: Path) -> dict[str, Any]:
+def check_release(directory: Path) -> Manifest:
     """The manifest of a directory that may be released.
 
     Raises:
         DataError: names everything that is wrong with it, and what to do.
     """
-    manifest = read_manifest(directory)
-    if manifest is None:
+    try:
+        manifest = open_manifest(directory)
+    except DataError as error:
         raise DataError(
-            f"{str(directory)!r} is no produced directory: it has no readable {MANIFEST}. Give the directory that "
-            "'toolgen-hf run' wrote"
-        )
+            f"{str(directory)!r} is no produced directory: {error}. Give the directory that 'toolgen-hf run' wrote"
+        ) from error
     problems = [*_digests(directory, manifest)]
     if not problems:
         problems = [*_counts(directory, manifest), *_card(directory), *_private(directory, manifest)]
@@ -44,9 +46,9 @@ def check_release(directory: Path) -> dict[str, Any]:
     return manifest
 
 
-def _digests(directory: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+def _digests(directory: Path, manifest: Manifest) -> Iterator[str]:
     """Every file as it was written."""
-    for name, digest in manifest["files"].items():
+    for name, digest in manifest.files.items():
         path = directory / name
         if not path.is_file():
             yield f"{name} is missing; run the recipe again"
@@ -54,13 +56,17 @@ def _digests(directory: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} was changed after it was written; run the recipe again (a card is edited on the Hub)"
 
 
-def _counts(directory: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+def _counts(directory: Path, manifest: Manifest) -> Iterator[str]:
     """As many rows as the summary says, with the features of their config."""
-    for config, splits in manifest["summary"]["configs"].items():
+    for config, splits in manifest.summary.configs.items():
         kind = kind_of(config)
         for split, rows in splits.items():
             files = sorted((directory / config).glob(f"{split}-*.parquet"))
-            there = sum(pq.read_metadata(path).num_rows for path in files)
+            try:
+                there = sum(pq.read_metadata(path).num_rows for path in files)
+            except (OSError, ValueError) as error:  # of pyarrow
+                yield f"{config}/{split} is no whole Parquet file ({error}); run the recipe again"
+                continue
             if there != rows:
                 yield f"{config}/{split} has {there} rows; {MANIFEST} says {rows}; run the recipe again"
             for path in files:
@@ -75,25 +81,26 @@ def _counts(directory: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
 
 def _card(directory: Path) -> Iterator[str]:
     """The card's metadata is YAML, and names files that are there."""
-    text = (directory / "README.md").read_text(encoding="utf-8")
-    header, end, _ = text.removeprefix("---\n").partition("\n---\n")
     try:
+        text = (directory / "README.md").read_text(encoding="utf-8")
+        header, end, _ = text.removeprefix("---\n").partition("\n---\n")
         if not (text.startswith("---\n") and end):
             raise ValueError("it does not begin with a block between two lines of ---")
         configs = yaml.safe_load(header)["configs"]
         patterns = [(c["config_name"], file["path"]) for c in configs for file in c["data_files"]]
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        found = {pattern: list(directory.glob(pattern)) for _, pattern in patterns}
+    except (*YAML_ERRORS, OSError, NotImplementedError) as error:
         yield f"README.md: its YAML header cannot be read ({error!r}); run the recipe again"
         return
     for config, pattern in patterns:
-        if not list(directory.glob(pattern)):
+        if not found[pattern]:
             yield f"README.md: config {config!r} names {pattern!r}, and there is no such file; run the recipe again"
 
 
-def _private(directory: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+def _private(directory: Path, manifest: Manifest) -> Iterator[str]:
     """Nothing that looks like a key in any file, nor one of this process's own; no path of this machine."""
     scanner = Scanner.here()
-    for name in (*manifest["files"], MANIFEST):
+    for name in (*manifest.files, MANIFEST):
         found: dict[str, None] = {}
         for text in _texts(directory / name):
             found |= dict.fromkeys(scanner.secrets(text))
@@ -108,7 +115,7 @@ def _texts(path: Path) -> Iterator[str]:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(1000):
                 yield "\n".join(_strings(batch.to_pylist()))
-    elif path.suffix not in (".png", ".gz"):
+    elif path.suffix != ".png":
         yield path.read_text(encoding="utf-8", errors="replace")
 
 

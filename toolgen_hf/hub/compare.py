@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from toolgen_hf.errors import ConfigError
+from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.hashing import canonical_json
 from toolgen_hf.hub.repo import HUB, RepoRef
 from toolgen_hf.hub.source import Found, find
@@ -53,10 +53,11 @@ def diff(old: str | Path, new: str | Path, token: str | None = None) -> Diff:
 
     Raises:
         ConfigError: one is neither.
+        DataError: a table or a recipe cannot be read.
         HubError: a version cannot be read.
     """
     one, other = locate(old, token), locate(new, token)
-    summaries = one.manifest["summary"], other.manifest["summary"]
+    summaries = one.manifest.data["summary"], other.manifest.data["summary"]
     splits, sources = (_keys(*(summary[key] for summary in summaries)) for key in ("configs", "sources"))
     return Diff(
         _label(old, one),
@@ -97,13 +98,12 @@ def locate(place: str | Path, token: str | None = None) -> Found:
 
 
 def _label(asked: str | Path, found: Found) -> dict[str, Any]:
-    version = found.manifest.get("version")
     return {
         "asked": str(asked),
-        "name": found.manifest.get("name"),
-        "version": version,
+        "name": found.manifest.name,
+        "version": found.manifest.version,
         "commit": found.commit,
-        "created_at": found.manifest.get("created_at"),
+        "created_at": found.manifest.created_at,
     }
 
 
@@ -119,7 +119,13 @@ def _read(root: Path, config: str, split: str) -> dict[str, list[Row]]:
     """The rows of a split by id, of which some configs have several."""
     rows: dict[str, list[Row]] = defaultdict(list)
     for path in sorted((root / config).glob(f"{split}-*.parquet")):
-        for row in pq.read_table(path).to_pylist():
+        try:
+            table = pq.read_table(path).to_pylist()
+        except (OSError, ValueError, NotImplementedError) as error:  # of pyarrow
+            raise DataError(
+                f"{path} is no Parquet file of rows: {error}; run the recipe or pull again"
+            ) from error
+        for row in table:
             rows[str(row.get("id"))].append(row)
     return rows
 

@@ -6,9 +6,8 @@ pull("user/set", "outputs/set", "1.1.0")    # what load_dataset opens, every fil
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,36 +16,32 @@ from typing import Any
 from filelock import FileLock
 
 from toolgen_hf.atomic import replace_directory
-from toolgen_hf.errors import HubError
+from toolgen_hf.errors import DataError, HubError
 from toolgen_hf.hashing import file_sha256
 from toolgen_hf.hub.remote import REPO_TYPE, Remote, hub_errors, retried
 from toolgen_hf.hub.repo import is_version, repository, tag_of, version_order
-from toolgen_hf.result.produced import MANIFEST, check_target
+from toolgen_hf.result.produced import check_target, read_manifest
+from toolgen_hf.result.record import MANIFEST, Manifest
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One released version, by its own manifest (None: the tag is not of this library)."""
+    """One released version, by its own manifest; where that is None, ``problem`` says why."""
 
     tag: str
     commit: str
     date: datetime | None
-    manifest: Mapping[str, Any] | None
+    manifest: Manifest | None
+    problem: str | None = None
 
     @property
     def rows(self) -> dict[str, int]:
         """Rows by config."""
-        configs = self._summary.get("configs", {})
-        return {config: sum(splits.values()) for config, splits in configs.items()}
-
-    @property
-    def _summary(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = (self.manifest or {}).get("summary", {})
-        return found
+        return self.manifest.rows if self.manifest else {}
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON data."""
-        models = dict((self.manifest or {}).get("models", {}))
+        models, summary = (self.manifest.models, self.manifest.summary) if self.manifest else ({}, None)
         return {
             "version": self.tag.removeprefix("v"),
             "tag": self.tag,
@@ -54,10 +49,11 @@ class Version:
             "commit": self.commit,
             "rows": self.rows,
             "student": models.get("student"),
-            "teachers": self._summary.get("teachers", {}),
-            "sources": {
-                name: models.get(name) for name in self._summary.get("sources", {}) if name != "gold"
-            },
+            "teachers": summary.teachers if summary else {},
+            "sources": {name: models.get(name) for name in summary.sources if name != "gold"}
+            if summary
+            else {},
+            "problem": self.problem,
         }
 
 
@@ -75,8 +71,16 @@ def versions(repo_id: str, token: str | None = None) -> list[Version]:
             if is_version(tag):
                 last = next(iter(remote.commits(commit)), None)
                 date = last.created_at if last else None
-                found.append(Version(tag, commit, date, remote.manifest(commit)))
+                found.append(_version(remote, tag, commit, date))
     return sorted(found, key=lambda version: version_order(version.tag), reverse=True)
+
+
+def _version(remote: Remote, tag: str, commit: str, date: datetime | None) -> Version:
+    """A version as it is; one that is not of this library, or was changed by hand, with what is wrong."""
+    try:
+        return Version(tag, commit, date, remote.manifest(commit))
+    except DataError as error:
+        return Version(tag, commit, date, None, str(error))
 
 
 def pull(
@@ -103,13 +107,13 @@ def pull(
             manifest = manifest_of(remote, commit, tag)
             partial = target.parent / f".{target.name}.pulling-{commit[:12]}"
             _clear(target, partial)
-            wanted = [MANIFEST, *manifest["files"]]
+            wanted = [MANIFEST, *manifest.files]
             retried(
                 lambda: remote.api.snapshot_download(
                     repo_id, repo_type=REPO_TYPE, revision=commit, local_dir=partial, allow_patterns=wanted
                 )
             )
-        if bad := verify(partial, manifest, manifest["files"]):
+        if bad := verify(partial, manifest, manifest.files):
             for name in bad:
                 (partial / name).unlink(missing_ok=True)
             raise HubError(differs(f"{repo_id}@{tag}", bad))
@@ -126,37 +130,41 @@ def find_version(remote: Remote, version: str | None) -> tuple[str, str]:
     """
     tags = {tag: commit for tag, commit in remote.tags().items() if is_version(tag)}
     ordered = sorted(tags, key=version_order)
-    tag = tag_of(version) if version is not None else ordered[-1] if ordered else None
-    if tag is None:
+    if version is not None:
+        wanted = tag_of(version)
+        ordered_there, ordered = (
+            ordered,
+            [tag for tag in ordered if tag_of(tag) == wanted],
+        )  # a tag may lack its "v"
+        if not ordered:
+            there = ", ".join(reversed(ordered_there)) or "none"
+            raise HubError(f"{remote.repo_id!r} has no version {wanted}; there is {there}")
+    if not ordered:
         raise HubError(f"{remote.repo_id!r} has no version yet; push one with 'toolgen-hf push'")
-    if tag not in tags:
-        there = ", ".join(reversed(ordered)) or "none"
-        raise HubError(f"{remote.repo_id!r} has no version {tag}; there is {there}")
-    return tag, tags[tag]
+    return ordered[-1], tags[ordered[-1]]
 
 
-def manifest_of(remote: Remote, commit: str, what: str) -> dict[str, Any]:
+def manifest_of(remote: Remote, commit: str, what: str) -> Manifest:
     """The manifest of a version.
 
     Raises:
         HubError: it is none of this library's.
     """
-    manifest = remote.manifest(commit)
-    if manifest is None:
+    try:
+        return remote.manifest(commit)
+    except DataError as error:
         raise HubError(
-            f"{remote.repo_id!r} at {what} was not pushed by toolgen_hf: it has no {MANIFEST} of ours. Download it "
-            "with 'hf download --repo-type dataset'"
-        )
-    return manifest
+            f"{remote.repo_id!r} at {what} was not pushed by toolgen_hf, or was changed by hand: {error}. Take another "
+            "version ('toolgen-hf versions'), or download it with 'hf download --repo-type dataset'"
+        ) from error
 
 
-def verify(directory: Path, manifest: Mapping[str, Any], names: Collection[str]) -> list[str]:
+def verify(directory: Path, manifest: Manifest, names: Collection[str]) -> list[str]:
     """The names of those files that are not as the manifest says."""
-    there = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-    bad = [] if there == manifest else [MANIFEST]
+    bad = [] if read_manifest(directory) == manifest else [MANIFEST]
     for name in names:
         path = directory / name
-        if not path.is_file() or file_sha256(path) != manifest["files"][name]:
+        if not path.is_file() or file_sha256(path) != manifest.files[name]:
             bad.append(name)
     return bad
 

@@ -23,6 +23,9 @@ GENERATED = ("size_categories",)
 BY_CONFIG = ("configs", "dataset_info")
 """Lists of one entry a config: generated, but for configs that people added for files of their own."""
 
+YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What PyYAML raises over text that it cannot read: dates and tags such as ``2024-13-45`` and ``!!int`` escape it."""
+
 _HEADER = re.compile(r"\A---\n(?P<yaml>.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -112,12 +115,14 @@ def _split(card: str) -> tuple[dict[str, Any], str]:
         return {}, card
     try:
         data = yaml.safe_load(found["yaml"])
-    except yaml.YAMLError as error:
+        if not isinstance(data, dict | None):
+            raise ValueError(f"it is {type(data).__name__}, not a mapping of keys to values")
+    except YAML_ERRORS as error:
         raise HubError(
             f"the YAML header of README.md on the Hub cannot be read, so what people wrote there would be lost: mend "
-            f"it on its page first ({' '.join(str(error).split())})"
+            f"it on its page first ({' '.join(str(error).split())[:300]})"
         ) from error
-    return data if isinstance(data, dict) else {}, card[found.end() :]
+    return data or {}, card[found.end() :]
 
 
 def _entries(value: Any) -> list[Mapping[str, Any]]:

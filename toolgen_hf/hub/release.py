@@ -9,7 +9,7 @@ A push that was killed, or whose answer was lost, is found again and completed b
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,14 @@ from toolgen_hf.hub.remote import (
     TRIES,
     Head,
     Remote,
+    answered,
     hub_errors,
     may_pass,
     retried,
     wait,
 )
 from toolgen_hf.hub.repo import repository, tag_of
-from toolgen_hf.result.produced import MANIFEST
+from toolgen_hf.result.record import MANIFEST, Manifest
 
 CARD = "README.md"
 PLACEHOLDER = "PATH_OR_REPO"
@@ -101,29 +102,29 @@ class Release:
     """A directory as it is to lie in a repository: ``card`` is the generated one, before it is merged."""
 
     directory: Path
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     tag: str
     card: str
 
     @classmethod
-    def of(cls, directory: Path, manifest: Mapping[str, Any], repo_id: str, tag: str) -> Release:
+    def of(cls, directory: Path, manifest: Manifest, repo_id: str, tag: str) -> Release:
         card = (directory / CARD).read_text(encoding="utf-8").replace(PLACEHOLDER, repo_id)
-        return cls(directory, {**manifest, "version": tag.removeprefix("v")}, tag, card)
+        return cls(directory, Manifest.of({**manifest.data, "version": tag[1:]}), tag, card)
 
     @property
     def title(self) -> str:
         """The commit's."""
-        return f"{self.manifest['name']} {self.tag}"
+        return f"{self.manifest.name} {self.tag}"
 
-    def has_data_of(self, other: Mapping[str, Any] | None) -> bool:
+    def has_data_of(self, other: Manifest | None) -> bool:
         """Whether a version holds the same files, the cards aside: people may edit these."""
         return other is not None and _data(self.manifest) == _data(other)
 
-    def is_in(self, other: Mapping[str, Any] | None) -> bool:
+    def is_in(self, other: Manifest | None) -> bool:
         """Whether a version is this one: the same files under the same number, and the same generated card."""
-        if other is None or other.get("version") != self.manifest["version"]:
+        if other is None or other.version != self.manifest.version:
             return False
-        return self.has_data_of(other) and other["files"].get(BASE_PATH) == bytes_sha256(self.card.encode())
+        return self.has_data_of(other) and other.files.get(BASE_PATH) == bytes_sha256(self.card.encode())
 
     def operations(self, remote: Remote, head: Head) -> Iterator[CommitOperationAdd | CommitOperationDelete]:
         """What makes this version of ``head``: every file of ours, the card merged with what people wrote there, and
@@ -131,27 +132,26 @@ class Release:
         base, theirs = (remote.text(n, head.commit) if n in head.files else None for n in (BASE_PATH, CARD))
         card = merge_cards(base, theirs, self.card).encode()
         files = {
-            **self.manifest["files"],
+            **self.manifest.files,
             CARD: bytes_sha256(card),
             BASE_PATH: bytes_sha256(self.card.encode()),
         }
-        listed = json.dumps({**self.manifest, "files": files}, indent=2, ensure_ascii=False) + "\n"
+        listed = json.dumps({**self.manifest.data, "files": files}, indent=2, ensure_ascii=False) + "\n"
         own = {CARD: card, BASE_PATH: self.card.encode(), MANIFEST: listed.encode()}
         for name in sorted({*files, MANIFEST}):
             yield CommitOperationAdd(name, own.get(name) or str(self.directory / name))
-        before = (remote.manifest(head.commit) if MANIFEST in head.files else None) or {"files": {}}
-        for name in sorted(set(before["files"]) & head.files - {*files, MANIFEST}):
+        before = remote.known_manifest(head.commit) if MANIFEST in head.files else None
+        for name in sorted(set(before.files if before else ()) & head.files - {*files, MANIFEST}):
             yield CommitOperationDelete(name)
 
 
-def describe(manifest: Mapping[str, Any]) -> str:
+def describe(manifest: Manifest) -> str:
     """What is in a version, in one line: rows by config."""
-    rows = {config: sum(splits.values()) for config, splits in manifest["summary"]["configs"].items()}
-    return ", ".join(f"{config} {count}" for config, count in rows.items() if count)
+    return ", ".join(f"{config} {count}" for config, count in manifest.rows.items() if count)
 
 
-def _data(manifest: Mapping[str, Any]) -> dict[str, str]:
-    return {name: digest for name, digest in manifest["files"].items() if name not in (CARD, BASE_PATH)}
+def _data(manifest: Manifest) -> dict[str, str]:
+    return {name: digest for name, digest in manifest.files.items() if name not in (CARD, BASE_PATH)}
 
 
 def _make_repository(remote: Remote, branch: str, private: bool) -> None:
@@ -184,7 +184,7 @@ def _tagged(remote: Remote, release: Release, force: bool) -> str | None:
     tagged = remote.tags().get(release.tag)
     if tagged is None:
         return None
-    there = remote.manifest(tagged)
+    there = remote.known_manifest(tagged)
     if release.has_data_of(there) and (not force or release.is_in(there)):
         return tagged
     if not force:
@@ -215,10 +215,10 @@ def _landed(remote: Remote, head: Head, release: Release) -> str | None:
 
     Others may have committed on top of it since.
     """
-    if MANIFEST not in head.files or not release.is_in(remote.manifest(head.commit)):
+    if MANIFEST not in head.files or not release.is_in(remote.known_manifest(head.commit)):
         return None
     for commit in remote.commits(head.commit)[:LOOK_BACK]:
-        if commit.title.startswith(release.title) and release.is_in(remote.manifest(commit.commit_id)):
+        if commit.title.startswith(release.title) and release.is_in(remote.known_manifest(commit.commit_id)):
             return commit.commit_id
     return head.commit
 
@@ -228,21 +228,22 @@ def _send(remote: Remote, branch: str, head: Head, release: Release, create_pr: 
     operations = list(release.operations(remote, head))
     additions = [operation for operation in operations if isinstance(operation, CommitOperationAdd)]
     common: dict[str, Any] = {"repo_type": REPO_TYPE, "revision": branch, "create_pr": create_pr}
-    remote.api.preupload_lfs_files(
-        remote.repo_id,
-        additions,
-        free_memory=False,
-        gitignore_content="",  # else the client would leave out, in silence, what a .gitignore there names
-        **common,
-    )
-    made: CommitInfo = remote.api.create_commit(
-        remote.repo_id,
-        operations,
-        parent_commit=head.commit,
-        commit_message=release.title,
-        commit_description=describe(release.manifest),
-        **common,
-    )
+    with answered():
+        remote.api.preupload_lfs_files(
+            remote.repo_id,
+            additions,
+            free_memory=False,
+            gitignore_content="",  # else the client would leave out, in silence, what a .gitignore there names
+            **common,
+        )
+        made: CommitInfo = remote.api.create_commit(
+            remote.repo_id,
+            operations,
+            parent_commit=head.commit,
+            commit_message=release.title,
+            commit_description=describe(release.manifest),
+            **common,
+        )
     return made
 
 
@@ -254,7 +255,7 @@ def _propose(remote: Remote, branch: str, release: Release) -> Pushed:
         if (landed := _landed(remote, head, release)) is not None:
             return Pushed(remote.repo_id, version, landed, False, None)
         for number, commit in list(remote.pull_requests().items())[:LOOK_BACK]:
-            if number not in known and release.is_in(remote.manifest(commit)):
+            if number not in known and release.is_in(remote.known_manifest(commit)):
                 url = f"{remote.api.endpoint}/datasets/{remote.repo_id}/discussions/{number}"
                 return Pushed(remote.repo_id, version, commit, attempt > 1, None, url)
             known.add(number)
@@ -280,7 +281,7 @@ def _set_tag(remote: Remote, commit: str, release: Release, force: bool) -> None
     def set_it() -> None:
         there = remote.tags().get(tag)
         if there is not None and there != commit:
-            if not force and release.has_data_of(remote.manifest(there)):
+            if not force and release.has_data_of(remote.known_manifest(there)):
                 return
             if not force:
                 raise HubError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import random
@@ -10,11 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import ceil
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
-from huggingface_hub import GitCommitInfo, HfApi, constants
+from huggingface_hub import GitCommitInfo, HfApi, constants, get_session
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -26,8 +28,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from toolgen_hf.errors import HubError
-from toolgen_hf.result.produced import MANIFEST, is_manifest
+from toolgen_hf.errors import DataError, HubError
+from toolgen_hf.hub.repo import is_commit
+from toolgen_hf.result.record import MANIFEST, Manifest, parse_manifest
 
 REPO_TYPE = "dataset"
 TRIES = 6
@@ -63,20 +66,21 @@ class Remote:
     def head(self, revision: str) -> Head:
         """The commit that a branch, a tag or a commit id means now."""
         info = retried(lambda: self.api.dataset_info(self.repo_id, revision=revision))
-        names = frozenset(file.rfilename for file in info.siblings or ())
-        return Head(str(info.sha), names, bool(info.private))
+        names = frozenset(str(file.rfilename) for file in info.siblings or ())
+        return Head(_commit_id(info.sha), names, bool(info.private))
 
     def tags(self) -> dict[str, str]:
         """Commits by tag."""
         refs = retried(lambda: self.api.list_repo_refs(self.repo_id, repo_type=REPO_TYPE))
-        return {ref.name: ref.target_commit for ref in refs.tags}
+        return {str(ref.name): _commit_id(ref.target_commit) for ref in refs.tags}
 
     def pull_requests(self) -> dict[int, str]:
         """Commits by number of the pull request, the newest first, whatever became of it."""
         refs = retried(
             lambda: self.api.list_repo_refs(self.repo_id, repo_type=REPO_TYPE, include_pull_requests=True)
         )
-        found = {int(ref.ref.rpartition("/")[2]): ref.target_commit for ref in refs.pull_requests or ()}
+        numbers = {str(ref.ref).rpartition("/")[2]: ref.target_commit for ref in refs.pull_requests or ()}
+        found = {int(number): _commit_id(oid) for number, oid in numbers.items() if number.isdecimal()}
         return dict(sorted(found.items(), reverse=True))
 
     def commits(self, revision: str) -> list[GitCommitInfo]:
@@ -85,23 +89,48 @@ class Remote:
             lambda: self.api.list_repo_commits(self.repo_id, repo_type=REPO_TYPE, revision=revision)
         )
 
-    def text(self, name: str, commit: str) -> str | None:
-        """A file's text at a commit; None if there is none (which is not to say: if it cannot be had now)."""
+    def content(self, name: str, commit: str) -> bytes | None:
+        """A file's content at a commit; None if there is none (which is not to say: if it cannot be had now)."""
         try:
             path = retried(
                 lambda: self.api.hf_hub_download(self.repo_id, name, repo_type=REPO_TYPE, revision=commit)
             )
         except RemoteEntryNotFoundError:
             return None
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_bytes()
 
-    def manifest(self, commit: str) -> dict[str, Any] | None:
+    def text(self, name: str, commit: str) -> str | None:
+        """A file's text at a commit; None if there is none.
+
+        Raises:
+            HubError: it is no text.
+        """
+        content = self.content(name, commit)
+        try:
+            return None if content is None else content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise HubError(
+                f"{name} of {self.repo_id!r} is no UTF-8 text ({error}): mend it on its page, and run again"
+            ) from error
+
+    def manifest(self, commit: str) -> Manifest:
+        """The manifest at a commit.
+
+        Raises:
+            DataError: there is none that this library wrote; says what is wrong with it.
+        """
+        content = self.content(MANIFEST, commit)
+        if content is None:
+            raise DataError(f"it has no {MANIFEST}")
+        return parse_manifest(content, MANIFEST)
+
+    def known_manifest(self, commit: str) -> Manifest | None:
         """The manifest at a commit; None if there is none that this library wrote."""
         try:
-            data = json.loads(self.text(MANIFEST, commit) or "null")
-        except ValueError:
+            return self.manifest(commit)
+        except DataError as error:
+            logger.warning("%s at %s is not of toolgen_hf: %s", self.repo_id, commit[:12], error)
             return None
-        return data if is_manifest(data) else None
 
 
 def connect(token: str | None = None) -> HfApi:
@@ -129,15 +158,95 @@ def is_offline() -> bool:
 
 
 def retried(call: Callable[[], T]) -> T:
-    """What ``call`` gives, which may be made again and again."""
+    """What ``call`` gives, which may be made again and again. Raises as ``answered`` does."""
     for attempt in range(1, TRIES + 1):
         try:
-            return call()
+            with answered():
+                return call()
         except FAILURES as error:
             if attempt == TRIES or not may_pass(error):
                 raise
             wait(error, attempt)
     raise AssertionError
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """Around a call of the Hub's client, which takes for granted that the answer is one of the Hub.
+
+    Raises:
+        HubError: the answer has another form (the page of a login, a proxy), cannot be unpacked or leads in a circle,
+            or the Hub asks to wait for longer than ``LONGEST_WAIT``.
+    """
+    hooks = get_session().event_hooks
+    if _check_wait not in hooks["response"]:
+        get_session().event_hooks = {**hooks, "response": [*hooks["response"], _check_wait]}
+    try:
+        yield
+    except RecursionError as error:
+        raise _not_the_hub(error) from error
+    except (HubError, HFValidationError, LocalTokenNotFoundError, *FAILURES):
+        raise
+    except OSError as error:
+        if (
+            error.errno is not None
+        ):  # of this machine; the client's own, on a file that is not as announced, has none
+            raise
+        raise _not_the_hub(error) from error
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise _not_the_hub(error) from error
+
+
+def _not_the_hub(error: BaseException) -> HubError:
+    return HubError(
+        f"{endpoint()} gave an answer that is not one of the Hub ({type(error).__name__}: {short(error)}). A login "
+        "page or a proxy may have answered instead: open the address in a browser, check HF_ENDPOINT, and run again"
+    )
+
+
+def _commit_id(value: Any) -> str:
+    """A commit id that the Hub names.
+
+    Raises:
+        HubError: it is none.
+    """
+    if not isinstance(value, str) or not is_commit(value):
+        raise HubError(
+            f"{endpoint()} gave an answer that is not one of the Hub: {repr(value)[:80]} is no commit id. Check "
+            "HF_ENDPOINT, and run again"
+        )
+    return value
+
+
+def _check_wait(response: httpx2.Response) -> None:
+    """Read ``Retry-After`` before the client does, which would sleep for hours, and knows neither dates nor ``²``.
+
+    Raises:
+        HubError: the Hub asks to wait for longer than ``LONGEST_WAIT``.
+    """
+    if "retry-after" not in response.headers:
+        return
+    told = response.headers.pop("retry-after")
+    seconds = seconds_asked(told)
+    if seconds is None:
+        return
+    if seconds > LONGEST_WAIT:
+        asked = f"{seconds:.0f} seconds" if seconds < 1e9 else "years"
+        raise HubError(
+            f"the Hub asks to come again in {asked} ({endpoint()}, status {response.status_code}); run again then"
+        )
+    response.headers["retry-after"] = str(ceil(seconds))
+
+
+def seconds_asked(value: str) -> float | None:
+    """Seconds to wait, from ``Retry-After`` (a number or an HTTP date, RFC 9110); None if it says neither."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def may_pass(error: BaseException) -> bool:
@@ -151,17 +260,11 @@ def may_pass(error: BaseException) -> bool:
 
 
 def wait(error: BaseException, attempt: int) -> None:
-    """Wait as long as the Hub asks, or longer each time.
-
-    Raises:
-        HubError: it asks for longer than anybody would wait.
-    """
+    """Wait as long as the Hub asks, or longer each time."""
     cause = error.__cause__ if isinstance(error, RuntimeError | LocalEntryNotFoundError) else error
     response = cause.response if isinstance(cause, HfHubHTTPError) else None
-    asked = response.headers.get("retry-after", "") if response is not None else ""
-    seconds = float(asked) if asked.isdigit() else min(30.0, 0.5 * 2.0**attempt)
-    if seconds > LONGEST_WAIT:
-        raise HubError(f"the Hub asks to come again in {seconds:.0f} seconds; run again then") from error
+    asked = seconds_asked(response.headers.get("retry-after", "")) if response is not None else None
+    seconds = min(30.0, 0.5 * 2.0**attempt) if asked is None else min(asked, LONGEST_WAIT)
     logger.warning("the Hub at %s: %s; trying again in %.0f s", endpoint(), short(error), seconds)
     time.sleep(seconds * random.uniform(1.0, 1.2))
 

@@ -12,8 +12,14 @@ HUB = "hub:"
 STARTS = ("raw", "stage1")
 """The configs that a recipe can start from: questions, or the set to imitate."""
 
-_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)((?:-|\+)[0-9A-Za-z.+-]+)?")
-_REF = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[^#\s]+))?(?:#(?P<config>[\w.-]+))?")
+_NUMBER = "(?:0|[1-9][0-9]*)"
+_PRE = f"(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
+_VERSION = re.compile(  # semver.org, ASCII alone; "v" stands before it in a tag
+    rf"v?({_NUMBER})\.({_NUMBER})\.({_NUMBER})(?:-({_PRE}(?:\.{_PRE})*))?(?:\+([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?"
+)
+_LONGEST_VERSION = 100
+"""Characters. Git allows a tag 255 bytes at most, and Python a number of 4300 digits."""
+_REF = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[^#\s]+))?(?:#(?P<config>[\w.-]+))?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -87,25 +93,47 @@ def tag_of(version: str) -> str:
     """The tag of a version: ``1.2.0`` and ``v1.2.0`` are ``v1.2.0``.
 
     Raises:
-        ConfigError: it is no semantic version.
+        ConfigError: it is no semantic version, or git allows no such tag.
     """
+    if len(version) > _LONGEST_VERSION:
+        raise ConfigError(
+            f"{version[:20] + '...'!r} is no version: it has {len(version)} characters, and {_LONGEST_VERSION} are "
+            "the most; write three numbers, such as 1.2.0"
+        )
+    if version.endswith(".lock"):
+        raise ConfigError(f"{version!r} is no version: git allows no tag that ends in '.lock'; rename it")
     if not is_version(version):
-        raise ConfigError(f"{version!r} is no version: write three numbers, such as 1.2.0 (semver.org)")
+        raise ConfigError(
+            f"{version!r} is no version: write three numbers in ASCII digits without leading zeros, such as 1.2.0 or "
+            "1.2.0-rc.1 (semver.org)"
+        )
     return f"v{version.removeprefix('v')}"
 
 
-def version_order(tag: str) -> tuple[int, int, int, bool, str]:
-    """Sorts tags of versions: by number, a pre-release before its release."""
-    found = _VERSION.fullmatch(tag)
-    if found is None:
-        return (-1, 0, 0, False, tag)
-    suffix = found[4] or ""
-    return (int(found[1]), int(found[2]), int(found[3]), not suffix.startswith("-"), suffix)
+VersionOrder = tuple[tuple[int, int, int], bool, tuple[tuple[bool, int, str], ...], str]
+
+
+def version_order(tag: str) -> VersionOrder:
+    """Sorts the tags of versions by precedence (semver.org, 11): ``1.0.0-rc.2 < 1.0.0-rc.10 < 1.0.0``.
+
+    Build metadata (``1.0.0+x``) has no precedence; it decides last, so that the order is always the same.
+
+    Raises:
+        ConfigError: it is no version.
+    """
+    found = _VERSION.fullmatch(tag_of(tag))
+    assert found is not None
+    major, minor, patch, pre, build = found.groups()
+    parts = tuple(
+        (False, int(part), "") if part.isdigit() else (True, 0, part) for part in (pre or "").split(".")
+    )
+    return (int(major), int(minor), int(patch)), pre is None, parts, build or ""
 
 
 def is_version(tag: str) -> bool:
-    """Whether a tag is one of a version."""
-    return _VERSION.fullmatch(tag) is not None
+    """Whether a tag is one of a version: a semantic version that git allows as a tag."""
+    fits = len(tag) <= _LONGEST_VERSION and not tag.endswith(".lock")
+    return fits and _VERSION.fullmatch(tag) is not None
 
 
 def is_commit(revision: str) -> bool:

@@ -1,40 +1,190 @@
 """What must not be published, as it looks: keys and tokens by their form or their value, and paths of this machine.
 
-A form alone is not enough: ``sk-learn-is-not-a-key-at-all`` has it too. What follows the prefix must look drawn by
-lot, with small and capital letters and digits. Published examples, such as AWS's own, are no secrets.
+The forms are those of ``detect-secrets`` and, for what it does not know, a table of our own. A form alone is not
+enough: ``sk-Latn2024-transliterationTable`` has it too. What follows the prefix must look random. Its plugins for
+names and entropy are left out: they take every digest in a manifest for a secret.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Self
 
 from huggingface_hub import get_token
 
 
-def _form(prefix: str, rest: str) -> re.Pattern[str]:
-    """A prefix at the start of a word, or after an escape such as JSON's ``\\n``; searching begins with the prefix,
-    which is ten times as quick as with what stands before it."""
-    return re.compile(rf"{prefix}(?:(?<![A-Za-z0-9_-]{prefix})|(?<=\\[nrtbf]{prefix})){rest}")
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A kind of secret.
+
+    ``hint``: stands in every text that the form matches, and is looked for first, which is ten times as quick.
+    ``is_real``: tells a random value (the group ``lot``, else all of it) from a word of that form.
+    ``after``: what must stand right before it.
+    """
+
+    what: str
+    hint: str
+    form: re.Pattern[str]
+    is_real: Callable[[str], bool]
+    after: re.Pattern[str] | None = None
+
+    def find(self, text: str) -> Iterator[str]:
+        """Each secret of this kind in a text."""
+        for found in self.form.finditer(text) if self.hint in text else ():
+            lot, start = found.groupdict().get("lot") or found[0], found.start()
+            if self.after is not None:
+                fits = self.after.search(text, max(0, start - 24), start) is not None
+            else:
+                fits = not text[start].isalnum() or _begins_a_word(text, start)
+            if fits and self.is_real(lot) and not lot.endswith("EXAMPLE"):
+                yield lot
 
 
-_FORMS = (
-    ("an OpenAI or Anthropic API key", _form("sk-", r"(?P<lot>[A-Za-z0-9_-]{20,})")),
-    ("a Hugging Face token", _form("hf_", r"(?P<lot>[A-Za-z0-9]{30,})")),
-    ("a Hugging Face token", _form("api_org_", r"(?P<lot>[A-Za-z0-9]{30,})")),
-    ("a GitHub token", _form("gh[pousr]_", r"(?P<lot>[A-Za-z0-9]{30,})")),
-    ("a GitHub token", _form("github_pat_", r"(?P<lot>[A-Za-z0-9_]{30,})")),
-    ("a Google API key", _form("AIza", r"(?P<lot>[A-Za-z0-9_-]{35})")),
-    ("an AWS access key", _form("A[KS]IA", r"(?P<upper>[0-9A-Z]{16})(?![0-9A-Za-z])")),
-    ("a private key", re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")),
+def is_random(text: str) -> bool:
+    """Whether a text looks like a random key, and not like words: ``aB3dE5gH7jK9mN1pQ3sT``, or 32 or more hex digits.
+
+    Random letters and digits change kind at every second character, words and years do not.
+    """
+    if _HEX.fullmatch(text):
+        return len(set(text)) > 5 and sum(map(str.isdigit, text)) > 2 and sum(map(str.isalpha, text)) > 2
+    parts = [part for part in re.findall(r"[A-Za-z0-9]+", text) if len(part) >= 8]
+    whole = "".join(parts)
+    return (
+        is_mixed(whole)
+        and len(whole) >= 16
+        and len(whole) < 3 * sum(len(_RUN.findall(part)) for part in parts)
+    )
+
+
+_HEX = re.compile(r"[0-9a-f]{32,}|[0-9A-F]{32,}")
+_RUN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+
+
+def is_mixed(text: str) -> bool:
+    """Whether a text has small and capital letters and digits: enough where it follows a prefix without any gap."""
+    return all(any(kind(char) for char in text) for kind in (str.islower, str.isupper, str.isdigit))
+
+
+def is_varied(text: str) -> bool:
+    """Whether a text can be a key, and is no placeholder (``xxxx``): enough for a form that no word has."""
+    return len(set(text)) > 5 and any(map(str.isdigit, text)) and any(map(str.isalpha, text))
+
+
+def _is_password(text: str) -> bool:
+    """Whether the password in an address is one, and no placeholder."""
+    named = r"(?:(?:your|my|the|db|user)[_-]?)?(?:pass(?:wor)?d?|pwd?|secret|token|key|port)[0-9]*"
+    placeholder = re.fullmatch(rf"(?i)[<{{*.%…].*|x+|[0-9]{{1,5}}|{named}", text)
+    return len(text) > 2 and placeholder is None
+
+
+def _any(_: str) -> bool:
+    return True
+
+
+OURS: tuple[tuple[str, str, str, Callable[[str], bool]], ...] = (
+    ("an OpenAI or Anthropic API key", "sk-", r"sk-(?P<lot>[A-Za-z0-9_-]{20,})", is_random),  # and of many others
+    ("an OpenRouter API key", "sk-or-", r"sk-or-(?:v[0-9]-)?(?P<lot>[A-Za-z0-9]{32,})", is_random),
+    ("a Hugging Face token", "hf_", r"hf_(?P<lot>[A-Za-z0-9]{30,})", is_mixed),
+    ("a Hugging Face token", "api_org_", r"api_org_(?P<lot>[A-Za-z0-9]{30,})", is_mixed),
+    ("a GitHub token", "github_pat_", r"github_pat_(?P<lot>[A-Za-z0-9_]{30,})", is_random),
+    ("a Google API key", "AIza", r"AIza(?P<lot>[A-Za-z0-9_-]{35})", is_varied),
+    ("a Google OAuth secret", "GOCSPX-", r"GOCSPX-(?P<lot>[A-Za-z0-9_-]{24,})", is_varied),
+    ("a Google OAuth token", "ya29.", r"ya29\.(?P<lot>[A-Za-z0-9_.-]{30,})", is_varied),
+    ("a Google service account", "private_key_id", r"private_key_id[\\\"': ]{1,12}(?P<lot>[0-9a-f]{40})", is_random),
+    ("a private key", "PRIVATE KEY", r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----", _any),
+    ("a JSON web token", "eyJ", r"eyJ[\w-]{10,}\.[\w-]{10,}\.(?P<lot>[\w-]{16,})", is_varied),
+    ("a Groq API key", "gsk_", r"gsk_(?P<lot>[A-Za-z0-9]{20,})", is_mixed),
+    ("an xAI API key", "xai-", r"xai-(?P<lot>[A-Za-z0-9_-]{20,})", is_random),
+    ("a Perplexity API key", "pplx-", r"pplx-(?P<lot>[A-Za-z0-9]{20,})", is_mixed),
+    ("a Fireworks API key", "fw_", r"fw_(?P<lot>[A-Za-z0-9]{20,})", is_mixed),
+    ("a Together API key", "tgp_v1_", r"tgp_v1_(?P<lot>[A-Za-z0-9_-]{20,})", is_varied),
+    ("a Replicate token", "r8_", r"r8_(?P<lot>[A-Za-z0-9]{20,})", is_mixed),
+    ("an NVIDIA API key", "nvapi-", r"nvapi-(?P<lot>[A-Za-z0-9_-]{20,})", is_varied),
+    ("a Cerebras API key", "csk-", r"csk-(?P<lot>[A-Za-z0-9]{20,})", is_varied),
+    ("a Voyage API key", "pa-", r"pa-(?P<lot>[A-Za-z0-9_-]{40,})", is_random),
+    ("a LangSmith key", "lsv2_", r"lsv2_(?:pt|sk)_(?P<lot>[A-Za-z0-9_]{20,})", is_varied),
+    ("a Tavily API key", "tvly-", r"tvly-(?P<lot>[A-Za-z0-9-]{20,})", is_random),
+    ("a Weights & Biases key", "wandb_v1_", r"wandb_v1_(?P<lot>[A-Za-z0-9_-]{20,})", is_varied),
+    ("a Databricks token", "dapi", r"dapi(?P<lot>[0-9a-f]{32})", is_random),
+    ("an Azure API key", "JQQJ99", r"[A-Za-z0-9]{30,}JQQJ99[A-Za-z0-9]{20,}", is_random),
+    ("an Azure access key", "SharedAccessKey", r"SharedAccessKey=(?P<lot>[A-Za-z0-9+/=]{40,})", is_varied),
+    ("an AWS access key", "IA", r"A[KS]IA(?P<lot>[0-9A-Z]{16})(?![0-9A-Za-z])", is_varied),
+    ("a Slack token", "xox", r"xox[a-z](?:\.xox[a-z])?-(?P<lot>[A-Za-z0-9-]{20,})", is_varied),
+    ("a Slack token", "xapp-", r"xapp-(?P<lot>[A-Za-z0-9-]{20,})", is_varied),
+    ("a Stripe key", "k_test_", r"[rs]k_test_(?P<lot>[A-Za-z0-9]{16,})", is_random),
+    ("a Stripe webhook secret", "whsec_", r"whsec_(?P<lot>[A-Za-z0-9+/=]{24,})", is_varied),
+    ("an npm token", "npm_", r"npm_(?P<lot>[A-Za-z0-9]{30,})", is_mixed),
+    ("a PyPI token", "pypi-", r"pypi-(?P<lot>[A-Za-z0-9_-]{50,})", is_varied),
+    ("a Mailgun key", "key-", r"key-(?P<lot>[0-9a-f]{32})(?![0-9A-Za-z])", is_random),
+    ("a Docker token", "dckr_", r"dckr_[a-z]{3}_(?P<lot>[A-Za-z0-9_-]{20,})", is_varied),
+    ("a DigitalOcean token", "_v1_", r"do[opr]_v1_(?P<lot>[0-9a-f]{64})", is_random),
+    ("a Linear key", "lin_api_", r"lin_api_(?P<lot>[A-Za-z0-9]{30,})", is_varied),
+    ("a Notion token", "ntn_", r"ntn_(?P<lot>[A-Za-z0-9]{40,})", is_random),
+    ("a Grafana token", "gl", r"gl(?:c|sa)_(?P<lot>[A-Za-z0-9_+/=]{30,})", is_random),
+    ("a Vault token", "hvs.", r"hvs\.(?P<lot>[A-Za-z0-9_-]{24,})", is_varied),
+    ("a password in an address", "://", r"://[^\s:/?#@\[\]\"'<>{}|\\]*:(?P<lot>[^\s:/?#@\[\]\"'<>{}|\\]+)@",
+     _is_password),
+    ("a Telegram bot token", ":", r":(?<=[0-9]{8}:)(?P<lot>[A-Za-z0-9_-]{35})(?![A-Za-z0-9_-])", is_random),
+    ("a Discord bot token", ".", r"\.(?<=[A-Za-z0-9_-]{23}\.)(?P<lot>[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,})", is_random),
+    ("a bearer token", "earer ", r"[Bb]earer (?P<lot>[A-Za-z0-9_.~+/-]{20,}[A-Za-z0-9_])", is_random),
+)  # fmt: skip
+"""What it is, the hint, the form, and what tells a real one."""
+
+THEIRS: tuple[tuple[str, str, str], ...] = (
+    ("artifactory", "ArtifactoryDetector", "AKC"),
+    ("azure_storage_key", "AzureStorageKeyDetector", "AccountKey="),
+    ("github_token", "GitHubTokenDetector", "gh"),
+    ("gitlab_token", "GitLabTokenDetector", "gl"),
+    ("mailchimp", "MailchimpDetector", "-us"),
+    ("openai", "OpenAIDetector", "T3BlbkFJ"),
+    ("sendgrid", "SendGridDetector", "SG."),
+    ("slack", "SlackDetector", "/services/"),
+    ("square_oauth", "SquareOAuthDetector", "sq0csp-"),
+    ("stripe", "StripeDetector", "k_live_"),
+    ("twilio", "TwilioKeyDetector", ""),
 )
+"""The plugins of detect-secrets that are used, each with its hint.
+
+Our own forms stand in for others: theirs of Telegram and Discord begin anywhere and are slow, that of npm reads whole
+lines again and again, that of private keys takes prose for one, that of OpenAI knows its own keys alone.
+"""
+
+NAMES = {
+    "key": r"(?i)(?:api|access|auth|secret|account|subscription|client|private|service)[_ -]?$",
+    "token": r"(?i)(?:api|access|auth|secret|bot|refresh|service|[a-z]_)[_ -]?$",
+    "secret": "",
+    "password": "",
+}
+"""Names of values that nothing else gives away (a key of Azure, Cohere, Mistral, Twilio), and what stands before."""
+_VALUE = r"[\\\"']{0,3} {0,3}[:=] {0,3}[\\\"']{0,3}(?P<lot>[A-Za-z0-9_/+-]{20,})"
+
 _HOMES = re.compile(r"(?<![\w./:-])(?:/home/|/Users/|[A-Z]:\\{1,2}Users\\{1,2})[\w.-]+")
 _NAMES = re.compile(r"TOKEN|API_?KEY|SECRET|PASSWORD|PASSWD", re.IGNORECASE)
 _SHORTEST = 16
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """All kinds of secrets that are known by their form; detect-secrets is imported here."""
+    ours = [Rule(what, hint, re.compile(form, re.ASCII), is_real) for what, hint, form, is_real in OURS]
+    theirs = [
+        Rule(f"a secret ({plugin.secret_type})", hint, form, is_varied)
+        for module, name, hint in THEIRS
+        for plugin in [getattr(import_module(f"detect_secrets.plugins.{module}"), name)]
+        for form in plugin.denylist
+    ]
+    named = [
+        Rule(f"the value of a {name}", form, re.compile(form + _VALUE), is_random, re.compile(before))
+        for name, before in NAMES.items()
+        for form in (name, name.capitalize(), name.upper())
+    ]
+    return (*ours, *theirs, *named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +204,8 @@ class Scanner:
     def secrets(self, text: str) -> Iterator[str]:
         """What each secret is, where it ends so that it can be found, and what to do."""
         todo = "take it out of where it came from, make a new key (this one may be known), and run the recipe again"
-        for what, form in _FORMS:
-            for found in form.finditer(text):
-                if _is_drawn(found):
-                    yield f"what looks like {what} (it ends in …{found[0][-4:]}): {todo}"
+        for what, found in _found(text):
+            yield f"what looks like {what} (it ends in …{found[-4:]}): {todo}"
         for what, value in self.own:
             if value in text:
                 yield f"{what}: {todo}"
@@ -71,17 +219,24 @@ class Scanner:
             yield f"a path of this machine, {path!r}: write paths in the recipe relative to where you run it, and rerun"
 
 
-def _is_drawn(found: re.Match[str]) -> bool:
-    """Whether what follows the prefix looks random."""
-    groups = found.groupdict()
-    if (upper := groups.get("upper")) is not None:
-        return any(char.isdigit() for char in upper) and not upper.endswith("EXAMPLE")
-    lot = groups.get("lot")
-    return lot is None or _is_mixed(lot)
+def masked(text: str) -> str:
+    """A text with every secret that is known by its form replaced by its last four characters."""
+    for found in {secret for _, secret in _found(text)}:
+        text = text.replace(found, f"…{found[-4:]}")
+    return text
 
 
-def _is_mixed(text: str) -> bool:
-    return all(any(kind(char) for char in text) for kind in (str.islower, str.isupper, str.isdigit))
+def _found(text: str) -> Iterator[tuple[str, str]]:
+    """What each secret is, and the secret."""
+    for rule in rules():
+        for found in rule.find(text):
+            yield rule.what, found
+
+
+def _begins_a_word(text: str, start: int) -> bool:
+    """Whether a word begins there, perhaps after an escape such as JSON's ``\\n``."""
+    before = text[max(0, start - 2) : start]
+    return re.search(r"[A-Za-z0-9_-]$", before) is None or re.fullmatch(r"\\[nrtbf]", before) is not None
 
 
 def _is_a_secret(value: str) -> bool:

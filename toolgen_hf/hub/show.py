@@ -44,7 +44,7 @@ def print_pushed(done: Pushed, directory: Path) -> None:
 def print_pulled(done: Version, repo_id: str, directory: Path) -> None:
     """Print what came, and how to load it."""
     console = Console(soft_wrap=True)
-    count = len((done.manifest or {}).get("files", {}))
+    count = len(done.manifest.files) if done.manifest else 0
     console.print(
         f"pulled {repo_id} {done.tag}, commit {done.commit[:12]}: {count} files, all as released",
         markup=False,
@@ -69,7 +69,7 @@ def print_versions(repo_id: str, found: Sequence[Version]) -> None:
                     told["version"],
                     version.date.strftime("%Y-%m-%d %H:%M") if version.date else "",
                     version.commit[:8],
-                    "\n".join(rows) or "not of toolgen_hf",
+                    "\n".join(rows) or (f"not usable: {version.problem}" if version.problem else "no rows"),
                     told["student"] or "",
                     "\n".join(f"{name} {count}" for name, count in told["teachers"].items()),
                     "\n".join(f"{name}: {model}" for name, model in told["sources"].items()),

@@ -8,17 +8,16 @@ A tag or a branch is resolved to its commit once, and everything is read at that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from toolgen_hf.errors import ConfigError, HubError
+from toolgen_hf.errors import ConfigError, DataError, HubError
 from toolgen_hf.hub.fetch import differs, find_version, manifest_of, verify
 from toolgen_hf.hub.remote import REPO_TYPE, Remote, hub_errors, is_offline, retried
 from toolgen_hf.hub.repo import HUB, STARTS, RepoRef, is_commit
 from toolgen_hf.paths import expanded
-from toolgen_hf.result.produced import MANIFEST, read_manifest
+from toolgen_hf.result.produced import open_manifest
+from toolgen_hf.result.record import MANIFEST, Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Found:
     """
 
     directory: Path
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     repo_id: str | None = None
     revision: str | None = None
     commit: str | None = None
@@ -74,18 +73,21 @@ def find_here(place: str) -> Found:
         ConfigError: it is none; says what to do with what is there.
     """
     directory = expanded(place)
-    manifest = read_manifest(directory)
-    if manifest is not None:
-        return Found(directory, manifest)
-    if starts := published_starts(directory):
+    try:
+        return Found(directory, open_manifest(directory))
+    except DataError as error:
+        why = error
+    if not (directory / MANIFEST).exists() and (starts := published_starts(directory)):
         student = "" if starts[-1] == "stage1" else "answer: ..., "
         raise ConfigError(
             f"{place!r} is no produced directory but holds files of the published layout, without a {MANIFEST}: start "
             f'a recipe from them, {{name: mine, dataset: {{source: "{place}#{starts[-1]}"}}, {student}sources: {{}}}}; '
             "in a mix that is the part's recipe, in the place of source"
         )
-    what = f"it has no readable {MANIFEST}" if directory.is_dir() else "there is no such directory"
-    raise ConfigError(f"{place!r} is no produced directory: {what}; give the output directory of a run")
+    what = why if directory.is_dir() else "there is no such directory"
+    raise ConfigError(
+        f"{place!r} is no produced directory: {what}; give the output directory of a run"
+    ) from why
 
 
 def published_starts(directory: Path) -> list[str]:
@@ -105,9 +107,12 @@ def _cached(ref: RepoRef, config: str | None, whole: bool) -> Found:
         )
     except LocalEntryNotFoundError as error:
         raise HubError(f"{ref}: HF_HUB_OFFLINE is set, and this commit was not fetched before") from error
-    manifest = read_manifest(Path(folder))
-    if manifest is None:
-        raise HubError(f"{ref}: HF_HUB_OFFLINE is set, and this commit was not fetched whole before")
+    try:
+        manifest = open_manifest(Path(folder))
+    except DataError as error:
+        raise HubError(
+            f"{ref}: HF_HUB_OFFLINE is set, and this commit was not fetched whole before: {error}"
+        ) from error
     return _verified(Found(Path(folder), manifest, ref.repo_id, commit, commit), config, whole)
 
 
@@ -117,7 +122,7 @@ def _patterns(config: str | None, whole: bool) -> list[str]:
 
 
 def _verified(found: Found, config: str | None, whole: bool) -> Found:
-    files = found.manifest["files"]
+    files = found.manifest.files
     names = [name for name in files if name.endswith(".parquet")]
     names = [name for name in names if config is None or name.startswith(f"{config}/")]
     names += [name for name in files if whole and name.startswith("data/")]

@@ -163,10 +163,10 @@ def _made(name: str, recipe: Recipe, workspace: Workspace) -> Ingredient:
 
 
 def _found(found: Found) -> Ingredient:
-    summary = Summary.from_dict(found.manifest["summary"])
+    summary = found.manifest.summary
     configs = {name: load(Produced(name, data_dir=found.directory)) for name in summary.configs}
-    dataset = str(found.manifest.get("source_dataset") or found.manifest.get("name"))
-    task = str(found.manifest.get("task", "math"))
+    dataset = found.manifest.source_dataset or found.manifest.name
+    task = found.manifest.task or "math"
     source = {"source_dataset": found.repo_id, "revision": found.revision, "commit": found.commit}
 
     def export(root: Path) -> None:
@@ -178,7 +178,7 @@ def _found(found: Found) -> Ingredient:
     return Ingredient(
         MixPart(configs, dataset, task),
         summary,
-        lambda: {**found.manifest, **({"source": source} if found.repo_id else {})},
+        lambda: {**found.manifest.data, **({"source": source} if found.repo_id else {})},
         export,
         [],
         found.commit,
@@ -187,7 +187,7 @@ def _found(found: Found) -> Ingredient:
 
 def _exports(found: Found) -> list[str]:
     """The JSON exports of a set, ``data/stage1/GSM8K/GSM8K.json``, without those of a mix, which is mixed anew."""
-    names = [name for name in found.manifest["files"] if name.startswith("data/") and name.count("/") == 3]
+    names = [name for name in found.manifest.files if name.startswith("data/") and name.count("/") == 3]
     return [name for name in names if name.split("/")[2] != MIX]
 
 

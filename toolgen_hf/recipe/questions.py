@@ -22,7 +22,7 @@ from toolgen_hf.hub.repo import HUB, split_source
 from toolgen_hf.hub.source import Found, find, published_starts
 from toolgen_hf.paths import expanded
 from toolgen_hf.recipe import NAME, DatasetConfig
-from toolgen_hf.result.produced import read_manifest
+from toolgen_hf.result.record import MANIFEST
 
 BUILDERS = {"gsm8k": GSM8K, "qa": QA}
 
@@ -99,7 +99,7 @@ def as_questions(stage1: DatasetDict) -> tuple[DatasetDict, DatasetDict]:
 def _load_produced(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
     place, name = split_source(config.source or "")
     directory = expanded(place)
-    is_layout = name in published_starts(directory) and read_manifest(directory) is None
+    is_layout = name in published_starts(directory) and not (directory / MANIFEST).exists()
     if not place.startswith(HUB) and is_layout:
         return _load_layout(config, directory, name)
     found = find(place, name)
@@ -126,21 +126,21 @@ def _load_layout(config: DatasetConfig, directory: Path, start: str) -> tuple[Da
 
 def _origin(config: DatasetConfig, found: Found, start: str) -> Origin:
     """The questions' licence and citation as the set's manifest has them, and which version of it this is."""
-    told = {key: str(found.manifest.get(key) or "") for key in ("license", "homepage", "citation")}
-    name = config.name or str(found.manifest.get("source_dataset") or found.manifest.get("name"))
+    told = found.manifest
+    name = config.name or told.source_dataset or told.name
     if not re.match(NAME, name):
         raise DataError(
             f"{config.source}: its questions are called {name!r}, which names no file: set dataset.name"
         )
     source = {
-        "source_dataset": found.repo_id or str(found.manifest.get("name")),
+        "source_dataset": found.repo_id or told.name,
         "config": start,
         "revision": found.revision,
         "commit": found.commit,
-        "key": found.manifest.get("key"),
-        "models": found.manifest.get("models", {}) if start == "stage1" else {},
+        "key": told.key,
+        "models": told.models if start == "stage1" else {},
     }
-    return Origin(name, told["license"] or "unknown", told["homepage"], told["citation"], source)
+    return Origin(name, told.license or "unknown", told.homepage, told.citation, source)
 
 
 def _cut(splits: DatasetDict, wanted: Mapping[str, str]) -> DatasetDict:

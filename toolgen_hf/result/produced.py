@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -30,18 +30,18 @@ from datasets import DatasetDict
 from filelock import FileLock
 
 from toolgen_hf.atomic import recover_directory, replace_directory
-from toolgen_hf.errors import FULL, ConfigError
+from toolgen_hf.errors import FULL, ConfigError, DataError
 from toolgen_hf.hashing import file_sha256
 from toolgen_hf.hub.card import render_card
 from toolgen_hf.paths import check_openable
 from toolgen_hf.progress import quiet_datasets
 from toolgen_hf.result.plots import write_plots
+from toolgen_hf.result.record import MANIFEST, Manifest, parse_manifest
 from toolgen_hf.result.summary import Summary
 from toolgen_hf.safe_yaml import read_yaml
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
 PLOTS = "plots"
 CLUTTER = (".cache", ".DS_Store")
 """What the Hub's client and file managers leave behind; it may be lost."""
@@ -50,38 +50,34 @@ CLUTTER = (".cache", ".DS_Store")
 def is_current(directory: Path, key: str) -> bool:
     """Whether the directory holds exactly this result, every file as it was written."""
     manifest = read_manifest(directory)
-    if manifest is None or manifest.get("key") != key or _lacks_plots(manifest):
+    if manifest is None or manifest.key != key or _lacks_plots(manifest):
         return False
     return all(
         (directory / name).is_file() and file_sha256(directory / name) == digest
-        for name, digest in manifest["files"].items()
+        for name, digest in manifest.files.items()
     )
 
 
-def read_manifest(directory: Path) -> dict[str, Any] | None:
-    """The manifest of a produced directory; None if it is none (or a damaged one)."""
-    try:
-        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return manifest if is_manifest(manifest) else None
+def open_manifest(directory: Path) -> Manifest:
+    """The manifest of a produced directory.
 
-
-def is_manifest(data: Any) -> bool:
-    """Whether this is a manifest of ours whose files and configs stay inside its directory.
-
-    A data set may be anybody's: a name such as ``../x`` must not lead out of where it is read from or written to.
+    Raises:
+        DataError: it is not there, cannot be read, or is none of this library's; says what is wrong with it.
     """
-    if (
-        not isinstance(data, Mapping)
-        or not isinstance(data.get("files"), Mapping)
-        or "toolgen_hf" not in data
-    ):
-        return False
-    summary = data.get("summary")
-    configs = summary.get("configs") if isinstance(summary, Mapping) else None  # each is a folder
-    paths = [PurePosixPath(name) for name in (*data["files"], *(configs or ()))]
-    return all(path.parts and not path.is_absolute() and ".." not in path.parts for path in paths)
+    path = directory / MANIFEST
+    try:
+        return parse_manifest(path.read_bytes(), str(path))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(f"it has no readable {MANIFEST} ({reason})") from error
+
+
+def read_manifest(directory: Path) -> Manifest | None:
+    """The manifest of a produced directory; None if it is none, or a damaged one."""
+    try:
+        return open_manifest(directory)
+    except DataError:
+        return None
 
 
 def task_of(directory: Path) -> str | None:
@@ -90,22 +86,27 @@ def task_of(directory: Path) -> str | None:
         recipe = read_yaml(directory / "recipe.yaml")
     except ConfigError:
         recipe = None
-    for said in (recipe, read_manifest(directory)):  # the recipe of a mix names none
-        if isinstance(said, dict) and isinstance(said.get("task"), str) and said["task"]:
-            return str(said["task"])
-    return None
+    if isinstance(recipe, dict) and isinstance(recipe.get("task"), str) and recipe["task"]:
+        return str(recipe["task"])
+    manifest = read_manifest(directory)  # the recipe of a mix names none
+    return manifest.task or None if manifest is not None else None
 
 
-def load_summary(directory: Path) -> Summary:
-    """The summary of a produced directory.
+def load_manifest(directory: Path) -> Manifest:
+    """The manifest of what is given as a produced directory.
 
     Raises:
         ConfigError: the directory holds no result.
     """
-    manifest = read_manifest(directory)
-    if manifest is None:
-        raise ConfigError(f"{str(directory)!r} is no produced directory: it has no readable manifest.json")
-    return Summary.from_dict(manifest["summary"])
+    try:
+        return open_manifest(directory)
+    except DataError as error:
+        raise ConfigError(f"{str(directory)!r} is no produced directory: {error}") from error
+
+
+def load_summary(directory: Path) -> Summary:
+    """The summary of a produced directory. Raises as ``load_manifest`` does."""
+    return load_manifest(directory).summary
 
 
 def check_target(directory: Path) -> None:
@@ -213,12 +214,12 @@ def can_plot() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def _lacks_plots(manifest: Mapping[str, Any]) -> bool:
+def _lacks_plots(manifest: Manifest) -> bool:
     """Whether the plots were left out for want of matplotlib, which is there now."""
     return (
         can_plot()
-        and any(manifest["summary"]["configs"].get("stage2", {}).values())
-        and not any(name.startswith(f"{PLOTS}/") for name in manifest["files"])
+        and any(manifest.summary.configs.get("stage2", {}).values())
+        and not any(name.startswith(f"{PLOTS}/") for name in manifest.files)
     )
 
 
@@ -234,7 +235,7 @@ def _foreign(directory: Path) -> list[str]:
     manifest = read_manifest(directory)
     if manifest is None:
         return []
-    ours = {MANIFEST, *manifest["files"]}
+    ours = {MANIFEST, *manifest.files}
     there = (path.relative_to(directory) for path in directory.rglob("*") if not path.is_dir())
     return sorted(
         path.as_posix() for path in there if path.as_posix() not in ours and path.parts[0] not in CLUTTER

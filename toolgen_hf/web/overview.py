@@ -11,10 +11,11 @@ from xml.etree.ElementTree import Element, tostring
 
 from toolgen_hf.meter import dollars
 from toolgen_hf.result.figures import Part, flow, score_counts
+from toolgen_hf.result.record import Manifest
 from toolgen_hf.result.summary import Summary, share
 
 
-def overview(manifest: Mapping[str, Any], summary: Summary, lengths: Mapping[str, Sequence[float]]) -> str:
+def overview(manifest: Manifest, summary: Summary, lengths: Mapping[str, Sequence[float]]) -> str:
     """The overview as HTML. ``lengths`` as of `toolgen_hf.result.figures.length_quantiles`."""
     parts = [_header(manifest, summary), _flow(summary), _sources(summary, lengths), _rejected(summary)]
     return "\n".join(tostring(part, encoding="unicode", method="html") for part in parts if part is not None)
@@ -33,20 +34,20 @@ def tag(name: str, *children: Element | str | None, **attributes: str) -> Elemen
     return element
 
 
-def _header(manifest: Mapping[str, Any], summary: Summary) -> Element:
+def _header(manifest: Manifest, summary: Summary) -> Element:
     facts: dict[str, Element | str] = {
-        "Questions": _link(str(manifest.get("source_dataset", "")), str(manifest.get("homepage", ""))),
-        "Licence": str(manifest.get("license", "")),
-        "Scores by": str(manifest.get("strategy", "")),
+        "Questions": _link(manifest.source_dataset, manifest.homepage),
+        "Licence": manifest.license,
+        "Scores by": manifest.strategy,
         "Work": _work(summary),
-        "Made": " with toolgen_hf ".join(str(manifest.get(key, "")) for key in ("created_at", "toolgen_hf")),
+        "Made": f"{manifest.created_at or ''} with toolgen_hf {manifest.toolgen_hf}",
     }
-    models = manifest.get("models", {}).items()
-    versions = manifest.get("versions", {}).items()
+    models = manifest.models.items()
+    versions = manifest.versions.items()
     return tag(
         "header",
-        tag("h1", str(manifest.get("name", summary.name))),
-        tag("p", manifest["description"], class_="lead") if manifest.get("description") else None,
+        tag("h1", manifest.name or summary.name),
+        tag("p", manifest.description, class_="lead") if manifest.description else None,
         _facts({name: value for name, value in facts.items() if value != ""}),
         tag(
             "details",

@@ -22,7 +22,8 @@ from toolgen_hf.atomic import replacing
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.result.figures import length_quantiles
-from toolgen_hf.result.produced import load_summary, read_manifest, task_of
+from toolgen_hf.result.produced import load_manifest, task_of
+from toolgen_hf.result.record import Manifest
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.graders import Graders
@@ -62,7 +63,8 @@ def write_report(directory: Path, target: Path | None = None, task: str | Task |
 
 def render(directory: Path, task: str | Task | None = None) -> str:
     """The page of a produced directory. Raises as ``write_report`` does."""
-    summary, manifest = load_summary(directory), read_manifest(directory) or {}
+    manifest = load_manifest(directory)
+    summary = manifest.summary
     tables = _tables(directory, summary.configs, manifest)
     rows = {
         config: {str(split): table.to_list() for split, table in splits.items()}
@@ -76,7 +78,7 @@ def render(directory: Path, task: str | Task | None = None) -> str:
     }
     style, script = (_resource(f"report.{kind}") for kind in ("css", "js"))
     return Template(_resource("report.html")).substitute(
-        title=escape(str(manifest.get("name", summary.name))),
+        title=escape(manifest.name or summary.name),
         policy=_policy(style, script),
         style=style,
         script=script,
@@ -91,10 +93,10 @@ def pack(data: Any) -> str:
     return base64.b64encode(gzip.compress(text.encode("utf-8", "surrogatepass"), mtime=0)).decode("ascii")
 
 
-def _tables(directory: Path, configs: dict[str, Any], manifest: dict[str, Any]) -> dict[str, DatasetDict]:
+def _tables(directory: Path, configs: dict[str, Any], manifest: Manifest) -> dict[str, DatasetDict]:
     """The configs, and the student's responses from the exports where these are of one dataset."""
     found = {name: load(Produced(name, data_dir=directory)) for name in CONFIGS if name in configs}
-    exported = [PurePosixPath(name) for name in manifest["files"]]
+    exported = [PurePosixPath(name) for name in manifest.files]
     names = {path.parts[2] for path in exported if path.parts[:2] == ("data", "raw") and len(path.parts) == 4}
     if len(names) == 1:
         for config in ("right", "wrong"):

@@ -103,6 +103,13 @@ def test_what_an_engine_says_is_shown_without_keys() -> None:
     )
 
 
+@pytest.mark.parametrize("prefix", ["gsk_", "xai-", "pplx-", "nvapi-", "sk-or-v1-", "Bearer "])
+def test_keys_of_other_engines_are_not_shown_either(prefix: str) -> None:
+    made = "aB3dE5gH7jK9mN1pQ3sT" * 2
+    assert redact(f"Invalid key {prefix}{made}.", []).endswith("…Q3sT.")
+    assert made[:8] not in redact(f"Invalid key {prefix}{made}.", [])
+
+
 @pytest.mark.parametrize("key", ["EMPTY", "ollama", "1", "x", NO_KEY])
 def test_a_placeholder_for_a_key_does_not_change_a_text(key: str) -> None:
     text = '{"content": "The EMPTY box of ollama has no-key 1 x"}'

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Literal
@@ -32,13 +32,16 @@ class Fault:
                  until the client has gone
     ``applied``  whether the request takes effect all the same, and only its answer is lost; of ``truncate``
                  it always does, of ``cut`` never
+    ``body``     of a status: what is answered, in place of an error as the Hub writes it; with ``headers``
     ``then``     called when the request has taken effect, or when it is known that it will not, before the answer
     """
 
     what: int | Literal["reset", "cut", "truncate", "hang"]
-    retry_after: int | None = None
+    retry_after: int | str | None = None
     applied: bool = False
     then: Callable[[], None] | None = None
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, number: int, times: int = 1) -> Plan:
         """At the ``number``-th request from now on, 1 for the next, and those right after it."""
@@ -83,7 +86,10 @@ def asked(script: Fault | Script | None, request: HubRequest) -> Fault | None:
 async def fail(fault: Fault, answer: Answer) -> web.StreamResponse:
     """The response of a request that fails; ``answer`` is what it would have been."""
     if isinstance(fault.what, int):
-        headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+        headers = dict(fault.headers)
+        headers |= {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+        if fault.body is not None:
+            return web.Response(status=fault.what, body=fault.body, headers=headers)
         return web.json_response({"error": "as scripted"}, status=fault.what, headers=headers)
     if fault.what == "hang":
         await asyncio.get_running_loop().create_future()

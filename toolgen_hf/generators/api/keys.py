@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.generators.config import OpenAIConfig
 from toolgen_hf.generators.store import well_formed
+from toolgen_hf.hub.secrets import masked
 from toolgen_hf.paths import cache_home, expanded
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ _KNOWN = (".openai.com", ".openai.azure.com", ".cognitiveservices.azure.com", ".
 """Not all of ``azure.com``: anybody's machine may be called ``x.westeurope.cloudapp.azure.com``."""
 
 _KEY_LIKE = re.compile(r"\bsk-[A-Za-z0-9_*-]{8,}")
+"""A key as engines repeat it, in part or with asterisks; ``masked`` knows whole ones, of others too."""
 
 
 def load_keys(config: OpenAIConfig, base_url: str) -> tuple[str, ...]:
@@ -168,4 +170,4 @@ def redact(message: str, keys: Iterable[str]) -> str:
     for key in keys:
         if key != NO_KEY and len(key) > 5:  # a short password too: no answer is spoilt here
             message = message.replace(key, mask(key))
-    return _KEY_LIKE.sub(lambda found: mask(found[0]), message)
+    return masked(_KEY_LIKE.sub(lambda found: mask(found[0]), message))
