@@ -100,7 +100,8 @@ class Produced(RowsBuilder):
         load(Produced("responses-chatgpt", data_dir="outputs/quickstart"))  # one source's, executed
 
     The directory's Parquet is read; where a config has none, or a ``dataset_name`` is given, its JSON exports
-    are. Columns that the schema does not know are left out, but for a mix's ``dataset`` and ``task``. Raises
+    are. Columns that the schema does not know are left out, but for a mix's ``dataset`` and ``task`` and the mark of near
+    duplicates. Raises
     `DataError` for a config that is not there and for a row that does not fit.
     """
 
@@ -122,8 +123,10 @@ class Produced(RowsBuilder):
         self.known_config(kind)
         self.kind = KINDS[kind]
         inputs, name = locate(data_dir, config_name, dataset_name)
-        if all({"dataset", "task"} <= columns(path) for paths in inputs.values() for path in paths):
-            self.kind = replace(self.kind, features=schemas.mixed(self.kind.features))
+        there = [columns(path) for paths in inputs.values() for path in paths]
+        for names, widened in (({schemas.NEAR}, schemas.marked), ({*schemas.MIXED}, schemas.mixed)):
+            if all(names <= found for found in there):
+                self.kind = replace(self.kind, features=widened(self.kind.features))
         self.ids_are_unique = config_name == "raw"  # a mix may repeat rows; responses have one a source
         super().__init__(kind, inputs, cache_dir, dataset=name)
 

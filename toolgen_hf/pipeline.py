@@ -17,6 +17,7 @@ from typing import Any
 
 from datasets import DatasetDict
 
+from toolgen_hf import schemas
 from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.errors import DataError
 from toolgen_hf.export import export_json
@@ -39,6 +40,7 @@ from toolgen_hf.result.counts import (
 from toolgen_hf.result.manifest import library_version, manifest_facts
 from toolgen_hf.result.produced import check_target, is_current, write_produced
 from toolgen_hf.result.summary import Summary, summarize
+from toolgen_hf.stages import near_duplicates
 from toolgen_hf.stages.answer import answer
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import SourceConfig, all_given, respond
@@ -149,8 +151,12 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
         "rejected": rejected,
         **{f"{RESPONSES}{name}": table for name, table in executed.items()},
     }
+    near = near_duplicates.marks(raw, dropped(raw, recipe))
+    configs |= {name: near_duplicates.marked(configs[name], near) for name in schemas.MARKED}
     asked = called if recipe.answer is not None else DatasetDict()
     summary = summarize(recipe.name, workspace.reports[reported:], asked, configs, executed)
+    summary.near_duplicates = near_duplicates.facts(raw, near)
+    summary.moved = origin.moved
     return Made(recipe, origin, sources, called, executed, configs, summary)
 
 
@@ -222,7 +228,14 @@ def run_answer(raw: DatasetDict, recipe: Recipe, workspace: Workspace) -> Datase
     """The student's answers, with a recipe's settings."""
     drops = recipe.dataset.fewshot_overlap == "drop"
     student = recipe.student
-    return answer(raw, student.generator, workspace, recipe.task, student.instruction, drops)
+    return answer(
+        raw, student.generator, workspace, recipe.task, student.instruction, drops, dropped(raw, recipe)
+    )
+
+
+def dropped(raw: DatasetDict, recipe: Recipe) -> dict[str, str]:
+    """By id the questions that a recipe rejects for their near duplicates, each with the reason."""
+    return near_duplicates.leaks(raw) if recipe.dataset.near_duplicates == "drop" else {}
 
 
 def run_tool_api(answered: DatasetDict, recipe: Recipe, workspace: Workspace) -> DatasetDict:

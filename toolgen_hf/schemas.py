@@ -148,6 +148,19 @@ def mixed(features: Features) -> Features:
     return Features({**features, "dataset": _STRING, "task": _STRING})
 
 
+NEAR = "near_duplicate_of"
+"""The column that marks questions with a near duplicate in another split (stages/near_duplicates.py)."""
+MARKED = ("raw", "stage1", "stage2", "sft", "tool_calling", "preference")
+"""The configs that have it."""
+
+
+def marked(features: Features) -> Features:
+    """A config's columns with the mark of near duplicates, which stands before those of a mix."""
+    of_a_mix = {name: feature for name, feature in features.items() if name in MIXED}
+    own = {name: feature for name, feature in features.items() if name not in MIXED}
+    return Features({**own, NEAR: _STRING, **of_a_mix})
+
+
 MIXED: dict[str, str] = {
     "dataset": "the dataset whose question it is",
     "task": "how answers are graded",
@@ -157,6 +170,10 @@ MIXED: dict[str, str] = {
 _ID = "the question's id, the same in every config"
 _MARK = "the question is among the examples that the prompts show"
 _ANSWER = "every accepted answer"
+_NEAR = (
+    "the id of a question in another split that tells the same story, with other numbers or names, or with little else "
+    "changed; null if there is none"
+)
 
 COLUMNS: dict[str, dict[str, str]] = {
     "raw": {
@@ -164,6 +181,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "question": "the question, as its source has it",
         "answer": _ANSWER,
         "solution": "the source's worked solution or equation; null if it has none",
+        NEAR: _NEAR,
     },
     "stage1": {
         "id": _ID,
@@ -172,6 +190,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "output": "what to imitate: the student's response, or a tool call",
         "answer": _ANSWER,
         "fewshot_overlap": _MARK,
+        NEAR: _NEAR,
     },
     "stage2": {
         "id": _ID,
@@ -181,18 +200,21 @@ COLUMNS: dict[str, dict[str, str]] = {
         "scores": "each response's score: 20, 15, 10, 5 or 0",
         "answer": "each response's own answer, its call's result or read from its text; empty if there is none",
         "fewshot_overlap": _MARK,
+        NEAR: _NEAR,
     },
     "sft": {
         "id": _ID,
         "prompt": "one turn of the user: instruction, a newline and the question",
         "completion": "one turn of the assistant: stage 1's output, a call as text",
         "fewshot_overlap": _MARK,
+        NEAR: _NEAR,
     },
     "tool_calling": {
         "id": _ID,
         "messages": "the conversation: where the tool is called, its result and the answer follow",
         "tools": "the tool's JSON schema, also where it is not called",
         "fewshot_overlap": _MARK,
+        NEAR: _NEAR,
     },
     "preference": {
         "id": "the question's id; it may have several pairs",
@@ -204,6 +226,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "chosen_origin": "which source gave `chosen`",
         "rejected_origin": "which source gave `rejected`",
         "fewshot_overlap": _MARK,
+        NEAR: _NEAR,
     },
     "rejected": {
         "id": _ID,

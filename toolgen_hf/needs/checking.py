@@ -27,6 +27,7 @@ from toolgen_hf.needs.models import Files, Shelf
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.recipe.questions import as_questions, fewer, load_raw, load_stage1
 from toolgen_hf.recipe.roles import Role, remarks, roles_of
+from toolgen_hf.stages import near_duplicates
 from toolgen_hf.workspace import Workspace
 
 _BYTES_A_RESPONSE = 2_000
@@ -134,7 +135,7 @@ class _Part:
         self.warnings += [f"{prefix}{remark}" for remark in remarks(recipe)]
         configs = {role.key: self._look(role, prefix) for role in roles}
         try:
-            raw = _questions(recipe)
+            raw, moved = _questions(recipe)
         except HubError as error:
             is_gone = self._is_gone(recipe.dataset.source or "")
             (self.missing if is_gone else self.warnings).append(f"{prefix}the questions: {error}")
@@ -146,6 +147,7 @@ class _Part:
             return
         rows = {str(split): len(table) for split, table in raw.items()}
         self.warnings += [f"{prefix}{remark}" for remark in fewer(raw, recipe.dataset)]
+        self.warnings += [f"{prefix}{remark}" for remark in _near_duplicates(raw, moved)]
         self.questions[prefix.removesuffix(": ") or recipe.name] = rows
         if self.output is not None:
             self.output += sum(rows.values()) * (len(recipe.sources) + 1) * _BYTES_A_RESPONSE
@@ -263,10 +265,23 @@ class _Part:
         return needs
 
 
-def _questions(recipe: Recipe) -> DatasetDict:
+def _questions(recipe: Recipe) -> tuple[DatasetDict, int]:
+    """The questions, and how many of them are in another split than is written."""
     if recipe.answer is None:
-        return as_questions(load_stage1(recipe.dataset)[0])[0]
-    return load_raw(recipe.dataset)[0]
+        rows, origin = load_stage1(recipe.dataset)
+        return as_questions(rows)[0], origin.moved
+    raw, origin = load_raw(recipe.dataset)
+    return raw, origin.moved
+
+
+def _near_duplicates(raw: DatasetDict, moved: int) -> list[str]:
+    """What there is over splits, and what to do about it."""
+    found = near_duplicates.facts(raw, near_duplicates.marks(raw))
+    advice = "leave them out by the column near_duplicate_of, or set dataset.near_duplicates to drop"
+    said = [f"{near_duplicates.in_words(one)}: {advice}" for one in found]
+    if moved:
+        said.append(f"dataset.splits: {moved:,} rows go to another split than is written, with their near duplicates")
+    return said
 
 
 def _gpu(config: LocalConfig, files: Files) -> str:
