@@ -100,9 +100,8 @@ class Produced(RowsBuilder):
         load(Produced("responses-chatgpt", data_dir="outputs/quickstart"))  # one source's, executed
 
     The directory's Parquet is read; where a config has none, or a ``dataset_name`` is given, its JSON exports
-    are. Columns that the schema does not know are left out, but for a mix's ``dataset`` and ``task`` and the mark of near
-    duplicates. Raises
-    `DataError` for a config that is not there and for a row that does not fit.
+    are. Columns that the schema does not know are left out, but for a mix's ``dataset`` and ``task`` and the mark of
+    near duplicates. Raises `DataError` for a config that is not there and for a row that does not fit.
     """
 
     VERSION = "1.2.0"

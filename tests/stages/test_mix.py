@@ -285,8 +285,8 @@ def test_both_stages_have_the_same_questions_in_the_same_order(workspace: Worksp
     for split in ("train", "test"):
         assert list(one[split]["id"]) == list(two[split]["id"])
     assert list(one["train"]["id"]) == ["a-train-0", "a-train-1", "b-train-2", "a-train-2", "a-train-3"]
-    assert one["train"].features == schemas.mixed(schemas.STAGE1)
-    assert two["train"].features == schemas.mixed(schemas.STAGE2)
+    assert one["train"].features == schemas.mixed(schemas.marked(schemas.STAGE1))
+    assert two["train"].features == schemas.mixed(schemas.marked(schemas.STAGE2))
     assert one["train"][2]["dataset"] == "B"
     assert one["train"][2]["task"] == "math"
 

@@ -148,7 +148,7 @@ def _numbers(summary: Summary) -> Table:
     if summary.near_duplicates:
         table.add_row("near duplicates", "\n".join(map(in_words, summary.near_duplicates)))
     if summary.moved:
-        table.add_row("splits", f"{summary.moved} rows are in another split than is written, with their near duplicates")
+        table.add_row("splits", f"{summary.moved} rows moved to another split, to their near duplicates")
     work = (
         f"{summary.generated} texts generated, {summary.reused} from the store, "
         f"{summary.transforms_run} transforms run"
