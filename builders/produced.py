@@ -38,11 +38,12 @@ RESPONSES = "responses-"
 
 @dataclass(frozen=True)
 class Kind:
-    """The columns of a config, and those that its published JSON files leave out."""
+    """The columns of a config, those that its published JSON files leave out, and those that older versions lack."""
 
     features: Features
     description: str
     defaults: dict[str, object] = field(default_factory=dict)
+    later: tuple[str, ...] = ()
 
     def row(self, row: Row, where: str, new_id: str) -> Row:
         """A row of this kind, from one of a file; columns that the schema does not know are left out.
@@ -82,7 +83,11 @@ KINDS = {
     ),
     "sft": Kind(schemas.SFT, "behavior cloning as TRL's prompt-completion"),
     "tool_calling": Kind(schemas.TOOL_CALLING, "behavior cloning as TRL's conversations with tools"),
-    "preference": Kind(schemas.PREFERENCE, "pairs for DPO and reward models"),
+    "preference": Kind(
+        schemas.PREFERENCE,
+        "pairs for DPO and reward models",
+        later=("chosen_correct", "rejected_correct"),
+    ),
     "rejected": Kind(schemas.REJECTED, "what fell out on the way, with the reason"),
 }
 
@@ -123,6 +128,8 @@ class Produced(RowsBuilder):
         self.kind = KINDS[kind]
         inputs, name = locate(data_dir, config_name, dataset_name)
         there = [columns(path) for paths in inputs.values() for path in paths]
+        if kind == "stage2" and all("correct" in found for found in there):
+            self.kind = replace(self.kind, features=schemas.SCORED)
         for names, widened in (({schemas.NEAR}, schemas.marked), ({*schemas.MIXED}, schemas.mixed)):
             if all(names <= found for found in there):
                 self.kind = replace(self.kind, features=widened(self.kind.features))
@@ -144,7 +151,8 @@ class Produced(RowsBuilder):
 
     def _read(self, path: Path, split: str) -> Iterator[tuple[str, Row]]:
         if path.suffix == ".parquet":
-            return super()._read(path, split)
+            later = dict.fromkeys(self.kind.later)
+            return ((where, {**later, **row}) for where, row in super()._read(path, split))
         of_source = {}
         if self.config.name == "responses":
             of_source = {"source": source_of(path, self.config.dataset, split)}

@@ -63,7 +63,7 @@ def test_both_parts_are_one_set_that_datasets_opens(tmp_path: Path) -> None:
     result = build(tmp_path)
     expected = {
         "stage1": schemas.STAGE1,
-        "stage2": schemas.STAGE2,
+        "stage2": schemas.SCORED,
         "raw": schemas.RAW,
         "rejected": schemas.REJECTED,
     }

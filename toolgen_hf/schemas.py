@@ -106,6 +106,14 @@ STAGE2 = Features(
     }
 )
 
+SCORED = Features(
+    {
+        **STAGE2,
+        "correct": List(Value("bool")),  # whether each response's answer is an accepted one
+    }
+)
+"""Stage 2 as it is made now; sets of older versions and the published files have ``STAGE2`` alone."""
+
 TURN = List({"role": _STRING, "content": _STRING})  # a conversation without tools; one message here
 
 SFT = Features({"id": _STRING, "prompt": TURN, "completion": TURN, "fewshot_overlap": _OVERLAP})
@@ -129,6 +137,8 @@ PREFERENCE = Features(
         "rejected_score": Value("int64"),
         "chosen_origin": _STRING,
         "rejected_origin": _STRING,
+        "chosen_correct": Value("bool"),  # null where stage 2 does not say
+        "rejected_correct": Value("bool"),
         "fewshot_overlap": _OVERLAP,
     }
 )
@@ -199,6 +209,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "origin": "which source gave each response",
         "scores": "each response's score: 20, 15, 10, 5 or 0",
         "answer": "each response's own answer, its call's result or read from its text; empty if there is none",
+        "correct": "for each response whether its answer is an accepted one",
         "fewshot_overlap": _MARK,
         NEAR: _NEAR,
     },
@@ -225,6 +236,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "rejected_score": "the score of `rejected`",
         "chosen_origin": "which source gave `chosen`",
         "rejected_origin": "which source gave `rejected`",
+        "chosen_correct": "whether the answer of `chosen` is right; only `pairs: all` makes pairs in which it is wrong",
+        "rejected_correct": "whether the answer of `rejected` is right: it may be, with the other decision on the tool",
         "fewshot_overlap": _MARK,
         NEAR: _NEAR,
     },

@@ -124,6 +124,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _known_features(features: Features) -> list[Features]:
-    """A config's columns, with or without the mark of near duplicates and those of a mix."""
-    own = [features, schemas.marked(features)]
+    """A config's columns, with or without those that newer versions and mixes have."""
+    first = [features, schemas.SCORED] if features == schemas.STAGE2 else [features]
+    own = [*first, *map(schemas.marked, first)]
     return [*own, *(schemas.mixed(columns) for columns in own)]

@@ -45,6 +45,7 @@ def results(manifest: Mapping[str, Any], configs: Mapping[str, DatasetDict]) -> 
         "configs": _configs(configs),
         "loading": _loading(configs),
         "training": _training(configs),
+        "calling": "tool_calling" if "tool_calling" in configs else "",
         "ranking": "stage2" if "stage2" in configs else "",
         "flow": _flow(summary),
         "counts": _counts(summary),

@@ -27,7 +27,7 @@ from toolgen_hf.hashing import digest
 from toolgen_hf.hub.source import Found, find
 from toolgen_hf.mixing.manifest import mix_manifest
 from toolgen_hf.mixing.recipe import MixRecipe
-from toolgen_hf.pipeline import fingerprints, make, rehearse
+from toolgen_hf.pipeline import check_template, fingerprints, make, rehearse
 from toolgen_hf.plan import Plan
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.recipe.questions import load_raw, load_stage1
@@ -68,6 +68,8 @@ def run_mix(
     """
     started = time.monotonic()
     left: list[Unsaid] = []
+    for name, part in recipe.recipes.items():
+        check_template(part, _key(name))
     for name, silent in check_parts(recipe, workspace).items():
         part = recipe.recipes[name]
         left += unsaid(part, rehearse(part, workspace), silent, _key(name))

@@ -208,7 +208,9 @@ def _kept_together(splits: DatasetDict, home: Mapping[tuple[str, int], str]) -> 
         families: dict[int, list[int]] = {}
         for number, at in zip(numbers, places, strict=True):
             families.setdefault(number, []).append(at)
-        homes = {number: Counter(home[str(split), at] for at in family) for number, family in families.items()}
+        homes = {
+            number: Counter(home[str(split), at] for at in family) for number, family in families.items()
+        }
         room: Counter[str] = sum(homes.values(), Counter())
         for counts in homes.values():
             if len(counts) == 1:

@@ -156,6 +156,16 @@ class PreferenceConfig(Config):
     """The least difference of scores."""
 
 
+class ToolCallingConfig(Config):
+    """For which model the config ``tool_calling`` is made."""
+
+    tokenizer: str | None = None
+    """A Hub id, a folder, a ``.gguf`` file or ``pip:NAME``: the run checks on its rows that this model's chat template
+    renders each call and its result, and stops if it does not. Null: nothing is checked."""
+    revision: str | None = None
+    """Of a model on the Hub: its commit, branch or tag."""
+
+
 class Recipe(Config):
     """What to build, from which questions, with which models."""
 
@@ -179,6 +189,8 @@ class Recipe(Config):
     """How stage 2 ranks responses."""
     preference: PreferenceConfig = PreferenceConfig()
     """Which pairs the config ``preference`` holds."""
+    tool_calling: ToolCallingConfig = ToolCallingConfig()
+    """For which model the config ``tool_calling`` is."""
     output: str | None = None
     """Default ``outputs/{name}``."""
 

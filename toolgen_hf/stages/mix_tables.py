@@ -93,6 +93,8 @@ def _labelled(rows: Dataset, labels: Mapping[str, str]) -> Dataset:
 
 
 def _concatenated(config: str, parts: Mapping[str, Dataset]) -> Dataset:
+    if config == "stage2" and any("correct" in rows.column_names for rows in parts.values()):
+        parts = {name: _graded(rows) for name, rows in parts.items()}
     first, *others = parts
     for name in others:
         if parts[name].features != parts[first].features:
@@ -102,6 +104,15 @@ def _concatenated(config: str, parts: Mapping[str, Dataset]) -> Dataset:
                 f"{config} of part {name!r} has not the columns of part {first!r}: they differ in {', '.join(columns)}"
             )
     return concatenate_datasets([rows.with_format(None) for rows in parts.values()])
+
+
+def _graded(rows: Dataset) -> Dataset:
+    """Stage 2 with the column ``correct``: null in a set of an older version."""
+    if "correct" in rows.column_names:
+        return rows
+    features = schemas.mixed(schemas.SCORED)
+    unknown = [None] * len(rows)
+    return rows.add_column("correct", unknown, feature=features["correct"]).select_columns(list(features))
 
 
 def _rejected(tables: Tables, labels: Labels, plan: DatasetDict) -> DatasetDict:
