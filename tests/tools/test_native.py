@@ -32,7 +32,8 @@ TEXTS = {
     "Hermes and Qwen": f"<tool_call>\n{CALL}\n</tool_call>",
     "Qwen, cut after the call": f"<tool_call>\n{CALL}",
     "Qwen after thinking": f"<think>Maybe 1+1?</think>\n<tool_call>{CALL}</tool_call>",
-    "Qwen coder": "<tool_call>\n<function=calculator>\n<parameter=expression>\n7*(3+2)\n</parameter>\n</function>\n</tool_call>",
+    "Qwen coder": "<tool_call>\n<function=calculator>\n<parameter=expression>\n7*(3+2)\n</parameter>\n</function>\n"
+    "</tool_call>",
     "Llama": f"<function=calculator>{ARGUMENTS}</function>",
     "Llama's parameters": f'<|python_tag|>{{"name": "calculator", "parameters": {ARGUMENTS}}}<|eom_id|>',
     "Llama's built-in form": '<|python_tag|>calculator.call(expression="7*(3+2)")',

@@ -125,6 +125,6 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         "--near-duplicates",
         choices=("apart", "drop", "keep"),
         default="apart",
-        help="whether a question of train falls out that tells the same story as one of a test split with other numbers "
-        "or names: if that is of another dataset, always, or never; what stays is marked (default: apart)",
+        help="whether a question of train falls out that tells the same story as one of a test split with other "
+        "numbers or names: if that is of another dataset, always, or never; what stays is marked (default: apart)",
     )

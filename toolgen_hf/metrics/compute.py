@@ -56,8 +56,9 @@ def tool_use(
         The shares (0 to 1, None of nothing), ``confidence_95`` (a pair for each share), ``tool_need_baseline`` (what a
         model gets as ``tool_need_agreement`` that ``always`` calls, and one that always does what the ``majority`` of
         the questions needs), and the counts that they are made of: ``responses``, ``correct``, ``calls``, ``failed``
-        (calls that did not run), ``need_known``, ``need_agreed``, and ``ungradable``, the responses whose reference is no answer of this task
-        and which therefore cannot be right. With ``sources``, ``by_source`` has the same for each.
+        (calls that did not run), ``need_known``, ``need_agreed``, and ``ungradable``, the responses whose reference is
+        no answer of this task and which therefore cannot be right. With ``sources``, ``by_source`` has the same for
+        each.
 
     Raises:
         ConfigError: there is no such task.
