@@ -10,8 +10,8 @@ Of many texts MinHash LSH (datasketch, with a fixed seed) proposes pairs; each i
 does not depend on the order of the texts, on the process or on PYTHONHASHSEED. Word lists are English; texts in other
 languages are compared by all of their words.
 
-Measured on GSM8K (8,792 questions): 81 pairs, 46 of 50 drawn ones are the same story. Of twins made from GSM8K and
-SVAMP by another number, name or unit it finds 99%, by a dropped clause 95%, by another question 95%.
+Measured on GSM8K (8,792 questions): 80 pairs, 48 of 50 drawn ones are the same story. Of twins made from GSM8K and
+SVAMP by other numbers, names or units it finds 99%, by a dropped clause 94%, by another question 98%.
 """
 
 from __future__ import annotations
@@ -393,8 +393,9 @@ def _compare(one: _Text, other: _Text) -> float | None:
         if all(len(a & b) >= 0.8 * min(len(a), len(b)) for a, b in parts):
             return whole
     story = _jaccard(one.story.pairs, other.story.pairs)
-    is_told = min(len(one.story.pairs), len(other.story.pairs)) >= _FEW
-    if story >= 0.75 and is_told and _jaccard(one.story.topic, other.story.topic) >= 0.5:  # asked otherwise
+    told = min(len(one.story.pairs), len(other.story.pairs))
+    is_same = story >= 0.75 if told >= _FEW else story == 1 and told >= 4
+    if is_same and _jaccard(one.story.topic, other.story.topic) >= 0.5:  # asked otherwise
         shared = len(one.story.topic & other.story.topic) + len(one.story.names & other.story.names)
         return story if shared >= 2 else None
     return None
