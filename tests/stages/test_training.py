@@ -249,7 +249,8 @@ class Tokenizer:
     def apply_chat_template(self, messages: list[Any], tools: list[Any], tokenize: bool) -> str:
         from transformers.utils.chat_template_utils import render_jinja_template
 
-        [text], _ = render_jinja_template([messages], tools=tools, chat_template=self.template)
+        ends = {"bos_token": "<s>", "eos_token": "</s>"}
+        [text], _ = render_jinja_template([messages], tools=tools, chat_template=self.template, **ends)
         return str(text)
 
 
@@ -272,7 +273,11 @@ WHOLE = TURNS.replace("__CALLS__", CALLS)
         ("{% for m in messages if m.role != 'tool' %}" + WHOLE.partition("%}")[2], "the call's result"),
         ("{% for m in messages[:3] %}" + WHOLE.partition("%}")[2], "the answer"),
         ("{{ raise_exception('roles must alternate') }}", "cannot render.*roles must alternate"),
-        ("{{ messages[0].content[0].text }}", "cannot render"),
+        (
+            "{{ messages[0].content[0].text }}",
+            "the call's name and the call's arguments and the call's result and",
+        ),
+        ("{{ 1 / 0 }}", "cannot render.*division by zero"),
     ],
 )
 def test_a_template_must_render_the_call_its_result_and_the_answer(template: str, gone: str | None) -> None:
