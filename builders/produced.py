@@ -43,11 +43,12 @@ RESPONSES = "responses-"
 
 @dataclass(frozen=True)
 class Kind:
-    """The columns of a config, and those that its published JSON files leave out."""
+    """The columns of a config, those that its published JSON files leave out, and those that older versions lack."""
 
     features: Features
     description: str
     defaults: dict[str, object] = field(default_factory=dict)
+    later: tuple[str, ...] = ()
 
     def row(self, row: Row, where: str, new_id: str) -> Row:
         """A row of this kind, from one of a file; columns that the schema does not know are left out.
@@ -90,7 +91,11 @@ KINDS = {
     ),
     "sft": Kind(schemas.SFT, "behavior cloning as TRL's prompt-completion"),
     "tool_calling": Kind(schemas.TOOL_CALLING, "behavior cloning as TRL's conversations with tools"),
-    "preference": Kind(schemas.PREFERENCE, "pairs for DPO and reward models"),
+    "preference": Kind(
+        schemas.PREFERENCE,
+        "pairs for DPO and reward models",
+        later=("chosen_correct", "rejected_correct"),
+    ),
     "rejected": Kind(schemas.REJECTED, "what fell out on the way, with the reason"),
 }
 
@@ -108,8 +113,8 @@ class Produced(RowsBuilder):
         load(Produced("responses-chatgpt", data_dir="outputs/quickstart"))  # one source's, executed
 
     The directory's Parquet is read; where a config has none, or a ``dataset_name`` is given, its JSON exports
-    are. Columns that the schema does not know are left out, but for a mix's ``dataset`` and ``task``. Raises
-    `DataError` for a config that is not there and for a row that does not fit.
+    are. Columns that the schema does not know are left out, but for a mix's ``dataset`` and ``task`` and the mark of
+    near duplicates. Raises `DataError` for a config that is not there and for a row that does not fit.
     """
 
     VERSION = "1.3.0"
@@ -130,8 +135,12 @@ class Produced(RowsBuilder):
         self.known_config(kind)
         self.kind = KINDS[kind]
         inputs, name = locate(data_dir, config_name, dataset_name)
-        if all({"dataset", "task"} <= columns(path) for paths in inputs.values() for path in paths):
-            self.kind = replace(self.kind, features=schemas.mixed(self.kind.features))
+        there = [columns(path) for paths in inputs.values() for path in paths]
+        if kind == "stage2" and all("correct" in found for found in there):
+            self.kind = replace(self.kind, features=schemas.SCORED)
+        for names, widened in (({schemas.NEAR}, schemas.marked), ({*schemas.MIXED}, schemas.mixed)):
+            if all(names <= found for found in there):
+                self.kind = replace(self.kind, features=widened(self.kind.features))
         self.ids_are_unique = config_name == "raw"  # a mix may repeat rows; responses have one a source
         super().__init__(kind, inputs, cache_dir, dataset=name)
 
@@ -150,7 +159,8 @@ class Produced(RowsBuilder):
 
     def _read(self, path: Path, split: str) -> Iterator[tuple[str, Row]]:
         if path.suffix == ".parquet":
-            return super()._read(path, split)
+            later = dict.fromkeys(self.kind.later)
+            return ((where, {**later, **row}) for where, row in super()._read(path, split))
         of_source = {}
         if self.config.name == "responses":
             of_source = {"source": source_of(path, self.config.dataset, split)}

@@ -63,14 +63,15 @@ def test_both_parts_are_one_set_that_datasets_opens(tmp_path: Path) -> None:
     result = build(tmp_path)
     expected = {
         "stage1": schemas.STAGE1,
-        "stage2": schemas.STAGE2,
+        "stage2": schemas.SCORED,
         "raw": schemas.RAW,
         "rejected": schemas.REJECTED,
     }
     for config, features in expected.items():
         loaded = load_dataset(str(result.directory), config, cache_dir=str(tmp_path / "hf"))
         for split, rows in loaded.items():
-            assert rows.features == schemas.mixed(features)
+            wide = schemas.marked(features) if config in schemas.MARKED else features
+            assert rows.features == schemas.mixed(wide)
             assert rows.to_list() == result.configs[config][split].to_list()
     one = result.configs["stage1"]
     assert {split: Counter(rows["dataset"]) for split, rows in one.items()} == {

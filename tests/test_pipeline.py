@@ -79,9 +79,9 @@ def test_the_directory_loads_with_datasets_alone_and_exact_features(tmp_path: Pa
     )
     result = run(Recipe.parse(data), tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
     expected = {
-        "raw": schemas.RAW,
-        "stage1": schemas.STAGE1,
-        "stage2": schemas.STAGE2,
+        "raw": schemas.marked(schemas.RAW),
+        "stage1": schemas.marked(schemas.STAGE1),
+        "stage2": schemas.marked(schemas.SCORED),
         "rejected": schemas.REJECTED,
     }
     for config, features in expected.items():
@@ -90,10 +90,9 @@ def test_the_directory_loads_with_datasets_alone_and_exact_features(tmp_path: Pa
         for split, rows in loaded.items():
             assert rows.features == features
             assert rows.to_list() == result.configs[config][split].to_list()
-    assert (
-        load_dataset(str(result.directory), cache_dir=str(tmp_path / "hf"))["train"].features
-        == schemas.STAGE2
-    )
+    assert load_dataset(str(result.directory), cache_dir=str(tmp_path / "hf"))[
+        "train"
+    ].features == schemas.marked(schemas.SCORED)
 
 
 def test_a_config_or_split_without_rows_is_not_listed(tmp_path: Path) -> None:

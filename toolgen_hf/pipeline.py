@@ -17,8 +17,9 @@ from typing import Any
 
 from datasets import DatasetDict
 
+from toolgen_hf import schemas
 from toolgen_hf.builders.produced import RESPONSES
-from toolgen_hf.errors import DataError
+from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.export import export_json
 from toolgen_hf.finetune import FinetuneResult, finetune, training_key
 from toolgen_hf.generators import build
@@ -40,13 +41,16 @@ from toolgen_hf.result.counts import (
 from toolgen_hf.result.manifest import library_version, manifest_facts
 from toolgen_hf.result.produced import check_target, is_current, write_produced
 from toolgen_hf.result.summary import Summary, summarize
+from toolgen_hf.stages import near_duplicates
 from toolgen_hf.stages.answer import answer
+from toolgen_hf.stages.chat_template import check_rows, sample
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import SourceConfig, all_given, respond
 from toolgen_hf.stages.score import gather, score
 from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.stages.tool_api import tool_api
 from toolgen_hf.stages.training import preference, sft, tool_calling
+from toolgen_hf.tasks import get_task
 from toolgen_hf.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -112,6 +116,7 @@ def run(
             from toolgen_hf.mixing.run import run_mix  # a mix is made of what this module makes
 
             return Result(directory, *run_mix(recipe, directory, workspace))
+        check_template(recipe)
         if silent := check_models(recipe, workspace.meter):
             require_said(unsaid(recipe, rehearse(recipe, workspace), silent))
         started = time.monotonic()
@@ -150,8 +155,12 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
         "rejected": rejected,
         **{f"{RESPONSES}{name}": table for name, table in executed.items()},
     }
+    near = near_duplicates.marks(raw, dropped(raw, recipe))
+    configs |= {name: near_duplicates.marked(configs[name], near) for name in schemas.MARKED}
     asked = called if recipe.answer is not None else DatasetDict()
     summary = summarize(recipe.name, workspace.reports[reported:], asked, configs, executed)
+    summary.near_duplicates = near_duplicates.facts(raw, near)
+    summary.moved = origin.moved
     return Made(recipe, origin, sources, called, executed, configs, summary)
 
 
@@ -213,6 +222,20 @@ def begin(recipe: Recipe, workspace: Workspace) -> tuple[DatasetDict, DatasetDic
     return raw, called, stage1(called, workspace, recipe.task), origin
 
 
+def check_template(recipe: Recipe, prefix: str = "") -> None:
+    """Find out, before any work, whether the model of ``tool_calling.tokenizer`` can be trained on tool calls.
+
+    Raises:
+        ConfigError: its chat template leaves them out, or there is no such model.
+    """
+    calling = recipe.tool_calling
+    if calling.tokenizer is not None:
+        try:
+            check_rows([sample(get_task(recipe.task).tool)], calling.tokenizer, calling.revision)
+        except ConfigError as error:
+            raise ConfigError(f"{prefix}tool_calling.tokenizer: {error}") from error
+
+
 def warn_of_fewer(rows: DatasetDict, recipe: Recipe) -> None:
     """Say where there are fewer rows than a recipe asks for."""
     for remark in fewer(rows, recipe.dataset):
@@ -223,7 +246,14 @@ def run_answer(raw: DatasetDict, recipe: Recipe, workspace: Workspace) -> Datase
     """The student's answers, with a recipe's settings."""
     drops = recipe.dataset.fewshot_overlap == "drop"
     student = recipe.student
-    return answer(raw, student.generator, workspace, recipe.task, student.instruction, drops)
+    return answer(
+        raw, student.generator, workspace, recipe.task, student.instruction, drops, dropped(raw, recipe)
+    )
+
+
+def dropped(raw: DatasetDict, recipe: Recipe) -> dict[str, str]:
+    """By id the questions that a recipe rejects for their near duplicates, each with the reason."""
+    return near_duplicates.leaks(raw) if recipe.dataset.near_duplicates == "drop" else {}
 
 
 def run_tool_api(answered: DatasetDict, recipe: Recipe, workspace: Workspace) -> DatasetDict:
@@ -238,10 +268,10 @@ def for_training(
     cloned: DatasetDict, scored: DatasetDict, recipe: Recipe, workspace: Workspace
 ) -> dict[str, DatasetDict]:
     """Both sets in the forms that trainers read."""
-    config = recipe.preference
+    config, calling = recipe.preference, recipe.tool_calling
     return {
         "sft": sft(cloned, workspace),
-        "tool_calling": tool_calling(cloned, workspace, recipe.task),
+        "tool_calling": tool_calling(cloned, workspace, recipe.task, calling.tokenizer, calling.revision),
         "preference": preference(scored, workspace, config.pairs, config.margin),
     }
 

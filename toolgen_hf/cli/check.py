@@ -17,12 +17,19 @@ def add(commands: Commands) -> None:
         "validate a recipe and say what it will need",
         "check gsm8k",
         "check my.yaml --set 'dataset.rows={train: 100}'",
+        "check my.yaml --tokenizer Qwen/Qwen2.5-0.5B-Instruct",
         "check my.yaml --json",
         description="Validate a recipe and say what it will need: models, memory, disk, keys, requests, cost. "
         "Nothing is loaded, generated or sent. Exit code 0: it can run here now; 1: something is missing, and what to "
         "do is listed; 2: it is not valid.",
     )
     parser.add_argument("recipe", help="a YAML file, or the name of a recipe that ships")
+    parser.add_argument(
+        "--tokenizer",
+        metavar="MODEL",
+        help="also check that this model's chat template renders the tool calls of the config tool_calling: a Hub id, "
+        "a folder, a .gguf file or pip:NAME",
+    )
     parser.add_argument("--json", action="store_true", help="print it as one line of JSON")
     add_common(parser)
 
@@ -35,7 +42,8 @@ def check(arguments: argparse.Namespace) -> int:
     from toolgen_hf.workspace import Workspace
 
     recipe = load_recipe(arguments.recipe, arguments.set)
-    found = needs.check(recipe, Workspace(arguments.cache_dir, arguments.store, progress=False))
+    workspace = Workspace(arguments.cache_dir, arguments.store, progress=False)
+    found = needs.check(recipe, workspace, arguments.tokenizer)
     if arguments.json:
         print(json.dumps(found.to_dict(), ensure_ascii=False))
     else:

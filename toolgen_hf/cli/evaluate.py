@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LEGEND = (
     "In brackets: 95% confidence. runs: calls that run. need met: the tool is called exactly where the question "
-    "needs it."
+    "needs it; beside it what always calling would get, and what always doing as most questions need."
 )
 
 
@@ -38,7 +38,8 @@ def add(commands: Commands) -> None:
         "target",
         type=Path,
         help="a produced directory, or responses (.json, .jsonl, .csv, .parquet, or a folder of these): "
-        "rows with id, response and, without --references, answer; source, needs_tool and finish_reason if there are",
+        "rows with id, response and, without --references, answer; source, needs_tool and finish_reason if there are. "
+        "Calls as calculator(3*6) or as a model's own form; also a column tool_calls or messages",
     )
     parser.add_argument(
         "--references",
@@ -97,7 +98,7 @@ def _table(title: str, figures: dict[str, dict[str, Any]]) -> Table:
 
     table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="dim")
     table.add_column("source", overflow="fold")
-    for name in ("rows", "accuracy", "", "with tool", "runs", "need met"):
+    for name in ("rows", "accuracy", "", "with tool", "runs", "need met", "always", "majority"):
         table.add_column(name, justify="right", no_wrap=True)
     for source, found in figures.items():
         interval = found["confidence_95"]["accuracy"]
@@ -110,6 +111,7 @@ def _table(title: str, figures: dict[str, dict[str, Any]]) -> Table:
                 _percent(found[name])
                 for name in ("tool_use_rate", "execution_success", "tool_need_agreement")
             ),
+            *(_percent(found["tool_need_baseline"][name]) for name in ("always", "majority")),
         )
     return table
 

@@ -52,7 +52,7 @@ def mix(arguments: argparse.Namespace) -> None:
     for what in ("weight", "count"):
         for name, number in _pairs(getattr(arguments, what), f"--{what} NAME=NUMBER").items():
             taken.setdefault(name, {})[what] = _number(number, f"--{what} {name}={number}")
-    options = {key: getattr(arguments, key) for key in ("order", "seed", "duplicates")}
+    options = {key: getattr(arguments, key) for key in ("order", "seed", "duplicates", "near_duplicates")}
     parts = {name: Path(path) for name, path in _pairs(arguments.parts, "NAME=PATH").items()}
     held = beside(parts)
     check_apart(
@@ -120,4 +120,11 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         choices=("drop", "keep"),
         default="drop",
         help="what becomes of a question that stands already; one of a test split never enters train (default: drop)",
+    )
+    parser.add_argument(
+        "--near-duplicates",
+        choices=("apart", "drop", "keep"),
+        default="apart",
+        help="whether a question of train falls out that tells the same story as one of a test split with other "
+        "numbers or names: if that is of another dataset, always, or never; what stays is marked (default: apart)",
     )

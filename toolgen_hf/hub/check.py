@@ -71,7 +71,7 @@ def _counts(directory: Path, manifest: Manifest) -> Iterator[str]:
                 yield f"{config}/{split} has {there} rows; {MANIFEST} says {rows}; run the recipe again"
             for path in files:
                 found = Features.from_arrow_schema(pq.read_schema(path))
-                if kind is not None and found not in (kind.features, schemas.mixed(kind.features)):
+                if kind is not None and found not in _known_features(kind.features):
                     name = path.relative_to(directory).as_posix()
                     yield (
                         f"{name} has not the features of {config!r}, but {found}; it is of another version of this "
@@ -128,3 +128,10 @@ def _strings(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _strings(item)
+
+
+def _known_features(features: Features) -> list[Features]:
+    """A config's columns, with or without those that newer versions and mixes have."""
+    first = [features, schemas.SCORED] if features == schemas.STAGE2 else [features]
+    own = [*first, *map(schemas.marked, first)]
+    return [*own, *(schemas.mixed(columns) for columns in own)]

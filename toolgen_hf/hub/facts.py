@@ -17,6 +17,7 @@ from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.hub.markdown import bullets, code, details, plain, table
 from toolgen_hf.result.plots import WHAT
 from toolgen_hf.result.summary import Summary, share
+from toolgen_hf.stages.near_duplicates import in_words
 from toolgen_hf.stages.score import SCORES
 
 HERE = "PATH_OR_REPO"
@@ -44,12 +45,14 @@ def results(manifest: Mapping[str, Any], configs: Mapping[str, DatasetDict]) -> 
         "configs": _configs(configs),
         "loading": _loading(configs),
         "training": _training(configs),
+        "calling": "tool_calling" if "tool_calling" in configs else "",
         "ranking": "stage2" if "stage2" in configs else "",
         "flow": _flow(summary),
         "counts": _counts(summary),
         "questions_count": f"{sum(summary.configs.get('raw', {}).values()):,}",
         "rejected_count": f"{sum(summary.rejected.values()):,}",
         "rejected": _rejected(summary),
+        "near_duplicates": _near_duplicates(summary),
         "student": _student_name(manifest),
         "student_table": _student(summary),
         "calls": _calls(summary),
@@ -158,6 +161,20 @@ def _counts(summary: Summary) -> str:
 def _rejected(summary: Summary) -> str:
     rows = [(plain(reason), f"{count:,}") for reason, count in summary.rejected.items()]
     return table(["reason", "questions"], rows, range(1, 2))
+
+
+def _near_duplicates(summary: Summary) -> str:
+    """What there is over splits; "" of a single split, or where no version of this library looked."""
+    if len(summary.configs.get("raw", {})) < 2 or summary.near_duplicates is None:
+        return ""
+    lines = [f"{plain(in_words(found))}." for found in summary.near_duplicates]
+    lines = lines or ["No question has a near duplicate in another split."]
+    if summary.moved:
+        lines.append(
+            f"{summary.moved:,} rows are in another split than the recipe's `dataset.splits` writes, so that near "
+            "duplicates stay together."
+        )
+    return bullets(lines)
 
 
 def _student_name(manifest: Mapping[str, Any]) -> str:

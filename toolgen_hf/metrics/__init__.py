@@ -14,6 +14,9 @@
                               exactly if the question needs it
 ============================  ==================================================================================
 
+An agreement says little beside what a model gets without deciding: ``tool_need_baseline`` has the agreement of one that
+``always`` calls, and of one that does for every question what the ``majority`` of them needs.
+
 A share of nothing is None: ``execution_success`` without any call, ``tool_need_agreement`` without any known
 need. Each share has a 95% Wilson score interval (Wilson 1927) under ``confidence_95``.
 

@@ -16,6 +16,7 @@ from toolgen_hf.errors import DataError
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
+from toolgen_hf.tools.native import as_written
 
 Figures = dict[str, Any]
 
@@ -44,17 +45,20 @@ def tool_use(
     """Accuracy, tool use rate, execution success and agreement on the need, of responses to questions.
 
     Args:
-        predictions: the responses as the model wrote them; None where it gave none, which is not right.
+        predictions: the responses as the model wrote them, calls as ``calculator(3*6)`` or in a native form
+            (`toolgen_hf.tools.native`); None where it gave none, which is not right.
         references: for each the accepted answers, or the one accepted answer.
         needs_tool: for each whether its question needs the tool; None where that is not known.
         sources: for each who wrote it; the figures then come by source as well.
         task: how an answer is read and graded, and which tool there is.
 
     Returns:
-        The shares (0 to 1, None of nothing), ``confidence_95`` (a pair for each share), and the counts
-        that they are made of: ``responses``, ``correct``, ``calls``, ``failed`` (calls that did not run),
-        ``need_known``, ``need_agreed``, and ``ungradable``, the responses whose reference is no answer of this task
-        and which therefore cannot be right. With ``sources``, ``by_source`` has the same for each.
+        The shares (0 to 1, None of nothing), ``confidence_95`` (a pair for each share), ``tool_need_baseline`` (what a
+        model gets as ``tool_need_agreement`` that ``always`` calls, and one that always does what the ``majority`` of
+        the questions needs), and the counts that they are made of: ``responses``, ``correct``, ``calls``, ``failed``
+        (calls that did not run), ``need_known``, ``need_agreed``, and ``ungradable``, the responses whose reference is
+        no answer of this task and which therefore cannot be right. With ``sources``, ``by_source`` has the same for
+        each.
 
     Raises:
         ConfigError: there is no such task.
@@ -65,7 +69,7 @@ def tool_use(
     grader = get_task(task)
     needs = [None] * len(responses) if needs_tool is None else needs_tool
     outcomes = [
-        judge(response, answer, _need(need, at), grader)
+        judge(as_written(response, grader.tool), answer, _need(need, at), grader)
         for at, (response, answer, need) in enumerate(zip(responses, answers, needs, strict=True))
     ]
     if sources is None:
@@ -97,6 +101,7 @@ def figures(outcomes: Sequence[Outcome]) -> Figures:
     failed = sum(outcome.failed for outcome in outcomes)
     correct = sum(outcome.correct for outcome in outcomes)
     agreed = sum(outcome.calls == outcome.needed for outcome in known)
+    needed = sum(bool(outcome.needed) for outcome in known)
     of = (
         (correct, len(outcomes)),
         (calls, len(outcomes)),
@@ -111,6 +116,12 @@ def figures(outcomes: Sequence[Outcome]) -> Figures:
         "correct": correct,
         "calls": calls,
         "failed": failed,
+        "tool_need_baseline": {
+            "always": needed / len(known),
+            "majority": max(needed, len(known) - needed) / len(known),
+        }
+        if known
+        else {"always": None, "majority": None},
         "need_known": len(known),
         "need_agreed": agreed,
         "ungradable": sum(not outcome.gradable for outcome in outcomes),

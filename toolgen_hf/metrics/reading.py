@@ -24,9 +24,12 @@ from toolgen_hf.result.produced import read_manifest
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.graders import Graders
+from toolgen_hf.tools.native import as_written, response_of
 
 TEXTS = ("response", "output", "prediction", "prediction_text", "prediction text", "generated_text", "text")
 """The columns that may hold a response's text, the first that a row has."""
+CALLS = ("tool_calls", "messages")
+"""The columns that may hold calls, or a whole conversation, as APIs give them."""
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}  # as CSV spells them
 
 
@@ -87,7 +90,7 @@ def read_responses(target: Path, graders: Graders) -> Responses:
             if "responses" in row:
                 found.rows += _unfold(row, f"{split or path.stem}-{number}", split, where, graders.of(None))
             else:
-                found.rows.append(_one(row, path, split, where))
+                found.rows.append(_one(row, path, split, where, graders.of(None)))
     if not found.rows:
         raise DataError(f"{target}: no row in this file; give one with an id and a response in every row")
     _check_ids(found.rows)
@@ -172,7 +175,7 @@ def _unfold(
             str(row.get("id") or new_id),
             as_text(source, "origin", where),
             split,
-            None if response is None else as_text(response, "responses", where),
+            as_written(None if response is None else as_text(response, "responses", where), task.tool),
             answer,
             None if gold is None else gold.uses_tool,
             where,
@@ -181,18 +184,20 @@ def _unfold(
         )
 
 
-def _one(row: Row, path: Path, split: str | None, where: str) -> Response:
+def _one(row: Row, path: Path, split: str | None, where: str, task: Task) -> Response:
     column = next((name for name in TEXTS if name in row), None)
-    if column is None:
+    if column is None and not any(row.get(name) for name in CALLS):
         raise fault(
-            where, f"no column with a response: one of {known(TEXTS)}; there is {known(row)}. Rename yours"
+            where,
+            f"no column with a response: one of {known([*TEXTS, *CALLS])}; there is {known(row)}. Rename yours",
         )
-    value = row[column]
+    value = None if column is None else row[column]
+    told = None if column is None or value is None else as_text(value, column, where)
     return Response(
         id_of_row(row, where),
         as_text(row["source"], "source", where) if row.get("source") else _source_of(path),
         split,
-        None if value is None else as_text(value, column, where),
+        response_of(row, told, task.tool),
         answers(row, "answer", where) if row.get("answer") not in (None, "") else None,
         flag(row, where),
         where,

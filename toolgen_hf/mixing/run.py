@@ -27,7 +27,7 @@ from toolgen_hf.hashing import digest
 from toolgen_hf.hub.source import Found, find
 from toolgen_hf.mixing.manifest import mix_manifest
 from toolgen_hf.mixing.recipe import MixRecipe
-from toolgen_hf.pipeline import fingerprints, make, rehearse
+from toolgen_hf.pipeline import check_template, fingerprints, make, rehearse
 from toolgen_hf.plan import Plan
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.recipe.questions import load_raw, load_stage1
@@ -37,6 +37,7 @@ from toolgen_hf.result.produced import is_current, write_produced
 from toolgen_hf.result.summary import Summary, summarize
 from toolgen_hf.stages.draw import MixConfig, Take
 from toolgen_hf.stages.mix import Mixed, MixPart, mix
+from toolgen_hf.stages.near_duplicates import facts, read_marks
 from toolgen_hf.tasks import get_task
 from toolgen_hf.workspace import StageReport, Workspace
 
@@ -67,6 +68,8 @@ def run_mix(
     """
     started = time.monotonic()
     left: list[Unsaid] = []
+    for name, part in recipe.recipes.items():
+        check_template(part, _key(name))
     for name, silent in check_parts(recipe, workspace).items():
         part = recipe.recipes[name]
         left += unsaid(part, rehearse(part, workspace), silent, _key(name))
@@ -198,9 +201,7 @@ def _exported(found: Found) -> set[str]:
 def _config(recipe: MixRecipe) -> MixConfig:
     """The settings of the stage alone: what the parts are made from is in their tables."""
     parts = {name: Take(weight=part.weight, count=part.count) for name, part in recipe.mix.parts.items()}
-    return MixConfig(
-        parts=parts, order=recipe.mix.order, seed=recipe.mix.seed, duplicates=recipe.mix.duplicates
-    )
+    return MixConfig(parts=parts, **recipe.mix.model_dump(exclude={"parts"}))
 
 
 def _summarize(
@@ -225,11 +226,19 @@ def _summarize(
         teachers=dict(sum((Counter(part.teachers) for part in told), Counter()).most_common()),
         rejected=dict(rejected.most_common()),
         used=asdict(Usage.total(used)),
+        near_duplicates=_near_duplicates(mixed),
+        moved=sum(part.moved for part in told),
         mix={
             **mixed.facts,
             "parts": {name: {**places[name], **facts} for name, facts in mixed.facts["parts"].items()},
         },
     )
+
+
+def _near_duplicates(mixed: Mixed) -> list[dict[str, Any]] | None:
+    """Those over the splits of the mix; None of one whose parts have no ``raw``."""
+    raw = mixed.configs.get("raw")
+    return None if raw is None else facts(raw, read_marks(raw))
 
 
 def _students(told: list[Summary]) -> dict[str, dict[str, int]]:

@@ -8,6 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+_ALIKE = {
+    "id": "the same row",
+    "exact": "exact text",
+    "normalised": "normalised text",
+    "near": "near duplicate",
+}
+
 
 def asked_for(part: Mapping[str, Any]) -> str:
     """How much of a part the recipe asks for: ``weight 2``, ``count train 20, test 8``, ``all``."""
@@ -25,5 +32,7 @@ def repeats(mix: Mapping[str, Any]) -> Iterator[str]:
     for found in mix["repeats"]:
         count = f"{found['count']:,} of {found['part']}, {found['split']}"
         where = f"in {found['of_split']} of {found['of']}"
-        alike = {"id": "the same row", "exact": "exact text", "normalised": "normalised text"}[found["match"]]
-        yield f"{count}: also {where} ({alike}), {'rejected' if found['dropped'] else 'kept'}"
+        alike = _ALIKE[found["match"]]
+        example = " of ".join(found.get("example", ()))
+        such = f", such as {example}" if example and found["match"] == "near" else ""
+        yield f"{count}: also {where} ({alike}){such}, {'rejected' if found['dropped'] else 'kept'}"

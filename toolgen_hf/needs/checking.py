@@ -15,7 +15,7 @@ from typing import Any
 
 from datasets import DatasetDict
 
-from toolgen_hf.errors import HubError
+from toolgen_hf.errors import ConfigError, HubError
 from toolgen_hf.generators.config import LocalConfig, OpenAIConfig
 from toolgen_hf.generators.models import ADAPTER, MODEL
 from toolgen_hf.hub.repo import HUB, split_source
@@ -27,10 +27,17 @@ from toolgen_hf.needs.models import Files, Shelf
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.recipe.questions import as_questions, fewer, load_raw, load_stage1
 from toolgen_hf.recipe.roles import Role, remarks, roles_of
+from toolgen_hf.stages import near_duplicates
+from toolgen_hf.stages.chat_template import check_rows, sample
+from toolgen_hf.tasks import get_task
 from toolgen_hf.workspace import Workspace
 
 _BYTES_A_RESPONSE = 2_000
 """Of a result, for each question and source, gold included: about what results of GSM8K questions take."""
+UNCHECKED = (
+    "tool_calling: some chat templates leave tool calls out without a word (those of SmolLM2, Llama 3, Phi-3 and "
+    "DeepSeek-R1's distilled models): --tokenizer MODEL checks the model that you will train"
+)
 _LARGE = 1_000_000_000
 """Parameters from which a GPU is advised."""
 
@@ -53,7 +60,7 @@ class Needs:
     """What a recipe will need; sizes in bytes, costs in US dollars, None where it cannot be known.
 
     ``questions`` counts rows by dataset and split. ``missing`` is what keeps it from running here and now, each with
-    what to do about it; ``warnings`` do not.
+    what to do about it; ``warnings`` do not, and ``notes`` are good to know.
     """
 
     recipe: str
@@ -65,6 +72,7 @@ class Needs:
     machine: Machine
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def cost(self) -> float | None:
@@ -93,15 +101,21 @@ class Needs:
         return {**asdict(self), **totals, "can_run": not self.missing}
 
 
-def check(recipe: Recipe | MixRecipe, workspace: Workspace | None = None) -> Needs:
+def check(
+    recipe: Recipe | MixRecipe, workspace: Workspace | None = None, tokenizer: str | None = None
+) -> Needs:
     """What ``run`` would need for a recipe, as far as it can be known here.
+
+    Args:
+        tokenizer: also check that the chat template of this model (a folder, a Hub id, ``pip:NAME``) renders the tool
+            calls of the config ``tool_calling``; default the recipe's ``tool_calling.tokenizer``.
 
     Raises:
         ConfigError, DataError: the questions cannot be used.
     """
     workspace = workspace or Workspace(progress=False)
     with workspace:  # it opens again when it is next used
-        part = _Part(Shelf(), this_machine(workspace.cache_dir))
+        part = _Part(Shelf(), this_machine(workspace.cache_dir), tokenizer)
         if isinstance(recipe, Recipe):
             part.add(recipe, workspace)
         else:
@@ -119,6 +133,7 @@ class _Part:
 
     shelf: Shelf
     machine: Machine
+    tokenizer: str | None = None
     questions: dict[str, dict[str, int]] = field(default_factory=dict)
     roles: list[RoleNeed] = field(default_factory=list)
     used: list[tuple[str, LocalConfig | OpenAIConfig]] = field(default_factory=list)
@@ -127,14 +142,16 @@ class _Part:
     """Bytes; None where questions cannot be counted."""
     missing: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, recipe: Recipe, workspace: Workspace, prefix: str = "") -> None:
         """All that a recipe needs; ``prefix`` names the part of a mix."""
         roles = roles_of(recipe)
         self.warnings += [f"{prefix}{remark}" for remark in remarks(recipe)]
+        self._look_at_template(recipe, prefix)
         configs = {role.key: self._look(role, prefix) for role in roles}
         try:
-            raw = _questions(recipe)
+            raw, moved = _questions(recipe)
         except HubError as error:
             is_gone = self._is_gone(recipe.dataset.source or "")
             (self.missing if is_gone else self.warnings).append(f"{prefix}the questions: {error}")
@@ -146,12 +163,31 @@ class _Part:
             return
         rows = {str(split): len(table) for split, table in raw.items()}
         self.warnings += [f"{prefix}{remark}" for remark in fewer(raw, recipe.dataset)]
+        self.warnings += [f"{prefix}{remark}" for remark in _near_duplicates(raw, moved)]
         self.questions[prefix.removesuffix(": ") or recipe.name] = rows
         if self.output is not None:
             self.output += sum(rows.values()) * (len(recipe.sources) + 1) * _BYTES_A_RESPONSE
         for need in counted(recipe, roles, configs, sum(rows.values()), workspace):
             self.roles.append(replace(need, role=f"{prefix}{need.role}"))
             self.to_ask[f"{prefix}{need.role}"] = need.to_ask or 0
+
+    def _look_at_template(self, recipe: Recipe, prefix: str) -> None:
+        """Whether the model that is to be trained on tool calls sees them."""
+        own = recipe.tool_calling
+        model, revision = (self.tokenizer, None) if self.tokenizer else (own.tokenizer, own.revision)
+        if model is None:
+            self.notes.append(UNCHECKED)
+            return
+        try:
+            check_rows([sample(get_task(recipe.task).tool)], model, revision)
+        except HubError as error:
+            self.warnings.append(f"{prefix}tool_calling: {error}")
+        except ConfigError as error:  # a run stops at it if the recipe names the model
+            (self.warnings if self.tokenizer else self.missing).append(f"{prefix}tool_calling: {error}")
+        else:
+            self.notes.append(
+                f"tool_calling: the chat template of {model!r} renders tool calls and their results"
+            )
 
     def _is_gone(self, source: str) -> bool:
         """Whether the Hub could be asked for the questions, and has none of that version."""
@@ -187,7 +223,7 @@ class _Part:
         models, engines = self._models(), self._engines()
         made = Needs(
             recipe, self.questions, tuple(self.roles), models, engines, self.output, self.machine,
-            tuple(dict.fromkeys(self.missing)), tuple(dict.fromkeys(self.warnings)),
+            tuple(dict.fromkeys(self.missing)), tuple(dict.fromkeys(self.warnings)), tuple(dict.fromkeys(self.notes)),
         )  # fmt: skip
         free = self.machine.free
         if made.disk is None or made.disk <= free:
@@ -270,10 +306,25 @@ class _Part:
         return needs
 
 
-def _questions(recipe: Recipe) -> DatasetDict:
+def _questions(recipe: Recipe) -> tuple[DatasetDict, int]:
+    """The questions, and how many of them are in another split than is written."""
     if recipe.answer is None:
-        return as_questions(load_stage1(recipe.dataset)[0])[0]
-    return load_raw(recipe.dataset)[0]
+        rows, origin = load_stage1(recipe.dataset)
+        return as_questions(rows)[0], origin.moved
+    raw, origin = load_raw(recipe.dataset)
+    return raw, origin.moved
+
+
+def _near_duplicates(raw: DatasetDict, moved: int) -> list[str]:
+    """What there is over splits, and what to do about it."""
+    found = near_duplicates.facts(raw, near_duplicates.marks(raw))
+    advice = "leave them out by the column near_duplicate_of, or set dataset.near_duplicates to drop"
+    said = [f"{near_duplicates.in_words(one)}: {advice}" for one in found]
+    if moved:
+        said.append(
+            f"dataset.splits: {moved:,} rows go to another split than is written, with their near duplicates"
+        )
+    return said
 
 
 def _gpu(config: LocalConfig, files: Files) -> str:

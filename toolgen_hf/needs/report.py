@@ -33,6 +33,8 @@ def print_needs(needs: Needs, console: Console | None = None) -> None:
             console.print(Text(f"{title}:", style=f"bold {style}"))
             for line in lines:
                 console.print(Text(f"  - {line}"))
+    for line in needs.notes:
+        console.print(Text(f"Note: {line}", style="dim"))
     if needs.missing:
         console.print(f"It cannot run here yet: {len(needs.missing)} to do.")
     elif needs.disk is None:

@@ -6,9 +6,11 @@ dataset: {source: "hub:user/repo@v1.1.0#stage1"}           ->   every split of s
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,9 @@ from toolgen_hf.hub.source import Found, find, published_starts
 from toolgen_hf.paths import expanded
 from toolgen_hf.recipe import NAME, DatasetConfig
 from toolgen_hf.result.record import MANIFEST
+from toolgen_hf.stages.near_duplicates import find as find_near
+
+logger = logging.getLogger(__name__)
 
 BUILDERS = {"gsm8k": GSM8K, "qa": QA}
 
@@ -31,7 +36,8 @@ BUILDERS = {"gsm8k": GSM8K, "qa": QA}
 class Origin:
     """Where questions come from: a dataset's name, licence, home page and citation, as its builder says.
 
-    Those of a produced set are of the questions that it was made from; ``source`` says which set it is.
+    Those of a produced set are of the questions that it was made from; ``source`` says which set it is. ``moved``: how
+    many rows are in another split than ``dataset.splits`` writes, to be with their near duplicates.
     """
 
     name: str
@@ -39,6 +45,7 @@ class Origin:
     homepage: str
     citation: str
     source: Mapping[str, Any] | None = None
+    moved: int = 0
 
 
 def load_raw(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
@@ -55,12 +62,10 @@ def load_raw(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
         options |= {"data_dir": str(Path(config.folder, config.data_dir or ""))}
     options |= {"dataset_name": config.name, "config_name": config.config}
     builder = BUILDERS[config.builder](**{key: value for key, value in options.items() if value is not None})
-    raw = _chosen(load(builder), config)
+    raw, moved = _chosen(load(builder), config)
     info = builder.info
-    origin = Origin(
-        builder.config.dataset, info.license or "unknown", info.homepage or "", info.citation or ""
-    )
-    return raw, origin
+    told = (info.license or "unknown", info.homepage or "", info.citation or "")
+    return raw, Origin(builder.config.dataset, *told, moved=moved)
 
 
 def load_stage1(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
@@ -103,7 +108,8 @@ def _load_produced(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
     if not place.startswith(HUB) and is_layout:
         return _load_layout(config, directory, name)
     found = find(place, name)
-    return _chosen(load(Produced(name, data_dir=found.directory)), config), _origin(config, found, name)
+    table, moved = _chosen(load(Produced(name, data_dir=found.directory)), config)
+    return table, replace(_origin(config, found, name), moved=moved)
 
 
 def _load_layout(config: DatasetConfig, directory: Path, start: str) -> tuple[DatasetDict, Origin]:
@@ -121,7 +127,8 @@ def _load_layout(config: DatasetConfig, directory: Path, start: str) -> tuple[Da
                 "responses by: start from #raw, or merge it anew with the answers (scripts/merge.py)"
             )
     name = config.name or builder.config.dataset
-    return _chosen(table, config), Origin(name, "unknown", "", "")
+    table, moved = _chosen(table, config)
+    return table, Origin(name, "unknown", "", "", moved=moved)
 
 
 def _origin(config: DatasetConfig, found: Found, start: str) -> Origin:
@@ -143,14 +150,16 @@ def _origin(config: DatasetConfig, found: Found, start: str) -> Origin:
     return Origin(name, told.license or "unknown", told.homepage, told.citation, source)
 
 
-def _cut(splits: DatasetDict, wanted: Mapping[str, str]) -> DatasetDict:
-    """Splits cut from others: ``{"train": "test[:70%]"}``.
+def _cut(splits: DatasetDict, wanted: Mapping[str, str], apart: bool) -> tuple[DatasetDict, int]:
+    """Splits cut from others, ``{"train": "test[:70%]"}``, and how many rows are in another one than is written.
+
+    Args:
+        apart: near duplicates of one split stay together, in one of the splits that are cut from it.
 
     Raises:
         DataError: one cannot be cut so, or two have a row in common.
     """
     lengths = {str(split): len(rows) for split, rows in splits.items()}
-    made: dict[str, Dataset] = {}
     home: dict[tuple[str, int], str] = {}
     for name, spec in wanted.items():
         try:
@@ -163,21 +172,71 @@ def _cut(splits: DatasetDict, wanted: Mapping[str, str]) -> DatasetDict:
                 raise DataError(
                     f"dataset.splits: row {row[1]} of {row[0]} is in {home[row]!r} and in {name!r}"
                 )
-        cut = [splits[part.splitname].select(range(part.from_, part.to)) for part in parts]
+    moved = _kept_together(splits, home) if apart else {}
+    home |= moved
+    made: dict[str, Dataset] = {}
+    for name in wanted:
+        rows: dict[str, list[int]] = {}
+        for (split, at), where in sorted(home.items()) if moved else home.items():
+            if where == name:
+                rows.setdefault(split, []).append(at)
+        cut = [splits[split].select(_range(places)) for split, places in rows.items()]
+        cut = cut or [next(iter(splits.values())).select([])]
         made[name] = cut[0] if len(cut) == 1 else concatenate_datasets(cut)
         made[name]._split = NamedSplit(name)
-    return DatasetDict(made)
+    return DatasetDict(made), len(moved)
 
 
-def _chosen(splits: DatasetDict, config: DatasetConfig) -> DatasetDict:
-    """The splits and rows that are asked for."""
-    splits = _cut(splits, config.splits) if config.splits else splits
+def _range(places: list[int]) -> Iterable[int]:
+    """Places as a range where they are one, by which a cut keeps the fingerprint that it always had."""
+    whole = range(places[0], places[0] + len(places))
+    return whole if places == list(whole) else places
+
+
+def _kept_together(splits: DatasetDict, home: Mapping[tuple[str, int], str]) -> dict[tuple[str, int], str]:
+    """The rows that go to another split than is written, so that none has a near duplicate in another one.
+
+    A family goes to that of its splits in which most room is left for it: splits stay about as large as is written.
+    """
+    moved: dict[tuple[str, int], str] = {}
+    for split, rows in splits.items():
+        places = sorted(at for name, at in home if name == split)
+        if len({home[str(split), at] for at in places}) < 2:
+            continue
+        column = "question" if "question" in rows.column_names else "input"
+        texts = rows[column]
+        numbers = find_near([texts[at] for at in places]).families()
+        families: dict[int, list[int]] = {}
+        for number, at in zip(numbers, places, strict=True):
+            families.setdefault(number, []).append(at)
+        homes = {
+            number: Counter(home[str(split), at] for at in family) for number, family in families.items()
+        }
+        room: Counter[str] = sum(homes.values(), Counter())
+        for counts in homes.values():
+            if len(counts) == 1:
+                room.subtract(counts)
+        astride = [number for number, counts in homes.items() if len(counts) > 1]
+        for number in sorted(astride, key=lambda number: (-len(families[number]), families[number][0])):
+            where = max(homes[number], key=lambda name: (room[name], homes[number][name], name))
+            room[where] -= len(families[number])
+            changed = [at for at in families[number] if home[str(split), at] != where]
+            moved |= {(str(split), at): where for at in changed}
+    return moved
+
+
+def _chosen(splits: DatasetDict, config: DatasetConfig) -> tuple[DatasetDict, int]:
+    """The splits and rows that are asked for, and how many rows went to another split than is written."""
+    moved = 0
+    if config.splits:
+        splits, moved = _cut(splits, config.splits, apart=config.near_duplicates != "keep")
     wanted = config.rows or dict.fromkeys(str(split) for split in splits)
     if missing := [split for split in wanted if split not in splits]:
         raise DataError(f"dataset.rows asks for the splits {missing}, but there are only {list(splits)}")
     if taken := [split for split in wanted if split in ("right", "wrong")]:
         raise DataError(f"a split cannot be called {taken[0]!r}: the exports name other files so; rename it")
-    return DatasetDict({split: _draw(splits[split], count, config.seed) for split, count in wanted.items()})
+    drawn = {split: _draw(splits[split], count, config.seed) for split, count in wanted.items()}
+    return DatasetDict(drawn), moved
 
 
 def _draw(rows: Dataset, count: int | None, seed: int) -> Dataset:

@@ -26,6 +26,7 @@ from toolgen_hf.hub.repo import is_produced, split_source
 from toolgen_hf.recipe.files import Draft, read_recipe
 from toolgen_hf.recipe.mistakes import validated
 from toolgen_hf.recipe.permission import require_allowed
+from toolgen_hf.stages.draw import NearDuplicates
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.stages.score import Strategy
 from toolgen_hf.tasks import get_task, task_reference
@@ -71,6 +72,11 @@ class DatasetConfig(Config):
     """Splits to take, and how many rows of each (null: all); default every split, whole."""
     seed: int = 0
     """Which rows are drawn where only some are taken. They keep their order."""
+    near_duplicates: NearDuplicates = "apart"
+    """What becomes of questions that tell one story with other numbers or names. ``apart``: splits that ``splits`` cuts
+    from one keep them together, so some rows go to another split than is written; the dataset's own splits stay as
+    they are. ``drop``: besides, a question is rejected that has one in a split further from training. ``keep``: splits
+    are cut as written. All are marked in the column ``near_duplicate_of``."""
     fewshot_overlap: Literal["keep", "drop"] = "keep"
     """What becomes of the questions that are among the prompts' examples: they are marked, and may be rejected."""
 
@@ -101,8 +107,9 @@ class DatasetConfig(Config):
                 split_source(self.source or "")
             except ConfigError as error:
                 raise ValueError(f"source {self.source!r}: {error}") from error
-            if self.starts_at == "stage1" and self.fewshot_overlap == "drop":
-                raise ValueError("fewshot_overlap: a stage 1 is taken as it is; drop them where it is made")
+            for key in ("fewshot_overlap", "near_duplicates"):
+                if self.starts_at == "stage1" and getattr(self, key) == "drop":
+                    raise ValueError(f"{key}: a stage 1 is taken as it is; drop them where it is made")
         return self
 
     @field_validator("rows")
@@ -150,6 +157,16 @@ class PreferenceConfig(Config):
     """The least difference of scores."""
 
 
+class ToolCallingConfig(Config):
+    """For which model the config ``tool_calling`` is made."""
+
+    tokenizer: Annotated[str | None, Reach.MODEL] = None
+    """A Hub id, a folder, a ``.gguf`` file or ``pip:NAME``: the run checks on its rows that this model's chat template
+    renders each call and its result, and stops if it does not. Null: nothing is checked."""
+    revision: str | None = None
+    """Of a model on the Hub: its commit, branch or tag."""
+
+
 class Recipe(Config):
     """What to build, from which questions, with which models."""
 
@@ -173,6 +190,8 @@ class Recipe(Config):
     """How stage 2 ranks responses."""
     preference: PreferenceConfig = PreferenceConfig()
     """Which pairs the config ``preference`` holds."""
+    tool_calling: ToolCallingConfig = ToolCallingConfig()
+    """For which model the config ``tool_calling`` is."""
     output: Annotated[str | None, Reach.OUTPUT] = None
     """Default ``outputs/{name}``."""
 

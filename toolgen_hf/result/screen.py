@@ -16,6 +16,7 @@ from toolgen_hf.meter import dollars
 from toolgen_hf.mixing.words import asked_for, repeats
 from toolgen_hf.plan import Plan
 from toolgen_hf.result.summary import Summary, share
+from toolgen_hf.stages.near_duplicates import in_words
 from toolgen_hf.stages.score import SCORES
 
 
@@ -145,6 +146,10 @@ def _numbers(summary: Summary) -> Table:
     total = sum(summary.rejected.values())
     reasons = "".join(f"\n  {count} × {reason}" for reason, count in summary.rejected.items())
     table.add_row("rejected", f"{total}{reasons}")
+    if summary.near_duplicates:
+        table.add_row("near duplicates", "\n".join(map(in_words, summary.near_duplicates)))
+    if summary.moved:
+        table.add_row("splits", f"{summary.moved} rows moved to another split, to their near duplicates")
     work = (
         f"{summary.generated} texts generated, {summary.reused} from the store, "
         f"{summary.transforms_run} transforms run"

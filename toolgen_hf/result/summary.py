@@ -29,6 +29,8 @@ class Summary:
     generated them (``texts``, ``prompt_tokens``, ``completion_tokens``, ``cost``; None where it is not known).
     ``mix``: of a mix, what was mixed (`toolgen_hf.stages.mix_tables.mix_facts`), each part with its ``source`` where it
     was not made by this run; ``student``, ``calls_needed`` and ``teachers`` are then of the parts as they were made.
+    ``near_duplicates``: those over splits (`toolgen_hf.stages.near_duplicates.facts`; None where nothing looked for
+    them). ``moved``: the rows that are in another split than ``dataset.splits`` writes, with their near duplicates.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Summary:
     fewshot_overlap: dict[str, int] = field(default_factory=dict)
     used: dict[str, Any] = field(default_factory=dict)
     mix: dict[str, Any] = field(default_factory=dict)
+    near_duplicates: list[dict[str, Any]] | None = None
+    moved: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON data."""

@@ -9,7 +9,7 @@ The hypothesis of the method: an LM needs a tool exactly where it is wrong witho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from datasets import DatasetDict
 
@@ -30,7 +30,14 @@ STAGE = Stage("answer", version=3, features=schemas.ANSWERED)
 EXAMPLE = "the question is a few-shot example"
 
 
-def answer_batch(batch: Batch, task: Task, prompts: PromptSet, ask: Ask, drop_overlap: bool = False) -> Batch:
+def answer_batch(
+    batch: Batch,
+    task: Task,
+    prompts: PromptSet,
+    ask: Ask,
+    drop_overlap: bool = False,
+    drop: Mapping[str, str] | None = None,
+) -> Batch:
     """Ask and grade.
 
     A response is correct if it states a right answer in so many words. One whose last number only happens to
@@ -40,9 +47,10 @@ def answer_batch(batch: Batch, task: Task, prompts: PromptSet, ask: Ask, drop_ov
     but rejected, as is one to which the model gives no text at all (a content filter, a prompt too long).
     """
     overlap = [is_example(task, question) for question in batch["question"]]
+    dropped = [(drop or {}).get(key) for key in batch["id"]]
     unusable = [
-        EXAMPLE if drop_overlap and is_shown else unusable_answer(answer, task)
-        for answer, is_shown in zip(batch["answer"], overlap, strict=True)
+        reason or (EXAMPLE if drop_overlap and is_shown else unusable_answer(answer, task))
+        for reason, answer, is_shown in zip(dropped, batch["answer"], overlap, strict=True)
     ]
     asked = [answer_prompt(prompts, q) for q, r in zip(batch["question"], unusable, strict=True) if r is None]
     texts = iter(ask(asked) if asked else [])
@@ -92,6 +100,7 @@ def answer(
     task: str | Task = "math",
     instruction: str | None = None,
     drop_overlap: bool = False,
+    drop: Mapping[str, str] | None = None,
 ) -> DatasetDict:
     """Let the student answer every question of every split (columns ``schemas.RAW`` -> ``ANSWERED``).
 
@@ -99,6 +108,7 @@ def answer(
         student: which model answers, and how it decodes.
         instruction: what it is told; default the task's own.
         drop_overlap: reject the questions that teachers and few-shot sources are shown as examples.
+        drop: by id other questions to reject, each with the reason.
 
     Raises:
         DataError: a column is missing.
@@ -116,9 +126,10 @@ def answer(
         "generator": texts.settings,
         "examples": examples_digest(grader),
         "drop_overlap": drop_overlap,
+        **({"drop": dict(drop)} if drop else {}),
     }
 
     def function(batch: Batch) -> Batch:
-        return answer_batch(batch, grader, prompts, texts, drop_overlap)
+        return answer_batch(batch, grader, prompts, texts, drop_overlap, drop)
 
     return STAGE.run(raw, function, settings, workspace, texts=[texts])

@@ -21,6 +21,7 @@ from toolgen_hf.generators.config import Config
 from toolgen_hf.hashing import bytes_sha256
 
 Order = Literal["interleave", "concatenate"]
+NearDuplicates = Literal["apart", "drop", "keep"]
 
 
 class Take(Config):
@@ -81,6 +82,10 @@ class MixConfig(Config):
     """Which rows are drawn where not all are."""
     duplicates: Literal["drop", "keep"] = "drop"
     """What becomes of a question that a split has already: the later one, in the order of the parts, is rejected."""
+    near_duplicates: NearDuplicates = "apart"
+    """What becomes of a question that tells the same story as one in a split further from training, with other numbers
+    or names. ``apart``: it is rejected if that one is of another part; a part's own splits stay as they are. ``drop``:
+    it is rejected. ``keep``: it stays. Those that stay are marked in the column ``near_duplicate_of``."""
 
 
 def _by_split(value: Any) -> Mapping[str, Any]:

@@ -19,7 +19,8 @@ from toolgen_hf.errors import DataError
 VERSION = 1
 """Goes up whenever two texts may come to be the same, or no longer."""
 
-Match = Literal["id", "exact", "normalised"]
+Match = Literal["id", "exact", "normalised", "near"]
+"""``near``: the same story with other numbers or names (near_duplicates.py)."""
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-") | {"⁄": "/"})
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")

@@ -5,8 +5,9 @@
          {"id": "SVAMP-train-0", ...}
 
 Every row keeps its id, and gets the columns ``dataset`` and ``task``. What is not in the mix is accounted for: a
-question that stands already, or that is in a test split (duplicates.py), is rejected with the reason; what weights and
-counts do not ask for (draw.py) is counted as not drawn.
+question that stands already, or that is in a test split (duplicates.py), is rejected with the reason, and so is one of
+train that has a near duplicate in another part's test split (near_duplicates.py); what weights and counts do not ask
+for (draw.py) is counted as not drawn.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict, Features, Value
 
+from toolgen_hf import schemas
 from toolgen_hf.errors import ConfigError, DataError, closest
 from toolgen_hf.hashing import digest
+from toolgen_hf.stages import near_duplicates
 from toolgen_hf.stages.base import Batch, Stage
 from toolgen_hf.stages.draw import MixConfig, Take, arranged, draw, quotas
-from toolgen_hf.stages.duplicates import VERSION, Candidate, Repeat, judge
+from toolgen_hf.stages.duplicates import VERSION, Candidate, Repeat, judge, protected_first
 from toolgen_hf.stages.mix_tables import mix_facts, mixed_tables
+from toolgen_hf.stages.near_duplicates import Twins
 from toolgen_hf.workspace import Workspace
 
 STAGES = ("stage1", "stage2")
@@ -45,9 +49,12 @@ PLAN = Features(
         "is_new": Value("bool"),  # the mix rejects it, not a stage before
         "in_raw": Value("bool"),  # a question of the mix: it is in it, or would be had no stage rejected it
         **{name: Value("string") for name in ("of_part", "of_split", "of_id", "match")},  # which it repeats
+        schemas.NEAR: Value(
+            "string"
+        ),  # of a question of the mix: its nearest near duplicate in another split of it
     }
 )
-STAGE = Stage("mix", version=2, features=PLAN)
+STAGE = Stage("mix", version=3, features=PLAN)
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,7 @@ def mix(parts: Mapping[str, MixPart], workspace: Workspace, config: MixConfig = 
         "config": config.model_dump(mode="json"),
         "pool": {str(split): rows._fingerprint for split, rows in pool.items()},
         "normalise": VERSION,
+        "near_duplicates": near_duplicates.VERSION,
     }
 
     @cache
@@ -116,11 +124,39 @@ def decide(pool: Mapping[str, Batch], config: MixConfig) -> dict[str, Batch]:
         for split, rows in pool.items()
         for part, key, question, reason, lacks in zip(*(rows[name] for name in _JUDGED), strict=True)
     ]
-    repeats = iter(judge(candidates))
-    return {
+    twins = near_duplicates.find([candidate.question for candidate in candidates])
+    repeats = iter(_repeats(candidates, twins, config))
+    decided = {
         split: _decide_split(rows, [next(repeats) for _ in rows["id"]], config)
         for split, rows in pool.items()
     }
+    in_it = [is_in for fate in decided.values() for is_in in fate["in_raw"]]
+    labels = [(c.split, is_in) for c, is_in in zip(candidates, in_it, strict=True)]
+    nearest = iter(twins.nearest(labels, lambda one, other: one[0] != other[0] and one[1] and other[1]))
+    for fate in decided.values():
+        found = [next(nearest) for _ in fate["id"]]
+        fate[schemas.NEAR] = [None if at is None else candidates[at].id for at in found]
+    return decided
+
+
+def _repeats(candidates: Sequence[Candidate], twins: Twins, config: MixConfig) -> list[Repeat | None]:
+    """For each question which it repeats: as it is, or else as a near duplicate in a split further from training."""
+    judged = judge(candidates)
+    if config.near_duplicates == "keep":
+        return judged
+    order = protected_first([candidate.split for candidate in candidates])
+    is_apart = config.near_duplicates == "apart"
+
+    def leaks(one: tuple[str, str], other: tuple[str, str]) -> bool:
+        return order.index(other[1]) < order.index(one[1]) and not (is_apart and one[0] == other[0])
+
+    nearest = twins.nearest([(c.part, c.split) for c in candidates], leaks)
+    return [
+        repeat
+        if at is None or (repeat is not None and repeat.is_leak)
+        else Repeat(candidates[at], "near", True)
+        for repeat, at in zip(judged, nearest, strict=True)
+    ]
 
 
 def _decide_split(rows: Batch, repeats: Sequence[Repeat | None], config: MixConfig) -> Batch:
@@ -165,7 +201,12 @@ def _places(rows: Batch, usable: Sequence[int], config: MixConfig) -> dict[int, 
 
 
 def _reason(split: str, repeat: Repeat) -> str:
-    alike = {"id": "same id", "exact": "exact text", "normalised": "normalised text"}[repeat.match]
+    alike = {
+        "id": "same id",
+        "exact": "exact text",
+        "normalised": "normalised text",
+        "near": "near duplicate",
+    }[repeat.match]
     if repeat.is_leak:
         return f"kept out of {split}: it is in the {repeat.of.split} split of {repeat.of.part} ({alike})"
     return f"duplicate of a question of {repeat.of.part} ({alike})"

@@ -18,11 +18,12 @@ from toolgen_hf.errors import DataError
 from toolgen_hf.hashing import digest
 from toolgen_hf.progress import quiet_datasets
 from toolgen_hf.stages.draw import MixConfig, Take
+from toolgen_hf.stages.near_duplicates import marked, read_marks
 
 DRAWN_ALONE = ("stage1", "stage2", "sft", "tool_calling", "preference")
 """The configs that hold nothing but the mix's own rows; the others also have questions that a stage rejected."""
 
-REPEAT = ("part", "split", "of", "of_split", "match", "dropped", "count")
+REPEAT = ("part", "split", "of", "of_split", "match", "dropped")
 
 Tables = Mapping[str, Mapping[str, DatasetDict]]
 """Tables by part and config."""
@@ -36,10 +37,12 @@ def mixed_tables(tables: Tables, labels: Labels, plan: DatasetDict) -> dict[str,
     """Every config of the mix, the rows at their places; ``rejected`` with what the mix rejected."""
     configs = dict.fromkeys(config for part in tables.values() for config in part)
     made: dict[str, DatasetDict] = {}
+    near = read_marks(plan)
     with quiet_datasets():
         for config in configs:
             if config != "rejected":
-                made[config] = _mixed(config, tables, labels, plan)
+                mixed = _mixed(config, tables, labels, plan)
+                made[config] = marked(mixed, near) if config in schemas.MARKED else mixed
         made["rejected"] = _rejected(tables, labels, plan)
     return {config: made[config] for config in dict.fromkeys([*configs, "rejected"])}
 
@@ -81,6 +84,7 @@ def _keys(plan: Dataset, drawn_alone: bool) -> list[Key]:
 
 def _labelled(rows: Dataset, labels: Mapping[str, str]) -> Dataset:
     """With the columns that say where a row is from, unless it has them: a mix of mixes keeps those of the first."""
+    rows = rows.remove_columns([name for name in (schemas.NEAR,) if name in rows.column_names])
     features = schemas.mixed(rows.features)
     for name in ("dataset", "task"):
         if name not in rows.column_names:
@@ -89,6 +93,8 @@ def _labelled(rows: Dataset, labels: Mapping[str, str]) -> Dataset:
 
 
 def _concatenated(config: str, parts: Mapping[str, Dataset]) -> Dataset:
+    if config == "stage2" and any("correct" in rows.column_names for rows in parts.values()):
+        parts = {name: _graded(rows) for name, rows in parts.items()}
     first, *others = parts
     for name in others:
         if parts[name].features != parts[first].features:
@@ -98,6 +104,15 @@ def _concatenated(config: str, parts: Mapping[str, Dataset]) -> Dataset:
                 f"{config} of part {name!r} has not the columns of part {first!r}: they differ in {', '.join(columns)}"
             )
     return concatenate_datasets([rows.with_format(None) for rows in parts.values()])
+
+
+def _graded(rows: Dataset) -> Dataset:
+    """Stage 2 with the column ``correct``: null in a set of an older version."""
+    if "correct" in rows.column_names:
+        return rows
+    features = schemas.mixed(schemas.SCORED)
+    unknown = [None] * len(rows)
+    return rows.add_column("correct", unknown, feature=features["correct"]).select_columns(list(features))
 
 
 def _rejected(tables: Tables, labels: Labels, plan: DatasetDict) -> DatasetDict:
@@ -154,18 +169,21 @@ def mix_facts(labels: Labels, pool: DatasetDict, plan: DatasetDict, config: MixC
 
     ``parts``: per part its dataset and task, what was asked for, and by split the questions (``questions``), of these
     how many fell out before (``before``) or in the mix (``rejected``), were not drawn (``undrawn``), and are in it
-    (``rows``). ``repeats``: the questions that stand twice, by where and how alike they are, with their number.
+    (``rows``). ``repeats``: the questions that stand twice, by where and how alike they are, with their number and the
+    ids of the first two.
     """
     counts: dict[str, dict[str, Counter[str]]] = {name: {} for name in labels}
     repeats: Counter[tuple[Any, ...]] = Counter()
+    examples: dict[tuple[Any, ...], list[str]] = {}
     for split, rows in pool.items():
         for part, count in Counter(rows["part"]).items():
             counts[part][str(split)] = Counter(questions=count, undrawn=count)
         for row in plan[split]:
             counts[row["part"]][str(split)].update({_became(row): 1, "undrawn": -1})
             if row["match"]:
-                where = (row["part"], split, row["of_part"], row["of_split"], row["match"])
-                repeats[(*where, row["is_new"])] += 1
+                where = (row["part"], split, row["of_part"], row["of_split"], row["match"], row["is_new"])
+                repeats[where] += 1
+                examples.setdefault(where, [row["id"], row["of_id"]])
     kinds = ("questions", "before", "rejected", "undrawn", "rows")
     return {
         "order": config.order,
@@ -179,7 +197,11 @@ def mix_facts(labels: Labels, pool: DatasetDict, plan: DatasetDict, config: MixC
             }
             for name, splits in counts.items()
         },
-        "repeats": [dict(zip(REPEAT, (*key, count), strict=True)) for key, count in repeats.items()],
+        "near_duplicates": config.near_duplicates,
+        "repeats": [
+            {**dict(zip(REPEAT, key, strict=True)), "count": count, "example": examples[key]}
+            for key, count in repeats.items()
+        ],
     }
 
 

@@ -2,7 +2,8 @@
 
     in   {"query": "Given a math problem, ...", "responses": ["calculator(3*19)", ..., "Jean has $54."],
           "origin": ["gold", ...], "predictions": ["57.0", ..., "54.0"], "answer": ["57"], ...}
-    out  {"query": ..., "responses": ..., "origin": ..., "scores": [20, ..., 15], "answer": ["57.0", ..., "54.0"]}
+    out  {"query": ..., "responses": ..., "origin": ..., "scores": [20, ..., 15], "answer": ["57.0", ..., "54.0"],
+          "correct": [true, ..., false]}
 
 Two published strategies:
 
@@ -32,7 +33,7 @@ from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("score", version=3, features=schemas.STAGE2)
+STAGE = Stage("score", version=4, features=schemas.SCORED)
 LEVELS = (20, 15, 10, 5, 0)
 SCORES = tuple(map(str, LEVELS))
 """The keys of counts by score, as JSON has them."""
@@ -91,13 +92,17 @@ def score_batch(batch: Batch, strategy: str, task: Task) -> Batch:
         "responses": [[text or "" for text in texts] for texts in batch["responses"]],
         "scores": [STRATEGIES[strategy](p, u, a, task) for p, u, a in rows],
         "answer": [["" if p is None else p for p in predictions] for predictions in batch["predictions"]],
+        "correct": [
+            [task.is_correct(prediction, answer) for prediction in predictions]
+            for predictions, answer in zip(batch["predictions"], batch["answer"], strict=True)
+        ],
     }
 
 
 def score(
     candidates: DatasetDict, workspace: Workspace, task: str | Task = "math", strategy: Strategy = "distance"
 ) -> DatasetDict:
-    """Score the responses of every question (columns ``schemas.CANDIDATES`` -> ``STAGE2``).
+    """Score the responses of every question (columns ``schemas.CANDIDATES`` -> ``SCORED``).
 
     Raises:
         ConfigError: there is no such strategy.

@@ -21,7 +21,7 @@ Trainers that take a list of scored responses (RRHF, as the paper's RLEF) read s
     preference    {"prompt": [{"role": "user", "content": "Given a math problem, ..."}],
                    "chosen": [{"role": "assistant", "content": "calculator(48+48/2)"}],
                    "rejected": [{"role": "assistant", "content": "The answer is 96."}],
-                   "chosen_score": 20, "rejected_score": 10, ...}
+                   "chosen_score": 20, "rejected_score": 10, "chosen_correct": true, ...}
 
 Why conversations and not plain text: the trainer then applies the chat template of the very model it
 trains, so that each turn ends as that model ends turns, and takes the loss on the completion alone. For a
@@ -40,6 +40,7 @@ from datasets import DatasetDict
 from toolgen_hf import schemas
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.stages.base import Batch, Stage, require_columns
+from toolgen_hf.stages.chat_template import require_calls
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
@@ -47,7 +48,7 @@ from toolgen_hf.workspace import Workspace
 
 SFT = Stage("sft", version=1, features=schemas.SFT)
 TOOL_CALLING = Stage("tool_calling", version=2, features=schemas.TOOL_CALLING)
-PREFERENCE = Stage("preference", version=1, features=schemas.PREFERENCE)
+PREFERENCE = Stage("preference", version=2, features=schemas.PREFERENCE)
 
 CALL_ID = "call{:05}"
 """A call's id: Mistral's templates want nine letters or digits."""
@@ -89,9 +90,11 @@ def tool_calling_batch(batch: Batch, task: Task) -> Batch:
 def preference_batch(batch: Batch, pairs: Pairs = "best", margin: int = 1) -> Batch:
     """Stage 2's rows as pairs of which one response is better; a question may give none, or several."""
     made: Batch = {name: [] for name in schemas.PREFERENCE}
-    names = ("id", "query", "responses", "origin", "scores", "fewshot_overlap")
-    for key, query, responses, origin, scores, overlap in zip(*(batch[name] for name in names), strict=True):
-        candidates = _candidates(responses, origin, scores)
+    names = ("id", "query", "fewshot_overlap", "responses", "origin", "scores")
+    graded = batch.get("correct") or [None] * len(batch["id"])
+    columns = zip(*(batch[name] for name in names), graded, strict=True)
+    for key, query, overlap, responses, origin, scores, correct in columns:
+        candidates = _candidates(responses, origin, scores, correct or [None] * len(scores))
         for chosen, rejected in _pairs(candidates, pairs, margin):
             made["id"].append(key)
             made["prompt"].append(_turn("user", query))
@@ -99,6 +102,7 @@ def preference_batch(batch: Batch, pairs: Pairs = "best", margin: int = 1) -> Ba
                 made[column].append(_turn("assistant", candidate.text))
                 made[f"{column}_score"].append(candidate.score)
                 made[f"{column}_origin"].append(candidate.origin)
+                made[f"{column}_correct"].append(candidate.correct)
             made["fewshot_overlap"].append(overlap)
     return made
 
@@ -116,7 +120,13 @@ def sft(stage1_rows: DatasetDict, workspace: Workspace) -> DatasetDict:
     return SFT.run(stage1_rows, sft_batch, {}, workspace)
 
 
-def tool_calling(stage1_rows: DatasetDict, workspace: Workspace, task: str | Task = "math") -> DatasetDict:
+def tool_calling(
+    stage1_rows: DatasetDict,
+    workspace: Workspace,
+    task: str | Task = "math",
+    tokenizer: str | Any | None = None,
+    revision: str | None = None,
+) -> DatasetDict:
     """Tool use for TRL's SFTTrainer (columns ``schemas.STAGE1`` -> ``TOOL_CALLING``).
 
     The question stands alone: that there is a tool is told by ``tools``, which rows answered without it
@@ -125,7 +135,13 @@ def tool_calling(stage1_rows: DatasetDict, workspace: Workspace, task: str | Tas
     chat templates ask whether a key is there: the columns are ``datasets.Json`` (TRL's advice too), where
     an Arrow struct would give every message the keys of all, null.
 
+    Args:
+        tokenizer: a model (a folder, a Hub id, ``pip:NAME``) or its tokenizer: check on real rows that its chat
+            template renders each call, its result and the answer. Those of SmolLM2, Llama 3 and Phi-3 leave calls out.
+        revision: of a model on the Hub.
+
     Raises:
+        ConfigError: the chat template leaves some of it out; says what, and what to do.
         DataError: a column is missing, or a row's call does not give its answer.
     """
     require_columns(stage1_rows, schemas.STAGE1, "tool_calling")
@@ -134,16 +150,20 @@ def tool_calling(stage1_rows: DatasetDict, workspace: Workspace, task: str | Tas
         "task": identity(grader),
         "tool": [*identity(grader.tool), grader.tool.schema()],
     }
-    return TOOL_CALLING.run(stage1_rows, lambda batch: tool_calling_batch(batch, grader), settings, workspace)
+    made = TOOL_CALLING.run(stage1_rows, lambda batch: tool_calling_batch(batch, grader), settings, workspace)
+    if tokenizer is not None:
+        require_calls(made, tokenizer, revision)
+    return made
 
 
 def preference(
     stage2_rows: DatasetDict, workspace: Workspace, pairs: Pairs = "best", margin: int = 1
 ) -> DatasetDict:
-    """Pairs for TRL's DPOTrainer or RewardTrainer (columns ``schemas.STAGE2`` -> ``PREFERENCE``).
+    """Pairs for TRL's DPOTrainer or RewardTrainer (columns ``schemas.SCORED`` -> ``PREFERENCE``).
 
     Responses of equal score make no pair, empty ones are left out, and a text counts once a question.
-    ``id`` is the question's. There is no column ``margin``: RewardTrainer would subtract it in its loss.
+    ``id`` is the question's. There is no column ``margin``: RewardTrainer would subtract it in its loss. A stage 2
+    without the column ``correct``, of an older version, gives pairs of which ``chosen_correct`` is null.
 
     Args:
         pairs: ``best``, the first response of the highest score against each lower one, so that what is
@@ -207,14 +227,18 @@ class _Candidate(NamedTuple):
     text: str
     origin: str
     score: int
+    correct: bool | None
 
 
 def _candidates(
-    responses: Sequence[str | None], origin: Sequence[str], scores: Sequence[int]
+    responses: Sequence[str | None],
+    origin: Sequence[str],
+    scores: Sequence[int],
+    correct: Sequence[bool | None],
 ) -> list[_Candidate]:
     """The responses with a text, each text once, best first and else in the order given."""
-    rows = zip(responses, origin, scores, strict=True)
-    there = [_Candidate((text or "").strip(), source, score) for text, source, score in rows]
+    rows = zip(responses, origin, scores, correct, strict=True)
+    there = [_Candidate((text or "").strip(), source, score, right) for text, source, score, right in rows]
     once: dict[str, _Candidate] = {}
     for candidate in sorted(there, key=lambda c: -c.score):
         if candidate.text:

@@ -21,6 +21,8 @@ Args:
 
 Returns:
     accuracy, tool_use_rate, execution_success, tool_need_agreement: shares; None of nothing.
+    tool_need_baseline: the agreement of a model that always calls ("always"), and of one that does for every question
+        what most of them need ("majority").
     confidence_95: for each share its Wilson score interval.
     responses, correct, calls, failed, need_known, need_agreed, ungradable: the counts behind them.
     by_source: the same for each source.
