@@ -21,8 +21,8 @@ from typing import Final
 
 from toolgen_hf.errors import ToolError
 from toolgen_hf.generators.equations import read_equations
-from toolgen_hf.generators.formula import Step, formulas
-from toolgen_hf.generators.steps import is_right, read_steps, value_of
+from toolgen_hf.generators.formula import Formulas, Soundness, Worked
+from toolgen_hf.generators.steps import Step, is_right, read_steps, tidy, value_of
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.math import MATH
 from toolgen_hf.tasks.numbers import NUMBER, WORDS, read_match
@@ -43,14 +43,11 @@ _MAX_LOOSE: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """A verified ``formula``, or the ``reason`` why there is none.
-
-    ``complete`` says that no intermediate result is left in the formula as a bare number.
-    """
+    """A verified ``formula`` with how sound it is, or the ``reason`` why there is none."""
 
     formula: str | None
     reason: str | None = None
-    complete: bool = False
+    soundness: Soundness | None = None
 
 
 def compose(question: str, solution: str | None, answer: Sequence[str], task: Task = MATH) -> Composition:
@@ -61,20 +58,36 @@ def compose(question: str, solution: str | None, answer: Sequence[str], task: Ta
     """
     if solution is None or not solution.strip():
         return Composition(None, NO_SOLUTION)
-    given = _numbers(question)
+    worked = Worked(question, tidy(solution))
     steps = _read(solution)
+    best: Composition | None = None
     for reading in _readings(question, solution, steps):
-        for last in reversed(range(len(reading))):
-            if _states(reading[last], answer, task):
-                for expression, complete in formulas(reading, last, given):
-                    formula = render(expression)
-                    if operations(expression) and _is_verified(formula, answer, task):
-                        return Composition(formula, None, complete)
-    return Composition(None, _reason(steps, answer, task))
+        for last in _lasts(reading, answer, task):
+            made = _composed(Formulas(worked, reading, last), answer, task)
+            if made and made.soundness != "unexplained":
+                return made
+            best = best or made
+    return best or Composition(None, _reason(steps, answer, task))
+
+
+def _lasts(reading: Sequence[Step], answer: Sequence[str], task: Task) -> Iterator[int]:
+    """The last step that gives the answer, and the equations that do."""
+    found = [index for index in reversed(range(len(reading))) if _states(reading[index], answer, task)]
+    yield from found[:1]
+    yield from (index for index in found[1:] if reading[index].is_solved)
+
+
+def _composed(formulas: Formulas, answer: Sequence[str], task: Task) -> Composition | None:
+    for expression, soundness in formulas:
+        if operations(expression):
+            formula = render(expression)
+            if _is_verified(formula, answer, task):
+                return Composition(formula, None, soundness)
+    return None
 
 
 def _read(solution: str) -> list[Step]:
-    steps = read_steps(solution)
+    steps = sorted([*read_steps(solution), *read_equations(solution)], key=lambda step: step.equals)
     if not steps:
         try:
             expression = parse(solution)
@@ -91,7 +104,6 @@ def _readings(question: str, solution: str, steps: list[Step]) -> Iterator[list[
     if _HUNDREDTHS.search(question) or _HUNDREDTHS.search(solution):  # 0.25 is 25 percent, or cents
         for step in reversed(steps):
             yield [*steps, Step((step.result, Fraction(100), "*"), step.result * 100)]
-    yield [*read_equations(solution), *steps]
     for closing in _closings(steps):
         yield [*steps, closing]
 
@@ -105,7 +117,7 @@ def _closings(steps: Sequence[Step]) -> Iterator[Step]:
             for symbol in "+-*/":
                 result = value_of((left, right, symbol))
                 if result is not None:
-                    yield Step((left, right, symbol), result)
+                    yield Step((left, right, symbol), result, is_said=False)
 
 
 def _states(step: Step, answer: Sequence[str], task: Task) -> bool:

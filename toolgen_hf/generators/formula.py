@@ -1,21 +1,27 @@
-"""Steps of arithmetic linked into one formula.
+"""Steps of arithmetic linked into one formula, with where each of its numbers comes from.
 
-    48/2=24, 48+24=72        24 is what the first step gave, so        48+48/2
+    48/2=24, 48+24=72        48 is the question's, 24 is what the first step gave, so        48+48/2
 
-A number that an earlier step produced stands for that step and is replaced by its expression, backwards
-from the step that gives the answer. Links are by value, so they can be ambiguous, and a rounded result
-can spoil the sum: ``formulas`` yields the most substituted formula first, then those that leave one
-such number as it stands or take it from another step, then two, and so on within bounds.
+A number of a step comes from the question, from an earlier step, is a constant that the words call for, or comes from
+nowhere. Where the question states a number that an earlier step gave too, all readings are scored: by the sign and the
+noun beside the number, by the words of its sentence, and by which steps and numbers a reading leaves unused. The best
+one counts as meant if it is better than the next by ``MARGIN``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from itertools import combinations, islice, product
-from typing import Final, TypeAlias
+from math import prod
+from typing import Final, Literal, TypeAlias
 
+from toolgen_hf.generators.mentions import Context, Mention, Text, constants, content, units
+from toolgen_hf.generators.steps import Step, is_right
 from toolgen_hf.tools.expression import Expression
 
 MAX_ITEMS: Final = 100
@@ -23,76 +29,436 @@ MAX_ITEMS: Final = 100
 MAX_DEVIATIONS: Final = 2
 MAX_FORMULAS: Final = 200
 """Tried for one step."""
+MAX_READINGS: Final = 256
+"""Readings that are compared."""
+MARGIN: Final = 1.0
+"""How much better than the next one a reading must be to count as the one that is meant."""
 
-_TIMES_HUNDRED: Final = [Fraction(100), "*"]
+SAME_NOUN, OTHER_NOUN = 2.0, -0.75
+SAME_SIGN, OTHER_SIGN, SIGN_OR_NOUN = 0.5, -2.0, -1.0
+NEXT_STEP, LATEST, IN_SUM, IN_WORDS = 1.0, 0.25, 1.0, 1.0
+ADDED_RATE, MULTIPLIED_RATE, CONSTANT, NO_SOURCE = -1.0, 0.5, -0.5, -3.0
+UNUSED_STEP, UNUSED_NUMBER, USED_AGAIN, STATED_AGAIN, SAME_SOURCE = -1.5, -1.25, -0.5, -0.3, -1.5
+CONFLICT: Final = -1.5
+"""A link that fits worse than this is doubtful, even if there is no other."""
 
+_ONE, _HUNDRED = Fraction(1), Fraction(100)
+_TIMES_HUNDRED: Final = [_HUNDRED, "*"]
+_NUMBER = re.compile(r"[0-9][0-9,]*(?:\.[0-9]+)?|\.[0-9]+")
+_STATED = re.compile(r"\s*[$€£]?\s*([0-9][0-9,.]*[0-9]|[0-9])?")
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """``48/2=24`` as ``Step((48, 2, "/"), 24)``."""
-
-    expression: Expression
-    result: Fraction
-
-
+Soundness: TypeAlias = Literal["explained", "ambiguous", "unexplained"]
 Place: TypeAlias = tuple[int, int]
 """A number of a step: which step, and where in its expression."""
 Links: TypeAlias = Mapping[Place, int | None]
 """The step that stands for the number, or None if the number stays."""
+_Scores: TypeAlias = dict[int | None, float]
 
 
-def formulas(
-    steps: Sequence[Step], last: int, given: Collection[Fraction]
-) -> Iterator[tuple[Expression, bool]]:
-    """The formulas that end in ``steps[last]``, most substituted first.
+class Worked:
+    """A question and its worked solution."""
 
-    Each comes with whether it is complete: no number is left that an earlier step produced, unless
-    it is ``given``. Among equal numbers of one step, ``2*2`` say, a given one is taken to be the result
-    of a step once only.
-    """
-    choices = _choices(steps, last, given)
-    best = {place: options[0] for place, options in choices.items()}
-    for links in islice(_variants(best, choices), MAX_FORMULAS):
-        expression = _expand(steps, last, links)
-        if expression is not None:
-            yield expression, all(links[place] is not None or best[place] is None for place in best)
+    def __init__(self, question: str, solution: str) -> None:
+        self.question, self.solution = Text(question), Text(solution)
+        self._near: dict[int, frozenset[Fraction]] = {}
+        self._content: dict[int, frozenset[str]] = {}
+
+    def stays(self, value: Fraction, step: Step) -> bool:
+        """Whether a number of a step may stand in a formula as it is: it is the question's, or a constant."""
+        return value in self.question.by_value or self.is_constant(value, step)
+
+    def is_constant(self, value: Fraction, step: Step) -> bool:
+        """Whether the words call for this constant."""
+        start, end = self.solution.sentence(step.equals)
+        if start not in self._near:
+            words = self.question.stems | self.solution.stems
+            self._near[start] = constants(words, self.solution.stems_of(start, end))
+        return value in self._near[start]
+
+    def content(self, step: Step) -> frozenset[str]:
+        """What the sentence of a step is about."""
+        start, end = self.solution.sentence(step.equals)
+        if start not in self._content:
+            self._content[start] = content(self.solution.text[start:end])
+        return self._content[start]
+
+    def overlap(self, left: frozenset[str], right: frozenset[str]) -> float:
+        """How much two passages say that is rarely said elsewhere, from 0 to 2."""
+        return min(2.0, sum(sorted(2 / max(2, self._frequency[word]) for word in left & right)))
+
+    @cached_property
+    def _frequency(self) -> Counter[str]:
+        count: Counter[str] = Counter()
+        for text in (self.question, self.solution):
+            for start, end in zip(text.sentences, [*text.sentences[1:], None], strict=True):
+                count.update(content(text.text[start:end]))
+        return count
+
+    def is_percent(self, step: Step) -> bool:
+        """Whether a step calculates with percent points."""
+        begin, _ = self.solution.sentence(step.equals)
+        said = self.solution.text[begin : step.end + 12].lower()
+        return "%" in said or "percent" in said or bool({_HUNDRED, Fraction(1, 100)} & {*step.expression})
+
+    def said_in_words(self, value: Fraction, step: Step) -> bool:
+        """Whether the sentence of a step says a number in words, perhaps as a share or a multiple."""
+        start, end = self.solution.sentence(step.equals)
+        mentions = self.solution.by_value.get(value, ())
+        return any(start <= m.start < end and self.solution.text[m.start].isalpha() for m in mentions)
 
 
-def _choices(steps: Sequence[Step], last: int, given: Collection[Fraction]) -> dict[Place, list[int | None]]:
-    """For each number that ``last`` may rest on, the steps that produced it, latest first, and None."""
-    choices: dict[Place, list[int | None]] = {}
-    waiting = [last]
-    for index in waiting:  # grows while it is walked
-        linked = set()
-        for position, item in enumerate(steps[index].expression):
-            producers = [j for j in reversed(range(index)) if steps[j].result == item]
-            if producers:
-                stays_first = item in given and item in linked
-                choices[index, position] = [None, *producers] if stays_first else [*producers, None]
-                linked.add(item)
-                waiting += [j for j in producers if j not in waiting]
-    return choices
+class Formulas:
+    """The formulas that end in the ``last`` of some steps."""
+
+    def __init__(self, worked: Worked, steps: Sequence[Step], last: int) -> None:
+        self.worked, self.last = worked, last
+        self.steps: list[Step] = []
+        for step in steps[: last + 1]:
+            self.steps.append(_with_sources(worked, self.steps, step))
+        self._contexts: dict[int, Context] = {}
+        self._producers = self._find_producers()
+        self._options = {p: self._scores(p, made) for p, made in self._producers.items() if made}
+
+    def __iter__(self) -> Iterator[tuple[Expression, Soundness]]:
+        """The best reading first, then those in which a number stays that comes from a step."""
+        readings = sorted(self._readings(), key=lambda reading: -reading[0])
+        made = [(score, links, self._expand(links)) for score, links in readings]
+        rivals = {}
+        for score, _, expression in made:
+            if expression is not None:
+                rivals.setdefault(_canonical(expression), score)
+        scores = list(rivals.values())
+        is_clear = len(scores) < 2 or scores[0] - scores[1] >= MARGIN
+        for score, links, expression in made:
+            if expression is not None:
+                yield expression, self._soundness(links, is_clear and score == scores[0])
+        for links in islice(_unlinked(readings[0][1]), MAX_FORMULAS):
+            expression = self._expand(links)
+            if expression is not None:
+                yield expression, self._soundness(links, False)
+
+    def _find_producers(self) -> dict[Place, list[int]]:
+        """For each number that ``last`` may rest on, the steps that gave it, latest first."""
+        found: dict[Place, list[int]] = {}
+        waiting = [self.last]
+        for index in waiting:  # grows while it is walked
+            expression = self.steps[index].expression
+            stated = self._stated_fractions(index)
+            for position, item in enumerate(expression):
+                if isinstance(item, Fraction):
+                    made = [j for j in reversed(range(index)) if self.steps[j].result == item]
+                    found[index, position] = [] if position in stated else made
+                    waiting += [j for j in found[index, position] if j not in waiting]
+        return found
+
+    def _stated_fractions(self, index: int) -> set[int]:
+        """Where a step has both numbers of a fraction that the question states, such as 5/6."""
+        expression = self.steps[index].expression
+        return {
+            at
+            for position in range(len(expression) - 2)
+            if _is_stated_fraction(self.worked, expression[position : position + 3])
+            for at in (position, position + 1)
+        }
+
+    def _soundness(self, links: Links, is_clear: bool) -> Soundness:
+        soundness: Soundness = "explained" if is_clear else "ambiguous"
+        for index in self._reached(links):
+            step = self.steps[index]
+            if not step.is_said or not is_right(step):
+                return "unexplained"
+            for position, item in enumerate(step.expression):
+                source = links.get((index, position))
+                if not isinstance(item, Fraction):
+                    continue
+                if source is None and not self.worked.stays(item, step):
+                    return "unexplained"
+                if source is not None and self._options[index, position][source] <= CONFLICT:
+                    soundness = "ambiguous"
+        return soundness
+
+    def _readings(self) -> Iterator[tuple[float, Links]]:
+        """Every way to read the numbers that may come from several places, with how well it fits."""
+        options = {p: sorted(s.items(), key=lambda item: -item[1]) for p, s in self._options.items()}
+        while prod(map(len, options.values())) > MAX_READINGS:
+            max(options.values(), key=lambda scores: (len(scores), scores[0][1] - scores[-1][1])).pop()
+        for chosen in product(*options.values()):
+            links = {place: source for place, (source, _) in zip(options, chosen, strict=True)}
+            reached = self._reached(links)
+            regrets = [
+                score - options[place][0][1]
+                for place, (_, score) in zip(options, chosen, strict=True)
+                if place[0] in reached
+            ]
+            yield round(sum(regrets) + self._waste(links, reached), 4), links
+
+    def _reached(self, links: Links) -> set[int]:
+        """The steps that the formula is made of."""
+        reached = {self.last}
+        for (index, _), source in sorted(links.items(), reverse=True):
+            if index in reached and source is not None:
+                reached.add(source)
+        return reached
+
+    def _waste(self, links: Links, reached: set[int]) -> float:
+        """What speaks against a reading as a whole: steps and numbers that it does not use, or uses twice."""
+        unused = sum(j not in reached and j not in self._repeated for j in range(self.last))
+        used = Counter((source, p) for p, source in links.items() if source is not None and p[0] in reached)
+        uses = Counter(source for source, _ in used)
+        twice = Counter(
+            (source, i, self.steps[i].expression[p]) for source, (i, p) in used if len(self._options[i, p]) > 1
+        )
+        stated = Counter(
+            item
+            for i in reached
+            for p, item in enumerate(self.steps[i].expression)
+            if isinstance(item, Fraction) and links.get((i, p)) is None
+        )
+        missed = again = 0
+        for value in {self.steps[i].expression[p] for i, p in links}:
+            mentions = len(self.worked.question.by_value.get(value, ()))  # type: ignore[arg-type]
+            missed += bool(mentions) and not stated[value]  # type: ignore[index]
+            again += max(0, stated[value] - mentions) if mentions else 0  # type: ignore[index]
+        return (
+            UNUSED_STEP * unused
+            + UNUSED_NUMBER * missed
+            + USED_AGAIN * sum(count - 1 for count in uses.values())
+            + STATED_AGAIN * again
+            + SAME_SOURCE * sum(count - 1 for count in twice.values())
+        )
+
+    @cached_property
+    def _repeated(self) -> set[int]:
+        """The steps whose expression is part of a later one."""
+        found = set()
+        for j, step in enumerate(self.steps[: self.last]):
+            part = sorted(map(str, step.expression))
+            for later in self.steps[j + 1 :]:
+                whole = later.expression
+                ends = range(len(part), len(whole) + 1)
+                if any(sorted(map(str, whole[end - len(part) : end])) == part for end in ends):
+                    found.add(j)
+        return found
+
+    def _scores(self, place: Place, made: list[int]) -> _Scores:
+        """How well each source of a number fits: None is the question or a constant, else it is a step."""
+        index, position = place
+        step, worked = self.steps[index], self.worked
+        value = step.expression[position]
+        assert isinstance(value, Fraction)
+        mentions = worked.question.by_value.get(value, [])
+        is_constant = worked.is_constant(value, step)
+        context = self._beside(place)
+        if len(made) == 1 and not mentions and not is_constant:
+            return {made[0]: _fit(context, self._beside_result(made[0]))}
+        words, in_sum = worked.content(step), self._in_sum(place)
+        scores: _Scores = {}
+        for mention in mentions:
+            score = _fit(context, worked.question.context(mention.start, mention.end))
+            score += worked.overlap(words, content(worked.question.clause_of(mention.start)))
+            score += IN_WORDS * worked.said_in_words(value, step)
+            if mention.is_rate:
+                score += MULTIPLIED_RATE if in_sum is None else ADDED_RATE
+            if mention.points == value and not worked.is_percent(step):
+                score += CONFLICT
+            scores[None] = max(score, scores.get(None, score))
+        if is_constant:
+            scores[None] = max(CONSTANT, scores.get(None, CONSTANT))
+        for j in made:
+            scores[j] = (
+                _fit(context, self._beside_result(j))
+                + worked.overlap(words, worked.content(self.steps[j]))
+                + NEXT_STEP * (j == index - 1)
+                + LATEST * (j == made[0])
+                + IN_SUM * (in_sum or 0)
+                + NO_SOURCE * (not self._has_sources[j])
+            )
+        return scores
+
+    @cached_property
+    def _has_sources(self) -> list[bool]:
+        """For each step, whether each of its numbers comes from somewhere."""
+        found: list[bool] = []
+        for index, step in enumerate(self.steps):
+            found.append(
+                step.is_said
+                and all(
+                    not isinstance(item, Fraction)
+                    or self.worked.stays(item, step)
+                    or any(found[j] for j in range(index) if self.steps[j].result == item)
+                    for item in step.expression
+                )
+            )
+        return found
+
+    def _in_sum(self, place: Place) -> float | None:
+        """Of a number in a sum, the share of the other numbers that earlier steps gave; None if it is in no sum."""
+        index, position = place
+        expression = self.steps[index].expression
+        if not {item for item in expression if isinstance(item, str)} <= {"+", "-"}:
+            return None
+        others = [p for p, item in enumerate(expression) if isinstance(item, Fraction) and p != position]
+        return sum(bool(self._producers[index, p]) for p in others) / len(others) if others else None
+
+    def _beside(self, place: Place) -> Context:
+        """What stands beside a number of a step in the solution's prose; in a sum, at least what its result is."""
+        index, position = place
+        step, text = self.steps[index], self.worked.solution
+        begin, _ = text.sentence(step.equals)
+        begin = max([begin, *(s.end for s in self.steps[:index] if begin <= s.end <= step.equals)])
+        found = [(_value(m[0]), *m.span()) for m in _NUMBER.finditer(text.text, begin, step.equals)]
+        at = len(found)
+        for p in range(len(step.expression) - 1, position - 1, -1):
+            item = step.expression[p]
+            match = next((k for k in reversed(range(at)) if found[k][0] == item), None)
+            if p == position:
+                context = Context() if match is None else text.context(*found[match][1:])
+                if not context.symbol and not context.nouns and self._in_sum(place) is not None:
+                    return self._beside_result(index)
+                return context
+            at = at if match is None else match
+        raise AssertionError(place)
+
+    def _beside_result(self, index: int) -> Context:
+        """What stands beside the result of a step."""
+        if index not in self._contexts:
+            step, text = self.steps[index], self.worked.solution
+            match = _STATED.match(text.text, step.end)
+            span = match.span(1) if match and match[1] else (step.end, step.end)
+            context = text.context(*span)
+            sign = text.text[max(0, step.equals - 2) : step.equals + 3]
+            symbol = "$" if "$" in sign else context.symbol
+            begin, _ = text.sentence(step.equals)
+            for found in _NUMBER.finditer(text.text, begin, step.equals):
+                if _value(found[0]) == step.result:
+                    other = text.context(*found.span())
+                    symbol, context = symbol or other.symbol, Context("", context.nouns | other.nouns)
+            self._contexts[index] = Context(symbol, context.nouns)
+        return self._contexts[index]
+
+    def _expand(self, links: Links) -> Expression | None:
+        """The formula; None if it outgrows ``MAX_ITEMS``. Links only go back, so each is ready in time."""
+        expanded: list[Expression] = []
+        for index, step in enumerate(self.steps):
+            items: list[Fraction | str] = []
+            for position, item in enumerate(step.expression):
+                source = links.get((index, position))
+                if item == "percent" and items[-2:] == _TIMES_HUNDRED:  # points to percent and back
+                    del items[-2:]
+                else:
+                    items += (item,) if source is None else expanded[source]
+            expanded.append(tuple(items[: MAX_ITEMS + 1]))
+        made = expanded[self.last]
+        return made if len(made) <= MAX_ITEMS and all(map(_is_decimal, made)) else None
 
 
-def _variants(best: Links, choices: Mapping[Place, Sequence[int | None]]) -> Iterator[Links]:
-    """``best``, all that deviate from it in one place, then in two, and at last no link at all."""
-    for count in range(MAX_DEVIATIONS + 1):
-        for places in combinations(choices, count):
-            for others in product(*(choices[place][1:] for place in places)):
-                yield {**best, **dict(zip(places, others, strict=True))}
-    yield dict.fromkeys(best)
+def _with_sources(worked: Worked, earlier: Sequence[Step], step: Step) -> Step:
+    """A step whose numbers without a source are written with numbers that have one, where there is one way to do so."""
+    results = {before.result: before for before in earlier}
+    items: list[Fraction | str] = []
+    for item in step.expression:
+        items.append(item)
+        pair = items[-3:]
+        if item == "/" and len(pair) == 3 and isinstance(pair[0], Fraction) and isinstance(pair[1], Fraction) and pair[1]:
+            value = pair[0] / pair[1]
+            if not _is_stated_fraction(worked, pair) and not all(
+                n in results or worked.stays(n, step) for n in pair[:2]
+            ):
+                if value in results:
+                    items[-3:] = [value]
+                elif (rest := _rest(worked, value)) is not None:
+                    items[-3:] = rest
+    for position in reversed(range(len(items))):
+        item = items[position]
+        if isinstance(item, Fraction) and item not in results and not worked.stays(item, step):
+            ways = list(dict.fromkeys(_ways(worked, results, step, item)))
+            if len(ways) == 1:
+                items[position : position + 1] = ways[0]
+    return replace(step, expression=tuple(items))
 
 
-def _expand(steps: Sequence[Step], last: int, links: Links) -> Expression | None:
-    """The formula; None if it outgrows ``MAX_ITEMS``. Links only go back, so each is ready in time."""
-    expanded: list[Expression] = []
-    for index, step in enumerate(steps[: last + 1]):
-        items: list[Fraction | str] = []
-        for position, item in enumerate(step.expression):
-            source = links.get((index, position))
-            if item == "percent" and items[-2:] == _TIMES_HUNDRED:  # points to percent and back
-                del items[-2:]
+def _ways(worked: Worked, results: Mapping[Fraction, Step], step: Step, value: Fraction) -> Iterator[Expression]:
+    """How a number that is not stated may follow from one that is: as percent, as the rest, in another unit."""
+    before = results.get(value * 100)
+    if before is not None and worked.is_percent(before):
+        yield value * 100, "percent"
+        return
+    for mention in worked.question.mentions:
+        points = mention.points
+        if points is not None:
+            for whole, end in ((_HUNDRED, ()), (_ONE, ("percent",))):
+                for sign, changed in (("-", _HUNDRED - points), ("+", _HUNDRED + points)):
+                    if value == changed * whole / 100:
+                        yield (_HUNDRED, points, sign, *("percent",) * bool(end))
+        context = worked.question.context(mention.start, mention.end)
+        for factor in units(context.nouns):
+            if value == mention.values[0] * factor:
+                yield mention.values[0], factor, "*"
+
+
+def _rest(worked: Worked, share: Fraction) -> Expression | None:
+    """``1-1/4`` for 3/4 where the question states 1/4."""
+    for mention in worked.question.mentions:
+        if mention.points is not None and _ONE - mention.points / 100 == share:
+            rest = mention.points / 100
+            return _ONE, Fraction(rest.numerator), Fraction(rest.denominator), "/", "-"
+    return None
+
+
+def _is_stated_fraction(worked: Worked, part: Sequence[Fraction | str]) -> bool:
+    if part[2] != "/" or not isinstance(part[0], Fraction) or not isinstance(part[1], Fraction) or not part[1]:
+        return False
+    return any(
+        {part[0], part[1]} <= {*mention.values} and mention.points is not None
+        for mention in worked.question.by_value.get(part[0] / part[1], ())
+    )
+
+
+def _fit(left: Context, right: Context) -> float:
+    """How well what stands beside two numbers agrees."""
+    score = 0.0
+    if left.symbol and right.symbol:
+        score += SAME_SIGN if left.symbol == right.symbol else OTHER_SIGN
+    elif (left.symbol and right.nouns) or (right.symbol and left.nouns):
+        score += SIGN_OR_NOUN
+    if left.nouns and right.nouns:
+        score += SAME_NOUN if left.nouns & right.nouns else OTHER_NOUN
+    return score
+
+
+def _canonical(expression: Expression) -> object:
+    """Equal for formulas that differ only in the order of what they add or multiply."""
+    stack: list[tuple[str, object]] = []
+    for item in expression:
+        if isinstance(item, Fraction):
+            stack.append(("", str(item)))
+        elif item in ("neg", "percent"):
+            stack.append((item, stack.pop()))
+        else:
+            right, left = stack.pop(), stack.pop()
+            if item in ("+", "*"):
+                parts = [
+                    part for side in (left, right) for part in (side[1] if side[0] == item else [side])  # type: ignore[attr-defined]
+                ]
+                stack.append((item, sorted(parts, key=repr)))
             else:
-                items += (item,) if source is None else expanded[source]
-        expanded.append(tuple(items[: MAX_ITEMS + 1]))
-    return expanded[last] if len(expanded[last]) <= MAX_ITEMS else None
+                stack.append((item, (left, right)))
+    return repr(stack)
+
+
+def _is_decimal(item: Fraction | str) -> bool:
+    """Whether a number can be written without rounding."""
+    return isinstance(item, str) or 10**30 % item.denominator == 0
+
+
+def _value(text: str) -> Fraction:
+    return Fraction(text.replace(",", ""))
+
+
+def _unlinked(links: Links) -> Iterator[Links]:
+    """The links without one, without two, and at last without any."""
+    linked = [place for place, source in links.items() if source is not None]
+    for count in range(1, MAX_DEVIATIONS + 1):
+        for places in combinations(linked, count):
+            yield {**links, **dict.fromkeys(places)}
+    yield dict.fromkeys(links)
