@@ -37,8 +37,9 @@ MARGIN: Final = 1.0
 SAME_NOUN, OTHER_NOUN = 2.0, -0.75
 SAME_SIGN, OTHER_SIGN, SIGN_OR_NOUN = 0.5, -2.0, -1.0
 NEXT_STEP, LATEST, IN_SUM, IN_WORDS = 1.0, 0.25, 1.0, 1.0
-ADDED_RATE, MULTIPLIED_RATE, CONSTANT, NO_SOURCE = -1.0, 0.5, -0.5, -3.0
+ADDED_RATE, MULTIPLIED_RATE, CONSTANT, CALLED_FOR, NO_SOURCE = -1.0, 0.75, -0.5, 0.5, -3.0
 UNUSED_STEP, UNUSED_NUMBER, USED_AGAIN, STATED_AGAIN, SAME_SOURCE = -1.5, -1.25, -0.5, -0.3, -1.5
+CANCELLED: Final = -5.0
 CONFLICT: Final = -1.5
 """A link that fits worse than this is doubtful, even if there is no other."""
 
@@ -60,20 +61,32 @@ class Worked:
 
     def __init__(self, question: str, solution: str) -> None:
         self.question, self.solution = Text(question), Text(solution)
-        self._near: dict[int, frozenset[Fraction]] = {}
+        self._constants: dict[tuple[int, bool], frozenset[Fraction]] = {}
         self._content: dict[int, frozenset[str]] = {}
 
-    def stays(self, value: Fraction, step: Step) -> bool:
+    def stays(self, value: Fraction, step: Step, adds: bool) -> bool:
         """Whether a number of a step may stand in a formula as it is: it is the question's, or a constant."""
-        return value in self.question.by_value or self.is_constant(value, step)
+        return any(self.mentions(value, step, adds)) or self.is_constant(value, step)
 
-    def is_constant(self, value: Fraction, step: Step) -> bool:
-        """Whether the words call for this constant."""
+    def mentions(self, value: Fraction, step: Step, adds: bool) -> Iterator[Mention]:
+        """The mentions of the question that a number of a step may be.
+
+        Args:
+            adds: it is added or subtracted, which twice and the 4 of 1/4 cannot be.
+        """
+        for mention in self.question.by_value.get(value, ()):
+            is_points = mention.is_percent and value == mention.points
+            if not (adds and value in mention.factors) and not (is_points and not self.is_percent(step)):
+                yield mention
+
+    def is_constant(self, value: Fraction, step: Step, near: bool = False) -> bool:
+        """Whether the words call for this constant; with ``near`` those of the step's own sentence."""
         start, end = self.solution.sentence(step.equals)
-        if start not in self._near:
-            words = self.question.stems | self.solution.stems
-            self._near[start] = constants(words, self.solution.stems_of(start, end))
-        return value in self._near[start]
+        if (start, near) not in self._constants:
+            words = self.solution.stems_of(start, end)
+            whole = words if near else self.question.stems | self.solution.stems
+            self._constants[start, near] = constants(whole, words)
+        return value in self._constants[start, near]
 
     def content(self, step: Step) -> frozenset[str]:
         """What the sentence of a step is about."""
@@ -84,7 +97,7 @@ class Worked:
 
     def overlap(self, left: frozenset[str], right: frozenset[str]) -> float:
         """How much two passages say that is rarely said elsewhere, from 0 to 2."""
-        return min(2.0, sum(sorted(2 / max(2, self._frequency[word]) for word in left & right)))
+        return min(2.0, sum(sorted(3 / max(3, self._frequency[word]) for word in left & right)))
 
     @cached_property
     def _frequency(self) -> Counter[str]:
@@ -171,7 +184,7 @@ class Formulas:
                 source = links.get((index, position))
                 if not isinstance(item, Fraction):
                     continue
-                if source is None and not self.worked.stays(item, step):
+                if source is None and not self.worked.stays(item, step, position in _added(step.expression)):
                     return "unexplained"
                 if source is not None and self._options[index, position][source] <= CONFLICT:
                     soundness = "ambiguous"
@@ -202,7 +215,8 @@ class Formulas:
 
     def _waste(self, links: Links, reached: set[int]) -> float:
         """What speaks against a reading as a whole: steps and numbers that it does not use, or uses twice."""
-        unused = sum(j not in reached and j not in self._repeated for j in range(self.last))
+        left = [j for j in range(self.last) if j not in reached and j not in self._repeated]
+        unused = sum(all(self.steps[j].result not in self.steps[k].expression for k in left) for j in left)
         used = Counter((source, p) for p, source in links.items() if source is not None and p[0] in reached)
         uses = Counter(source for source, _ in used)
         twice = Counter(
@@ -225,7 +239,17 @@ class Formulas:
             + USED_AGAIN * sum(count - 1 for count in uses.values())
             + STATED_AGAIN * again
             + SAME_SOURCE * sum(count - 1 for count in twice.values())
+            + CANCELLED * self._cancelled(links, reached)
         )
+
+    def _cancelled(self, links: Links, reached: set[int]) -> int:
+        """How often a step divides a result by itself, or subtracts it from itself."""
+        count = 0
+        for i in reached:
+            for p, (left, right, symbol) in enumerate(zip(*(self.steps[i].expression[k:] for k in range(3)))):
+                source = links.get((i, p))
+                count += symbol in ("-", "/") and left == right and source is not None and source == links.get((i, p + 1))
+        return count
 
     @cached_property
     def _repeated(self) -> set[int]:
@@ -246,7 +270,7 @@ class Formulas:
         step, worked = self.steps[index], self.worked
         value = step.expression[position]
         assert isinstance(value, Fraction)
-        mentions = worked.question.by_value.get(value, [])
+        mentions = list(worked.mentions(value, step, position in _added(step.expression)))
         is_constant = worked.is_constant(value, step)
         context = self._beside(place)
         if len(made) == 1 and not mentions and not is_constant:
@@ -256,20 +280,20 @@ class Formulas:
         for mention in mentions:
             score = _fit(context, worked.question.context(mention.start, mention.end))
             score += worked.overlap(words, content(worked.question.clause_of(mention.start)))
+            score += worked.overlap(words, content(worked.question.sentence_of(mention.start))) / 2
             score += IN_WORDS * worked.said_in_words(value, step)
             if mention.is_rate:
                 score += MULTIPLIED_RATE if in_sum is None else ADDED_RATE
-            if mention.points == value and not worked.is_percent(step):
-                score += CONFLICT
             scores[None] = max(score, scores.get(None, score))
         if is_constant:
-            scores[None] = max(CONSTANT, scores.get(None, CONSTANT))
+            score = CALLED_FOR if worked.is_constant(value, step, near=True) else CONSTANT
+            scores[None] = max(score, scores.get(None, score))
         for j in made:
             scores[j] = (
                 _fit(context, self._beside_result(j))
                 + worked.overlap(words, worked.content(self.steps[j]))
                 + NEXT_STEP * (j == index - 1)
-                + LATEST * (j == made[0])
+                + LATEST * (j == made[0] and len(made) > 1)
                 + IN_SUM * (in_sum or 0)
                 + NO_SOURCE * (not self._has_sources[j])
             )
@@ -284,9 +308,9 @@ class Formulas:
                 step.is_said
                 and all(
                     not isinstance(item, Fraction)
-                    or self.worked.stays(item, step)
+                    or self.worked.stays(item, step, position in _added(step.expression))
                     or any(found[j] for j in range(index) if self.steps[j].result == item)
-                    for item in step.expression
+                    for position, item in enumerate(step.expression)
                 )
             )
         return found
@@ -313,6 +337,9 @@ class Formulas:
             match = next((k for k in reversed(range(at)) if found[k][0] == item), None)
             if p == position:
                 context = Context() if match is None else text.context(*found[match][1:])
+                for value, *span in found[:match]:  # what the sentence said about it before
+                    if value == item:
+                        context = Context(context.symbol, context.nouns | text.context(*span).nouns)
                 if not context.symbol and not context.nouns and self._in_sum(place) is not None:
                     return self._beside_result(index)
                 return context
@@ -362,15 +389,16 @@ def _with_sources(worked: Worked, earlier: Sequence[Step], step: Step) -> Step:
         if item == "/" and len(pair) == 3 and isinstance(pair[0], Fraction) and isinstance(pair[1], Fraction) and pair[1]:
             value = pair[0] / pair[1]
             if not _is_stated_fraction(worked, pair) and not all(
-                n in results or worked.stays(n, step) for n in pair[:2]
+                n in results or worked.stays(n, step, False) for n in pair[:2]
             ):
                 if value in results:
                     items[-3:] = [value]
                 elif (rest := _rest(worked, value)) is not None:
                     items[-3:] = rest
+    added = _added(tuple(items))
     for position in reversed(range(len(items))):
         item = items[position]
-        if isinstance(item, Fraction) and item not in results and not worked.stays(item, step):
+        if isinstance(item, Fraction) and item not in results and not worked.stays(item, step, position in added):
             ways = list(dict.fromkeys(_ways(worked, results, step, item)))
             if len(ways) == 1:
                 items[position : position + 1] = ways[0]
@@ -424,6 +452,20 @@ def _fit(left: Context, right: Context) -> float:
     if left.nouns and right.nouns:
         score += SAME_NOUN if left.nouns & right.nouns else OTHER_NOUN
     return score
+
+
+def _added(expression: Expression) -> set[int]:
+    """Where the numbers stand that are added or subtracted as they are."""
+    added: set[int] = set()
+    stack: list[int | None] = []
+    for position, item in enumerate(expression):
+        if isinstance(item, Fraction):
+            stack.append(position)
+        elif item not in ("neg", "percent"):
+            sides = stack.pop(), stack.pop()
+            added |= {side for side in sides if side is not None} if item in ("+", "-") else set()
+            stack.append(None)
+    return added
 
 
 def _canonical(expression: Expression) -> object:

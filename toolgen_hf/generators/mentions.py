@@ -40,6 +40,11 @@ _MULTIPLES: Final = {
     "quintuple": 5, "dozen": 12, "dozens": 12,
 }  # fmt: skip
 
+_FACTORS: Final = {
+    word: value for word, value in {**_MULTIPLES, "half": 2}.items() if word.startswith(("twice", "doubl", "thrice", "tripl", "quadr", "half")) and word != "triplets"
+}
+"""Words that multiply, and count nothing."""
+
 CONSTANTS: Final = {
     "0 1": "",
     "0.5": "half halfway halve halved midway middle",
@@ -107,12 +112,13 @@ _RATE = re.compile(r"[^.;,?!0-9]{0,30}?\b(?:per|each|every|an?)\b|\s?/", re.IGNO
 _SENTENCE = re.compile(r"(?<=[.;?!])\s+|\n")
 _CLAUSE = re.compile(r"[.;:?!,\n]\s|\n|\b(?:and|but|while|if|then)\b")
 _WORD = re.compile(r"[A-Za-z]+")
-_NOUNS = re.compile(r"%?[\s-]*(?:[A-Za-z'’-]+[ /]*){0,4}")
+_NOUNS = re.compile(r"%?[ -]*(?:[A-Za-z'’-]+[ /]*){0,4}")
+_EACH = re.compile(r"\b(?:per|each|every)\b[^.;,?!0-9]*$", re.IGNORECASE)
 _STOP: Final = frozenset(
     "a an the of in on at to for from by with per each every is are was were be been has have had do does did he she "
     "they it his her their its him them so that this these those there then than and or but if as into out up down "
     "total all more less left number amount many much how what will would can could now after before also only "
-    "which who because since thus therefore means mean get got i x s t dollar cent percent".split()
+    "cost costs spend spends spent pay pays paid need needs make makes made buy buys bought which who because since thus therefore means mean get got i x s t dollar cent percent".split()
 )
 _END: Final = frozenset("and then so but because since which who if has have he she they".split())
 
@@ -134,6 +140,10 @@ class Mention:
     end: int
     points: Fraction | None = None
     """As percent: of ``"40%"`` and ``"two-fifths"`` 40."""
+    is_percent: bool = False
+    """It is written as percent, so its points are calculated with only beside a percent sign or a hundred."""
+    factors: tuple[Fraction, ...] = ()
+    """The values that only multiply or divide: of ``"twice"`` 2, of ``"1/4"`` 4."""
     is_rate: bool = False
     """It is so much per something, for each, or an hour."""
 
@@ -147,7 +157,7 @@ class Text:
     @cached_property
     def mentions(self) -> list[Mention]:
         """All numbers, in their order; of ``"two-fifths"`` two, five and the quotient."""
-        return list(_mentions(self.text))
+        return _mentions(self.text)
 
     @cached_property
     def by_value(self) -> dict[Fraction, list[Mention]]:
@@ -180,6 +190,11 @@ class Text:
     def clause_of(self, at: int) -> str:
         """The clause at ``at``."""
         start, end = _span(self.clauses, at, len(self.text))
+        return self.text[start:end]
+
+    def sentence_of(self, at: int) -> str:
+        """The sentence at ``at``."""
+        start, end = self.sentence(at)
         return self.text[start:end]
 
     def stems_of(self, start: int, end: int) -> frozenset[str]:
@@ -229,8 +244,9 @@ def content(text: str) -> frozenset[str]:
 def stem(word: str) -> str:
     """A word without its ending: ``"Cookies"``, ``"cookie"`` -> ``"cooki"``."""
     word = word.lower()
-    for ending in ("ing", "ed", "s", "er"):
-        if word.endswith(ending) and len(word) > len(ending) + 2:
+    for ending in ("ing", "ed", "sses", "xes", "ches", "shes", "s", "er"):
+        if word.endswith(ending) and len(word) > len(ending) + 2 and not word.endswith("ss"):
+            ending = "es" if len(ending) > 3 or ending == "xes" else ending
             word = word[: -len(ending)]
             break
     return word[:-1] if len(word) > 3 and word[-1] in "ey" else word
@@ -251,52 +267,59 @@ def _span(starts: list[int], at: int, end: int) -> tuple[int, int]:
     return starts[index - 1], starts[index] if index < len(starts) else end
 
 
-def _mentions(text: str) -> Iterator[Mention]:
-    before: tuple[Fraction, int] | None = None  # the number before this one, and where it ends
+def _mentions(text: str) -> list[Mention]:
+    found: list[Mention] = []
     for match in _FOUND.finditer(text):
         start, end = match.span()
+        before = found[-1] if found else None
+        between = text[before.end : start] if before else ""
+        first = before.values[0] if before else Fraction(0)
+        values: list[Fraction] = []
+        factors: list[Fraction] = []
         points = None
-        found: list[Fraction] = []
-        if match["digits"]:
-            found = list(_digits(text, match))
-            if match["denominator"] and found and before and text[before[1] : start] == " and ":  # 3 and 1/2
-                found.append(before[0] + found[2])
-            if found and (_PERCENT.match(text, end) or match["denominator"]):
-                points = found[2] * 100 if match["denominator"] else found[0]
+        is_percent = bool(_PERCENT.match(text, end))
+        if match["denominator"]:
+            top, bottom = Fraction(match["numerator"]), Fraction(match["denominator"])
+            if bottom:
+                share, whole = top / bottom, Fraction(match["whole"] or (first if between == " and " else 0))
+                factors, points = [top, bottom], share * 100
+                values = [whole + share, share, *factors, *([whole, whole * bottom + top] if whole else [])]
+        elif match["digits"]:
+            values = list(_digits(text, match))
         elif match["numeral"]:
-            found = _numeral(match["numeral"])
-            points = found[0] if found and _PERCENT.match(text, end) else None
+            values = _numeral(match["numeral"])
         elif match["special"]:
             word = match["special"].lower()
             part = _PARTS.get(word) or _PARTS.get(word.removesuffix("s"))
             if part:
                 share = Fraction(1, part)
-                if before and text[before[1] : start] in (" ", "-"):
-                    share *= before[0]
-                    found = [share]
-                elif before and text[before[1] : start] in (" and a ", " and ", " and one "):
-                    found = [before[0] + share]
-                found += [Fraction(part), Fraction(1, part)]
                 points = share * 100
+                if before and between in (" ", "-"):
+                    factors, share = [first, Fraction(part)], share * first
+                    points = share * 100
+                    found.pop()
+                elif between in (" and a ", " and ", " and one "):
+                    values = [first + share]
+                elif word.startswith("hal") or text[max(0, start - 2) : start].lower() == "a ":
+                    factors = [Fraction(part)]
+                values += [share, Fraction(part), Fraction(1, part), *factors]
             if word in _MULTIPLES:
-                found.append(Fraction(_MULTIPLES[word]))
+                values.append(Fraction(_MULTIPLES[word]))
+            if word in _FACTORS:
+                factors = [Fraction(_FACTORS[word])]
         else:
-            found = [Fraction(len(re.findall(_NAME, match["list"])))]
-        if found:
-            yield Mention(tuple(dict.fromkeys(found)), start, end, points, bool(_RATE.match(text, end)))
-            before = found[0], end
+            values = [Fraction(len(re.findall(_NAME, match["list"])))]
+        if is_percent and values and points is None:
+            points = values[0]
+        if values:
+            is_rate = bool(_RATE.match(text, end) or _EACH.search(text, max(0, start - 40), start))
+            unique = tuple(dict.fromkeys(values))
+            found.append(Mention(unique, start, end, points, is_percent, tuple(factors), is_rate))
+    return found
 
 
 def _digits(text: str, match: re.Match[str]) -> Iterator[Fraction]:
     after = text[match.end() : match.end() + 12]
-    if match["denominator"]:
-        whole, top, bottom = (Fraction(match[name] or 0) for name in ("whole", "numerator", "denominator"))
-        if not bottom:
-            return
-        share = top / bottom
-        yield from (top, bottom, share, whole + share, whole * bottom + top)
-        yield from ([whole] if match["whole"] else [])
-        return
     if len(match["number"]) > 40 or match["exponent"]:
         return
     value = Fraction(match["number"].replace(",", ""))
