@@ -34,11 +34,11 @@ MAX_READINGS: Final = 256
 MARGIN: Final = 1.0
 """How much better than the next one a reading must be to count as the one that is meant."""
 
-SAME_NOUN, OTHER_NOUN = 2.0, -0.75
-SAME_SIGN, OTHER_SIGN, SIGN_OR_NOUN = 0.5, -2.0, -1.0
-NEXT_STEP, LATEST, IN_SUM, IN_WORDS = 1.0, 0.25, 1.0, 1.0
+SAME_NOUN, OTHER_NOUN = 2.0, -0.4
+SAME_SIGN, OTHER_SIGN, SIGN_OR_NOUN = 0.5, -2.0, -0.7
+NEXT_STEP, LATEST, IN_SUM, IN_WORDS = 1.0, 0.25, 1.0, 0.7
 ADDED_RATE, MULTIPLIED_RATE, CONSTANT, CALLED_FOR, NO_SOURCE = -1.0, 0.75, -0.5, 0.5, -3.0
-UNUSED_STEP, UNUSED_NUMBER, USED_AGAIN, STATED_AGAIN, SAME_SOURCE = -1.5, -1.25, -0.5, -0.3, -1.5
+UNUSED_STEP, UNUSED_NUMBER, USED_AGAIN, STATED_AGAIN, SAME_SOURCE = -4.0, -0.9, -0.8, -0.15, -2.5
 CANCELLED: Final = -5.0
 CONFLICT: Final = -1.5
 """A link that fits worse than this is doubtful, even if there is no other."""
@@ -141,6 +141,8 @@ class Formulas:
             if expression is not None:
                 rivals.setdefault(_canonical(expression), score)
         scores = list(rivals.values())
+        global DEBUG
+        DEBUG = scores[0] - scores[1] if len(scores) > 1 else 99.0
         is_clear = len(scores) < 2 or scores[0] - scores[1] >= MARGIN
         for score, links, expression in made:
             if expression is not None:
