@@ -186,7 +186,7 @@ class Formulas:
                 source = links.get((index, position))
                 if not isinstance(item, Fraction):
                     continue
-                if source is None and not self.worked.stays(item, step, position in _added(step.expression)):
+                if source is None and not self.worked.stays(item, step, position in _added(step)):
                     return "unexplained"
                 if source is not None and self._options[index, position][source] <= CONFLICT:
                     soundness = "ambiguous"
@@ -272,7 +272,7 @@ class Formulas:
         step, worked = self.steps[index], self.worked
         value = step.expression[position]
         assert isinstance(value, Fraction)
-        mentions = list(worked.mentions(value, step, position in _added(step.expression)))
+        mentions = list(worked.mentions(value, step, position in _added(step)))
         is_constant = worked.is_constant(value, step)
         context = self._beside(place)
         if len(made) == 1 and not mentions and not is_constant:
@@ -310,7 +310,7 @@ class Formulas:
                 step.is_said
                 and all(
                     not isinstance(item, Fraction)
-                    or self.worked.stays(item, step, position in _added(step.expression))
+                    or self.worked.stays(item, step, position in _added(step))
                     or any(found[j] for j in range(index) if self.steps[j].result == item)
                     for position, item in enumerate(step.expression)
                 )
@@ -397,7 +397,7 @@ def _with_sources(worked: Worked, earlier: Sequence[Step], step: Step) -> Step:
                     items[-3:] = [value]
                 elif (rest := _rest(worked, value)) is not None:
                     items[-3:] = rest
-    added = _added(tuple(items))
+    added = _added(replace(step, expression=tuple(items)))
     for position in reversed(range(len(items))):
         item = items[position]
         if isinstance(item, Fraction) and item not in results and not worked.stays(item, step, position in added):
@@ -456,9 +456,10 @@ def _fit(left: Context, right: Context) -> float:
     return score
 
 
-def _added(expression: Expression) -> set[int]:
-    """Where the numbers stand that are added or subtracted as they are."""
+def _added(step: Step) -> set[int]:
+    """Where the numbers stand that are added or subtracted as they are; the coefficients of an equation multiply."""
     added: set[int] = set()
+    expression = () if step.is_solved else step.expression
     stack: list[int | None] = []
     for position, item in enumerate(expression):
         if isinstance(item, Fraction):

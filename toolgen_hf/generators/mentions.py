@@ -49,13 +49,13 @@ CONSTANTS: Final = {
     "0 1": "",
     "0.5": "half halfway halve halved midway middle",
     "2": "half halfway halve halved midway middle both pair couple twin twice double round-trip round return roundtrip "
-    "back rectangle rectangular perimeter biweekly bicycle bike pint quart weekend even",
-    "3": "yard foot feet triangle triangular tricycle triple thrice trimester",
-    "4": "week month quarter square quart gallon season quadruple rectangle rectangular quarterly",
+    "back rectangle rectangular perimeter biweekly bicycle bike pint quart weekend even radius diameter wheel leg",
+    "3": "yard foot feet triangle triangular tricycle",
+    "4": "week month weekly monthly quarter square quart gallon season rectangle rectangular quarterly wheel leg",
     "5": "weekday workweek school nickel workday work pentagon",
-    "6": "hexagon cube dice die",
+    "6": "hexagon cube dice die insect ant",
     "7": "week weekly day daily",
-    "8": "pint gallon ounce cup octagon",
+    "8": "pint gallon ounce cup octagon spider octopus",
     "10": "dime decade millimeter",
     "12": "dozen year month yearly annual annually monthly foot feet inch noon midnight am pm a.m p.m",
     "14": "fortnight week",
@@ -75,7 +75,8 @@ CONSTANTS: Final = {
     "180 360": "angle degree triangle circle",
     "365 366": "year yearly day daily annual",
     "0.01 0.05 0.1 0.25": "penny pennie cent nickel dime quarter percent % coin",
-    "1000": "kilogram gram kilometer meter kilometre metre liter litre milliliter ml kg km ton thousand k g",
+    "1000": "kilogram gram kilometer meter kilometre metre liter litre milliliter ml kg km ton thousand k g "
+    "kw kwh kilowatt watt",
     "3600": "hour second",
     "2000": "ton pound",
     "5280": "mile feet foot",
@@ -96,11 +97,13 @@ UNITS: Final = {
 """How many of the next smaller unit each has: ``"3 weeks"`` are 3*7 days."""
 
 _NAME: Final = r"[A-Z][a-z]+"
+_DAYS: Final = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 _NUMERAL: Final = "|".join(sorted({*WORDS, "hundred", "thousand", "million", "billion"}, key=len, reverse=True))
 _FOUND = re.compile(
     rf"(?P<digits>{NUMBER.pattern})"
     rf"|(?P<numeral>\b(?:{_NUMERAL})(?:(?:[ -]|[ ]and[ ])(?:{_NUMERAL})\b)*\b)"
     rf"|(?P<special>\b(?:{'|'.join([*_PARTS, *(f'{part}s' for part in _PARTS), *_MULTIPLES])})\b)"
+    rf"|(?P<range>(?-i:\b(?:{'|'.join(_DAYS)})[ ]?(?:to|through|until|-|–)[ ]?(?:{'|'.join(_DAYS)})\b))"
     rf"|(?P<list>(?-i:\b{_NAME}(?:,[ ]{_NAME})*,?[ ](?:and|&)[ ]{_NAME}\b))",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -288,6 +291,11 @@ def _mentions(text: str) -> list[Mention]:
             values = list(_digits(text, match))
         elif match["numeral"]:
             values = _numeral(match["numeral"])
+            if _CENTS.match(text, end):
+                values.append(values[0] / _HUNDRED)
+        elif match["range"]:
+            first_day, last_day = (_DAYS.index(day) for day in re.findall("[A-Z][a-z]+", match["range"]))
+            values = [Fraction((last_day - first_day) % 7 + 1)]
         elif match["special"]:
             word = match["special"].lower()
             part = _PARTS.get(word) or _PARTS.get(word.removesuffix("s"))
@@ -311,6 +319,10 @@ def _mentions(text: str) -> list[Mention]:
             values = [Fraction(len(re.findall(_NAME, match["list"])))]
         if is_percent and values and points is None:
             points = values[0]
+            values.append(points / _HUNDRED)
+            if points and (_HUNDRED / points).denominator == 1:  # by 50% is by half
+                factors = [_HUNDRED / points]
+                values += factors
         if values:
             is_rate = bool(_RATE.match(text, end) or _EACH.search(text, max(0, start - 40), start))
             unique = tuple(dict.fromkeys(values))
@@ -330,7 +342,7 @@ def _digits(text: str, match: re.Match[str]) -> Iterator[Fraction]:
         ]
     elif _THOUSANDS.match(after):
         yield value * 1000
-    if _PERCENT.match(after) or _CENTS.match(after):
+    if _CENTS.match(after):
         yield value / _HUNDRED
     elif "." in match["number"] and text[max(0, match.start() - 2) : match.start()].strip()[-1:] in [*_MONEY]:
         yield value * _HUNDRED
