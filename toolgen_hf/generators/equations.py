@@ -64,7 +64,7 @@ def _solutions(text: str) -> Iterator[Step]:
 
 
 def _solved(sentence: str, start: int) -> Iterator[Step]:
-    if "=" not in sentence:
+    if "=" not in sentence or not _UNKNOWN.search(sentence):
         return
     equals = start - 1
     sides = _WORD.sub(lambda match: _BREAK.ljust(len(match[0])), sentence).split("=")

@@ -20,7 +20,7 @@ from itertools import combinations, islice, product
 from math import prod
 from typing import Final, Literal, TypeAlias
 
-from toolgen_hf.generators.mentions import Context, Mention, Text, constants, content, units
+from toolgen_hf.generators.mentions import Context, Mention, Text, constants, content, number, units
 from toolgen_hf.generators.steps import Step, is_right
 from toolgen_hf.tools.expression import Expression
 
@@ -63,10 +63,17 @@ class Worked:
         self.question, self.solution = Text(question), Text(solution)
         self._constants: dict[tuple[int, bool], frozenset[Fraction]] = {}
         self._content: dict[int, frozenset[str]] = {}
+        self.counts: set[tuple[int, Fraction]] = set()
+        """Numbers that count the terms of an average, with the place of their step."""
 
     def stays(self, value: Fraction, step: Step, adds: bool) -> bool:
         """Whether a number of a step may stand in a formula as it is: it is the question's, or a constant."""
         return any(self.mentions(value, step, adds)) or self.is_constant(value, step)
+
+    def explains(self, step: Step) -> bool:
+        """Whether all numbers of a step may stand in a formula as they are."""
+        added = _added(step)
+        return all(self.stays(n, step, p in added) for p, n in enumerate(step.expression) if not isinstance(n, str))
 
     def mentions(self, value: Fraction, step: Step, adds: bool) -> Iterator[Mention]:
         """The mentions of the question that a number of a step may be.
@@ -82,11 +89,18 @@ class Worked:
     def is_constant(self, value: Fraction, step: Step, near: bool = False) -> bool:
         """Whether the words call for this constant; with ``near`` those of the step's own sentence."""
         start, end = self.solution.sentence(step.equals)
+        if (step.equals, value) in self.counts:
+            return True
         if (start, near) not in self._constants:
             words = self.solution.stems_of(start, end)
             whole = words if near else self.question.stems | self.solution.stems
             self._constants[start, near] = constants(whole, words)
         return value in self._constants[start, near]
+
+    @cached_property
+    def says_average(self) -> bool:
+        """Whether the question or the solution speaks of an average."""
+        return bool({"averag", "mean"} & (self.question.stems | self.solution.stems))
 
     def content(self, step: Step) -> frozenset[str]:
         """What the sentence of a step is about."""
@@ -126,9 +140,14 @@ class Formulas:
     def __init__(self, worked: Worked, steps: Sequence[Step], last: int) -> None:
         self.worked, self.last = worked, last
         self.steps: list[Step] = []
+        results: dict[Fraction, Step] = {}
         for step in steps[: last + 1]:
-            self.steps.append(_with_sources(worked, self.steps, step))
+            self.steps.append(_with_sources(worked, self.steps, results, step))
+            results[step.result] = self.steps[-1]
         self._contexts: dict[int, Context] = {}
+        self._giving: dict[Fraction, list[int]] = {}
+        for index, step in enumerate(self.steps):
+            self._giving.setdefault(step.result, []).append(index)
         self._producers = self._find_producers()
         self._options = {p: self._scores(p, made) for p, made in self._producers.items() if made}
 
@@ -136,17 +155,15 @@ class Formulas:
         """The best reading first, then those in which a number stays that comes from a step."""
         readings = sorted(self._readings(), key=lambda reading: -reading[0])
         made = [(score, links, self._expand(links)) for score, links in readings]
-        rivals = {}
-        for score, _, expression in made:
+        rivals: dict[object, float] = {}
+        for score, _, expression in made if len(made) > 1 else ():
             if expression is not None:
                 rivals.setdefault(_canonical(expression), score)
         scores = list(rivals.values())
-        global DEBUG
-        DEBUG = scores[0] - scores[1] if len(scores) > 1 else 99.0
         is_clear = len(scores) < 2 or scores[0] - scores[1] >= MARGIN
         for score, links, expression in made:
             if expression is not None:
-                yield expression, self._soundness(links, is_clear and score == scores[0])
+                yield expression, self._soundness(links, is_clear and score == made[0][0])
         for links in islice(_unlinked(readings[0][1]), MAX_FORMULAS):
             expression = self._expand(links)
             if expression is not None:
@@ -160,8 +177,8 @@ class Formulas:
             expression = self.steps[index].expression
             stated = self._stated_fractions(index)
             for position, item in enumerate(expression):
-                if isinstance(item, Fraction):
-                    made = [j for j in reversed(range(index)) if self.steps[j].result == item]
+                if not isinstance(item, str):
+                    made = [j for j in reversed(self._giving.get(item, ())) if j < index]
                     found[index, position] = [] if position in stated else made
                     waiting += [j for j in found[index, position] if j not in waiting]
         return found
@@ -184,12 +201,13 @@ class Formulas:
                 return "unexplained"
             for position, item in enumerate(step.expression):
                 source = links.get((index, position))
-                if not isinstance(item, Fraction):
+                if isinstance(item, str):
                     continue
                 if source is None and not self.worked.stays(item, step, position in _added(step)):
                     return "unexplained"
-                if source is not None and self._options[index, position][source] <= CONFLICT:
-                    soundness = "ambiguous"
+                if source is not None and len(self._options[index, position]) == 1:
+                    if _fit(self._beside((index, position)), self._beside_result(source)) <= CONFLICT:
+                        soundness = "ambiguous"
         return soundness
 
     def _readings(self) -> Iterator[tuple[float, Links]]:
@@ -197,6 +215,9 @@ class Formulas:
         options = {p: sorted(s.items(), key=lambda item: -item[1]) for p, s in self._options.items()}
         while prod(map(len, options.values())) > MAX_READINGS:
             max(options.values(), key=lambda scores: (len(scores), scores[0][1] - scores[-1][1])).pop()
+        if all(len(scores) == 1 for scores in options.values()):
+            yield 0.0, {place: scores[0][0] for place, scores in options.items()}
+            return
         for chosen in product(*options.values()):
             links = {place: source for place, (source, _) in zip(options, chosen, strict=True)}
             reached = self._reached(links)
@@ -228,7 +249,7 @@ class Formulas:
             item
             for i in reached
             for p, item in enumerate(self.steps[i].expression)
-            if isinstance(item, Fraction) and links.get((i, p)) is None
+            if not isinstance(item, str) and links.get((i, p)) is None
         )
         missed = again = 0
         for value in {self.steps[i].expression[p] for i, p in links}:
@@ -271,12 +292,12 @@ class Formulas:
         index, position = place
         step, worked = self.steps[index], self.worked
         value = step.expression[position]
-        assert isinstance(value, Fraction)
+        assert not isinstance(value, str)
         mentions = list(worked.mentions(value, step, position in _added(step)))
         is_constant = worked.is_constant(value, step)
-        context = self._beside(place)
         if len(made) == 1 and not mentions and not is_constant:
-            return {made[0]: _fit(context, self._beside_result(made[0]))}
+            return {made[0]: 0.0}
+        context = self._beside(place)
         words, in_sum = worked.content(step), self._in_sum(place)
         scores: _Scores = {}
         for mention in mentions:
@@ -309,9 +330,9 @@ class Formulas:
             found.append(
                 step.is_said
                 and all(
-                    not isinstance(item, Fraction)
+                    isinstance(item, str)
                     or self.worked.stays(item, step, position in _added(step))
-                    or any(found[j] for j in range(index) if self.steps[j].result == item)
+                    or any(found[j] for j in self._giving.get(item, ()) if j < index)
                     for position, item in enumerate(step.expression)
                 )
             )
@@ -323,7 +344,7 @@ class Formulas:
         expression = self.steps[index].expression
         if not {item for item in expression if isinstance(item, str)} <= {"+", "-"}:
             return None
-        others = [p for p, item in enumerate(expression) if isinstance(item, Fraction) and p != position]
+        others = [p for p, item in enumerate(expression) if not isinstance(item, str) and p != position]
         return sum(bool(self._producers[index, p]) for p in others) / len(others) if others else None
 
     def _beside(self, place: Place) -> Context:
@@ -332,7 +353,7 @@ class Formulas:
         step, text = self.steps[index], self.worked.solution
         begin, _ = text.sentence(step.equals)
         begin = max([begin, *(s.end for s in self.steps[:index] if begin <= s.end <= step.equals)])
-        found = [(_value(m[0]), *m.span()) for m in _NUMBER.finditer(text.text, begin, step.equals)]
+        found = [(number(m[0]), *m.span()) for m in _NUMBER.finditer(text.text, begin, step.equals)]
         at = len(found)
         for p in range(len(step.expression) - 1, position - 1, -1):
             item = step.expression[p]
@@ -359,7 +380,7 @@ class Formulas:
             symbol = "$" if "$" in sign else context.symbol
             begin, _ = text.sentence(step.equals)
             for found in _NUMBER.finditer(text.text, begin, step.equals):
-                if _value(found[0]) == step.result:
+                if number(found[0]) == step.result:
                     other = text.context(*found.span())
                     symbol, context = symbol or other.symbol, Context("", context.nouns | other.nouns)
             self._contexts[index] = Context(symbol, context.nouns)
@@ -381,14 +402,17 @@ class Formulas:
         return made if len(made) <= MAX_ITEMS and all(map(_is_decimal, made)) else None
 
 
-def _with_sources(worked: Worked, earlier: Sequence[Step], step: Step) -> Step:
+def _with_sources(
+    worked: Worked, earlier: Sequence[Step], results: Mapping[Fraction, Step], step: Step
+) -> Step:
     """A step whose numbers without a source are written with numbers that have one, where there is one way to do so."""
-    results = {before.result: before for before in earlier}
+    if (count := _averaged(worked, earlier, step.expression)) is not None:
+        worked.counts.add((step.equals, count))
     items: list[Fraction | str] = []
     for item in step.expression:
         items.append(item)
         pair = items[-3:]
-        if item == "/" and len(pair) == 3 and isinstance(pair[0], Fraction) and isinstance(pair[1], Fraction) and pair[1]:
+        if item == "/" and len(pair) == 3 and not isinstance(pair[0], str) and not isinstance(pair[1], str) and pair[1]:
             value = pair[0] / pair[1]
             if not _is_stated_fraction(worked, pair) and not all(
                 n in results or worked.stays(n, step, False) for n in pair[:2]
@@ -400,11 +424,23 @@ def _with_sources(worked: Worked, earlier: Sequence[Step], step: Step) -> Step:
     added = _added(replace(step, expression=tuple(items)))
     for position in reversed(range(len(items))):
         item = items[position]
-        if isinstance(item, Fraction) and item not in results and not worked.stays(item, step, position in added):
+        if not isinstance(item, str) and item not in results and not worked.stays(item, step, position in added):
             ways = list(dict.fromkeys(_ways(worked, results, step, item)))
             if len(ways) == 1:
                 items[position : position + 1] = ways[0]
-    return replace(step, expression=tuple(items))
+    return step if len(items) == len(step.expression) else replace(step, expression=tuple(items))
+
+
+def _averaged(worked: Worked, earlier: Sequence[Step], expression: Expression) -> Fraction | None:
+    """The number of terms, where an expression divides their sum by it and the text speaks of an average."""
+    if not worked.says_average or len(expression) < 3 or expression[-1] != "/":
+        return None
+    sums = [expression[:-2]] if len(expression) > 3 else [s.expression for s in earlier if s.result == expression[0]]
+    count = expression[-2]
+    for terms in sums:
+        if not isinstance(count, str) and {i for i in terms if isinstance(i, str)} == {"+"} and len(terms) == 2 * count - 1:
+            return count
+    return None
 
 
 def _ways(worked: Worked, results: Mapping[Fraction, Step], step: Step, value: Fraction) -> Iterator[Expression]:
@@ -436,7 +472,7 @@ def _rest(worked: Worked, share: Fraction) -> Expression | None:
 
 
 def _is_stated_fraction(worked: Worked, part: Sequence[Fraction | str]) -> bool:
-    if part[2] != "/" or not isinstance(part[0], Fraction) or not isinstance(part[1], Fraction) or not part[1]:
+    if part[2] != "/" or isinstance(part[0], str) or isinstance(part[1], str) or not part[1]:
         return False
     return any(
         {part[0], part[1]} <= {*mention.values} and mention.points is not None
@@ -462,7 +498,7 @@ def _added(step: Step) -> set[int]:
     expression = () if step.is_solved else step.expression
     stack: list[int | None] = []
     for position, item in enumerate(expression):
-        if isinstance(item, Fraction):
+        if not isinstance(item, str):
             stack.append(position)
         elif item not in ("neg", "percent"):
             sides = stack.pop(), stack.pop()
@@ -475,7 +511,7 @@ def _canonical(expression: Expression) -> object:
     """Equal for formulas that differ only in the order of what they add or multiply."""
     stack: list[tuple[str, object]] = []
     for item in expression:
-        if isinstance(item, Fraction):
+        if not isinstance(item, str):
             stack.append(("", str(item)))
         elif item in ("neg", "percent"):
             stack.append((item, stack.pop()))
@@ -494,10 +530,6 @@ def _canonical(expression: Expression) -> object:
 def _is_decimal(item: Fraction | str) -> bool:
     """Whether a number can be written without rounding."""
     return isinstance(item, str) or 10**30 % item.denominator == 0
-
-
-def _value(text: str) -> Fraction:
-    return Fraction(text.replace(",", ""))
 
 
 def _unlinked(links: Links) -> Iterator[Links]:

@@ -228,6 +228,11 @@ def constants(words: frozenset[str], near: frozenset[str]) -> frozenset[Fraction
         words: the stems of the whole text, which call for large constants.
         near: those of the sentence that has the number; small ones are only called for from there.
     """
+    return _called_for(words & _CUES, near & _CUES)
+
+
+@lru_cache(4096)
+def _called_for(words: frozenset[str], near: frozenset[str]) -> frozenset[Fraction]:
     return frozenset().union(
         *(values for values, cues, large in _CONSTANTS if not cues or cues & (words if large else near))
     )
@@ -265,6 +270,15 @@ _CONSTANTS: Final = [
 ]
 
 
+_CUES: Final = frozenset().union(*(cues for _, cues, _ in _CONSTANTS))
+
+
+@lru_cache(65536)
+def number(digits: str) -> Fraction:
+    """The number that ``digits`` write, such as ``"1,450.5"``."""
+    return Fraction(digits.replace(",", ""))
+
+
 def _span(starts: list[int], at: int, end: int) -> tuple[int, int]:
     index = bisect_right(starts, at)
     return starts[index - 1], starts[index] if index < len(starts) else end
@@ -282,7 +296,7 @@ def _mentions(text: str) -> list[Mention]:
         points = None
         is_percent = bool(_PERCENT.match(text, end))
         if match["denominator"]:
-            top, bottom = Fraction(match["numerator"]), Fraction(match["denominator"])
+            top, bottom = number(match["numerator"]), number(match["denominator"])
             if bottom:
                 share, whole = top / bottom, Fraction(match["whole"] or (first if between == " and " else 0))
                 factors, points = [top, bottom], share * 100
@@ -291,7 +305,7 @@ def _mentions(text: str) -> list[Mention]:
             values = list(_digits(text, match))
         elif match["numeral"]:
             values = _numeral(match["numeral"])
-            if _CENTS.match(text, end):
+            if values and _CENTS.match(text, end):
                 values.append(values[0] / _HUNDRED)
         elif match["range"]:
             first_day, last_day = (_DAYS.index(day) for day in re.findall("[A-Z][a-z]+", match["range"]))
@@ -334,7 +348,7 @@ def _digits(text: str, match: re.Match[str]) -> Iterator[Fraction]:
     after = text[match.end() : match.end() + 12]
     if len(match["number"]) > 40 or match["exponent"]:
         return
-    value = Fraction(match["number"].replace(",", ""))
+    value = number(match["number"])
     yield value
     if match["scale"]:
         yield value * {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}[

@@ -11,9 +11,10 @@ comes to what stands after it. The two readings of a percent sign, ``100% - 30% 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import chain, islice, pairwise
 from typing import Final
 
@@ -40,7 +41,8 @@ _REMAINDER = re.compile(
     r"(?:(?:with )?(?:a )?(?:[rR]|[rR]em|[rR]emainder)\b\.?(?: of)? ?([0-9]{1,12})|[rR]([0-9]{1,12}))(?![0-9.])"
 )
 _MODULO = re.compile(r"(?<=[0-9)]) ?\bmod(?:ulo)?\b ?(?=[0-9(])")
-_RATIO = re.compile(r"(?<![0-9.:])" + " ?: ?".join(["([0-9.]+)"] * 2) + " ?(?:=|::) ?" + " ?: ?".join(["([0-9.]+)"] * 2) + "(?![0-9:])")
+_TERM: Final = r"([0-9]{1,12}(?:\.[0-9]{1,6})?)"
+_RATIO = re.compile(rf"(?<![0-9.:]){_TERM} ?: ?{_TERM} ?(?:=|::) ?{_TERM} ?: ?{_TERM}(?![0-9:]|\.[0-9])")
 
 _PIECE = re.compile(r"(<<[^<>]*>>)|(?<=[.;:?!])\s+|\n")
 _WORD = re.compile(r"(?:/\s?|-)?[A-Za-z][\w'’-]*|[^\w\s$%.,()\[\]{}+*/×÷=−–-]")
@@ -72,6 +74,7 @@ def read_steps(solution: str) -> list[Step]:
     return list(islice(_steps(tidy(solution)), MAX_STEPS))
 
 
+@lru_cache(8)
 def tidy(solution: str) -> str:
     """The solution without its final ``#### answer``, its numbers and operators in plain notation."""
     text = solution.partition("####")[0][:MAX_TEXT]
@@ -100,6 +103,21 @@ def value_of(expression: Expression) -> Fraction | None:
     except ToolError:
         return None
     return value if abs(value) < _MAX_VALUE else None
+
+
+def read_ratios(solution: str, is_known: Callable[[Fraction], bool]) -> list[Step]:
+    """The term that each ratio such as ``5:2=60:24`` gives: the last one that is not known, 24 as ``60*2/5``."""
+    steps = []
+    for match in islice(_RATIO.finditer(tidy(solution)), MAX_STEPS):
+        a, b, c, d = (Fraction(term) for term in match.groups())
+        if a * d != b * c or not a * b * c * d:
+            continue
+        ways = ((d, (c, b, "*", a, "/")), (c, (d, a, "*", b, "/")), (b, (a, d, "*", c, "/")), (a, (b, c, "*", d, "/")))
+        for term, expression in ways:
+            if not is_known(term):
+                steps.append(Step(expression, term, *match.span(), match.end()))
+                break
+    return steps
 
 
 def is_right(step: Step) -> bool:
