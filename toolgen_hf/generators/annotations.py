@@ -88,7 +88,7 @@ def explain(question: str, formula: str) -> Soundness | None:
 def _read(worked: Worked, solution: str) -> list[Step]:
     steps = [*read_steps(solution), *read_equations(solution)]
     results = {step.result for step in steps}
-    steps += read_ratios(solution, lambda term: term in worked.question.by_value or term in results)
+    steps += read_ratios(solution, lambda term: bool(worked.question.of_value(term)) or term in results)
     if not steps:
         try:
             expression = parse(solution)

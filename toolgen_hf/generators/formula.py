@@ -61,7 +61,7 @@ class Worked:
 
     def __init__(self, question: str, solution: str) -> None:
         self.question, self.solution = Text(question), Text(solution)
-        self._constants: dict[tuple[int, bool], frozenset[Fraction]] = {}
+        self._constants: dict[tuple[int, bool], frozenset[tuple[int, int]]] = {}
         self._content: dict[int, frozenset[str]] = {}
         self.counts: set[tuple[int, Fraction]] = set()
         """Numbers that count the terms of an average, with the place of their step."""
@@ -81,7 +81,7 @@ class Worked:
         Args:
             adds: it is added or subtracted, which twice and the 4 of 1/4 cannot be.
         """
-        for mention in self.question.by_value.get(value, ()):
+        for mention in self.question.of_value(value):
             is_points = mention.is_percent and value == mention.points
             if not (adds and value in mention.factors) and not (is_points and not self.is_percent(step)):
                 yield mention
@@ -89,13 +89,13 @@ class Worked:
     def is_constant(self, value: Fraction, step: Step, near: bool = False) -> bool:
         """Whether the words call for this constant; with ``near`` those of the step's own sentence."""
         start, end = self.solution.sentence(step.equals)
-        if (step.equals, value) in self.counts:
+        if self.counts and (step.equals, value) in self.counts:
             return True
         if (start, near) not in self._constants:
             words = self.solution.stems_of(start, end)
             whole = words if near else self.question.stems | self.solution.stems
             self._constants[start, near] = constants(whole, words)
-        return value in self._constants[start, near]
+        return value.as_integer_ratio() in self._constants[start, near]
 
     @cached_property
     def says_average(self) -> bool:
@@ -130,7 +130,7 @@ class Worked:
     def said_in_words(self, value: Fraction, step: Step) -> bool:
         """Whether the sentence of a step says a number in words, perhaps as a share or a multiple."""
         start, end = self.solution.sentence(step.equals)
-        mentions = self.solution.by_value.get(value, ())
+        mentions = self.solution.of_value(value)
         return any(start <= m.start < end and self.solution.text[m.start].isalpha() for m in mentions)
 
 
@@ -145,9 +145,9 @@ class Formulas:
             self.steps.append(_with_sources(worked, self.steps, results, step))
             results[step.result] = self.steps[-1]
         self._contexts: dict[int, Context] = {}
-        self._giving: dict[Fraction, list[int]] = {}
+        self._giving: dict[tuple[int, int], list[int]] = {}
         for index, step in enumerate(self.steps):
-            self._giving.setdefault(step.result, []).append(index)
+            self._giving.setdefault(step.result.as_integer_ratio(), []).append(index)
         self._producers = self._find_producers()
         self._options = {p: self._scores(p, made) for p, made in self._producers.items() if made}
 
@@ -178,7 +178,7 @@ class Formulas:
             stated = self._stated_fractions(index)
             for position, item in enumerate(expression):
                 if not isinstance(item, str):
-                    made = [j for j in reversed(self._giving.get(item, ())) if j < index]
+                    made = [j for j in reversed(self._giving.get(item.as_integer_ratio(), ())) if j < index]
                     found[index, position] = [] if position in stated else made
                     waiting += [j for j in found[index, position] if j not in waiting]
         return found
@@ -246,16 +246,15 @@ class Formulas:
             (source, i, self.steps[i].expression[p]) for source, (i, p) in used if len(self._options[i, p]) > 1
         )
         stated = Counter(
-            item
+            item.as_integer_ratio()
             for i in reached
             for p, item in enumerate(self.steps[i].expression)
             if not isinstance(item, str) and links.get((i, p)) is None
         )
         missed = again = 0
-        for value in {self.steps[i].expression[p] for i, p in links}:
-            mentions = len(self.worked.question.by_value.get(value, ()))  # type: ignore[arg-type]
-            missed += bool(mentions) and not stated[value]  # type: ignore[index]
-            again += max(0, stated[value] - mentions) if mentions else 0  # type: ignore[index]
+        for value, mentions in self._mentioned.items():
+            missed += not stated[value]
+            again += max(0, stated[value] - mentions)
         return (
             UNUSED_STEP * unused
             + UNUSED_NUMBER * missed
@@ -265,14 +264,22 @@ class Formulas:
             + CANCELLED * self._cancelled(links, reached)
         )
 
+    @cached_property
+    def _mentioned(self) -> dict[tuple[int, int], int]:
+        """The numbers that both a step gave and the question states, and how often it does."""
+        values = [self.steps[i].expression[p] for i, p in self._options]
+        found = {n.as_integer_ratio(): len(self.worked.question.of_value(n)) for n in values if not isinstance(n, str)}
+        return {value: count for value, count in found.items() if count}
+
     def _cancelled(self, links: Links, reached: set[int]) -> int:
         """How often a step divides a result by itself, or subtracts it from itself."""
-        count = 0
-        for i in reached:
-            for p, (left, right, symbol) in enumerate(zip(*(self.steps[i].expression[k:] for k in range(3)))):
-                source = links.get((i, p))
-                count += symbol in ("-", "/") and left == right and source is not None and source == links.get((i, p + 1))
-        return count
+        pairs = [
+            (links.get((i, p)), links.get((i, p + 1)))
+            for i in reached
+            for p, symbol in enumerate(self.steps[i].expression[2:])
+            if isinstance(symbol, str) and symbol in "-/"
+        ]
+        return sum(left is not None and left == right for left, right in pairs)
 
     @cached_property
     def _repeated(self) -> set[int]:
@@ -332,7 +339,7 @@ class Formulas:
                 and all(
                     isinstance(item, str)
                     or self.worked.stays(item, step, position in _added(step))
-                    or any(found[j] for j in self._giving.get(item, ()) if j < index)
+                    or any(found[j] for j in self._giving.get(item.as_integer_ratio(), ()) if j < index)
                     for position, item in enumerate(step.expression)
                 )
             )
@@ -393,7 +400,7 @@ class Formulas:
             items: list[Fraction | str] = []
             for position, item in enumerate(step.expression):
                 source = links.get((index, position))
-                if item == "percent" and items[-2:] == _TIMES_HUNDRED:  # points to percent and back
+                if isinstance(item, str) and item == "percent" and items[-2:] == _TIMES_HUNDRED:  # points to percent and back
                     del items[-2:]
                 else:
                     items += (item,) if source is None else expanded[source]
@@ -412,7 +419,7 @@ def _with_sources(
     for item in step.expression:
         items.append(item)
         pair = items[-3:]
-        if item == "/" and len(pair) == 3 and not isinstance(pair[0], str) and not isinstance(pair[1], str) and pair[1]:
+        if isinstance(item, str) and item == "/" and len(pair) == 3 and not isinstance(pair[0], str) and not isinstance(pair[1], str) and pair[1]:
             value = pair[0] / pair[1]
             if not _is_stated_fraction(worked, pair) and not all(
                 n in results or worked.stays(n, step, False) for n in pair[:2]
@@ -476,7 +483,7 @@ def _is_stated_fraction(worked: Worked, part: Sequence[Fraction | str]) -> bool:
         return False
     return any(
         {part[0], part[1]} <= {*mention.values} and mention.points is not None
-        for mention in worked.question.by_value.get(part[0] / part[1], ())
+        for mention in worked.question.of_value(part[0] / part[1])
     )
 
 

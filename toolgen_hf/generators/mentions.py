@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -163,13 +163,17 @@ class Text:
         return _mentions(self.text)
 
     @cached_property
-    def by_value(self) -> dict[Fraction, list[Mention]]:
-        """The mentions of each value."""
-        found: dict[Fraction, list[Mention]] = {}
+    def _by_value(self) -> dict[tuple[int, int], list[Mention]]:
+        """The mentions by each value; a pair of integers is hashed faster than a fraction."""
+        found: dict[tuple[int, int], list[Mention]] = {}
         for mention in self.mentions:
             for value in mention.values:
-                found.setdefault(value, []).append(mention)
+                found.setdefault(value.as_integer_ratio(), []).append(mention)
         return found
+
+    def of_value(self, value: Fraction) -> Sequence[Mention]:
+        """The mentions that may be written as ``value``."""
+        return self._by_value.get(value.as_integer_ratio(), ())
 
     @cached_property
     def stems(self) -> frozenset[str]:
@@ -221,8 +225,8 @@ class Text:
         return Context(symbol, frozenset(nouns[:3]))
 
 
-def constants(words: frozenset[str], near: frozenset[str]) -> frozenset[Fraction]:
-    """The constants that one may calculate with and not say.
+def constants(words: frozenset[str], near: frozenset[str]) -> frozenset[tuple[int, int]]:
+    """The constants that one may calculate with and not say, as numerator and denominator.
 
     Args:
         words: the stems of the whole text, which call for large constants.
@@ -232,7 +236,7 @@ def constants(words: frozenset[str], near: frozenset[str]) -> frozenset[Fraction
 
 
 @lru_cache(4096)
-def _called_for(words: frozenset[str], near: frozenset[str]) -> frozenset[Fraction]:
+def _called_for(words: frozenset[str], near: frozenset[str]) -> frozenset[tuple[int, int]]:
     return frozenset().union(
         *(values for values, cues, large in _CONSTANTS if not cues or cues & (words if large else near))
     )
@@ -262,7 +266,7 @@ def stem(word: str) -> str:
 
 _CONSTANTS: Final = [
     (
-        frozenset(map(Fraction, values.split())),
+        frozenset(Fraction(value).as_integer_ratio() for value in values.split()),
         frozenset(stem(word) if word.isalpha() else word for word in cues.split()),
         max(map(Fraction, values.split())) >= _LARGE,
     )
