@@ -44,6 +44,11 @@ class Kind:
     description: str
     defaults: dict[str, object] = field(default_factory=dict)
 
+    @property
+    def added(self) -> dict[str, object]:
+        """The columns that data sets of earlier versions lack."""
+        return {name: None for name in self.features if name in schemas.ADDED}
+
     def row(self, row: Row, where: str, new_id: str) -> Row:
         """A row of this kind, from one of a file; columns that the schema does not know are left out.
 
@@ -63,7 +68,7 @@ class Kind:
 
     def completed(self, row: Row, **defaults: object) -> Row:
         """With the columns that published JSON leaves out."""
-        missing = {**self.defaults, **defaults}
+        missing = {**self.added, **self.defaults, **defaults}
         return row | {name: value for name, value in missing.items() if named(row, name) not in row}
 
 
@@ -142,7 +147,7 @@ class Produced(RowsBuilder):
 
     def _read(self, path: Path, split: str) -> Iterator[tuple[str, Row]]:
         if path.suffix == ".parquet":
-            return super()._read(path, split)
+            return ((where, {**self.kind.added, **row}) for where, row in super()._read(path, split))
         of_source = {}
         if self.config.name == "responses":
             of_source = {"source": source_of(path, self.config.dataset, split)}

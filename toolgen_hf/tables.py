@@ -42,6 +42,8 @@ OPTIONAL = (
     "error",
     "tool_call",
     "teacher",
+    "verified_by",
+    "soundness",
     "attempts",
     "source",
 )

@@ -28,7 +28,7 @@ from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.math import MATH
 from toolgen_hf.tools.expression import operations, parse, render
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Changes when formulas or reasons may change."""
 
 NO_SOLUTION: Final = "no worked solution"
@@ -104,7 +104,10 @@ def _readings(worked: Worked, steps: list[Step]) -> Iterator[list[Step]]:
     yield steps
     if any(_HUNDREDTHS.search(text.text) for text in (worked.question, worked.solution)):
         for step in reversed(steps):  # 0.25 is 25 percent, or cents
-            yield [*steps, replace(step, expression=(step.result, Fraction(100), "*"), result=step.result * 100)]
+            yield [
+                *steps,
+                replace(step, expression=(step.result, Fraction(100), "*"), result=step.result * 100),
+            ]
     for closing in _closings(steps):
         yield [*steps, closing]
 
@@ -124,7 +127,11 @@ def _closings(steps: Sequence[Step]) -> Iterator[Step]:
 def _lasts(worked: Worked, reading: Sequence[Step], answer: Sequence[str], task: Task) -> Iterator[int]:
     """The last step that gives the answer, then the equations that do."""
     found = [index for index in reversed(range(len(reading))) if _states(reading[index].result, answer, task)]
-    if len(found) > 1 and _is_remainder(reading[found[0]]) and not _ASKS_REMAINDER.search(worked.question.text):
+    if (
+        len(found) > 1
+        and _is_remainder(reading[found[0]])
+        and not _ASKS_REMAINDER.search(worked.question.text)
+    ):
         found[:2] = reversed(found[:2])  # 10/4=2 r2
     yield from found[:1]
     yield from (index for index in found[1:] if reading[index].is_solved)

@@ -79,7 +79,9 @@ def _solved(sentence: str, start: int) -> Iterator[Step]:
             )
             step = sides[0] and sides[1] and _solve(sides[0], sides[1])
             if step:
-                yield Step(step.expression, step.result, begin, equals, equals + 1 + len(right), is_solved=True)
+                yield Step(
+                    step.expression, step.result, begin, equals, equals + 1 + len(right), is_solved=True
+                )
 
 
 def _side(text: str, nearest: str, letter: str) -> _Linear | None:

@@ -73,7 +73,9 @@ class Worked:
     def explains(self, step: Step) -> bool:
         """Whether all numbers of a step may stand in a formula as they are."""
         added = _added(step)
-        return all(self.stays(n, step, p in added) for p, n in enumerate(step.expression) if not isinstance(n, str))
+        return all(
+            self.stays(n, step, p in added) for p, n in enumerate(step.expression) if not isinstance(n, str)
+        )
 
     def mentions(self, value: Fraction, step: Step, adds: bool) -> Iterator[Mention]:
         """The mentions of the question that a number of a step may be.
@@ -243,7 +245,9 @@ class Formulas:
         used = Counter((source, p) for p, source in links.items() if source is not None and p[0] in reached)
         uses = Counter(source for source, _ in used)
         twice = Counter(
-            (source, i, self.steps[i].expression[p]) for source, (i, p) in used if len(self._options[i, p]) > 1
+            (source, i, self.steps[i].expression[p])
+            for source, (i, p) in used
+            if len(self._options[i, p]) > 1
         )
         stated = Counter(
             item.as_integer_ratio()
@@ -268,7 +272,11 @@ class Formulas:
     def _mentioned(self) -> dict[tuple[int, int], int]:
         """The numbers that both a step gave and the question states, and how often it does."""
         values = [self.steps[i].expression[p] for i, p in self._options]
-        found = {n.as_integer_ratio(): len(self.worked.question.of_value(n)) for n in values if not isinstance(n, str)}
+        found = {
+            n.as_integer_ratio(): len(self.worked.question.of_value(n))
+            for n in values
+            if not isinstance(n, str)
+        }
         return {value: count for value, count in found.items() if count}
 
     def _cancelled(self, links: Links, reached: set[int]) -> int:
@@ -400,7 +408,9 @@ class Formulas:
             items: list[Fraction | str] = []
             for position, item in enumerate(step.expression):
                 source = links.get((index, position))
-                if isinstance(item, str) and item == "percent" and items[-2:] == _TIMES_HUNDRED:  # points to percent and back
+                if (
+                    isinstance(item, str) and item == "percent" and items[-2:] == _TIMES_HUNDRED
+                ):  # points to percent and back
                     del items[-2:]
                 else:
                     items += (item,) if source is None else expanded[source]
@@ -419,7 +429,14 @@ def _with_sources(
     for item in step.expression:
         items.append(item)
         pair = items[-3:]
-        if isinstance(item, str) and item == "/" and len(pair) == 3 and not isinstance(pair[0], str) and not isinstance(pair[1], str) and pair[1]:
+        if (
+            isinstance(item, str)
+            and item == "/"
+            and len(pair) == 3
+            and not isinstance(pair[0], str)
+            and not isinstance(pair[1], str)
+            and pair[1]
+        ):
             value = pair[0] / pair[1]
             if not _is_stated_fraction(worked, pair) and not all(
                 n in results or worked.stays(n, step, False) for n in pair[:2]
@@ -431,7 +448,11 @@ def _with_sources(
     added = _added(replace(step, expression=tuple(items)))
     for position in reversed(range(len(items))):
         item = items[position]
-        if not isinstance(item, str) and item not in results and not worked.stays(item, step, position in added):
+        if (
+            not isinstance(item, str)
+            and item not in results
+            and not worked.stays(item, step, position in added)
+        ):
             ways = list(dict.fromkeys(_ways(worked, results, step, item)))
             if len(ways) == 1:
                 items[position : position + 1] = ways[0]
@@ -442,15 +463,25 @@ def _averaged(worked: Worked, earlier: Sequence[Step], expression: Expression) -
     """The number of terms, where an expression divides their sum by it and the text speaks of an average."""
     if not worked.says_average or len(expression) < 3 or expression[-1] != "/":
         return None
-    sums = [expression[:-2]] if len(expression) > 3 else [s.expression for s in earlier if s.result == expression[0]]
+    sums = (
+        [expression[:-2]]
+        if len(expression) > 3
+        else [s.expression for s in earlier if s.result == expression[0]]
+    )
     count = expression[-2]
     for terms in sums:
-        if not isinstance(count, str) and {i for i in terms if isinstance(i, str)} == {"+"} and len(terms) == 2 * count - 1:
+        if (
+            not isinstance(count, str)
+            and {i for i in terms if isinstance(i, str)} == {"+"}
+            and len(terms) == 2 * count - 1
+        ):
             return count
     return None
 
 
-def _ways(worked: Worked, results: Mapping[Fraction, Step], step: Step, value: Fraction) -> Iterator[Expression]:
+def _ways(
+    worked: Worked, results: Mapping[Fraction, Step], step: Step, value: Fraction
+) -> Iterator[Expression]:
     """How a number that is not stated may follow from one that is: as percent, as the rest, in another unit."""
     before = results.get(value * 100)
     if before is not None and worked.is_percent(before):
@@ -526,7 +557,9 @@ def _canonical(expression: Expression) -> object:
             right, left = stack.pop(), stack.pop()
             if item in ("+", "*"):
                 parts = [
-                    part for side in (left, right) for part in (side[1] if side[0] == item else [side])  # type: ignore[attr-defined]
+                    part
+                    for side in (left, right)
+                    for part in (side[1] if side[0] == item else [side])  # type: ignore[attr-defined]
                 ]
                 stack.append((item, sorted(parts, key=repr)))
             else:

@@ -41,7 +41,9 @@ _MULTIPLES: Final = {
 }  # fmt: skip
 
 _FACTORS: Final = {
-    word: value for word, value in {**_MULTIPLES, "half": 2}.items() if word.startswith(("twice", "doubl", "thrice", "tripl", "quadr", "half")) and word != "triplets"
+    word: value
+    for word, value in {**_MULTIPLES, "half": 2}.items()
+    if word.startswith(("twice", "doubl", "thrice", "tripl", "quadr", "half")) and word != "triplets"
 }
 """Words that multiply, and count nothing."""
 
@@ -98,7 +100,9 @@ UNITS: Final = {
 
 _NAME: Final = r"[A-Z][a-z]+"
 _DAYS: Final = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-_NUMERAL: Final = "|".join(sorted({*WORDS, "hundred", "thousand", "million", "billion"}, key=len, reverse=True))
+_NUMERAL: Final = "|".join(
+    sorted({*WORDS, "hundred", "thousand", "million", "billion"}, key=len, reverse=True)
+)
 _FOUND = re.compile(
     rf"(?P<digits>{NUMBER.pattern})"
     rf"|(?P<numeral>\b(?:{_NUMERAL})(?:(?:[ -]|[ ]and[ ])(?:{_NUMERAL})\b)*\b)"
@@ -355,9 +359,12 @@ def _digits(text: str, match: re.Match[str]) -> Iterator[Fraction]:
     value = number(match["number"])
     yield value
     if match["scale"]:
-        yield value * {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}[
-            match["scale"].lower()
-        ]
+        yield (
+            value
+            * {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}[
+                match["scale"].lower()
+            ]
+        )
     elif _THOUSANDS.match(after):
         yield value * 1000
     if _CENTS.match(after):

@@ -112,7 +112,12 @@ def read_ratios(solution: str, is_known: Callable[[Fraction], bool]) -> list[Ste
         a, b, c, d = (Fraction(term) for term in match.groups())
         if a * d != b * c or not a * b * c * d:
             continue
-        ways = ((d, (c, b, "*", a, "/")), (c, (d, a, "*", b, "/")), (b, (a, d, "*", c, "/")), (a, (b, c, "*", d, "/")))
+        ways = (
+            (d, (c, b, "*", a, "/")),
+            (c, (d, a, "*", b, "/")),
+            (b, (a, d, "*", c, "/")),
+            (a, (b, c, "*", d, "/")),
+        )
         for term, expression in ways:
             if not is_known(term):
                 steps.append(Step(expression, term, *match.span(), match.end()))

@@ -2,7 +2,8 @@
 
     in   {"id": "GSM8K-train-0", ..., "correct": false, "tool_call": "calculator(48+48/2)", "reason": null}
     out  {"id": "GSM8K-train-0", "instruction": "Given a math problem, ...", "input": "Natalia sold ...",
-          "output": "calculator(48+48/2)", "answer": ["72"]}
+          "output": "calculator(48+48/2)", "answer": ["72"], "verified_by": "execution+solution",
+          "soundness": "explained"}
 
 Rejected rows are left out here; they are in the input, with their reasons.
 """
@@ -17,7 +18,7 @@ from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.workspace import Workspace
 
-STAGE = Stage("stage1", version=2, features=schemas.STAGE1)
+STAGE = Stage("stage1", version=3, features=schemas.STAGE1)
 GOLD = Stage("gold", version=2, features=schemas.RESPONSES)
 
 
@@ -31,6 +32,7 @@ def stage1_batch(batch: Batch, task: Task) -> Batch:
         "output": [batch["response"][i] if batch["correct"][i] else batch["tool_call"][i] for i in kept],
         "answer": [batch["answer"][i] for i in kept],
         "fewshot_overlap": [batch["fewshot_overlap"][i] for i in kept],
+        **{name: [batch[name][i] if name in batch else None for i in kept] for name in schemas.ADDED},
     }
 
 
