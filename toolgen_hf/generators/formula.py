@@ -20,7 +20,7 @@ from itertools import combinations, islice, product
 from math import prod
 from typing import Final, Literal, TypeAlias
 
-from toolgen_hf.generators.mentions import Context, Mention, Text, constants, content, number, units
+from toolgen_hf.generators.mentions import ADDED_CONSTANTS, Context, Mention, Text, constants, content, number, units
 from toolgen_hf.generators.steps import Step, is_right
 from toolgen_hf.tools.expression import Expression
 
@@ -36,10 +36,12 @@ MARGIN: Final = 1.0
 
 SAME_NOUN, OTHER_NOUN = 2.0, -0.4
 SAME_SIGN, OTHER_SIGN, SIGN_OR_NOUN = 0.5, -2.0, -0.7
-NEXT_STEP, LATEST, IN_SUM, IN_WORDS = 1.0, 0.25, 1.0, 0.7
+NEXT_STEP, LATEST, IN_SUM, IN_WORDS = 0.9, 0.25, 1.0, 0.7
 ADDED_RATE, MULTIPLIED_RATE, CONSTANT, CALLED_FOR, NO_SOURCE = -1.0, 0.75, -0.5, 0.5, -3.0
 UNUSED_STEP, UNUSED_NUMBER, USED_AGAIN, STATED_AGAIN, SAME_SOURCE = -4.0, -0.9, -0.8, -0.15, -2.5
 CANCELLED: Final = -5.0
+CUT: Final = 4.0
+"""Sources that fit worse than the best one by this are left out where there are too many readings."""
 CONFLICT: Final = -1.5
 """A link that fits worse than this is doubtful, even if there is no other."""
 
@@ -68,7 +70,7 @@ class Worked:
 
     def stays(self, value: Fraction, step: Step, adds: bool) -> bool:
         """Whether a number of a step may stand in a formula as it is: it is the question's, or a constant."""
-        return any(self.mentions(value, step, adds)) or self.is_constant(value, step)
+        return any(self.mentions(value, step, adds)) or self.is_constant(value, step, adds)
 
     def explains(self, step: Step) -> bool:
         """Whether all numbers of a step may stand in a formula as they are."""
@@ -88,8 +90,10 @@ class Worked:
             if not (adds and value in mention.factors) and not (is_points and not self.is_percent(step)):
                 yield mention
 
-    def is_constant(self, value: Fraction, step: Step, near: bool = False) -> bool:
+    def is_constant(self, value: Fraction, step: Step, adds: bool, near: bool = False) -> bool:
         """Whether the words call for this constant; with ``near`` those of the step's own sentence."""
+        if adds and value not in ADDED_CONSTANTS:
+            return False
         start, end = self.solution.sentence(step.equals)
         if self.counts and (step.equals, value) in self.counts:
             return True
@@ -150,6 +154,7 @@ class Formulas:
         self._giving: dict[tuple[int, int], list[int]] = {}
         for index, step in enumerate(self.steps):
             self._giving.setdefault(step.result.as_integer_ratio(), []).append(index)
+        self._is_cut = False  # a likely source was left out, so no reading counts as clear
         self._producers = self._find_producers()
         self._options = {p: self._scores(p, made) for p, made in self._producers.items() if made}
 
@@ -162,7 +167,7 @@ class Formulas:
             if expression is not None:
                 rivals.setdefault(_canonical(expression), score)
         scores = list(rivals.values())
-        is_clear = len(scores) < 2 or scores[0] - scores[1] >= MARGIN
+        is_clear = not self._is_cut and (len(scores) < 2 or scores[0] - scores[1] >= MARGIN)
         for score, links, expression in made:
             if expression is not None:
                 yield expression, self._soundness(links, is_clear and score == made[0][0])
@@ -215,8 +220,9 @@ class Formulas:
     def _readings(self) -> Iterator[tuple[float, Links]]:
         """Every way to read the numbers that may come from several places, with how well it fits."""
         options = {p: sorted(s.items(), key=lambda item: -item[1]) for p, s in self._options.items()}
-        while prod(map(len, options.values())) > MAX_READINGS:
-            max(options.values(), key=lambda scores: (len(scores), scores[0][1] - scores[-1][1])).pop()
+        while prod(map(len, options.values())) > MAX_READINGS:  # the least likely source of all goes first
+            least = max(options.values(), key=lambda scores: (len(scores) > 1, scores[0][1] - scores[-1][1]))
+            self._is_cut |= least[0][1] - least.pop()[1] < CUT
         if all(len(scores) == 1 for scores in options.values()):
             yield 0.0, {place: scores[0][0] for place, scores in options.items()}
             return
@@ -241,7 +247,7 @@ class Formulas:
     def _waste(self, links: Links, reached: set[int]) -> float:
         """What speaks against a reading as a whole: steps and numbers that it does not use, or uses twice."""
         left = [j for j in range(self.last) if j not in reached and j not in self._repeated]
-        unused = sum(all(self.steps[j].result not in self.steps[k].expression for k in left) for j in left)
+        unused = sum(all(self.steps[j].result not in self.steps[k].expression for k in left if k > j) for j in left)
         used = Counter((source, p) for p, source in links.items() if source is not None and p[0] in reached)
         uses = Counter(source for source, _ in used)
         twice = Counter(
@@ -308,8 +314,9 @@ class Formulas:
         step, worked = self.steps[index], self.worked
         value = step.expression[position]
         assert not isinstance(value, str)
-        mentions = list(worked.mentions(value, step, position in _added(step)))
-        is_constant = worked.is_constant(value, step)
+        adds = position in _added(step)
+        mentions = list(worked.mentions(value, step, adds))
+        is_constant = worked.is_constant(value, step, adds)
         if len(made) == 1 and not mentions and not is_constant:
             return {made[0]: 0.0}
         context = self._beside(place)
@@ -324,7 +331,7 @@ class Formulas:
                 score += MULTIPLIED_RATE if in_sum is None else ADDED_RATE
             scores[None] = max(score, scores.get(None, score))
         if is_constant:
-            score = CALLED_FOR if worked.is_constant(value, step, near=True) else CONSTANT
+            score = CALLED_FOR if worked.is_constant(value, step, adds, near=True) else CONSTANT
             scores[None] = max(score, scores.get(None, score))
         for j in made:
             scores[j] = (

@@ -30,7 +30,7 @@ _HUNDRED: Final = Fraction(100)
 _PARTS: Final = {
     "half": 2, "halves": 2, "third": 3, "fourth": 4, "quarter": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
     "ninth": 9, "tenth": 10, "eleventh": 11, "twelfth": 12, "fifteenth": 15, "sixteenth": 16, "twentieth": 20,
-    "hundredth": 100,
+    "hundredth": 100, "thousandth": 1000,
 }  # fmt: skip
 """``"a fifth of"`` is ``/5`` or ``*0.2``, ``"two-fifths"`` also 0.4; the fifth day is 5."""
 _MULTIPLES: Final = {
@@ -90,6 +90,8 @@ CONSTANTS: Final = {
 0 and 1 need none: one is the whole, oneself, or the first.
 """
 
+ADDED_CONSTANTS: Final = frozenset(map(Fraction, (0, 1, 7, 12, 24, 28, 29, 30, 31, 52, 60, 90, 100, 180, 360, 365, 366)))
+"""The constants that are also added and subtracted, as in 7-2 days; the others only convert."""
 _LARGE: Final = 12
 UNITS: Final = {
     "decade": 10, "year": 12, "week": 7, "day": 24, "hour": 60, "minute": 60, "dozen": 12, "foot": 12, "feet": 12,
