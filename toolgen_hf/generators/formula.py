@@ -34,11 +34,11 @@ MAX_READINGS: Final = 256
 MARGIN: Final = 1.0
 """How much better than the next one a reading must be to count as the one that is meant."""
 
-SAME_NOUN, OTHER_NOUN = 2.0, -0.4
+SAME_NOUN, OTHER_NOUN = 3.0, -0.3
 SAME_SIGN, OTHER_SIGN, SIGN_OR_NOUN = 0.5, -2.0, -0.7
-NEXT_STEP, LATEST, IN_SUM, IN_WORDS = 0.9, 0.25, 1.0, 0.7
-ADDED_RATE, MULTIPLIED_RATE, CONSTANT, CALLED_FOR, NO_SOURCE = -1.0, 0.75, -0.5, 0.5, -3.0
-UNUSED_STEP, UNUSED_NUMBER, USED_AGAIN, STATED_AGAIN, SAME_SOURCE = -4.0, -0.9, -0.8, -0.15, -2.5
+NEXT_STEP, LATEST, IN_SUM, IN_WORDS = 0.5, 0.25, 1.0, 0.7
+ADDED_RATE, MULTIPLIED_RATE, CONSTANT, CALLED_FOR, NO_SOURCE = -1.0, 0.25, -0.5, 0.3, -3.0
+UNUSED_STEP, UNUSED_NUMBER, USED_AGAIN, STATED_AGAIN, SAME_SOURCE = -4.0, -1.4, -0.8, -0.1, -2.5
 CANCELLED: Final = -5.0
 CUT: Final = 4.0
 """Sources that fit worse than the best one by this are left out where there are too many readings."""
@@ -255,6 +255,12 @@ class Formulas:
             for source, (i, p) in used
             if len(self._options[i, p]) > 1
         )
+        kept = Counter(
+            (i, self.steps[i].expression[p])
+            for i, p in self._options
+            if i in reached and links.get((i, p)) is None
+        )
+        surplus = [n - len(self.worked.question.of_value(value)) for (_, value), n in kept.items()]  # type: ignore[arg-type]
         stated = Counter(
             item.as_integer_ratio()
             for i in reached
@@ -271,6 +277,7 @@ class Formulas:
             + USED_AGAIN * sum(count - 1 for count in uses.values())
             + STATED_AGAIN * again
             + SAME_SOURCE * sum(count - 1 for count in twice.values())
+            + SAME_SOURCE * sum(max(0, min(n, more)) for n, more in zip(kept.values(), surplus, strict=True) if n > 1)
             + CANCELLED * self._cancelled(links, reached)
         )
 
