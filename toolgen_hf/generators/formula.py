@@ -38,8 +38,8 @@ SAME_NOUN, OTHER_NOUN = 3.0, -0.3
 SAME_SIGN, OTHER_SIGN, SIGN_OR_NOUN = 0.5, -2.0, -0.7
 NEXT_STEP, LATEST, IN_SUM, IN_WORDS = 0.5, 0.25, 1.0, 0.7
 ADDED_RATE, MULTIPLIED_RATE, CONSTANT, CALLED_FOR, NO_SOURCE = -1.0, 0.25, -0.5, 0.3, -3.0
-UNUSED_STEP, UNUSED_NUMBER, USED_AGAIN, STATED_AGAIN, SAME_SOURCE = -4.0, -1.4, -0.8, -0.1, -2.5
-CANCELLED: Final = -5.0
+UNUSED_STEP, UNUSED_NUMBER, USED_AGAIN, STATED_AGAIN, SAME_SOURCE = -3.0, -1.4, -0.8, -0.1, -2.5
+CANCELLED, ALONE = -5.0, -2.5
 CUT: Final = 4.0
 """Sources that fit worse than the best one by this are left out where there are too many readings."""
 CONFLICT: Final = -1.5
@@ -245,7 +245,10 @@ class Formulas:
         return reached
 
     def _waste(self, links: Links, reached: set[int]) -> float:
-        """What speaks against a reading as a whole: steps and numbers that it does not use, or uses twice."""
+        """What speaks against a reading as a whole: steps and numbers that it does not use, or uses twice.
+
+        A last step that uses no other step is ``ALONE``.
+        """
         left = [j for j in range(self.last) if j not in reached and j not in self._repeated]
         unused = sum(all(self.steps[j].result not in self.steps[k].expression for k in left if k > j) for j in left)
         used = Counter((source, p) for p, source in links.items() if source is not None and p[0] in reached)
@@ -272,7 +275,8 @@ class Formulas:
             missed += not stated[value]
             again += max(0, stated[value] - mentions)
         return (
-            UNUSED_STEP * unused
+            ALONE * (len(reached) == 1)
+            + UNUSED_STEP * unused
             + UNUSED_NUMBER * missed
             + USED_AGAIN * sum(count - 1 for count in uses.values())
             + STATED_AGAIN * again
