@@ -40,6 +40,10 @@ ROUNDED: Final = "the answer is rounded up, which no operator does"
 NO_LEAD: Final = "steps do not lead to the answer"
 
 _HUNDREDTHS = re.compile(r"%|\bpercent|\bcents?\b", re.IGNORECASE)
+_CLOSES: Final = {
+    "+": re.compile(r"\b(?:total|altogether|all|combined|together|sum|both)\b", re.IGNORECASE),
+    "-": re.compile(r"\b(?:left|remain\w*|difference|more|less|fewer|longer|faster|older)\b", re.IGNORECASE),
+}
 _ASKS_REMAINDER = re.compile(r"\b(?:left|leftover|over|remain\w*|rest|extra|unused)\b", re.IGNORECASE)
 _MAX_LOOSE: Final = 4
 
@@ -70,7 +74,7 @@ def compose(question: str, solution: str | None, answer: Sequence[str], task: Ta
             if made and made.soundness != "unexplained":
                 return made
             first = first or made
-    return first or Composition(None, _reason(steps, answer, task))
+    return first or Composition(None, _reason([step for step in steps if not step.is_solved], answer, task))
 
 
 def explain(question: str, formula: str) -> Soundness | None:
@@ -108,12 +112,15 @@ def _readings(worked: Worked, steps: list[Step]) -> Iterator[list[Step]]:
                 *steps,
                 replace(step, expression=(step.result, Fraction(100), "*"), result=step.result * 100),
             ]
-    for closing in _closings(steps):
+    for closing in _closings(worked, steps):
         yield [*steps, closing]
 
 
-def _closings(steps: Sequence[Step]) -> Iterator[Step]:
-    """The step that a solution leaves to its reader: two results that nothing used, put together."""
+def _closings(worked: Worked, steps: Sequence[Step]) -> Iterator[Step]:
+    """The step that a solution leaves to its reader: two results that nothing used, put together.
+
+    It is said in words if a sentence has its result: ``"He gets 79 right in total."``
+    """
     used = {item for step in steps for item in step.expression}
     loose = list(dict.fromkeys(step.result for step in reversed(steps) if step.result not in used))
     for later, earlier in combinations(loose[:_MAX_LOOSE], 2):
@@ -121,7 +128,9 @@ def _closings(steps: Sequence[Step]) -> Iterator[Step]:
             for symbol in "+-*/":
                 result = value_of((left, right, symbol))
                 if result is not None:
-                    yield Step((left, right, symbol), result, is_said=False)
+                    said = [worked.solution.sentence_of(m.start) for m in worked.solution.of_value(result)]
+                    is_said = symbol in _CLOSES and any(map(_CLOSES[symbol].search, said))
+                    yield Step((left, right, symbol), result, is_said=is_said)
 
 
 def _lasts(worked: Worked, reading: Sequence[Step], answer: Sequence[str], task: Task) -> Iterator[int]:

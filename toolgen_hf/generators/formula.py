@@ -185,7 +185,11 @@ class Formulas:
             stated = self._stated_fractions(index)
             for position, item in enumerate(expression):
                 if not isinstance(item, str):
-                    made = [j for j in reversed(self._giving.get(item.as_integer_ratio(), ())) if j < index]
+                    made = [
+                        j
+                        for j in reversed(self._giving.get(item.as_integer_ratio(), ()))
+                        if j < index and not (self.steps[j].is_solved and self.steps[index].result == item)
+                    ]  # an equation that is solved for what the step gives does not lead to it
                     found[index, position] = [] if position in stated else made
                     waiting += [j for j in found[index, position] if j not in waiting]
         return found

@@ -274,7 +274,7 @@ _CONSTANTS: Final = [
     (
         frozenset(Fraction(value).as_integer_ratio() for value in values.split()),
         frozenset(stem(word) if word.isalpha() else word for word in cues.split()),
-        max(map(Fraction, values.split())) >= _LARGE,
+        values == "7" or max(map(Fraction, values.split())) >= _LARGE,
     )
     for values, cues in CONSTANTS.items()
 ]
