@@ -34,7 +34,6 @@ _UNGRADED = dict.fromkeys(
 _CALL_ALONE: dict[str, object] = {**_UNGRADED, "correct": False, "teacher": None, "attempts": []}
 
 
-LATER = ("thinking", "calls")
 """Columns that results of earlier versions do not have: null there."""
 
 RESPONSES = "responses-"
@@ -48,7 +47,11 @@ class Kind:
     features: Features
     description: str
     defaults: dict[str, object] = field(default_factory=dict)
-    later: tuple[str, ...] = ()
+
+    @property
+    def later(self) -> dict[str, object]:
+        """The columns that data sets of earlier versions lack, null."""
+        return {name: None for name in self.features if name in schemas.LATER}
 
     def row(self, row: Row, where: str, new_id: str) -> Row:
         """A row of this kind, from one of a file; columns that the schema does not know are left out.
@@ -58,7 +61,7 @@ class Kind:
         """
         row = {**row, "id": new_id if row.get("id") is None else row["id"]}
         found = {
-            name: row.get(name) if name in LATER else pick(row, named(row, name), where)
+            name: row.get(name) if name in schemas.LATER else pick(row, named(row, name), where)
             for name in self.features
         }
         fitted = {name: fit(found[name], self.features[name], name, where) for name in found}
@@ -72,7 +75,7 @@ class Kind:
 
     def completed(self, row: Row, **defaults: object) -> Row:
         """With the columns that published JSON leaves out."""
-        missing = {**self.defaults, **defaults}
+        missing = {**self.later, **self.defaults, **defaults}
         return row | {name: value for name, value in missing.items() if named(row, name) not in row}
 
 
@@ -91,11 +94,7 @@ KINDS = {
     ),
     "sft": Kind(schemas.SFT, "behavior cloning as TRL's prompt-completion"),
     "tool_calling": Kind(schemas.TOOL_CALLING, "behavior cloning as TRL's conversations with tools"),
-    "preference": Kind(
-        schemas.PREFERENCE,
-        "pairs for DPO and reward models",
-        later=("chosen_correct", "rejected_correct"),
-    ),
+    "preference": Kind(schemas.PREFERENCE, "pairs for DPO and reward models"),
     "rejected": Kind(schemas.REJECTED, "what fell out on the way, with the reason"),
 }
 
@@ -159,8 +158,7 @@ class Produced(RowsBuilder):
 
     def _read(self, path: Path, split: str) -> Iterator[tuple[str, Row]]:
         if path.suffix == ".parquet":
-            later = dict.fromkeys(self.kind.later)
-            return ((where, {**later, **row}) for where, row in super()._read(path, split))
+            return ((where, {**self.kind.later, **row}) for where, row in super()._read(path, split))
         of_source = {}
         if self.config.name == "responses":
             of_source = {"source": source_of(path, self.config.dataset, split)}

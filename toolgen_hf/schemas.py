@@ -42,11 +42,27 @@ ATTEMPT = {
     "reason": _STRING,  # why it was not accepted, null if it was
 }
 
+VERIFIED_BY = {
+    "execution": "it was run, and gave an accepted answer",
+    "execution+solution": "it was run, gave an accepted answer, and was composed from the question's worked solution",
+}
+"""How a call was verified."""
+
+SOUNDNESS = {
+    "explained": "every number of the call has a known source",
+    "ambiguous": "a number has several sources, and the text does not say clearly which is meant",
+    "unexplained": "a number has no known source, so a step may be missing",
+}
+"""How sound a verified call is. The sources of a number are the question, a common constant that the words call for,
+and, in a call that was composed from a worked solution, the result of an earlier step."""
+
 CALLED = Features(
     {
         **ANSWERED,
         "tool_call": _STRING,  # the verified call of a wrong row
         "teacher": _STRING,  # who wrote it
+        "verified_by": _STRING,  # VERIFIED_BY: how it was verified, null if there is none
+        "soundness": _STRING,  # SOUNDNESS: whether its numbers are the right ones, null if that was not judged
         "attempts": List(ATTEMPT),
     }
 )
@@ -59,8 +75,13 @@ STAGE1 = Features(
         "output": _STRING,
         "answer": List(_STRING),
         "fewshot_overlap": _OVERLAP,
+        "verified_by": _STRING,  # as in CALLED; null where the student was right
+        "soundness": _STRING,
     }
 )
+
+LATER = ("verified_by", "soundness", "thinking", "calls", "chosen_correct", "rejected_correct")
+"""Columns that data sets of earlier versions lack; null then."""
 
 RESPONSES = Features(
     {
@@ -210,6 +231,12 @@ COLUMNS: dict[str, dict[str, str]] = {
         "output": "what to imitate: the student's response, or a tool call",
         "answer": _ANSWER,
         "fewshot_overlap": _MARK,
+        "verified_by": "how the call was verified: "
+        + "; ".join(f"`{name}` ({said})" for name, said in VERIFIED_BY.items())
+        + "; null where the output is no call",
+        "soundness": "how sound the call is: "
+        + "; ".join(f"`{name}` ({said})" for name, said in SOUNDNESS.items())
+        + "; null where the output is no call or its numbers were not traced",
         NEAR: _NEAR,
     },
     "stage2": {

@@ -45,6 +45,8 @@ OPTIONAL = (
     "error",
     "tool_call",
     "teacher",
+    "verified_by",
+    "soundness",
     "attempts",
     "source",
 )

@@ -14,67 +14,85 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import combinations
+from math import ceil
 from typing import Final
 
 from toolgen_hf.errors import ToolError
 from toolgen_hf.generators.equations import read_equations
-from toolgen_hf.generators.formula import Step, formulas
-from toolgen_hf.generators.steps import is_right, read_steps, value_of
+from toolgen_hf.generators.formula import Formulas, Soundness, Worked
+from toolgen_hf.generators.steps import Step, is_right, read_ratios, read_steps, tidy, value_of
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.math import MATH
-from toolgen_hf.tasks.numbers import WORDS, numbers, plain
 from toolgen_hf.tools.expression import operations, parse, render
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Changes when formulas or reasons may change."""
 
 NO_SOLUTION: Final = "no worked solution"
 NO_STEPS: Final = "no arithmetic steps"
 WRONG_STEP: Final = "arithmetic step is wrong"
 """Followed by the step: ``arithmetic step is wrong: 192*100=1920``."""
+ROUNDED: Final = "the answer is rounded up, which no operator does"
+"""Followed by the step: ``...: 2060/15=137.333``."""
 NO_LEAD: Final = "steps do not lead to the answer"
 
 _HUNDREDTHS = re.compile(r"%|\bpercent|\bcents?\b", re.IGNORECASE)
+_CLOSES: Final = {
+    "+": re.compile(r"\b(?:total|altogether|all|combined|together|sum|both)\b", re.IGNORECASE),
+    "-": re.compile(r"\b(?:left|remain\w*|difference|more|less|fewer|longer|faster|older)\b", re.IGNORECASE),
+}
+_ASKS_REMAINDER = re.compile(r"\b(?:left|leftover|over|remain\w*|rest|extra|unused)\b", re.IGNORECASE)
 _MAX_LOOSE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """A verified ``formula``, or the ``reason`` why there is none.
-
-    ``complete`` says that no intermediate result is left in the formula as a bare number.
-    """
+    """A verified ``formula`` with how sound it is, or the ``reason`` why there is none."""
 
     formula: str | None
     reason: str | None = None
-    complete: bool = False
+    soundness: Soundness | None = None
 
 
 def compose(question: str, solution: str | None, answer: Sequence[str], task: Task = MATH) -> Composition:
     """One formula for a worked solution, with at least one operation, that gives the answer.
 
-    Raises nothing. A reason is one of ``NO_SOLUTION``, ``NO_STEPS``, ``NO_LEAD``, or begins with
-    ``WRONG_STEP``.
+    Raises nothing. A reason is one of ``NO_SOLUTION``, ``NO_STEPS``, ``NO_LEAD``, or begins with ``WRONG_STEP``
+    or ``ROUNDED``.
     """
     if solution is None or not solution.strip():
         return Composition(None, NO_SOLUTION)
-    given = _numbers(question)
-    steps = _read(solution)
-    for reading in _readings(question, solution, steps):
-        for last in reversed(range(len(reading))):
-            if _states(reading[last], answer, task):
-                for expression, complete in formulas(reading, last, given):
-                    formula = render(expression)
-                    if operations(expression) and _is_verified(formula, answer, task):
-                        return Composition(formula, None, complete)
-    return Composition(None, _reason(steps, answer, task))
+    worked = Worked(question, tidy(solution))
+    steps = _read(worked, solution)
+    first: Composition | None = None
+    for reading in _readings(worked, steps):
+        for last in _lasts(worked, reading, answer, task):
+            made = _composed(Formulas(worked, reading, last), answer, task)
+            if made and made.soundness != "unexplained":
+                return made
+            first = first or made
+    return first or Composition(None, _reason([step for step in steps if not step.is_solved], answer, task))
 
 
-def _read(solution: str) -> list[Step]:
-    steps = read_steps(solution)
+def explain(question: str, formula: str) -> Soundness | None:
+    """Whether each number of a formula is the question's or a constant; None if it is no formula.
+
+    A number that is neither may still be right: the writer may have computed it without saying how.
+    """
+    try:
+        step = Step(parse(formula), Fraction(0))
+    except ToolError:
+        return None
+    return "explained" if Worked(question, question).explains(step) else "unexplained"
+
+
+def _read(worked: Worked, solution: str) -> list[Step]:
+    steps = [*read_steps(solution), *read_equations(solution)]
+    results = {step.result for step in steps}
+    steps += read_ratios(solution, lambda term: bool(worked.question.of_value(term)) or term in results)
     if not steps:
         try:
             expression = parse(solution)
@@ -82,22 +100,27 @@ def _read(solution: str) -> list[Step]:
             return []
         value = value_of(expression)
         steps = [] if value is None else [Step(expression, value)]
-    return steps
+    return sorted(steps, key=lambda step: step.equals)
 
 
-def _readings(question: str, solution: str, steps: list[Step]) -> Iterator[list[Step]]:
+def _readings(worked: Worked, steps: list[Step]) -> Iterator[list[Step]]:
     """What the solution may mean, from what it says to what it leaves unsaid."""
     yield steps
-    if _HUNDREDTHS.search(question) or _HUNDREDTHS.search(solution):  # 0.25 is 25 percent, or cents
-        for step in reversed(steps):
-            yield [*steps, Step((step.result, Fraction(100), "*"), step.result * 100)]
-    yield [*read_equations(solution), *steps]
-    for closing in _closings(steps):
+    if any(_HUNDREDTHS.search(text.text) for text in (worked.question, worked.solution)):
+        for step in reversed(steps):  # 0.25 is 25 percent, or cents
+            yield [
+                *steps,
+                replace(step, expression=(step.result, Fraction(100), "*"), result=step.result * 100),
+            ]
+    for closing in _closings(worked, steps):
         yield [*steps, closing]
 
 
-def _closings(steps: Sequence[Step]) -> Iterator[Step]:
-    """The step that a solution leaves to its reader: two results that nothing used, put together."""
+def _closings(worked: Worked, steps: Sequence[Step]) -> Iterator[Step]:
+    """The step that a solution leaves to its reader: two results that nothing used, put together.
+
+    It is said in words if a sentence has its result: ``"He gets 79 right in total."``
+    """
     used = {item for step in steps for item in step.expression}
     loose = list(dict.fromkeys(step.result for step in reversed(steps) if step.result not in used))
     for later, earlier in combinations(loose[:_MAX_LOOSE], 2):
@@ -105,11 +128,39 @@ def _closings(steps: Sequence[Step]) -> Iterator[Step]:
             for symbol in "+-*/":
                 result = value_of((left, right, symbol))
                 if result is not None:
-                    yield Step((left, right, symbol), result)
+                    said = [worked.solution.sentence_of(m.start) for m in worked.solution.of_value(result)]
+                    is_said = symbol in _CLOSES and any(map(_CLOSES[symbol].search, said))
+                    yield Step((left, right, symbol), result, is_said=is_said)
 
 
-def _states(step: Step, answer: Sequence[str], task: Task) -> bool:
-    return task.is_correct(task.normalize(repr(float(step.result))), answer)
+def _lasts(worked: Worked, reading: Sequence[Step], answer: Sequence[str], task: Task) -> Iterator[int]:
+    """The last step that gives the answer, then the equations that do."""
+    found = [index for index in reversed(range(len(reading))) if _states(reading[index].result, answer, task)]
+    if (
+        len(found) > 1
+        and _is_remainder(reading[found[0]])
+        and not _ASKS_REMAINDER.search(worked.question.text)
+    ):
+        found[:2] = reversed(found[:2])  # 10/4=2 r2
+    yield from found[:1]
+    yield from (index for index in found[1:] if reading[index].is_solved)
+
+
+def _is_remainder(step: Step) -> bool:
+    return step.expression[-1:] == ("%",)
+
+
+def _composed(formulas: Formulas, answer: Sequence[str], task: Task) -> Composition | None:
+    for expression, soundness in formulas:
+        if operations(expression):
+            formula = render(expression)
+            if _is_verified(formula, answer, task):
+                return Composition(formula, None, soundness)
+    return None
+
+
+def _states(value: Fraction, answer: Sequence[str], task: Task) -> bool:
+    return task.is_correct(task.normalize(repr(float(value))), answer)
 
 
 def _is_verified(formula: str, answer: Sequence[str], task: Task) -> bool:
@@ -123,16 +174,11 @@ def _is_verified(formula: str, answer: Sequence[str], task: Task) -> bool:
 def _reason(steps: Sequence[Step], answer: Sequence[str], task: Task) -> str:
     if not any(operations(step.expression) for step in steps):
         return NO_STEPS
+    for step in reversed(steps):
+        value = value_of(step.expression)
+        if value is not None and value != ceil(value) and _states(Fraction(ceil(value)), answer, task):
+            return f"{ROUNDED}: {render(step.expression)}={float(value):g}"
     wrong = [step for step in reversed(steps) if not is_right(step)]
-    for step in sorted(wrong, key=lambda step: not _states(step, answer, task)):
+    for step in sorted(wrong, key=lambda step: not _states(step.result, answer, task)):
         return f"{WRONG_STEP}: {render(step.expression)}={render((step.result,))}"
     return NO_LEAD
-
-
-def _numbers(text: str) -> set[Fraction]:
-    """The numbers that a question gives, in digits or in words."""
-    digits = (number.value for number in numbers(plain(text)))
-    words = WORDS.keys() & re.findall(r"[a-z]+", text.lower())
-    return {Fraction(str(value)) for value in digits if value is not None} | {
-        Fraction(WORDS[word]) for word in words
-    }

@@ -117,6 +117,16 @@ class AnnotationsConfig(Config):
 
     kind: Literal["annotations"] = "annotations"
     """Says which generator it is."""
+    accept: Literal["explained", "ambiguous", "unexplained"] = "explained"
+    """The least sound call that is taught. ``explained``: every number is the question's, a common constant or an
+    earlier result. ``ambiguous``: also calls with a number that may be either, of which the likelier is taken.
+    ``unexplained``: also calls with a number from nowhere, such as the result of a step that the solution leaves out."""
+
+    @property
+    def accepts(self) -> tuple[str, ...]:
+        """Every soundness that is taught."""
+        levels = ("explained", "ambiguous", "unexplained")
+        return levels[: levels.index(self.accept) + 1]
 
     @property
     def name(self) -> str:

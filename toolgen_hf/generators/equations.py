@@ -12,12 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Final, NamedTuple
 
 from toolgen_hf.errors import ToolError
-from toolgen_hf.generators.formula import Step
-from toolgen_hf.generators.steps import MAX_STEPS, tidy, value_of
+from toolgen_hf.generators.steps import MAX_STEPS, Step, tidy, value_of
 from toolgen_hf.tools.expression import Expression, parse
 
 _LETTER = r"(?<![A-Za-z'’])(?![aAI]\s+[A-Za-z]){}(?![A-Za-z'’])"
@@ -45,7 +44,7 @@ def read_equations(solution: str) -> list[Step]:
     The first is the fullest: ``3x-5=16`` comes before ``3x=21``.
     """
     steps: dict[Fraction, Step] = {}
-    for step in _solutions(_MARK.sub("", tidy(solution))):
+    for step in _solutions(_MARK.sub(lambda match: " " * len(match[0]), tidy(solution))):
         steps.setdefault(step.result, step)
         if len(steps) == MAX_STEPS:
             break
@@ -53,18 +52,36 @@ def read_equations(solution: str) -> list[Step]:
 
 
 def _solutions(text: str) -> Iterator[Step]:
-    for sentence in _SENTENCE.split(text):
-        for left, right in pairwise(_WORD.sub(_BREAK, sentence).split("=")):
-            letters = set(_UNKNOWN.findall(left + right))
-            if len(letters) == 1:
-                letter = letters.pop()
-                sides = (
-                    _side(left, left.rpartition(_BREAK)[2], letter),
-                    _side(right, right.partition(_BREAK)[0], letter),
+    end = 0
+    for match in chain(_SENTENCE.finditer(text), [None]):
+        start, end, following = (
+            end,
+            match.start() if match else len(text),
+            match.end() if match else len(text),
+        )
+        yield from _solved(text[start:end], start)
+        end = following
+
+
+def _solved(sentence: str, start: int) -> Iterator[Step]:
+    if "=" not in sentence or not _UNKNOWN.search(sentence):
+        return
+    equals = start - 1
+    sides = _WORD.sub(lambda match: _BREAK.ljust(len(match[0])), sentence).split("=")
+    for left, right in pairwise(sides):
+        begin, equals = equals + 1, equals + 1 + len(left)
+        letters = set(_UNKNOWN.findall(left + right))
+        if len(letters) == 1:
+            letter = letters.pop()
+            sides = (
+                _side(left, left.rpartition(_BREAK)[2], letter),
+                _side(right, right.partition(_BREAK)[0], letter),
+            )
+            step = sides[0] and sides[1] and _solve(sides[0], sides[1])
+            if step:
+                yield Step(
+                    step.expression, step.result, begin, equals, equals + 1 + len(right), is_solved=True
                 )
-                step = sides[0] and sides[1] and _solve(sides[0], sides[1])
-                if step:
-                    yield step
 
 
 def _side(text: str, nearest: str, letter: str) -> _Linear | None:

@@ -16,7 +16,8 @@ from toolgen_hf import schemas
 from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.hub.markdown import bullets, code, details, plain, table
 from toolgen_hf.result.plots import WHAT
-from toolgen_hf.result.summary import Summary, share
+from toolgen_hf.result.summary import NOT_JUDGED, Summary, share
+from toolgen_hf.schemas import SOUNDNESS
 from toolgen_hf.stages.near_duplicates import in_words
 from toolgen_hf.stages.score import SCORES
 
@@ -56,6 +57,7 @@ def results(manifest: Mapping[str, Any], configs: Mapping[str, DatasetDict]) -> 
         "student": _student_name(manifest),
         "student_table": _student(summary),
         "calls": _calls(summary),
+        "soundness": _soundness(summary),
         "sources": _sources(summary),
         "strategy": strategy if "stage2" in configs else "",
         "strategy_meaning": STRATEGIES.get(strategy, "see the library's documentation."),
@@ -224,6 +226,18 @@ def _calls(summary: Summary) -> str:
         f"Of {needed:,} questions that need a call, {verified:,} have one that was verified ({share(verified, needed)})"
         f"{': ' + by if by else ''}. Verified means that it was run, and its result is an accepted answer."
     )
+
+
+def _soundness(summary: Summary) -> str:
+    rows = [
+        (
+            code(verified_by),
+            *(f"{counts.get(name, 0):,}" for name in SOUNDNESS),
+            f"{counts.get(NOT_JUDGED, 0):,}",
+        )
+        for verified_by, counts in summary.calls.items()
+    ]
+    return table(["verified by", *SOUNDNESS, NOT_JUDGED], rows, range(1, 5))
 
 
 def _sources(summary: Summary) -> str:

@@ -178,7 +178,10 @@ def _limits(manifest: Mapping[str, Any], summary: Summary) -> Iterator[str]:
     if any(split["asked"] for split in splits) and not any(split["correct"] for split in splits):
         yield "This student got no question right, so stage 1 holds calls only and cannot teach when not to call."
     if summary.teachers:
-        yield "A call counts as verified by its result; a formula that is wrong and happens to give it would too."
+        yield (
+            "A call counts as verified by its result; a formula that is wrong and happens to give it would too. "
+            "`soundness` says which calls have a number of doubtful origin."
+        )
     overlap, kept = sum(summary.fewshot_overlap.values()), sum(summary.configs.get("stage1", {}).values())
     if overlap:
         yield (

@@ -15,7 +15,7 @@ from rich.text import Text
 from toolgen_hf.meter import dollars
 from toolgen_hf.mixing.words import asked_for, repeats
 from toolgen_hf.plan import Plan
-from toolgen_hf.result.summary import Summary, share
+from toolgen_hf.result.summary import Summary, share, soundness_counts
 from toolgen_hf.stages.near_duplicates import in_words
 from toolgen_hf.stages.score import SCORES
 
@@ -143,6 +143,8 @@ def _numbers(summary: Summary) -> Table:
         "tool calls",
         f"{verified} of {summary.calls_needed} verified by running them" + (f" ({by})" if by else ""),
     )
+    if sound := soundness_counts(summary):
+        table.add_row("in stage 1", ", ".join(f"{count} {name}" for name, count in sound.items()))
     total = sum(summary.rejected.values())
     reasons = "".join(f"\n  {count} × {reason}" for reason, count in summary.rejected.items())
     table.add_row("rejected", f"{total}{reasons}")

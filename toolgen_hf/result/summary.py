@@ -10,7 +10,11 @@ from typing import Any, Self
 from datasets import Dataset, DatasetDict
 
 from toolgen_hf.generators.texts import Usage
+from toolgen_hf.schemas import SOUNDNESS
 from toolgen_hf.workspace import StageReport
+
+NOT_JUDGED = "not judged"
+"""The soundness of a call whose numbers were not traced."""
 
 
 @dataclass
@@ -19,7 +23,8 @@ class Summary:
     over.
 
     ``student``: ``{"splits": {split: {"asked", "correct", "truncated"}}}``. ``teachers``: verified calls by teacher, of
-    ``calls_needed``. ``sources``: per source the number of responses, of those with a tool call
+    ``calls_needed``. ``calls``: the calls of stage 1 by how they were verified and how sound they are
+    (``{"execution+solution": {"explained": 40}}``; ``"not judged"`` where the numbers were not traced). ``sources``: per source the number of responses, of those with a tool call
     (``tool``), with a call that failed (``failed``) and right ones (``correct``), those to questions whose
     need of the tool is known (``need_known``) and that call it just then (``need_agreed``), the same by split
     (``splits``), and how often each score was given. ``generated``, the tokens and ``cost`` (US dollars, None
@@ -51,6 +56,7 @@ class Summary:
     seconds: float = 0.0
     up_to_date: bool = False
     fewshot_overlap: dict[str, int] = field(default_factory=dict)
+    calls: dict[str, dict[str, int]] = field(default_factory=dict)
     used: dict[str, Any] = field(default_factory=dict)
     mix: dict[str, Any] = field(default_factory=dict)
     near_duplicates: list[dict[str, Any]] | None = None
@@ -102,10 +108,32 @@ def summarize(
         configs={
             name: {str(split): len(rows) for split, rows in table.items()} for name, table in configs.items()
         },
+        calls=_calls(configs["stage1"]),
         fewshot_overlap={
             str(split): sum(map(bool, rows["fewshot_overlap"])) for split, rows in configs["stage1"].items()
         },
     )
+
+
+def _calls(stage1: DatasetDict) -> dict[str, dict[str, int]]:
+    found = Counter(
+        (verified_by, soundness or NOT_JUDGED)
+        for rows in stage1.values()
+        for verified_by, soundness in zip(rows["verified_by"], rows["soundness"], strict=True)
+        if verified_by is not None
+    )
+    calls: dict[str, dict[str, int]] = {}
+    for (verified_by, soundness), count in sorted(found.items()):
+        calls.setdefault(verified_by, {})[soundness] = count
+    return calls
+
+
+def soundness_counts(summary: Summary) -> dict[str, int]:
+    """How many calls of stage 1 have each soundness, the soundest first."""
+    total: Counter[str] = Counter()
+    for counts in summary.calls.values():
+        total.update(counts)
+    return {name: total[name] for name in (*SOUNDNESS, NOT_JUDGED) if total[name]}
 
 
 def _student(called: Dataset) -> dict[str, int]:

@@ -30,6 +30,7 @@ import pyarrow as pa
 from datasets import Dataset, DatasetDict, DatasetInfo, Features
 from datasets.fingerprint import Hasher
 
+from toolgen_hf import schemas
 from toolgen_hf.atomic import replacing
 from toolgen_hf.errors import DataError
 from toolgen_hf.generators.texts import Texts, Usage, looking_ahead
@@ -311,7 +312,8 @@ def require_columns(dataset: DatasetDict, columns: Features, what: str) -> None:
             f"{what} needs a DatasetDict, not a {type(dataset).__name__}: wrap it, DatasetDict(train=dataset)"
         )
     for split, rows in dataset.items():
-        missing = [name for name in columns if name not in rows.column_names]
+        needed = [name for name in columns if name not in schemas.LATER]
+        missing = [name for name in needed if name not in rows.column_names]
         if missing:
             raise DataError(
                 f"{what} needs the columns {missing} in split {str(split)!r}, which has only "

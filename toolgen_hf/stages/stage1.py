@@ -2,7 +2,8 @@
 
     in   {"id": "GSM8K-train-0", ..., "correct": false, "tool_call": "calculator(48+48/2)", "reason": null}
     out  {"id": "GSM8K-train-0", "instruction": "Given a math problem, ...", "input": "Natalia sold ...",
-          "output": "calculator(48+48/2)", "answer": ["72"]}
+          "output": "calculator(48+48/2)", "answer": ["72"], "verified_by": "execution+solution",
+          "soundness": "explained"}
 
 Rejected rows are left out here; they are in the input, with their reasons.
 """
@@ -36,6 +37,10 @@ def stage1_batch(batch: Batch, task: Task) -> Batch:
         ],
         "answer": [batch["answer"][i] for i in kept],
         "fewshot_overlap": [batch["fewshot_overlap"][i] for i in kept],
+        **{
+            name: [batch[name][i] if name in batch else None for i in kept]
+            for name in ("verified_by", "soundness")
+        },
     }
 
 

@@ -1,7 +1,8 @@
 """Tool calls for the questions that the student got wrong.
 
     in   {"id": "GSM8K-train-0", ..., "prediction": "96.0", "correct": false, "reason": null}
-    out  {..., "tool_call": "calculator(48+48/2)", "teacher": "annotations", "attempts": [...]}
+    out  {..., "tool_call": "calculator(48+48/2)", "teacher": "annotations",
+          "verified_by": "execution+solution", "soundness": "explained", "attempts": [...]}
 
 Each call is executed; it is accepted if its result is the gold answer. Where it is not, the teacher is
 asked again with the result as feedback, then the next teacher is asked; a question that no teacher can
@@ -10,7 +11,7 @@ do is rejected with the reason, every attempt kept. Rows that the student got ri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -54,6 +55,8 @@ class Case:
         self.question, self.answer, self.solution = question, answer, solution
         self.attempts: list[Attempt] = []
         self.call: str | None = None
+        self.verified_by: str | None = None
+        self.soundness: str | None = None
         self.is_waiting = False  # for a text that is not there yet
 
     @property
@@ -91,6 +94,7 @@ class Proposal:
     output: str | None
     reason: str | None = None
     thinking: str | None = None
+    soundness: str | None = None
 
 
 Propose = Callable[[Sequence[Case]], list[Proposal | None]]
@@ -106,9 +110,12 @@ class Teacher:
     propose: Propose
     identity: Mapping[str, Any]
     texts: Texts | None = None
+    accepts: Collection[str] | None = None
+    """The soundness (``schemas.SOUNDNESS``) that a call must have; None accepts all. Such a teacher writes its calls
+    from the worked solution."""
 
 
-def verify(proposal: Proposal, teacher: str, case: Case, task: Task) -> None:
+def verify(proposal: Proposal, teacher: Teacher, case: Case, task: Task) -> None:
     """Run a teacher's output and record the attempt; the case has its call if that call's own result is gold.
 
     Of several calls the last such counts, for stage 1 teaches the call alone.
@@ -116,7 +123,7 @@ def verify(proposal: Proposal, teacher: str, case: Case, task: Task) -> None:
     output, thinking = proposal.output, proposal.thinking
     if output is None:
         case.attempts.append(
-            Attempt(teacher=teacher, output=None, thinking=thinking, result=None, reason=proposal.reason)
+            Attempt(teacher=teacher.name, output=None, thinking=thinking, result=None, reason=proposal.reason)
         )
         return
     ran = execute_response(output, task)
@@ -124,8 +131,15 @@ def verify(proposal: Proposal, teacher: str, case: Case, task: Task) -> None:
     shown = verified or next(reversed(ran.calls), None)
     result = None if shown is None or shown.result is None else task.normalize(shown.result)
     reason = None
-    if verified is not None:
+    accepted = teacher.accepts is None or (proposal.soundness or "explained") in teacher.accepts
+    if verified is not None and not accepted:
+        reason = f"the call is {proposal.soundness}"
+    elif verified is not None:
         case.call = str(verified.call)
+        case.verified_by = "execution" if teacher.accepts is None else "execution+solution"
+        case.soundness = proposal.soundness
+        if teacher.accepts is None:
+            case.soundness = task.soundness(case.question, case.call)
     elif not ran.uses_tool:
         reason = "the teacher wrote no tool call"
     elif ran.error is not None:
@@ -133,7 +147,7 @@ def verify(proposal: Proposal, teacher: str, case: Case, task: Task) -> None:
     else:
         reason = "the result is not the gold answer"
     case.attempts.append(
-        Attempt(teacher=teacher, output=output, thinking=thinking, result=result, reason=reason)
+        Attempt(teacher=teacher.name, output=output, thinking=thinking, result=result, reason=reason)
     )
 
 
@@ -150,12 +164,14 @@ def tool_api_batch(batch: Batch, task: Task, teachers: Sequence[Teacher]) -> Bat
                 if proposal is None:
                     case.is_waiting = True
                 else:
-                    verify(proposal, teacher.name, case, task)
+                    verify(proposal, teacher, case, task)
     return {
         **{name: batch[name] for name in schemas.ANSWERED if name != "reason"},
         "reason": [r if c is None else c.reason for c, r in zip(cases, reasons, strict=True)],
         "tool_call": [None if c is None else c.call for c in cases],
         "teacher": [c.attempts[-1]["teacher"] if c is not None and c.call else None for c in cases],
+        "verified_by": [None if c is None else c.verified_by for c in cases],
+        "soundness": [None if c is None else c.soundness for c in cases],
         "attempts": [[] if c is None else c.attempts for c in cases],
     }
 
@@ -192,6 +208,7 @@ def tool_api(
         "prompts": prompts.settings(),
         "teachers": [teacher.identity for teacher in asked],
         "max_attempts": max_attempts,
+        "soundness": ANNOTATIONS_VERSION,
     }
     return STAGE.run(
         answered,
@@ -231,12 +248,13 @@ def _annotations(config: AnnotationsConfig, task: Task) -> Teacher:
         if case.solution is None or not case.solution.strip():
             return Proposal(None, NO_SOLUTION)
         made = task.annotate(case.question, case.solution, case.answer)
-        return Proposal(made.call) if made.call else Proposal(None, made.reason or "no call")
+        return Proposal(made.call, made.reason or (None if made.call else "no call"), made.soundness)
 
     def annotate_all(cases: Sequence[Case]) -> list[Proposal | None]:
         return [annotate(case) for case in cases]
 
-    return Teacher(config.kind, 1, annotate_all, {"kind": config.kind, "version": ANNOTATIONS_VERSION})
+    settings = {"kind": config.kind, "version": ANNOTATIONS_VERSION, "accept": config.accept}
+    return Teacher(config.kind, 1, annotate_all, settings, accepts=config.accepts)
 
 
 def _given(config: FileConfig, name: str) -> Teacher:

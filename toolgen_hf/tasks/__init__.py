@@ -31,7 +31,16 @@ TASKS: Final[dict[str, Task]] = {
     "math": MATH,
 }
 TEXTS: Final = ("name", "instruction", "query_instruction")
-METHODS: Final = ("extract", "stated_answer", "normalize", "state", "is_correct", "distance", "annotate")
+METHODS: Final = (
+    "extract",
+    "stated_answer",
+    "normalize",
+    "state",
+    "is_correct",
+    "distance",
+    "annotate",
+    "soundness",
+)
 PROMPTS: Final = ("answer", "tool_api", "respond")
 
 

@@ -28,6 +28,9 @@ class Annotation:
 
     call: str | None = None
     reason: str | None = None
+    soundness: str | None = None
+    """Of the call, as in `toolgen_hf.schemas.SOUNDNESS`: ``explained``, ``ambiguous`` or ``unexplained``; None if the
+    task does not judge it, which is taught like an explained one."""
 
 
 class Task(Protocol):
@@ -85,6 +88,13 @@ class Task(Protocol):
         It is only a proposal: it is run, and accepted if its result is an accepted answer. Raises nothing.
         """
         return Annotation(reason="this task reads no worked solutions")
+
+    def soundness(self, question: str, call: str) -> str | None:
+        """How sound a call is that a model wrote, as in `toolgen_hf.schemas.SOUNDNESS`; None: it is not judged.
+
+        It only marks the row. Raises nothing.
+        """
+        return None
 
     def __hash__(self) -> int:
         return object.__hash__(self)  # its prompts are read once

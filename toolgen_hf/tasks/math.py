@@ -14,6 +14,7 @@ from importlib.resources import files
 from math import inf
 from typing import Final
 
+from toolgen_hf.errors import ToolError
 from toolgen_hf.responses import final_response
 from toolgen_hf.tasks.base import Annotation, Task
 from toolgen_hf.tasks.numbers import is_equal, normal_form, read_bare
@@ -73,7 +74,18 @@ class Math(Task):
         from toolgen_hf.generators.annotations import compose  # which grades by this very task
 
         made = compose(question, solution, answer, self)
-        return Annotation(f"{self.tool.name}({made.formula})" if made.formula else None, made.reason)
+        call = f"{self.tool.name}({made.formula})" if made.formula else None
+        return Annotation(call, made.reason, made.soundness)
+
+    def soundness(self, question: str, call: str) -> str | None:
+        """Whether each number of a call is the question's or a common constant."""
+        from toolgen_hf.generators.annotations import explain
+
+        try:
+            found = self.tool.find_call(call)
+        except ToolError:
+            return None
+        return None if found is None else explain(question, found.argument)
 
     def _values(self, answer: Sequence[str]) -> list[float]:
         return [float(form) for form in map(self.normalize, answer) if form is not None]
