@@ -95,7 +95,9 @@ class Meter:
         asked, answered = made.prompt_tokens, made.completion_tokens
         if made.finish_reason != "rejected" and not (asked and answered):
             most_asked, most_answered = self._generator.estimate(prompt)
-            asked, answered = asked or most_asked * AT_WORST, answered or most_answered
+            size = len(f"{made.text}{made.reasoning or ''}".encode("utf-8", "replace"))
+            asked = asked or most_asked * AT_WORST
+            answered = answered or max(most_answered, size // AT_WORST)  # it may have ignored the limit
         cost = self._generator.cost(asked, answered, made.cached_tokens)
         if self.max_cost is not None:
             self._held -= self._worst(prompt)

@@ -251,6 +251,10 @@ def test_an_answer_that_cannot_be_used_is_an_error_and_is_read_once_it_can_be(st
         (Generation("A", "stop", 0, 1), 1.0 + 0.25),
         (Generation("A", "stop", 0, 0), 2.0),
         (Generation("", "empty", 3, 0), 0.75 + 1.0),
+        (
+            Generation("A" * 30, "stop", 3, 0, reasoning="B" * 10),
+            0.75 + 2.5,
+        ),  # more than it may: 4 bytes a token
         (REFUSED, 0.0),
     ],
 )

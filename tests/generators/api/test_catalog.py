@@ -144,6 +144,11 @@ def test_an_unlisted_name_tells_its_api(name: str, api: str, reasoning: bool) ->
         ),
         (Price(2.0, 8.0), {"prompt_tokens": 1500, "completion_tokens": 250, "cached_tokens": 1000}, 0.005),
         (Price(2.0, 8.0, 0.0), {"prompt_tokens": 1000, "completion_tokens": 0, "cached_tokens": 1000}, 0.0),
+        (
+            Price(2.0, 8.0, 0.5),
+            {"prompt_tokens": 1000, "completion_tokens": 0, "cached_tokens": 5000},
+            0.0005,
+        ),
         (Price(2.0, 8.0), {"prompt_tokens": 0, "completion_tokens": 0}, 0.0),
     ],
 )

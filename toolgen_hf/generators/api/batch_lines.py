@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from toolgen_hf.generators.api.dispatch import redacted
-from toolgen_hf.generators.api.failures import Failure, classify
+from toolgen_hf.generators.api.failures import Failure, classify, status_error
 from toolgen_hf.generators.api.keys import without_keys
-from toolgen_hf.generators.api.messages import MalformedError, status_error
+from toolgen_hf.generators.api.messages import MalformedError
 from toolgen_hf.generators.base import Generation
 
 MAX_LINES = 50_000

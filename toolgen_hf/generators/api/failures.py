@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
+import httpx2
 import openai
 
 from toolgen_hf.generators.api.messages import EngineError, MalformedError, shallow
@@ -60,8 +61,9 @@ def classify(error: Exception) -> Failure:
     Raises:
         Exception: ``error`` itself, if it is none that a request can be expected to meet.
     """
-    if isinstance(error, EngineError):
-        error = error.as_status_error() or error
+    if isinstance(error, EngineError) and error.status is not None:
+        wait = {} if error.retry_after is None else {"retry-after": f"{error.retry_after:g}"}
+        error = status_error(error.status, error.error, {**error.headers, **wait})
     if isinstance(error, openai.APIStatusError):
         return _classify_status(error)
     if isinstance(error, openai.APIConnectionError):  # a timeout is one
@@ -69,6 +71,13 @@ def classify(error: Exception) -> Failure:
     if isinstance(error, MalformedError | openai.APIError | TimeoutError):
         return Failure("retry", str(error))
     raise error
+
+
+def status_error(status: int, error: Any, headers: Mapping[str, str] | None = None) -> openai.APIStatusError:
+    """The error that the client raises for an answer with this status and this error object in its body."""
+    request = httpx2.Request("POST", "https://engine")
+    response = httpx2.Response(status, headers=dict(headers or {}), request=request)
+    return openai.APIStatusError(f"status {status}", response=response, body=error)
 
 
 def _classify_status(error: openai.APIStatusError) -> Failure:

@@ -16,9 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeGuard
 
-import httpx2
-import openai
-
 from toolgen_hf.generators.api.catalog import Api, Engine
 from toolgen_hf.generators.base import Generation, Prompt
 from toolgen_hf.generators.config import OpenAIConfig
@@ -91,13 +88,6 @@ class EngineError(MalformedError):
         self.error, self.status, self.retry_after = error, status, retry_after
         self.headers: Mapping[str, str] = {}
 
-    def as_status_error(self) -> openai.APIStatusError | None:
-        """The error that the client raises for an answer with this status; None where there is no status."""
-        if self.status is None:
-            return None
-        wait = {} if self.retry_after is None else {"retry-after": f"{self.retry_after:g}"}
-        return status_error(self.status, self.error, {**self.headers, **wait})
-
 
 def shallow(value: Any, depth: int = 20) -> Any:
     """JSON data that can be walked through: what is nested deeper is left out."""
@@ -106,13 +96,6 @@ def shallow(value: Any, depth: int = 20) -> Any:
     if isinstance(value, list):
         return [shallow(part, depth - 1) for part in value] if depth else []
     return value
-
-
-def status_error(status: int, error: Any, headers: Mapping[str, str] | None = None) -> openai.APIStatusError:
-    """The error that the client raises for an answer with this status and this error object in its body."""
-    request = httpx2.Request("POST", "https://engine")
-    response = httpx2.Response(status, headers=dict(headers or {}), request=request)
-    return openai.APIStatusError(f"status {status}", response=response, body=error)
 
 
 def parameters(config: OpenAIConfig, engine: Engine, api: Api) -> dict[str, Any]:
