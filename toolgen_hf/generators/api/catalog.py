@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Literal, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from toolgen_hf.generators.config import Config
 
@@ -139,6 +139,8 @@ class _Entry(Config):
 
 class _Catalog(Config):
     """The whole of ``catalog.yaml``."""
+
+    model_config = ConfigDict(hide_input_in_errors=False)  # it is ours, and holds no secret
 
     aliases: dict[str, str]
     batch_factor: float = Field(gt=0, le=1)
