@@ -1,7 +1,7 @@
 """Stage tables as files, for people who run one stage at a time.
 
-A table is one file (``rows.json`` or ``rows.jsonl``: JSON Lines; ``rows.parquet``; ``rows.csv``), or a folder
-with one file a split (``train.jsonl``, ``test.jsonl``).
+A table is one file (``rows.json`` or ``rows.jsonl``: JSON Lines; ``rows.parquet``; anything that
+`toolgen_hf.builders.rows` reads), or a folder with one file a split (``train.jsonl``, ``test.jsonl``).
 """
 
 from __future__ import annotations
