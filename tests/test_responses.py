@@ -197,27 +197,8 @@ def test_what_is_cut(text: str, is_cut: bool, expected: bool) -> None:
     st.lists(
         st.sampled_from(
             [
-                *(
-                    "<think>",
-                    "</think>",
-                    "<reasoning>",
-                    "[THINK]",
-                    "[/THINK]",
-                    "<|channel|>analysis<|message|>",
-                ),
-                *(
-                    "<|end|>",
-                    "assistantfinal",
-                    "analysis",
-                    "`",
-                    "\n",
-                    " ",
-                    "7",
-                    "The answer is 7.",
-                    "Input: ",
-                    "Q1: ",
-                ),
-                *("Output: ", "User:", "</s>", "<s>", "---", "Sure!", "```"),
+                *("<think>", "</think>", "<reasoning>", "[THINK]", "[/THINK]", "</s>", "<s>", "\n", " ", "7"),
+                *("The answer is 7.", "Input: ", "Output: ", "Q1: ", "User:", "---", "Sure!", "<|end|>"),
             ]
         ),
         max_size=12,

@@ -155,8 +155,9 @@ def _blocks(text: str, marks: Sequence[re.Match[str]]) -> tuple[list[str], list[
     never_ends = False
     if names and inner_end is not None:
         thought.append(text[start : inner_end.start()])
-        start = inner_end.end()
-    elif names and opening is not None:
+        rest, more, never_ends = _split(text[inner_end.end() :])
+        return [*said, rest], [*thought, more or ""], never_ends
+    if names and opening is not None:
         if _is_mentioned(text, opening):
             start = opening.start()
         else:

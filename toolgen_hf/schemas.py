@@ -89,7 +89,7 @@ RESPONSES = Features(
         "question": _STRING,
         "answer": List(_STRING),
         "source": _STRING,
-        "response": _STRING,
+        "response": _STRING,  # as the source wrote it; executed, the response alone
         "finish_reason": _STRING,  # "stop", "length" (cut), or why there is no text; null for gold
     }
 )

@@ -40,7 +40,10 @@ from toolgen_hf.finetune import FinetuneConfig, FinetuneResult, finetune
 from toolgen_hf.metrics import wilson
 
 LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-WRONG = {"response": "", "truncated": False, "prediction": None, "correct": False, "fewshot_overlap": False}
+WRONG = {
+    **{"response": "", "thinking": None, "truncated": False},
+    **{"prediction": None, "correct": False, "fewshot_overlap": False},
+}
 
 
 def main() -> None:

@@ -161,6 +161,21 @@ def test_parquet(produced: Path, cache: Path, with_card: bool) -> None:
     assert load(Produced("called", data_dir=produced, cache_dir=cache))["train"].to_list() == [CALLED]
 
 
+def test_a_result_of_an_earlier_version_has_null_in_the_columns_that_came_later(
+    tmp_path: Path, cache: Path
+) -> None:
+    row = {
+        **{"id": "a", "question": "Q", "answer": ["1"], "source": "vicuna", "response": "It is 1."},
+        **{"finish_reason": "stop", "uses_tool": False, "prediction": "1.0", "error": None, "correct": True},
+    }
+    path = tmp_path / "old" / "responses-vicuna" / "train-00000-of-00001.parquet"
+    path.parent.mkdir(parents=True)
+    Dataset.from_list([row]).to_parquet(path)
+    found = load(Produced("responses-vicuna", data_dir=tmp_path / "old", cache_dir=cache))["train"]
+    assert found.features == schemas.EXECUTED
+    assert found[0] == {**row, "thinking": None, "calls": None}
+
+
 def test_parquet_comes_before_json_unless_a_dataset_is_named(
     produced: Path, write: Write, cache: Path
 ) -> None:

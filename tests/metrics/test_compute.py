@@ -36,6 +36,10 @@ def shares(*responses: str | None, needs: list[bool | None] | None = None) -> li
             [1.0, 1.0, 1.0, None],
         ),  # the call's result, not the text's number
         (["I have no calculator."], None, [0.0, 0.0, None, None]),  # the bare word is no call
+        ([f"The calculator(s) agree. {RIGHT}"], None, [1.0, 0.0, None, None]),  # nor is a mention
+        ([f"<think>{CALL}? {WRONG}</think>{RIGHT}"], None, [1.0, 0.0, None, None]),
+        ([f"{RIGHT}\nInput: And 3/0?\nOutput: {BAD}"], None, [1.0, 0.0, None, None]),
+        ([f"{CALL} and {BAD}"], None, [0.0, 1.0, 0.0, None]),  # one call that fails is enough
     ],
 )
 def test_the_shares(responses: list[str], needs: list[bool | None], expected: list[float | None]) -> None:

@@ -118,6 +118,31 @@ def test_merge_checks_what_it_is_given(tmp_path: Path, workspace: Workspace) -> 
         ("d", "the output does not give the answer"),
     ]
     assert (done.rows_in, done.rows_out) == (5, 2)
+
+
+def test_of_texts_by_others_the_response_alone_is_merged_and_scored(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    right = [
+        {
+            "id": "a",
+            "question": "2+2?",
+            "answer": "4",
+            "response": "<think>or 5?</think>\n\nIt is 4.<|im_end|>",
+        },
+        {"id": "b", "question": "3+3?", "answer": "6", "response": "<think>6, or"},
+    ]
+    call = "<think>calculator(9)?</think>calculator('5+5')\nQuestion: 7?\nOutput: calculator(7)"
+    wrong = [{"id": "c", "question": "5+5?", "answer": "10", "tool": call}]
+    out = tmp_path / "stage1" / "G.json"
+    merge(write(tmp_path / "G_right.json", right), write(tmp_path / "G_wrong.json", wrong), out, workspace)
+    assert [row["output"] for row in lines(out)] == ["It is 4.", "calculator(5+5)"]
+    assert reasons(out.with_stem("G_rejected")) == [("b", "the output does not give the answer")]
+    folder = stage2(tmp_path / "two", {"G_gold": "4", "G_b": "<think>5?</think>4\nInput: 9?\nOutput: 9"})
+    score(folder, tmp_path / "scored", workspace)
+    for row in lines(tmp_path / "scored" / "G.json"):
+        assert row["responses"] == ["4", "4"]
+        assert row["scores"] == [20, 20]
     write(tmp_path / "G_right.json", right[:1])
     merge(
         tmp_path / "G_right.json",

@@ -197,6 +197,20 @@ def test_a_schema_describes_a_function_of_the_one_parameter(name: str) -> None:
     )
 
 
+def test_of_several_calls_each_is_called_and_has_its_result() -> None:
+    row = {
+        **{"id": "a", "instruction": "Solve it.", "input": "4 nines, halved?", "answer": ["18"]},
+        **{"output": "First calculator(4*9), then calculator('36/2').", "fewshot_overlap": False},
+    }
+    (messages,) = tool_calling_batch({name: [value] for name, value in row.items()}, MATH)["messages"]
+    assert [message["content"] for message in messages] == [
+        *("4 nines, halved?", "First", "36.0", ", then", "18.0", "The answer is 18.")
+    ]
+    calls = [call for message in messages for call in message.get("tool_calls", [])]
+    assert [call["function"]["arguments"]["expression"] for call in calls] == ["4*9", "36/2"]
+    assert [call["id"] for call in calls] == ["call00000", "call00001"]
+
+
 def test_messages_have_the_keys_that_they_need_and_no_nulls(data: dict[str, DatasetDict]) -> None:
     for row in data["tool_calling"]["train"]:
         roles = [message["role"] for message in row["messages"]]

@@ -1,0 +1,56 @@
+"""Which call a teacher's text is taken for."""
+
+from __future__ import annotations
+
+import pytest
+
+from toolgen_hf.generators.base import Generation
+from toolgen_hf.stages.tool_api import Case, Proposal, _proposal, verify
+from toolgen_hf.tasks import get_task
+
+MATH = get_task("math")
+
+
+@pytest.mark.parametrize(
+    ("text", "call", "result", "reason"),
+    [
+        ("calculator(4*9)", "calculator(4*9)", "36.0", None),
+        ("calculator(expression='4*9')", "calculator(4*9)", "36.0", None),
+        (
+            "First calculator(2*2), then calculator(4*9) and calculator(36/2).",
+            "calculator(4*9)",
+            "36.0",
+            None,
+        ),
+        ("calculator(nine*4)\ncalculator(4*9)", "calculator(4*9)", "36.0", None),
+        ("calculator(4*8). The answer is 36.", None, "32.0", "the result is not the gold answer"),
+        ("calculator(4/0)", None, None, "the tool call fails (undefined)"),
+        ("Take the calculator(s): 36.", None, None, "the teacher wrote no tool call"),
+    ],
+)
+def test_the_call_whose_own_result_is_the_answer(
+    text: str, call: str | None, result: str | None, reason: str | None
+) -> None:
+    case = Case("4*9?", ["36"], None)
+    verify(Proposal(text), "teacher", case, MATH)
+    assert case.call == call
+    assert case.attempts == [
+        {"teacher": "teacher", "output": text, "thinking": None, "result": result, "reason": reason}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("made", "proposal"),
+    [
+        (Generation(" calculator(4*9)\n"), Proposal(" calculator(4*9)\n")),
+        (Generation("<think>9*9?</think>\ncalculator(4*9)"), Proposal("calculator(4*9)", thinking="9*9?")),
+        (Generation("calculator(4*9)\nQuestion: 2*2?\nOutput: calculator(2*2)"), Proposal("calculator(4*9)")),
+        (
+            Generation("<think>calculator(4*9)", "length"),
+            Proposal(None, "the text is empty and cut at the token limit", "calculator(4*9)"),
+        ),
+        (Generation("", "refusal"), Proposal(None, "no response (refusal)")),
+    ],
+)
+def test_what_a_teacher_says(made: Generation, proposal: Proposal) -> None:
+    assert _proposal(made) == proposal
