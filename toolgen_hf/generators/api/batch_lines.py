@@ -15,8 +15,7 @@ from typing import Any
 import httpx2
 import openai
 
-from toolgen_hf.generators.api.dispatch import redacted
-from toolgen_hf.generators.api.failures import Failure, classify
+from toolgen_hf.generators.api.failures import Failure, classify, redacted
 from toolgen_hf.generators.api.keys import without_keys
 from toolgen_hf.generators.api.messages import MalformedError, parse
 from toolgen_hf.generators.base import Generation
