@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -69,7 +69,7 @@ def _without_zero_temperature(body: Body) -> Body | None:
 
 
 def _without_system(body: Body) -> Body | None:
-    messages = body.get("messages") or ()
+    messages: Sequence[Mapping[str, str]] = body.get("messages") or []
     if len(messages) != 2 or messages[0]["role"] != "system":
         return None
     joined = f"{messages[0]['content']}\n\n{messages[1]['content']}"
@@ -122,23 +122,23 @@ class Shape:
             body = change.make(body) or body
         return body
 
-    def learn(self, failure: Failure, body: Body, count: int) -> Change | None:
-        """The change by which a refused request can be sent again, said once; None where there is none.
+    def learn(self, failure: Failure, body: Body, count: int) -> bool:
+        """Whether a refused request can be sent again, changed as the engine wants it. A new change is logged.
 
         Args:
             body: of the request, before any change.
             count: how many changes had been made to it when it was sent.
         """
         if failure.kind not in ("request", "retry") or failure.status is None or failure.is_about_the_text:
-            return None
+            return False
         sent = self.apply(body, count)
         for change in CHANGES:
             if change.is_wanted(failure.said) and change.make(sent) is not None:
                 if change not in self.changes:
                     self.changes += (change,)
                     logger.warning("engine %r: %s (%s)", body.get("model"), change.does, failure.message)
-                return change if len(self.changes) > count else None
-        return None
+                return len(self.changes) > count
+        return False
 
 
 @cache

@@ -240,12 +240,8 @@ class Dispatcher:
 
     def _is_sent_again(self, job: Job, failure: Failure) -> bool:
         """Send a request again at once if the engine wants it in another shape than it had."""
-        known = len(self.shape.changes)
-        change = self.shape.learn(failure, job.body, job.changes)
-        if change is None:
+        if not self.shape.learn(failure, job.body, job.changes):
             return False
-        if len(self.shape.changes) > known:
-            logger.warning("engine %r: %s (%s)", job.body.get("model"), change.does, failure.message)
         if self.stopped is None:
             self._ready.appendleft(job)
         return True
