@@ -106,7 +106,7 @@ class Texts:
             return [found.get(w.key) for w in wanted]
         if missing:
             with self.meter.progress(self.label, len(missing), self.generator):
-                self._generate([("", w) for w in missing.values()])
+                self._generate_missing(lambda: [("", w) for w in missing.values()])
             self.meter.check()
             found.update(self._find(list(missing.values())))
         for w in wanted:

@@ -145,6 +145,11 @@ def test_a_limit_too_large_is_a_parameter_and_not_a_text() -> None:
             "make the prompt shorter",
         ),
         (Reply(status=413, body=b"<h1>Request Entity Too Large</h1>"), "413: <h1>Request", "shorter"),
+        (
+            Reply(status=400, error="Model `x` is not served."),
+            "400: Model `x`",
+            "Change what the engine names",
+        ),
         (Reply(status=400, error=FILTERED), "400: The response was filtered", "Change what the engine names"),
         (
             Reply(status=400, error="'stop' is not supported with this model"),
@@ -181,6 +186,15 @@ def test_what_fits_no_request_is_an_error_of_the_run(
         assert advice in str(caught.value)
         assert server.count <= count
     assert arrived == {}
+
+
+def test_a_model_without_a_chat_template_is_asked_for_plain_completions() -> None:
+    error = "default chat template is no longer allowed, so you must provide a chat template"
+    with (
+        ApiServer(Reply(status=400, error=error)) as server,
+        pytest.raises(RefusedError, match="Give the server a chat template, or set api: completions"),
+    ):
+        one(server)
 
 
 def test_long_requests_that_come_first_are_refused_on_their_own(caplog: pytest.LogCaptureFixture) -> None:

@@ -220,7 +220,7 @@ class Dispatcher:
         failure = self.startup.judge(failure, is_new=not self.health.successes)
         was_refused, is_oldest = lane.refusal is not None, lane.is_oldest(attempt)
         lane.failed(attempt, failure, now)
-        if verdict := self._verdict(job, failure, now, is_oldest):
+        if self.stopped is None and (verdict := self._verdict(job, failure, now, is_oldest)):
             self.stop(verdict)
         if failure.kind == "key":
             self._set_aside(job, lane, failure, is_news=not was_refused)

@@ -27,6 +27,8 @@ def advice(failure: Failure, config: OpenAIConfig) -> str:
             "Set a smaller max_tokens, serve the model with a larger context, or make the prompt shorter (fewer "
             "examples, a shorter instruction)"
         )
+    if config.api != "completions" and "chat template" in failure.message:
+        return "Give the server a chat template, or set api: completions, which needs none"
     given = [name for name in ("temperature", *OPTIONAL, "stop") if getattr(config, name)]
     if name := refused_parameter(failure, [*given, *config.extra]):
         where = "extra" if name in config.extra else "the settings of this engine"
