@@ -233,7 +233,7 @@ def test_some_refused_and_the_others_failed_are_both_told_of() -> None:
         ApiServer(script) as server,
         pytest.raises(
             GenerationError,
-            match=r"no request was answered: 1 were refused \(400: .*4097.*\), 2 failed \(500: it burns\)",
+            match=r"no request was answered: 1 were refused \(400: .*4097.*\), 2 failed \(500: it burns\) \(all 3 that",
         ),
     ):
         collect(generator(server, max_retries=1), numbered(3))

@@ -197,6 +197,7 @@ STARTING = {
     ),
     "a gateway": Reply(status=502, body=b"<h1>The model server is starting up</h1>"),
     "KServe": Reply(status=503, error="Model with name x is not ready."),
+    "llama.cpp, before": Reply(status=503, body=b'{"status": "loading model"}'),
     "with a pause": Reply(status=503, body=LLAMA_CPP, headers={"Retry-After": "0.05"}),
 }
 
@@ -229,6 +230,12 @@ def test_an_engine_that_is_starting_is_not_waited_for_for_longer_than_is_said(wa
     )
     with ApiServer(STARTING["llama.cpp"]) as server, pytest.raises(GenerationError, match=said):
         collect(generator(server, wait_for_engine=wait, max_retries=1), numbered(3))
+
+
+@pytest.mark.parametrize("reply", [Reply(fault="reset"), Reply(status=502, body=b"Bad Gateway")])
+def test_a_port_without_a_server_behind_it_is_waited_for_if_that_is_said(reply: Reply) -> None:
+    with ApiServer(for_a_while(reply, 1.0)) as server:
+        assert len(collect(generator(server, max_retries=0, wait_for_engine=30), numbered(12))) == 12
 
 
 @pytest.mark.parametrize("error", ["failed to load model 'x.gguf'", "The engine is currently overloaded"])

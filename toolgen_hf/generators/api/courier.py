@@ -241,7 +241,8 @@ class Courier:
             raise GenerationError(f"the client of the {at} failed: {reason}. What arrived is stored")
         stopped, refused = self._dispatcher.stopped, self._dispatcher.refused
         if stopped and self._dispatcher.is_refused:
-            raise refused_error(self._base_url, stopped, refused, self._config)
+            failures = [*refused, *self._dispatcher.failed]
+            raise refused_error(self._base_url, stopped, failures, self._config)
         if stopped:
             raise GenerationError(
                 f"the {at} gives nothing more: {stopped.rstrip('.')}. What arrived is stored; mend "

@@ -46,7 +46,9 @@ _STARTING = re.compile(
     re.IGNORECASE,
 )
 _BROKEN = re.compile(r"\b(?:fail(?:ed|ure)?|unable|cannot|could not|error loading)\b", re.IGNORECASE)
-_NOBODY_LISTENS = re.compile(r"connect call failed|connection refused", re.IGNORECASE)
+_NOBODY_LISTENS = re.compile(
+    r"connect call failed|connection refused|connection reset|server disconnected", re.IGNORECASE
+)  # the last two where a container's port is open already
 LONGEST_QUOTE = 600
 """Characters of an engine's own words in a message."""
 DEEPEST = 20

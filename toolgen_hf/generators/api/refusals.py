@@ -11,12 +11,16 @@ from toolgen_hf.generators.api.messages import OPTIONAL
 from toolgen_hf.generators.config import OpenAIConfig
 
 
-def refused_error(base_url: str, why: str, refused: Sequence[Failure], config: OpenAIConfig) -> RefusedError:
-    """The error of a run whose requests were all refused, for the reason ``why``."""
-    many = "the only one" if len(refused) == 1 else f"all {len(refused)} that were sent"
+def refused_error(base_url: str, why: str, failures: Sequence[Failure], config: OpenAIConfig) -> RefusedError:
+    """The error of a run whose requests were all refused, for the reason ``why``.
+
+    Args:
+        failures: of all requests, one that was refused first.
+    """
+    many = "the only one" if len(failures) == 1 else f"all {len(failures)} that were sent"
     return RefusedError(
         f"the engine at {base_url} gives nothing more: {why.rstrip('.')} ({many}; none was answered, so nothing is "
-        f"kept of them). {advice(refused[0], config)}, and run again"
+        f"kept of them). {advice(failures[0], config)}, and run again"
     )
 
 
@@ -29,7 +33,8 @@ def advice(failure: Failure, config: OpenAIConfig) -> str:
         )
     if config.api != "completions" and "chat template" in failure.message:
         return "Give the server a chat template, or set api: completions, which needs none"
-    given = [name for name in ("temperature", *OPTIONAL, "stop") if getattr(config, name)]
+    given = [name for name in (*OPTIONAL, "stop") if getattr(config, name) not in (None, ())]
+    given += ["temperature"] if config.temperature else []  # 0 is left out wherever an engine refuses it
     if name := refused_parameter(failure, [*given, *config.extra]):
         where = "extra" if name in config.extra else "the settings of this engine"
         instead = "set temperature: null" if name == "temperature" else f"take {name!r} out of {where}"
