@@ -14,9 +14,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from toolgen_hf.generators.api.failures import Failure
+if TYPE_CHECKING:  # it brings the client, which takes a second to import
+    from toolgen_hf.generators.api.failures import Failure
 
 logger = logging.getLogger(__name__)
 
