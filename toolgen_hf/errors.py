@@ -4,6 +4,7 @@
     ├── ConfigError (ValueError)        a recipe, an argument or a model reference cannot be used
     ├── DataError (ValueError)          an input file or a dataset is not what it should be
     ├── GenerationError (RuntimeError)  a model or an engine gave no text after its retries
+    │   ├── RefusedError                an engine refused every request
     │   └── BudgetError                 the run may cost no more
     ├── ToolError                       a tool call cannot be parsed or run
     │   ├── CallSyntaxError             no balanced call, or its argument is no expression
@@ -39,6 +40,10 @@ class DataError(ToolgenError, ValueError):
 
 class GenerationError(ToolgenError, RuntimeError):
     """A model or an engine gave no text after its retries."""
+
+
+class RefusedError(GenerationError):
+    """An engine refused every request that it was sent, and answered none: nothing is kept of them."""
 
 
 class BudgetError(GenerationError):

@@ -255,6 +255,9 @@ class OpenAIConfig(Config):
     """Seconds until a request counts as failed."""
     max_retries: int = Field(default=6, ge=0)
     """For each request that times out, breaks off or meets a server error."""
+    wait_for_engine: float | None = Field(default=None, ge=0)
+    """Seconds to wait for an engine that is still starting. Default 600 where the server says that its model is being
+    loaded, and none where nothing answers; a number holds for both, so that a run may start before its server."""
     batch: bool = False
     """Through the Batch API: half the price, done within a day."""
     poll_seconds: float = Field(default=30.0, gt=0)
@@ -273,7 +276,8 @@ class OpenAIConfig(Config):
             raise ValueError(f"{taken[0]!r} is not yours to set: each request asks for one whole text")
         if taken := sorted((_FIELDS | {"max_completion_tokens"}) & extra.keys()):
             field = taken[0] if taken[0] in _FIELDS else "max_tokens"
-            raise ValueError(f"{taken[0]!r} has a setting of its own: use {field}, beside extra")
+            as_wanted = "" if taken[0] in _FIELDS else " (it is sent under the name that the engine wants)"
+            raise ValueError(f"{taken[0]!r} has a setting of its own: use {field}, beside extra{as_wanted}")
         return extra
 
     @field_validator("keys_file")

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from toolgen_hf.errors import GenerationError
+from toolgen_hf.errors import GenerationError, RefusedError
 from toolgen_hf.generators.base import Generation, Generator, Prompt, Request
 from toolgen_hf.generators.store import Keyed, Store, request_key
 from toolgen_hf.generators.turns import Turn
@@ -90,6 +90,7 @@ class Texts:
         self._refused: dict[str, Generation] = {}  # requests that the engine refused in this run
         self._used_refused: list[str] = []  # their keys, since ``take_refused``
         self._instead: dict[str, str] = {}  # kept answers that are none
+        self._answered: Request | None = None  # one whose text is in the store
 
     def __call__(self, prompts: Sequence[Prompt]) -> list[Generation | None]:
         """One text for each prompt. Looking ahead, those that are missing are noted and given as None.
@@ -99,13 +100,16 @@ class Texts:
         """
         wanted = [Keyed(request_key(self._digest, request), request) for request in map(Request, prompts)]
         found = self._find(wanted)
+        if self._answered is None:
+            answered = (w for w in wanted if w.key in found and found[w.key].finish_reason != "rejected")
+            self._answered = next((w.request for w in answered), None)
         missing = {w.key: w for w in wanted if w.key not in found}
         if self.looking_ahead:
             self._wanted.update((key, w.request) for key, w in missing.items())
             return [found.get(w.key) for w in wanted]
         if missing:
             with self.meter.progress(self.label, len(missing), self.generator):
-                self._generate([("", w) for w in missing.values()])
+                self._generate_missing(lambda: [("", w) for w in missing.values()])
             self.meter.check()
             found.update(self._find(list(missing.values())))
         for w in wanted:
@@ -141,12 +145,31 @@ class Texts:
                 made = 1
                 while made:  # again where the budget admitted only a part at first
                     with self.meter.progress(label, rows if attempt == 1 else None, self.generator):
-                        made = self._generate(self.missing(ahead, turn))
+                        made = self._generate_missing(lambda: self.missing(ahead, turn))
                     if not self.meter.is_cut or self.generator.is_batch:
                         break
                 self.meter.check()
                 if not made:
                     return
+
+    def _generate_missing(self, missing: Callable[[], Iterable[tuple[str, Keyed]]]) -> int:
+        """``_generate``; where all is refused, but the engine still answers what it answered before, for good.
+
+        Without that, a run that is resumed when only such requests are left could never end.
+        """
+        try:
+            return self._generate(missing())
+        except RefusedError:
+            if self._answered is None or not self._answers_still(self._answered):
+                raise
+        return self._generate(missing())
+
+    def _answers_still(self, request: Request) -> bool:
+        logger.info("%s: all that was missing is refused; asking again for a text that is there", self.label)
+        try:
+            return any(self.generator.generate([request]))
+        except GenerationError:
+            return False
 
     def missing(self, ahead: Ahead, turn: Turn | None = None) -> Iterator[tuple[str, Keyed]]:
         """Each request that ``ahead`` asks for and the store does not have, with its split.

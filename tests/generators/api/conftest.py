@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolgen_hf.generators.api import dispatch, health, lanes, limits
+from toolgen_hf.generators.api import adaptations, dispatch, health, lanes, limits
 
 
 @pytest.fixture
@@ -25,3 +25,9 @@ def servers_stop_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_keys_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_API_KEY_PATH", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def engines_are_new() -> None:
+    """What a server of an earlier test, perhaps on the same port, wanted otherwise."""
+    adaptations.shape_of.cache_clear()

@@ -24,7 +24,7 @@ from openai.resources.batches import Batches
 from openai.resources.files import Files
 
 from toolgen_hf import schemas
-from toolgen_hf.errors import BudgetError, GenerationError
+from toolgen_hf.errors import BudgetError, GenerationError, RefusedError
 from toolgen_hf.generators.api import batch as runs
 from toolgen_hf.generators.api import batch_account, batch_lines
 from toolgen_hf.generators.api.engine import OpenAIGenerator
@@ -190,14 +190,37 @@ def test_refused_text(error: Any) -> None:
         assert server.count == 3
 
 
-@pytest.mark.parametrize("status", [400, 404])
-def test_every_request_refused(status: int) -> None:
-    with ApiServer(Reply(status=status, error="Unsupported parameter.")) as server:
-        with pytest.raises(GenerationError, match=f"every request was refused: {status}: Unsupported"):
+@pytest.mark.parametrize(
+    ("status", "error", "said"),
+    [
+        (400, "Unsupported parameter.", "Unsupported"),
+        (404, "Unsupported parameter.", "Unsupported"),
+        (400, TOO_LONG, "This model's maximum context length is 10 tokens .all 2 that were sent"),
+    ],
+)
+def test_every_request_refused(status: int, error: Any, said: str) -> None:
+    with ApiServer(Reply(status=status, error=error)) as server:
+        with pytest.raises(RefusedError, match=f"every request was refused: {status}: {said}"):
             list(generator(server).generate(wanted(1, 2)))
         assert len(server.batches) == 1
         server.configure(script=shout)  # mended: the next run asks again
         assert ask(server, wanted(1, 2)) == shouted(1, 2)
+
+
+def test_lines_go_into_another_batch_in_the_shape_that_the_engine_wants(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def script(request: ApiRequest) -> Reply | str:
+        for name in ("max_tokens", "temperature"):
+            if name in request.body:
+                return Reply(status=400, error=f"Unsupported parameter: {name!r}.")
+        return shout(request)
+
+    with ApiServer(script) as server:
+        assert ask(server, wanted(1, 2), max_retries=0) == shouted(1, 2)
+        assert [len(lines) for lines in inputs(server)] == [2, 2, 2]
+        assert inputs(server)[-1][0]["body"].keys() == {"model", "max_completion_tokens", "messages"}
+    assert len([record for record in caplog.records if "Unsupported parameter" in record.getMessage()]) == 2
 
 
 def test_expired() -> None:

@@ -93,13 +93,36 @@ def test_an_interrupted_run_goes_on_where_it_stopped(number: signal.Signals, tmp
     assert stored(tmp_path) == ROWS
 
 
+@pytest.mark.parametrize(
+    "numbers", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGINT, signal.SIGTERM)]
+)
+@pytest.mark.parametrize("gap", [0.0, 0.1])
+def test_signals_that_come_together_are_one(
+    numbers: tuple[signal.Signals, ...], gap: float, tmp_path: Path
+) -> None:
+    """``timeout`` and schedulers send the same signal to a process and to its group."""
+    with ApiServer(lambda r: Reply(f"to {r.user}", latency=0.8)) as server:
+        process = start(server, tmp_path)
+        wait_for(server, CONCURRENCY, process)
+        for number in numbers:
+            process.send_signal(number)
+            time.sleep(gap)
+        process.communicate(timeout=30)
+        assert process.returncode == -numbers[0]
+        assert stored(tmp_path) == server.count == CONCURRENCY
+        again = OpenAIConfig(engine="any", base_url=server.base_url, concurrency=60)
+        with Workspace(tmp_path, progress=False) as workspace:
+            respond(splits(ROWS), "any", SourceConfig(generator=again), workspace)
+        assert server.count == ROWS  # nothing was paid twice
+
+
 def test_the_second_interrupt_does_not_wait(tmp_path: Path) -> None:
     with ApiServer(lambda r: echo(r) if r.index < 20 else Reply(fault="hang")) as server:
         process = start(server, tmp_path)
         wait_for(server, 20 + CONCURRENCY, process)
         time.sleep(0.3)  # for those before to be stored
         process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
+        time.sleep(1.2)  # sooner it would be the same wish
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=10)[1]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolgen_hf.generators.api.failures import Failure, exhausted_for, retry_after
-from toolgen_hf.generators.api.health import ENOUGH, FIRST_PATIENCE, LIMITED_PATIENCE, Health
+from toolgen_hf.generators.api.health import ENOUGH, FIRST_PATIENCE, LIMITED_PATIENCE, Health, Startup
 from toolgen_hf.generators.api.limits import MAX_BACKOFF, Bucket, Window, backoff
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -204,18 +204,69 @@ def test_too_many_requests_alone_are_endured_for_ten_minutes() -> None:
     )
 
 
-@pytest.mark.parametrize("refusal", [BAD, LONG])
-def test_when_every_request_is_refused_it_is_not_their_text(refusal: Failure) -> None:
+def test_when_every_request_is_refused_it_is_not_their_text() -> None:
     health = Health(60, 0.0)
-    verdicts = [health.failed(n, refusal, 0.1, 0.1) for n in range(ENOUGH)]
+    verdicts = [health.failed(n, BAD, 0.1, 0.1) for n in range(ENOUGH)]
     assert verdicts[:-1] == [None] * (ENOUGH - 1)
-    assert verdicts[-1] == f"every request was refused: {refusal.message}"
+    assert verdicts[-1] == f"every request was refused: {BAD.message}"
 
 
-def test_refused_texts_among_answered_ones_are_no_reason_to_stop() -> None:
+@pytest.mark.parametrize("successes", [0, 1])
+def test_refused_texts_are_no_reason_to_stop_before_all_were_asked(successes: int) -> None:
     health = Health(60, 0.0)
-    health.succeeded(0.0)
+    for _ in range(successes):
+        health.succeeded(0.0)
     assert not any(health.failed(n, LONG, 1000.0, 0.0) for n in range(1000))
+
+
+LOADING = Failure("starting", "503: Loading model", status=503)
+REFUSED = Failure(
+    "retry", "Cannot connect to host 127.0.0.1:1 ssl:default [Connect call failed ('127.0.0.1', 1)]"
+)
+UNKNOWN = Failure("retry", "Cannot connect to host x:80 ssl:default [Name or service not known]")
+
+
+@pytest.mark.parametrize(
+    ("wait", "failure", "is_new", "kind"),
+    [
+        (None, LOADING, True, "starting"),
+        (None, LOADING, False, "starting"),  # another model takes its place for a while
+        (0, LOADING, True, "retry"),
+        (None, REFUSED, True, "retry"),
+        (60, REFUSED, True, "starting"),  # asked for: the run may start before its server
+        (60, REFUSED, False, "retry"),
+        (60, DOWN, True, "starting"),
+        (60, UNKNOWN, True, "retry"),
+        (60, BAD, True, "request"),
+        (60, LIMITED, True, "limited"),
+    ],
+)
+def test_which_failures_are_of_an_engine_that_is_starting(
+    wait: float | None, failure: Failure, is_new: bool, kind: str
+) -> None:
+    assert Startup(wait).judge(failure, is_new).kind == kind
+
+
+def test_a_port_that_closes_while_a_model_is_loaded_belongs_to_the_start() -> None:
+    startup = Startup(None)
+    assert startup.failed(LOADING, 0.0) is None
+    assert startup.judge(REFUSED, is_new=False).kind == "starting"
+    startup.succeeded(5.0)
+    assert startup.judge(REFUSED, is_new=False).kind == "retry"
+
+
+def test_an_engine_is_waited_for_as_long_as_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "toolgen_hf")
+    startup = Startup(150)
+    assert not any(startup.failed(LOADING, float(second)) for second in range(150))
+    said = startup.failed(LOADING, 150.0)
+    assert said == "it is still not ready after 150 s (wait_for_engine): 503: Loading model"
+    assert [record.getMessage() for record in caplog.records] == [
+        "the engine is not ready yet, waiting for it for up to 150 s (wait_for_engine; Ctrl-C ends it): "
+        "503: Loading model",
+        "still waiting for the engine after 60 s: 503: Loading model",
+        "still waiting for the engine after 120 s: 503: Loading model",
+    ]
 
 
 def test_who_watches_is_told_once_in_an_outage() -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import DatasetDict
 
-from tests.support.engines import SECRET, collect, generator, numbered, one
-from toolgen_hf.errors import GenerationError
+from tests.support.engines import SECRET, collect, config, generator, numbered, one, requests, splits
+from toolgen_hf import Workspace, answer, respond, tool_api
+from toolgen_hf.errors import GenerationError, RefusedError
 from toolgen_hf.generators.api import lanes
 from toolgen_hf.generators.base import Generation
+from toolgen_hf.generators.config import OpenAIConfig
+from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply, first
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -126,9 +132,175 @@ def test_a_limit_too_large_is_a_parameter_and_not_a_text() -> None:
     assert arrived == {}
 
 
-def test_examples_that_fit_no_request_end_it() -> None:
-    with ApiServer(Reply(status=400, error=TOO_LONG)) as server:
-        stops(server, "every request was refused: 400: This model's maximum context length is 4097")
+@pytest.mark.parametrize(
+    ("reply", "said", "advice"),
+    [
+        (
+            Reply(status=400, error=TOO_LONG),
+            r"400: This model's maximum context length is 4097 tokens\. However, you requested 5000",
+            "Set a smaller max_tokens, serve the model with a larger context, or make the prompt shorter",
+        ),
+        (
+            Reply(status=400, body=b'{"object": "error", "message": "the prompt is too long", "code": 400}'),
+            "400: the prompt is too long",
+            "make the prompt shorter",
+        ),
+        (Reply(status=413, body=b"<h1>Request Entity Too Large</h1>"), "413: <h1>Request", "shorter"),
+        (
+            Reply(status=400, error="Model `x` is not served."),
+            "400: Model `x`",
+            "Change what the engine names",
+        ),
+        (Reply(status=400, error=FILTERED), "400: The response was filtered", "Change what the engine names"),
+        (
+            Reply(status=400, error="'stop' is not supported with this model"),
+            "400: 'stop' is not supported with this model",
+            "The recipe sets 'stop': take 'stop' out of the settings of this engine",
+        ),
+        (
+            Reply(
+                status=422,
+                body=b'{"detail": [{"loc": ["body", "colour"], "msg": "Extra inputs not allowed"}]}',
+            ),
+            r"422: \[\{'loc': \['body', 'colour'\]",
+            "The recipe sets 'colour': take 'colour' out of extra",
+        ),
+        (
+            Reply(status=400, error="temperature 0.7 is not supported, only the default"),
+            "400: temperature 0.7 is not supported",
+            "The recipe sets 'temperature': set temperature: null",
+        ),
+    ],
+)
+@pytest.mark.parametrize("api", ["chat", "completions"])
+@pytest.mark.parametrize("count", [1, 2, 60])
+def test_what_fits_no_request_is_an_error_of_the_run(
+    reply: Reply, said: str, advice: str, api: str, count: int
+) -> None:
+    arrived: dict[int, Generation] = {}
+    settings = {"api": api, "stop": ("\n\n",), "temperature": 0.7, "extra": {"colour": "red"}}
+    with ApiServer(reply) as server:
+        with pytest.raises(RefusedError, match=f"every request was refused: {said}") as caught:
+            collect(generator(server, **settings), numbered(count), arrived)
+        number = "the only one" if count == 1 else r"all \d+ that were sent"
+        assert re.search(rf"\({number}; none was answered, so nothing is kept of them\)", str(caught.value))
+        assert advice in str(caught.value)
+        assert server.count <= count
+    assert arrived == {}
+
+
+def test_a_model_without_a_chat_template_is_asked_for_plain_completions() -> None:
+    error = "default chat template is no longer allowed, so you must provide a chat template"
+    with (
+        ApiServer(Reply(status=400, error=error)) as server,
+        pytest.raises(RefusedError, match="Give the server a chat template, or set api: completions"),
+    ):
+        one(server)
+
+
+def test_long_requests_that_come_first_are_refused_on_their_own(caplog: pytest.LogCaptureFixture) -> None:
+    def script(request: ApiRequest) -> Reply:
+        number = int(request.user.split()[1])
+        return Reply(status=400, error=TOO_LONG) if number < 150 else Reply(echo(request))
+
+    with ApiServer(script) as server:
+        made = collect(generator(server, concurrency=8), numbered(200))
+    assert [m.finish_reason for m in made] == ["rejected"] * 150 + ["stop"] * 50
+    first, last = [r.getMessage() for r in caplog.records if r.name.startswith("toolgen_hf")]
+    assert first.startswith(
+        "the first 10 requests were all refused, trying the others: 400: This model's maximum"
+    )
+    assert last.startswith(
+        "engine 'gpt-4o-mini' refused 150 requests for what they hold, the first with: 400: "
+    )
+
+
+def test_refusals_that_come_at_once_do_not_end_it_while_a_text_is_on_its_way() -> None:
+    def script(request: ApiRequest) -> Reply:
+        slow = request.user == "question 0"
+        return Reply(echo(request), latency=0.5) if slow else Reply(status=400, error="no")
+
+    with ApiServer(script) as server:
+        made = collect(generator(server, concurrency=4), numbered(30))
+    assert [m.finish_reason for m in made] == ["stop"] + ["rejected"] * 29
+
+
+def test_some_refused_and_the_others_failed_are_both_told_of() -> None:
+    def script(request: ApiRequest) -> Reply:
+        is_long = request.user == "question 0"
+        return Reply(status=400, error=TOO_LONG) if is_long else Reply(status=500, error="it burns")
+
+    with (
+        ApiServer(script) as server,
+        pytest.raises(
+            GenerationError,
+            match=r"no request was answered: 1 were refused \(400: .*4097.*\), 2 failed \(500: it burns\) \(all 3 that",
+        ),
+    ):
+        collect(generator(server, max_retries=1), numbered(3))
+
+
+def test_an_engine_that_has_answered_refuses_single_requests_in_a_later_round() -> None:
+    """A teacher's second attempts are few, and each is longer than the first was."""
+
+    def script(request: ApiRequest) -> Reply:
+        return Reply(status=400, error=TOO_LONG) if "again" in request.user else Reply(echo(request))
+
+    with ApiServer(script) as server:
+        source = generator(server)
+        collect(source, numbered(3))
+        made = collect(source, requests(f"again {n}" for n in range(20)))
+    assert {m.finish_reason for m in made} == {"rejected"}
+
+
+LONG_ROWS = ("Ann has 1 pens", "Ann has 2 pens")
+
+
+def test_a_run_that_is_resumed_with_only_long_requests_left_ends(tmp_path: Path) -> None:
+    def script(request: ApiRequest) -> Reply:
+        if any(row in request.user for row in LONG_ROWS):
+            return Reply(status=400, error=TOO_LONG)
+        return Reply("5")
+
+    with ApiServer(script) as server, Workspace(tmp_path, progress=False) as workspace:
+        source = SourceConfig(generator=config(server))
+        respond(splits(1), "any", source, workspace)
+        count = server.count
+        made = respond(splits(3), "any", source, workspace)  # the first is there, the others are too long
+        assert made["train"]["finish_reason"] == ["stop", "rejected", "rejected"]
+        assert made["train"]["response"] == ["5", "", ""]
+        assert server.count > count
+
+
+def test_a_run_that_is_resumed_at_a_server_that_takes_less_is_an_error(tmp_path: Path) -> None:
+    with ApiServer("5") as server, Workspace(tmp_path, progress=False) as workspace:
+        source = SourceConfig(generator=config(server))
+        respond(splits(4), "any", source, workspace)
+        server.configure(script=Reply(status=400, error=TOO_LONG))
+        with pytest.raises(
+            RefusedError, match=r"every request was refused: 400: .*4097.*all 36 that were sent"
+        ):
+            respond(splits(40), "any", source, workspace)
+        server.configure(script="7")
+        made = respond(splits(40), "any", source, workspace)
+        assert made["train"]["response"] == ["5"] * 4 + ["7"] * 36
+
+
+ROLES: dict[str, Callable[[DatasetDict, OpenAIConfig, Workspace], object]] = {
+    "student": answer,
+    "source": lambda data, engine, workspace: respond(data, "any", SourceConfig(generator=engine), workspace),
+    "teacher": lambda data, engine, workspace: tool_api(data, [engine], workspace),
+}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_says_what_the_engine_says(role: str, tmp_path: Path) -> None:
+    said = r"every request was refused: 400: This model's maximum context"
+    with ApiServer("no idea") as server, Workspace(tmp_path, progress=False) as workspace:
+        data = answer(splits(2), config(server), workspace) if role == "teacher" else splits(2)
+        server.configure(script=Reply(status=400, error=TOO_LONG))
+        with pytest.raises(RefusedError, match=said):
+            ROLES[role](data, config(server, seed=1), workspace)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +316,7 @@ def test_examples_that_fit_no_request_end_it() -> None:
         Reply(status=413, body=b"<h1>Request Entity Too Large</h1>"),
     ],
 )
-@pytest.mark.parametrize("count", [1, 40])
+@pytest.mark.parametrize("count", [2, 40])
 def test_a_text_that_is_refused_is_data(reply: Reply, count: int) -> None:
     def script(request: ApiRequest) -> Reply:
         return reply if request.user == "question 0" else Reply(echo(request))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -186,6 +187,90 @@ def test_an_outage_from_the_middle_on_ends_the_run_with_what_arrived(monkeypatch
     ):
         collect(generator(server, concurrency=8), numbered(200), arrived)
     assert len(arrived) == 30
+
+
+LLAMA_CPP = b'{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}'
+STARTING = {
+    "llama.cpp": Reply(status=503, body=LLAMA_CPP),
+    "Hugging Face": Reply(
+        status=503, body=b'{"error":"Model org/x is currently loading","estimated_time":20}'
+    ),
+    "a gateway": Reply(status=502, body=b"<h1>The model server is starting up</h1>"),
+    "KServe": Reply(status=503, error="Model with name x is not ready."),
+    "llama.cpp, before": Reply(status=503, body=b'{"status": "loading model"}'),
+    "with a pause": Reply(status=503, body=LLAMA_CPP, headers={"Retry-After": "0.05"}),
+}
+
+
+def for_a_while(reply: Reply, seconds: float) -> Callable[[ApiRequest], Reply | str]:
+    until = time.monotonic() + seconds
+    return lambda request: reply if time.monotonic() < until else echo(request)
+
+
+@pytest.mark.parametrize("reply", STARTING.values(), ids=STARTING.keys())
+@pytest.mark.parametrize("count", [2, 60])
+def test_an_engine_that_is_starting_is_waited_for(
+    reply: Reply, count: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "toolgen_hf")
+    with ApiServer(for_a_while(reply, 1.5)) as server:  # five times as long as any other failure has here
+        made = collect(generator(server, max_retries=0), numbered(count))
+    assert [m.text for m in made] == [f"to question {n}" for n in range(count)]
+    first, last = [r.getMessage() for r in caplog.records if r.name.startswith("toolgen_hf")]
+    assert first.startswith("the engine is not ready yet, waiting for it for up to 600 s (wait_for_engine; ")
+    assert last.startswith("the engine is ready after ")
+
+
+@pytest.mark.parametrize("wait", [0, 0.4])
+def test_an_engine_that_is_starting_is_not_waited_for_for_longer_than_is_said(wait: float) -> None:
+    said = (
+        r"still not ready after \d s \(wait_for_engine\): 503: Loading model"
+        if wait
+        else "503: Loading model"
+    )
+    with ApiServer(STARTING["llama.cpp"]) as server, pytest.raises(GenerationError, match=said):
+        collect(generator(server, wait_for_engine=wait, max_retries=1), numbered(3))
+
+
+@pytest.mark.parametrize("reply", [Reply(fault="reset"), Reply(status=502, body=b"Bad Gateway")])
+def test_a_port_without_a_server_behind_it_is_waited_for_if_that_is_said(reply: Reply) -> None:
+    with ApiServer(for_a_while(reply, 1.0)) as server:
+        assert len(collect(generator(server, max_retries=0, wait_for_engine=30), numbered(12))) == 12
+
+
+@pytest.mark.parametrize("error", ["failed to load model 'x.gguf'", "The engine is currently overloaded"])
+def test_an_engine_that_is_broken_or_busy_is_not_starting(error: str) -> None:
+    with (
+        ApiServer(Reply(status=503, error=error)) as server,
+        pytest.raises(GenerationError, match=r"2 requests .* failed after 1 retries"),
+    ):
+        collect(generator(server, max_retries=1), numbered(2))
+
+
+def test_a_run_may_start_before_its_server_if_that_is_said() -> None:
+    server = ApiServer(echo)
+    with server:
+        pass  # it has a port now, and is stopped
+    starter = threading.Timer(1.2, server.start)
+    starter.start()
+    made = collect(generator(server, wait_for_engine=30, max_retries=0), numbered(5))
+    starter.join()
+    server.stop()
+    assert [m.text for m in made] == [f"to question {n}" for n in range(5)]
+
+
+def test_a_request_that_is_told_to_wait_while_others_are_answered_fails_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("toolgen_hf.generators.api.dispatch.MAX_LIMITED", 3)
+    arrived: dict[int, Generation] = {}
+    stuck = failing("question 0", reply=Reply(status=503, body=LLAMA_CPP, headers={"Retry-After": "0.01"}))
+    with (
+        ApiServer(stuck, latency=0.02) as server,
+        pytest.raises(GenerationError, match=r"^1 request.*503: Loading model"),
+    ):
+        collect(generator(server, concurrency=2), numbered(60), arrived)
+    assert len(arrived) == 59
 
 
 def test_a_busy_engine_is_asked_by_fewer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

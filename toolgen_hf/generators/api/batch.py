@@ -21,10 +21,12 @@ from typing import Any
 from openai.types import Batch
 
 from toolgen_hf.errors import GenerationError
+from toolgen_hf.generators.api.adaptations import Shape
 from toolgen_hf.generators.api.batch_account import FINAL, Account, Accounts, OutOfReachError
 from toolgen_hf.generators.api.batch_lines import input_files, outcome
 from toolgen_hf.generators.api.failures import Failure
 from toolgen_hf.generators.api.messages import refused
+from toolgen_hf.generators.api.refusals import refused_error
 from toolgen_hf.generators.base import Generation, Prompt, Request
 from toolgen_hf.generators.config import OpenAIConfig
 from toolgen_hf.generators.store import request_key
@@ -69,6 +71,8 @@ class BatchRun:
         mark: the digest of the generator's identity.
         body: what is sent for a prompt.
         parse: reads an answer; raises MalformedError where it is none.
+        shape: how requests to this engine are shaped.
+        has_answered: whether the engine is known to answer such requests, from before.
     """
 
     def __init__(
@@ -80,10 +84,15 @@ class BatchRun:
         mark: str,
         body: Callable[[Prompt], Mapping[str, Any]],
         parse: Callable[[str], Generation],
+        shape: Shape,
+        has_answered: bool = False,
     ) -> None:
         self._accounts = Accounts(api_keys, base_url, config.timeout, config.max_answer_bytes)
         self._parse = parse
-        self._poll_seconds = config.poll_seconds
+        self._config, self._base_url = config, base_url
+        self._shape, self._has_answered = shape, has_answered
+        self._changes = 0  # of the shape, made to what was submitted last
+        self._reshaped: set[str] = set()  # refused for their shape: they go into another batch
         self._attempts = 1 + min(config.max_retries, MAX_ROUNDS)
         self._url, self._digest, self._mark, self._body = f"/v1{path}", mark, mark[:32], body
         self._wanted: dict[str, _Wanted] = {}
@@ -91,7 +100,6 @@ class BatchRun:
         self._failures: dict[str, Failure] = {}  # of this round
         self._tries: Counter[str] = Counter()
         self._failed: list[Failure] = []  # of requests that were given up
-        self._successes = 0
         self._held_back: dict[str, str] = {}  # submitted while the account's queue was full: key -> why
         self._reached = time.monotonic()
 
@@ -139,6 +147,9 @@ class BatchRun:
                     yield from self._take(account, batch, is_over=True)
                 except LookupError as error:
                     logger.info("batch %s cannot be used again: %s", batch.id, error)
+        yield from self._refuse()
+        self._failures.clear()  # those of another day: they are asked again
+        self._reshaped.clear()
         for account, batch in found:
             if batch.status not in FINAL:
                 self._rejoin(account, batch)
@@ -160,8 +171,10 @@ class BatchRun:
 
     def _submit(self) -> None:
         """Make batches of all that is wanted and not on its way."""
-        expected = self._expected()
-        missing = ((k, self._body(w.prompt)) for k, w in self._wanted.items() if k not in expected)
+        expected, self._changes = self._expected(), len(self._shape.changes)
+        missing = (
+            (k, self._shape.apply(self._body(w.prompt))) for k, w in self._wanted.items() if k not in expected
+        )
         for content, keys in input_files(missing, self._url):
             account, batch = self._accounts.submit(content, self._url, self._mark)
             self._running[batch.id] = _Running(account, set(keys))
@@ -191,7 +204,7 @@ class BatchRun:
                 others = f" {len(self._running)} more go on; the next run collects them."
                 raise GenerationError(" ".join(troubles) + (others if self._running else ""))
             if self._running:
-                time.sleep(self._poll_seconds)
+                time.sleep(self._config.poll_seconds)
 
     def _look(self, name: str, running: _Running) -> Batch:
         batch = running.account.look(name)
@@ -238,11 +251,11 @@ class BatchRun:
 
     def _read(self, key: str, made: Generation | Failure) -> list[Arrival]:
         if isinstance(made, Generation):
-            self._successes += 1
-        elif made.is_about_the_text:
-            made = _rejected(made)
+            self._has_answered = True
         elif key in self._wanted:
             self._failures[key] = made
+            if self._shape.learn(made, self._body(self._wanted[key].prompt), self._changes):
+                self._reshaped.add(key)
         return self._arrived(key, made) if isinstance(made, Generation) else []
 
     def _arrived(self, key: str, made: Generation) -> list[Arrival]:
@@ -253,8 +266,12 @@ class BatchRun:
 
     def _refuse(self) -> Iterator[list[Arrival]]:
         """Requests that were refused while others succeeded are refused for good, as one by one."""
-        bad = [(key, failure) for key, failure in self._failures.items() if failure.kind == "request"]
-        if bad and self._successes:
+        bad = [
+            (key, failure)
+            for key, failure in self._failures.items()
+            if failure.kind == "request" and key not in self._reshaped
+        ]
+        if bad and self._has_answered:
             yield [arrival for key, failure in bad for arrival in self._arrived(key, _rejected(failure))]
 
     def _settle(self, has_progress: bool) -> Iterator[list[Arrival]]:
@@ -266,11 +283,15 @@ class BatchRun:
                 "other batches are done, ask for fewer rows, or set batch: false"
             )
         failures = {
-            key: self._failures.get(key, _MISSING) for key in self._wanted if key not in self._held_back
+            key: self._failures.get(key, _MISSING)
+            for key in self._wanted
+            if key not in self._held_back and key not in self._reshaped
         }
         hopeless = all(failure.kind in ("request", "key") for failure in failures.values())
-        if failures and hopeless and not self._successes:
-            raise GenerationError(f"every request was refused: {next(iter(failures.values())).message}")
+        if failures and hopeless and not self._has_answered:
+            first = next(iter(failures.values()))
+            why = f"every request was refused: {first.message}"
+            raise refused_error(self._base_url, why, list(failures.values()), self._config)
         for key, failure in failures.items():
             self._tries[key] += 1
             if self._tries[key] >= self._attempts:
@@ -280,6 +301,7 @@ class BatchRun:
             logger.warning("%d requests go into another batch", len(self._wanted))
         self._failures.clear()
         self._held_back.clear()
+        self._reshaped.clear()
 
 
 def _rejected(failure: Failure) -> Generation:

@@ -20,8 +20,7 @@ from openai.types import Batch
 
 from toolgen_hf.errors import GenerationError
 from toolgen_hf.generators.api.bounds import lines_of
-from toolgen_hf.generators.api.dispatch import redacted
-from toolgen_hf.generators.api.failures import Failure, classify
+from toolgen_hf.generators.api.failures import Failure, classify, redacted
 from toolgen_hf.generators.api.keys import mask, redact
 from toolgen_hf.generators.api.limits import backoff
 
@@ -194,9 +193,9 @@ class Account:
                 return made
             except openai.APIError as error:
                 failure = redacted(classify(error), self.key)
-            if failure.kind not in ("retry", "limited"):
+            if failure.kind in ("key", "request"):
                 raise self._error(failure)
-            if failure.kind == "retry" and (found := self._search(file_id, failure)) is not None:
+            if failure.kind != "limited" and (found := self._search(file_id, failure)) is not None:
                 return found
             if attempt == CREATE_ATTEMPTS:
                 raise self._error(failure)

@@ -12,8 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from toolgen_hf.generators.api.dispatch import redacted
-from toolgen_hf.generators.api.failures import Failure, classify, status_error
+from toolgen_hf.generators.api.failures import Failure, classify, redacted, status_error
 from toolgen_hf.generators.api.keys import without_keys
 from toolgen_hf.generators.api.messages import MalformedError
 from toolgen_hf.generators.base import Generation

@@ -26,11 +26,13 @@ from typing import Any
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from toolgen_hf.errors import GenerationError
+from toolgen_hf.generators.api.adaptations import Shape
 from toolgen_hf.generators.api.bounds import bounded
 from toolgen_hf.generators.api.dispatch import Dispatcher, Job
-from toolgen_hf.generators.api.health import Health
+from toolgen_hf.generators.api.health import Health, Startup
 from toolgen_hf.generators.api.keys import redact
 from toolgen_hf.generators.api.lanes import Lane
+from toolgen_hf.generators.api.refusals import refused_error
 from toolgen_hf.generators.base import Generation
 from toolgen_hf.generators.config import OpenAIConfig
 
@@ -38,7 +40,9 @@ SWITCH = 0.0005
 """Seconds that a thread keeps the interpreter while another wants it."""
 GRACE = 30.0
 """Seconds that what is in flight is waited for once a run has been ended."""
-
+ONE_WISH = 1.0
+"""Seconds after a signal in which another is the same wish: ``timeout`` and schedulers send it to a process and its
+group."""
 TAKING = 0.1
 """Seconds after which requests that were found are sent, rather than more looked for: most may be in the store."""
 _DEFAULT = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
@@ -50,7 +54,13 @@ Arrival = tuple[int, Generation]
 
 
 class Courier:
-    """One stream of requests through one engine. Used once."""
+    """One stream of requests through one engine. Used once.
+
+    Args:
+        parse: reads an answer; raises MalformedError where it is none.
+        shape: how requests to this engine are shaped.
+        has_answered: whether the engine is known to answer such requests, from before.
+    """
 
     def __init__(
         self,
@@ -59,9 +69,11 @@ class Courier:
         keys: Sequence[str],
         path: str,
         parse: Callable[[str], Generation],
+        shape: Shape,
+        has_answered: bool = False,
     ) -> None:
         self._config, self._base_url, self._keys, self._path = config, base_url, keys, path
-        self._parse = parse
+        self._parse, self._shape, self._has_answered = parse, shape, has_answered
         self._arrived: SimpleQueue[Arrival | None] = SimpleQueue()  # None: see what the dispatcher wants
         self._is_open = threading.Event()
         self._died: BaseException | None = None  # of what the loop's thread ended, which it never should
@@ -69,12 +81,14 @@ class Courier:
         self._dispatcher: Dispatcher
         self._closing: asyncio.Event
         self._signal: int | None = None  # that came meanwhile
+        self._signalled_at = 0.0
         self._broken: Exception | None = None  # by what the stream of requests ended
 
     def carry(self, requests: Iterable[tuple[dict[str, Any], int]]) -> Iterator[list[Arrival]]:
         """Yields texts in chunks, by their position in ``requests`` (body, tokens at most).
 
         Raises:
+            RefusedError: every request was refused.
             GenerationError: why it ended early, or how many requests failed.
             KeyboardInterrupt: after what was in flight had arrived. (SIGTERM ends the process then.)
             Exception: what ``requests`` raised, likewise.
@@ -171,6 +185,9 @@ class Courier:
                 config.concurrency,
                 config.max_retries,
                 Health(max(60.0, 2 * config.timeout), now),
+                Startup(config.wait_for_engine),
+                self._shape,
+                self._has_answered,
                 self._parse,
                 lambda position, made: self._arrived.put((position, made)),
                 lambda: self._arrived.put(None),
@@ -182,19 +199,23 @@ class Courier:
 
     @contextmanager
     def _interrupts(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM ends the sending and waits for what is in flight, the second does not wait.
+        """The first Ctrl-C or SIGTERM ends the sending and waits for what is in flight, a later one does not wait.
 
-        Where something else handles them, or in a thread of the caller's, all stays as it is.
+        Two within ``ONE_WISH`` are one. Where something else handles them, or in a thread of the caller's, all stays
+        as it is.
         """
         usual: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             usual = {n: default for n, default in _DEFAULT.items() if signal.getsignal(n) is default}
 
         def end(number: int, _frame: FrameType | None) -> None:
-            restore()
-            self._signal = number
-            if self._is_open.is_set():
-                self._stop(_INTERRUPTED)
+            if self._signal is None:
+                self._signal, self._signalled_at = number, time.monotonic()
+                if self._is_open.is_set():
+                    self._stop(_INTERRUPTED)
+            elif time.monotonic() - self._signalled_at >= ONE_WISH:
+                restore()
+                signal.raise_signal(number)
 
         def restore() -> None:
             for number, default in usual.items():
@@ -204,6 +225,8 @@ class Courier:
             signal.signal(number, end)
         try:
             yield
+            if self._signal == signal.SIGINT:  # its twin must not break into what the caller does last
+                time.sleep(max(0.0, self._signalled_at + ONE_WISH - time.monotonic()))
         finally:
             restore()
 
@@ -222,10 +245,22 @@ class Courier:
         if self._died is not None:
             reason = redact(f"{type(self._died).__name__}: {self._died}", self._keys)
             raise GenerationError(f"the client of the {at} failed: {reason}. What arrived is stored")
-        if self._dispatcher.stopped:
+        stopped, refused = self._dispatcher.stopped, self._dispatcher.refused
+        if stopped and self._dispatcher.is_refused:
+            failures = [*refused, *self._dispatcher.failed]
+            raise refused_error(self._base_url, stopped, failures, self._config)
+        if stopped:
             raise GenerationError(
-                f"the {at} gives nothing more: {self._dispatcher.stopped}. What arrived is stored; mend it and "
-                "run again to go on"
+                f"the {at} gives nothing more: {stopped.rstrip('.')}. What arrived is stored; mend "
+                "it and run again to go on"
+            )
+        if refused:
+            logger.warning(
+                "engine %r refused %d request%s for what they hold, the first with: %s",
+                self._config.engine,
+                len(refused),
+                "s" * (len(refused) > 1),
+                refused[0].message,
             )
         if failed := self._dispatcher.failed:
             many = f"{len(failed)} request{'s' * (len(failed) > 1)}"

@@ -2,6 +2,9 @@
 
 Everything here runs on the loop's own thread. A request that must wait (429, a server error) holds no slot
 while it does; whatever happens to one request, the others go on. It ends early when nothing can succeed.
+
+Requests that are refused before any was answered are set aside: once one is answered they are refused for what
+they hold, each on its own; where none ever is, that is the failure of the run.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from toolgen_hf.generators.api.failures import Failure, classify
-from toolgen_hf.generators.api.health import Health
+from toolgen_hf.generators.api.adaptations import Shape
+from toolgen_hf.generators.api.failures import Failure, classify, redacted
+from toolgen_hf.generators.api.health import ENOUGH, Health, Startup
 from toolgen_hf.generators.api.keys import mask, redact, without_keys
 from toolgen_hf.generators.api.lanes import Lane, choose, describe_refusals
 from toolgen_hf.generators.api.limits import backoff
@@ -26,6 +30,8 @@ MAX_LIMITED = 50
 """So many 429s for one request, while as many others succeed, and it has failed."""
 PASSING = (403, 404)
 """From a URL and a key that have worked, these are a gateway's trouble, or about one request."""
+LONGEST_POLL = 10.0
+"""Seconds between two attempts of a request at an engine that is starting, where it does not say."""
 MAX_WAITING = 10_000
 """So many jobs that wait for their time, and no more are taken."""
 
@@ -34,7 +40,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Job:
-    """One request on its way. ``tokens``: what it may need at most, prompt and completion."""
+    """One request on its way. ``tokens``: what it may need at most, prompt and completion.
+
+    ``body`` is as the settings have it; ``changes`` of the engine's shape were made to it when it was last sent.
+    """
 
     position: int
     body: dict[str, Any]
@@ -43,6 +52,7 @@ class Job:
     counted: int = 0
     limited: int = 0
     successes: int = 0  # of others, before its first 429
+    changes: int = 0
 
 
 class Dispatcher:
@@ -53,6 +63,9 @@ class Dispatcher:
         url: of the API.
         concurrency: jobs in flight or arrived but not yet ``release``d, at most.
         max_retries: of one job, not counting 429s.
+        startup: how long an engine that is starting is waited for.
+        shape: how requests to this engine are shaped.
+        has_answered: whether the engine is known to answer such requests, from before.
         parse: reads an answer; raises MalformedError where it is none.
         deliver: told of each text; is thread-safe.
         on_change: told when more jobs could be used, or when all is over; is thread-safe.
@@ -65,14 +78,20 @@ class Dispatcher:
         concurrency: int,
         max_retries: int,
         health: Health,
+        startup: Startup,
+        shape: Shape,
+        has_answered: bool,
         parse: Callable[[str], Generation],
         deliver: Callable[[int, Generation], None],
         on_change: Callable[[], None],
     ) -> None:
-        self.lanes, self.url, self.health = lanes, url, health
+        self.lanes, self.url, self.health, self.startup = lanes, url, health, startup
+        self.shape, self.has_answered = shape, has_answered
         self.concurrency, self.max_retries = concurrency, max_retries
         self.parse, self.deliver, self.on_change = parse, deliver, on_change
         self.failed: list[Failure] = []  # of jobs that were given up
+        self.refused: list[Failure] = []  # of jobs whose request the engine does not take
+        self.is_refused = False  # whether it took none at all, which is why it stopped
         self.stopped: str | None = None  # why nothing more is sent
         self.is_hungry = False  # more jobs could be used; step() answers
         self.is_over = False  # nothing will be delivered any more
@@ -172,8 +191,9 @@ class Dispatcher:
 
     async def _attempt(self, job: Job, lane: Lane, attempt: int) -> None:
         started = self._loop.time()
+        job.changes = len(self.shape.changes)
         try:
-            response = await lane.post(self.url, job.body)
+            response = await lane.post(self.url, self.shape.apply(job.body) if job.changes else job.body)
             try:
                 made = self.parse(without_keys(response.text, self._keys))
             except EngineError as error:
@@ -190,6 +210,8 @@ class Dispatcher:
             over = max(job.tokens - made.prompt_tokens - made.completion_tokens, -3 * job.tokens)
             lane.succeeded(attempt, now - started, over, response.headers, now)
             self.health.succeeded(now)
+            self.startup.succeeded(now)
+            self.has_answered = True
             self._accept_doubtful()
             self.deliver(job.position, made)
             if made.unusable:  # the others would be too, and each costs
@@ -197,32 +219,62 @@ class Dispatcher:
 
     def _on_failure(self, job: Job, lane: Lane, attempt: int, failure: Failure) -> None:
         now = self._loop.time()
+        self._held -= 1
+        if self._is_sent_again(job, failure):
+            lane.left(attempt)
+            return
         if lane.has_worked and failure.status in PASSING:
             failure = replace(failure, kind="retry")
-        was_refused = lane.refusal is not None
+        failure = self.startup.judge(failure, is_new=not self.health.successes)
+        was_refused, is_oldest = lane.refusal is not None, lane.is_oldest(attempt)
         lane.failed(attempt, failure, now)
-        self._held -= 1
-        oldest = min(
-            (at for task, at in self._tasks.items() if task is not asyncio.current_task()), default=now
-        )
-        verdict = self.health.failed(job.position, failure, now, oldest)
+        if self.stopped is None and (verdict := self._verdict(job, failure, now, is_oldest)):
+            self.stop(verdict)
         if failure.kind == "key":
             self._set_aside(job, lane, failure, is_news=not was_refused)
-        elif failure.kind == "limited":
+        elif failure.kind in ("limited", "starting"):
             self._wait_for_room(job, failure, now)
         elif failure.kind == "retry":
             job.retries += 1
             job.counted += not self.health.is_out
             wait = max(failure.wait or 0.0, backoff(job.retries))
             self._again(job, failure, wait, job.counted > self.max_retries, now)
-        elif failure.is_about_the_text or self.health.successes:
+        elif self.has_answered:
             self._refuse(job, failure)
         else:
-            self._doubtful.append((job, failure))
-        if verdict:
-            self.stop(verdict)
-        elif warning := self.health.warning(failure, now):
+            self._doubt(job, failure)
+        if self.stopped is None and (warning := self.health.warning(failure, now)):
             logger.warning("%s", warning)
+
+    def _is_sent_again(self, job: Job, failure: Failure) -> bool:
+        """Send a request again at once if the engine wants it in another shape than it had."""
+        if not self.shape.learn(failure, job.body, job.changes):
+            return False
+        if self.stopped is None:
+            self._ready.appendleft(job)
+        return True
+
+    def _verdict(self, job: Job, failure: Failure, now: float, is_oldest: bool) -> str | None:
+        """Why to stop after this failure; None to go on. ``is_oldest``: no attempt before it may still be answered."""
+        if failure.kind == "starting":
+            self.health.begin_again(now)
+            return self.startup.failed(failure, now)
+        others = (at for task, at in self._tasks.items() if task is not asyncio.current_task())
+        verdict = self.health.failed(job.position, failure, now, min(others, default=now))
+        if verdict and failure.kind == "request" and not self.health.successes:
+            if self.has_answered or not is_oldest:
+                return None
+            self.is_refused = True
+        return verdict
+
+    def _doubt(self, job: Job, failure: Failure) -> None:
+        """Set a refused request aside until one is answered."""
+        self._doubtful.append((job, failure))
+        self.refused.append(failure)
+        if len(self._doubtful) == ENOUGH and self.stopped is None:
+            logger.warning(
+                "the first %d requests were all refused, trying the others: %s", ENOUGH, failure.message
+            )
 
     def _wait_for_room(self, job: Job, failure: Failure, now: float) -> None:
         job.limited += 1
@@ -230,6 +282,8 @@ class Dispatcher:
             job.successes = self.health.successes
         others = self.health.successes - job.successes
         wait = failure.wait if failure.wait is not None else backoff(job.limited, base=1.0)
+        if failure.kind == "starting" and failure.wait is None:
+            wait = min(wait, LONGEST_POLL)
         self._again(job, failure, wait + backoff(1, base=0.2), min(job.limited, others) > MAX_LIMITED, now)
 
     def _set_aside(self, job: Job, lane: Lane, failure: Failure, is_news: bool) -> None:
@@ -248,32 +302,27 @@ class Dispatcher:
             heapq.heappush(self._waiting, (now + wait, job.position, job))
 
     def _judge_doubtful(self) -> None:
-        """At the end: if nothing succeeded, it was not the requests' own text."""
-        if self._doubtful and not self.health.successes and self.stopped is None:
-            self.stopped = f"every request was refused: {self._doubtful[0][1].message}"
+        """At the end: if nothing was answered, it was not the requests' own text."""
+        if self._doubtful and not self.has_answered and self.stopped is None:
+            self.is_refused = True
+            self.stopped = f"every request was refused: {self.refused[0].message}"
+            if self.failed:
+                self.stopped = (
+                    f"no request was answered: {len(self.refused)} were refused ({self.refused[0].message}), "
+                    f"{len(self.failed)} failed ({self.failed[0].message})"
+                )
         if self.stopped is None:
             self._accept_doubtful()
 
     def _accept_doubtful(self) -> None:
         for job, failure in self._doubtful:
-            self._refuse(job, failure)
+            self._deliver_refusal(job, failure)
         self._doubtful.clear()
 
     def _refuse(self, job: Job, failure: Failure) -> None:
+        self.refused.append(failure)
+        self._deliver_refusal(job, failure)
+
+    def _deliver_refusal(self, job: Job, failure: Failure) -> None:
         self._held += 1  # until it is released, as any text
         self.deliver(job.position, refused(failure.status or 0, failure.error or failure.message))
-
-
-def redacted(failure: Failure, *keys: str) -> Failure:
-    """``failure`` without the keys that it may repeat."""
-    return replace(failure, message=redact(failure.message, keys), error=_redacted_value(failure.error, keys))
-
-
-def _redacted_value(value: Any, keys: Sequence[str]) -> Any:
-    if isinstance(value, str):
-        return redact(value, keys)
-    if isinstance(value, dict):
-        return {redact(str(name), keys): _redacted_value(part, keys) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_redacted_value(part, keys) for part in value]
-    return value

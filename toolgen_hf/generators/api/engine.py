@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from toolgen_hf.errors import ConfigError
+from toolgen_hf.generators.api.adaptations import shape_of
 from toolgen_hf.generators.api.catalog import Api, Engine, Price, find_engine, retired
 from toolgen_hf.generators.api.keys import OPENAI_URL, is_this_machine, load_keys
 from toolgen_hf.generators.api.messages import (
@@ -54,6 +55,7 @@ class OpenAIGenerator:
         self.base_url = config.base_url or _usual_endpoint()
         self._seen_models: set[str] = set()
         self._has_told_of_length = False
+        self._has_answered = False  # a request of this generator, which serves one stage
 
     @cached_property
     def engine(self) -> Engine:
@@ -142,11 +144,13 @@ class OpenAIGenerator:
 
         Raises:
             ConfigError: there is no API key, or OpenAI has shut the engine down.
+            RefusedError: the engine refused every request, now and before.
             GenerationError: nothing can succeed, or single requests failed after their retries.
         """
         for chunk in (self._in_batches if self.config.batch else self._one_by_one)(requests):
             self._check_model(chunk[0][1])
             self._check_length(made for _, made in chunk)
+            self._has_answered = self._has_answered or any(m.finish_reason != "rejected" for _, m in chunk)
             yield chunk
 
     def _one_by_one(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
@@ -156,7 +160,8 @@ class OpenAIGenerator:
         if (first := next(stream, None)) is None:  # all is there: no key is needed for that
             return iter(())
         keys = self._keys()
-        courier = Courier(self.config, self.base_url, keys, PATHS[self.api], self._parse)
+        shape = shape_of(self.base_url, self.api, self.engine.name)
+        courier = Courier(self.config, self.base_url, keys, PATHS[self.api], self._parse, shape, self._has_answered)
         return courier.carry(
             (self.body(request.prompt), sum(self.estimate(request.prompt)))
             for request in chain((first,), stream)
@@ -168,12 +173,21 @@ class OpenAIGenerator:
         if not (whole := list(requests)):
             return iter(())
         keys = self._keys()
-        mark = digest(self.identity())
-        run = BatchRun(self.config, self.base_url, keys, PATHS[self.api], mark, self.body, self._parse)
+        run = BatchRun(
+            self.config,
+            self.base_url,
+            keys,
+            PATHS[self.api],
+            digest(self.identity()),
+            self.body,
+            self._parse,
+            shape_of(self.base_url, self.api, self.engine.name),
+            self._has_answered,
+        )
         return run.carry(whole)
 
     def body(self, prompt: Prompt) -> dict[str, Any]:
-        """What is sent for a prompt."""
+        """What is sent for a prompt, unless the engine wants it otherwise."""
         return {**self._parameters, **question(self.api, prompt)}
 
     def parse(self, raw: str) -> Generation | None:

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import aiohttp
 import httpx2
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, OpenAIError
 
 from toolgen_hf.generators.api.failures import Failure, exhausted_for
 from toolgen_hf.generators.api.keys import mask
@@ -54,14 +53,26 @@ class Lane:
         return max(self._rests_until - now, self._requests.wait(now), self._tokens.wait(now))
 
     async def post(self, url: str, body: Mapping[str, Any]) -> httpx2.Response:
-        """One attempt. Raises what the client raises, or TimeoutError: the client's own timeout is for each read."""
+        """One attempt; the answer is read as UTF-8, as JSON is.
+
+        Raises:
+            openai.OpenAIError: what the client makes of a failure.
+            TimeoutError: there is no whole answer in time; the client's own timeout is for each read.
+            MalformedError: what came is no HTTP that can be read.
+        """
         try:
             async with asyncio.timeout(self._timeout):
-                return await self.client.post(url, cast_to=httpx2.Response, body=body)
+                response = await self.client.post(url, cast_to=httpx2.Response, body=body)
+                response.encoding = "utf-8"
+                return response
         except TimeoutError:
             raise TimeoutError(f"no whole answer within {self._timeout:g} s") from None
-        except aiohttp.ClientError as error:  # the client does not translate all of them
-            raise MalformedError(f"the answer is no HTTP that can be read: {str(error)[:200]}") from error
+        except OpenAIError:
+            raise
+        except Exception as error:  # of the libraries under the client, which it does not translate
+            raise MalformedError(
+                f"the answer is no HTTP that can be read: {type(error).__name__}: {error}"
+            ) from error
 
     def started(self, tokens: int) -> int:
         """An attempt that may need ``tokens`` tokens is in flight; its number."""
@@ -86,15 +97,20 @@ class Lane:
         self.window.grow(latency)
         self._rest(min(exhausted_for(headers), LONGEST_REST), now)
 
+    def is_oldest(self, attempt: int) -> bool:
+        """Whether no attempt that began before it is still in flight."""
+        return attempt == next(iter(self._in_flight), None)
+
     def failed(self, attempt: int, failure: Failure, now: float) -> None:
         """An attempt failed."""
-        is_oldest = attempt == next(iter(self._in_flight), None)
+        is_oldest = self.is_oldest(attempt)
         self.left(attempt)
         if failure.kind == "key":
             self.refusal = failure
         elif failure.kind != "request":
             self._failed_in_a_row += 1
-            if failure.kind == "limited" or failure.status in OVERLOADED:
+            is_overloaded = failure.kind == "retry" and failure.status in OVERLOADED
+            if failure.kind == "limited" or is_overloaded:
                 self.window.shrink(now)
             if self._failed_in_a_row >= STORM and is_oldest:
                 self._rest(failure.wait or PAUSE, now)

@@ -27,7 +27,7 @@ MAX_TOKENS = 128
 REASONING_MAX_TOKENS = 2048
 """Of a text, where the config says nothing: what a reasoning engine does not show counts as well."""
 PATHS: Mapping[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
-_OPTIONAL = ("top_p", "frequency_penalty", "presence_penalty", "seed")
+OPTIONAL = ("top_p", "frequency_penalty", "presence_penalty", "seed")
 _KEPT = "toolgen_hf"  # marks a refused request; version 1 kept those in the store
 
 MOST_TOKENS = 10_000_000
@@ -104,7 +104,7 @@ def parameters(config: OpenAIConfig, engine: Engine, api: Api) -> dict[str, Any]
     made: dict[str, Any] = {"model": engine.name, limit: max_tokens(config, engine)}
     if config.temperature is not None and not (engine.reasoning and config.temperature == 0):
         made["temperature"] = config.temperature  # reasoning engines refuse 0, the default
-    made |= {name: getattr(config, name) for name in _OPTIONAL if getattr(config, name) is not None}
+    made |= {name: getattr(config, name) for name in OPTIONAL if getattr(config, name) is not None}
     if config.stop:
         made["stop"] = list(config.stop)
     return {**made, **config.extra}
