@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Answers that are not the Hub's, and a Hub that asks to wait: an error that says so, and the token stays here."""
 
 from __future__ import annotations
