@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """How repositories and versions are named, and the order of versions."""
 
 from __future__ import annotations

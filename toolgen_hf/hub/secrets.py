@@ -127,6 +127,21 @@ OURS: tuple[tuple[str, str, str, Callable[[str], bool]], ...] = (
     ("a Linear key", "lin_api_", r"lin_api_(?P<lot>[A-Za-z0-9]{30,})", is_varied),
     ("a Notion token", "ntn_", r"ntn_(?P<lot>[A-Za-z0-9]{40,})", is_random),
     ("a Grafana token", "gl", r"gl(?:c|sa)_(?P<lot>[A-Za-z0-9_+/=]{30,})", is_random),
+    ("a Shopify token", "shpat_", r"shpat_(?P<lot>[0-9a-f]{32})", is_random),
+    ("a RubyGems key", "rubygems_", r"rubygems_(?P<lot>[0-9a-f]{48})", is_random),
+    ("a Sentry token", "sntry", r"sntry[su]_(?P<lot>[A-Za-z0-9_+/=-]{40,})", is_varied),
+    ("an Atlassian token", "ATATT3", r"ATATT3(?P<lot>[A-Za-z0-9_=-]{40,})", is_varied),
+    ("a Figma token", "figd_", r"figd_(?P<lot>[A-Za-z0-9_-]{36,})", is_varied),
+    ("a Supabase key", "sbp_", r"sbp_(?P<lot>[0-9a-f]{40})", is_random),
+    ("a Doppler token", "dp.", r"dp\.(?:pt|st|ct)\.(?P<lot>[A-Za-z0-9.]{40,})", is_varied),
+    ("a Pinecone key", "pcsk_", r"pcsk_(?P<lot>[A-Za-z0-9_]{40,})", is_random),
+    ("a Jina key", "jina_", r"jina_(?P<lot>[A-Za-z0-9_-]{40,})", is_random),
+    ("an ElevenLabs key", "sk_", r"sk_(?P<lot>[A-Za-z0-9_-]{32,})", is_random),
+    ("an OpenAI session", "sess-", r"sess-(?P<lot>[A-Za-z0-9]{40,})", is_mixed),
+    ("a Discord webhook", "/webhooks/", r"/api/webhooks/[0-9]{17,20}/(?P<lot>[A-Za-z0-9_-]{60,})", is_random),
+    ("a signature of Azure storage", "sig=", r"[?&]sig=(?P<lot>[A-Za-z0-9%+/=]{40,})", is_varied),
+    ("a password in a header", "Basic ",
+     r"[Aa]uthorization[\\\"']{0,3} ?[:=] ?[\\\"']{0,3}Basic (?P<lot>[A-Za-z0-9+/=]{16,})", _any),
     ("a Vault token", "hvs.", r"hvs\.(?P<lot>[A-Za-z0-9_-]{24,})", is_varied),
     ("a password in an address", "://", r"://[^\s:/?#@\[\]\"'<>{}|\\]*:(?P<lot>[^\s:/?#@\[\]\"'<>{}|\\]+)@",
      _is_password),
@@ -162,7 +177,7 @@ NAMES = {
     "password": "",
 }
 """Names of values that nothing else gives away (a key of Azure, Cohere, Mistral, Twilio), and what stands before."""
-_VALUE = r"[\\\"']{0,3} {0,3}[:=] {0,3}[\\\"']{0,3}(?P<lot>[A-Za-z0-9_/+-]{20,})"
+_VALUE = r"[\\\"']{0,3} {0,3}[:=] {0,3}[\\\"']{0,3}(?P<lot>[A-Za-z0-9_/+-]{16,})"
 
 _HOMES = re.compile(r"(?<![\w./:-])(?:/home/|/Users/|[A-Z]:\\{1,2}Users\\{1,2})[\w.-]+")
 _NAMES = re.compile(r"TOKEN|API_?KEY|SECRET|PASSWORD|PASSWD", re.IGNORECASE)

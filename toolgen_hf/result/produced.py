@@ -101,7 +101,9 @@ def load_manifest(directory: Path) -> Manifest:
     try:
         return open_manifest(directory)
     except DataError as error:
-        raise ConfigError(f"{str(directory)!r} is no produced directory: {error}") from error
+        raise ConfigError(
+            f"{str(directory)!r} is no produced directory: {error}; give the output directory of a run, or run it again"
+        ) from error
 
 
 def load_summary(directory: Path) -> Summary:

@@ -1,7 +1,7 @@
 """A manifest as it is read: checked once, and typed from then on. Whoever wrote it may be anybody.
 
     parse_manifest(b'{"toolgen_hf": "0.1.0", "files": {}, "summary": 5}', "out/manifest.json")
-    DataError: out/manifest.json: summary: Input should be an object, and it is 5
+    DataError: out/manifest.json: summary: Input should be a valid dictionary, and it is 5
 
 What the writer records is in manifest.py; what a name or a number may be is said here.
 """
@@ -315,7 +315,7 @@ def _said(wrong: Mapping[str, Any]) -> str:
         "".join(f".{part}" if part.isidentifier() else f"[{part!r}]" for part in parts).lstrip(".")
         or "all of it"
     )
-    what = str(wrong["msg"]).removeprefix("Value error, ")
+    what = str(wrong["msg"]).removeprefix("Value error, ").partition(" or instance of ")[0]
     if wrong["type"] == "missing":
         return f"{_short(place)}: it is missing"
     return f"{_short(place)}: {what}, and it is {_short(repr(wrong['input']))}"

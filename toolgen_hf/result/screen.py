@@ -25,7 +25,7 @@ def print_summary(summary: Summary, directory: str | Path, console: Console | No
     console = console or Console()
     console.print()
     console.rule(f"[bold]{summary.name}")
-    if not any(summary.configs["stage1"].values()):
+    if not any(summary.configs.get("stage1", {}).values()):
         console.print(
             "[bold red]Every question was rejected: there is nothing to train on. See why below.[/bold red]"
         )
@@ -214,10 +214,10 @@ def _where(summary: Summary, directory: str | Path) -> Panel:
         name: [split for split, rows in splits.items() if rows] for name, splits in summary.configs.items()
     }
     opens = [name for name, splits in full.items() if splits]
-    code = (
-        f'from datasets import load_dataset\n{opens[0]} = load_dataset({_quoted(directory)}, "{opens[0]}")\n'
-    )
-    code += f'print({opens[0]}["{full[opens[0]][0]}"][0])'
+    code = ""
+    if opens:
+        code = f'from datasets import load_dataset\n{opens[0]} = load_dataset({_quoted(directory)}, "{opens[0]}")\n'
+        code += f'print({opens[0]}["{full[opens[0]][0]}"][0])'
     state = "already up to date" if summary.up_to_date else "written"
     empty = ", ".join(name for name in full if name not in opens)
     text = Text.assemble(

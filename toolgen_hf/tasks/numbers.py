@@ -140,6 +140,8 @@ _GROUPED = re.compile(
     r"|[0-9]+(?:_[0-9]+)+"
 )
 _CONTINENTAL = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]{1,2}|[0-9]{1,3}(?:\.[0-9]{3}){2,}")
+_DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]{1,2}")
+_UNIT_AFTER = re.compile(r"[ ]?(?:[€£%]|[^\W\d_]{2})")
 _FIRST_GROUP = re.compile(r"[1-9][0-9]{0,2}")
 
 _NAMES: Final = frozenset(
@@ -167,7 +169,7 @@ _PLACES: Final = frozenset(
         "item",
     )
 )
-_UNITS_OF_A_LETTER: Final = frozenset("gmsdhlLcCFKWVNJAp")
+_UNITS_OF_A_LETTER: Final = frozenset("gmsdhlLcCFKWVNJA")
 _CODE_BEFORE = re.compile(r"(?<![^\W\d_])(?:Rs|USD|EUR|GBP|INR|CAD|AUD|Php|RM|US|HK)\.?$")
 _MONEY_BEFORE = re.compile(rf"(?:{CURRENCY})[ ]?$")
 _OPERATOR_AFTER = re.compile(r"[ ]?[-+*/×÷=%]")
@@ -202,6 +204,8 @@ def _in_digits(text: str, match: re.Match[str]) -> Number | None:
     if (word.lstrip("*_(") in _NAMES or before.endswith(("#", "# ", "[^"))) and not is_operand:
         return None
     value, end = _token(match)
+    if value is None and _DECIMAL_COMMA.fullmatch(match["run"] or "") and _UNIT_AFTER.match(text, end):
+        value = float(match["run"].replace(",", "."))  # "3,5 Liter"
     if value is not None and _TOUCHES.match(text, end):
         value, end = _touched(text, value, start, end, before)
     is_label = word in _PLACES and not _OPERATOR_AFTER.match(text, end)
@@ -219,7 +223,7 @@ def _belongs_to_a_word(text: str, start: int, before: str) -> bool:
     last = before[-1]
     if last in "^_":
         return len(before) > 1 and not before[-2].isspace()
-    if not last.isalpha():
+    if not last.isalpha() or last > "\u2e80":  # a Chinese character may stand before a number
         return False
     is_times = last in "xX" and start >= 2 and (text[start - 2].isdigit() or text[start - 2] == " ")
     return not is_times and _CODE_BEFORE.search(before) is None
@@ -302,8 +306,10 @@ _PARTS: Final = {
 _CLOCK = re.compile(
     r":(?P<minutes>[0-5][0-9])(?::[0-5][0-9])?(?![:0-9])(?P<half>[ ]?[ap]\.?m\b\.?)?", re.IGNORECASE
 )
-_RATIO = re.compile(r"[ ]?:[ ]?[0-9]")
-_TO_THE_POWER = re.compile(rf"[ ]?(?:\^|\*\*)[ ]?[({{]?(?P<exponent>-?\w+)|[{_RAISED}]+")
+_RATIO = re.compile(r":[0-9]|[ ]:[ ][0-9]")
+_TO_THE_POWER = re.compile(
+    rf"(?:(?:\^|\*\*)|[ ](?:\^|\*\*)[ ])[({{]?(?P<exponent>-?(?:[0-9]+|[a-zA-Z](?!\w)))|[{_RAISED}]+"
+)
 _SCALE = re.compile(
     r"[ -]?(?P<word>hundred thousand|hundred|thousand|million|billion|trillion|dozens?|lakhs?|crores?|grand)\b"
     r"|(?P<letter>k|K|M|B|bn|mn|mil|mio)\b"
@@ -319,7 +325,7 @@ _SCALES: Final = {
     **dict.fromkeys(("billion", "B", "b", "bn"), 10**9),
     "trillion": 10**12,
 }
-_VARIABLE = re.compile(r"(?P<letter>[a-zA-Z])(?![\w'’])(?![ ]?[0-9$(])")
+_VARIABLE = re.compile(r"(?P<letter>[a-zA-Z])(?![\w'’])(?![ ]?[0-9$(])(?P<operator>[ ]?[-+*/])?")
 _COMPOUND = re.compile(  # "1 hour and 30 minutes", "5 ft 3 in": a number of neither unit
     r"[ ]?(?:hours?|hrs?|minutes?|mins?|feet|foot|ft|pounds?|lbs?|years?|months?|weeks?|days?|met(?:er|re)s?|m|kg|km"
     r"|gallons?)"
@@ -361,8 +367,10 @@ def _touched(text: str, value: float, start: int, end: int, before: str) -> tupl
         scale := _SCALE.match(text, end) or (_MONEY_SCALE.match(text, end) if is_money else None)
     ) is not None:
         return value * _SCALES[scale.groupdict().get("word") or scale["letter"]], scale.end()
-    if (variable := _VARIABLE.match(text, end)) is not None and variable["letter"] not in _UNITS_OF_A_LETTER:
-        return None, variable.end()
+    if (variable := _VARIABLE.match(text, end)) is not None and (
+        variable["operator"] or variable["letter"] not in _UNITS_OF_A_LETTER
+    ):
+        return None, variable.end("letter")
     if (compound := _COMPOUND.match(text, end)) is not None:
         return None, compound.end()
     if is_whole and (cents := _CENTS.match(text, end)) is not None and (is_money or cents["unit"]):
@@ -439,15 +447,17 @@ def _in_words(text: str, match: re.Match[str]) -> Number | None:
         value = _spelled(re.findall(r"\w+", match[0].lower()))
         if value is not None and (half := _AND_PART.match(text, end)) is not None:
             value, end = value + _PARTS[half["part"].lower()], half.end()
+            if (scale := _SCALE.match(text, end)) is not None and scale["word"]:
+                value, end = value * _SCALES[scale["word"]], scale.end()
         if value is not None and (cents := _SPELLED_CENTS.match(text, end)) is not None:
-            value, end = value + (_spelled([cents["cents"].lower()]) or 0) / 100, cents.end()
+            value, end = value + (_spelled(re.findall(r"\w+", cents["cents"].lower())) or 0) / 100, cents.end()
     if value is not None and _NEGATED.search(before):
         value = -value
     return Number(start, end, value)
 
 
 _SPELLED_CENTS = re.compile(
-    rf"[ ]dollars?[ ](?:and[ ])?(?P<cents>{'|'.join(WORDS)})[ ]cents?\b", re.IGNORECASE
+    rf"[ ]dollars?[ ](?:and[ ])?(?P<cents>(?:{_ANY})(?:[ -](?:{_ANY}))?)[ ]cents?\b", re.IGNORECASE
 )
 
 
@@ -471,7 +481,7 @@ def _spelled(words: Iterable[str]) -> float | None:
         number = 1 if word in ("a", "an") and not before else WORDS.get(word)
         if number is not None and number < room and (number or not before):
             current, room = current + number, 10 if number >= 20 else 0
-        elif word == "hundred" and 0 < current < 20:
+        elif word == "hundred" and 0 < current < 100:
             current, room = current * 100, 100
         elif word in _WORD_SCALES and word != "hundred" and current and _WORD_SCALES[word] < scale:
             scale = _WORD_SCALES[word]

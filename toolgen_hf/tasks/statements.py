@@ -80,7 +80,7 @@ _UNKNOWN_WORDS: Final = _phrases(
 )
 _RETRACTIONS: Final = _phrases(
     """
-    wait | oops | sorry | correction | actually | no | i mean | i meant | scratch that | i was wrong |
+    wait | oops | sorry | correction | edit | update | erratum | it should read | actually | no | i mean | i meant | scratch that | i was wrong |
     i made a mistake |
     i made an error | i miscalculated | that's wrong | that is wrong | that was wrong | that's not right |
     that is incorrect | let me recheck | let me recalculate | let me double | let me correct |
@@ -392,13 +392,14 @@ def _correction(rest: str) -> Reading | None:
 # ---------------------------------------------------------------------------------------------- the closing sentence
 
 _SENTENCE_END = re.compile(
-    r"(?<![.\s][A-Z])(?<!\b(?:Mr|Ms|Dr|St|Rs|vs|No|eq|RM|oz))(?<!\b(?:Mrs|i\.e|e\.g|etc|Php))(?<!approx)"
+    r"(?<![.\s][A-Z])(?<!\b(?:Mr|Ms|Dr|St|Rs|vs|No|eq|RM|oz))(?<!\b(?:Mrs|i\.e|e\.g|etc|Php|max|min|avg|est))(?<!\b(?:incl|excl))(?<!approx)"
     r"[.!?]+[*_\"')\]]*(?=\s|$)|[。!?；](?=[^\s\d])|\n+"
 )
 _RULE = re.compile(r"^[ \t]*(?:-{3,}|\*{3,}|_{3,})[ \t]*$", re.MULTILINE)
 _ASIDE = re.compile(
     rf"""[\s*_>#"'(\[✓✅-]*(?:
     {_ASIDE_WORDS}
+    |(?:that|this)(?:'s|[ ]is)[ ](?:how|what|our|my|the[ ](?:number|amount|total|answer))\b[^=]*$
     |i[ ]?'?a?m[ ][0-9]+[ ]?% | steps?[ ][0-9]+[ ]?[:.]?\s*$ | \[\^?[0-9]+\] | [¹²³†*][ ](?=[A-Za-z]) | ©
     )""",
     re.VERBOSE | re.IGNORECASE,
@@ -420,11 +421,18 @@ _NONE_LEFT = re.compile(
     r"\b(?:has|have|had|is|are|were|was|with|leaving|leaves) (?:no|zero|nothing)\b|^[\s*_]*(?:none|nothing)\b(?! of)",
     re.IGNORECASE,
 )
+_CANNOT_TELL = re.compile(
+    r"\b(?:(?:cannot|can't|can not|could not|impossible to|unable to) (?:be )?(?:determin|know|solv|find|tell|answer|calculat|work)"
+    r"|(?:not|n't|in)[ ]?(?:enough|sufficient) (?:information|data|details)|insufficient (?:information|data))",
+    re.IGNORECASE,
+)
 _IN_BRACKETS = re.compile(r"[\s*_]*[(（].*[)）][\s.*_]*", re.DOTALL)
 
 
 def _closing(text: str) -> Reading | None:
     """The number of the last sentence that is about the answer; None if there is no number."""
+    if text.rstrip(" *_\n").endswith(":"):
+        return _NO_NUMBER  # it breaks off before its answer
     if (rule := _RULE.search(text)) is not None and numbers(text[: rule.start()]):
         text = text[: rule.start()]  # what stands below a ruled line is a footnote
     elsewhere: Reading | None = None
@@ -433,6 +441,8 @@ def _closing(text: str) -> Reading | None:
         if _is_aside(sentence):
             aside = aside or _predicated(sentence)
             continue
+        if _CANNOT_TELL.search(sentence):
+            return _NO_NUMBER
         reading = _predicated(sentence)
         if reading is None and _NONE_LEFT.search(sentence):
             reading = _NO_NUMBER if _UNKNOWN.search(sentence) else Reading(0.0, is_stated=True)
@@ -465,12 +475,13 @@ def _is_aside(sentence: str) -> bool:
 
 # ---------------------------------------------------------------------------------------- the number of a sentence
 
-_BUT = re.compile(r"[,;]? (?:but|however|yet)\b", re.IGNORECASE)
+_BUT = re.compile(r"[,;]? (?:but|however|yet)\b|;", re.IGNORECASE)
+_RELATIVE = re.compile(r", (?:who|whose|which had|which has|which were)\b[^,.;]*,", re.IGNORECASE)
 _FIRST_THOUGHT = re.compile(rf"\b{_FIRST_THOUGHTS}\b", re.IGNORECASE)
 _TAIL_CLAUSE = re.compile(
     rf",? {_REASON_WORDS}\b"
     rf"|,? (?:and )?not (?={_MONEY}[0-9])|, {_CONTRASTS}\b"
-    rf"|, (?={_MONEY}[0-9.]+ (?:more|less|fewer|times)\b)"
+    rf"|, (?:(?:roughly|about|nearly|almost|around) )?(?={_MONEY}[0-9.]+ ?(?:%|(?:percent|more|less|fewer|times)\b))"
     r"|[,;；](?=[^\W\d_a-zA-Z])| ?(?:[—–]|--| - ) ?(?=[a-zA-Z]{2})|;",
     re.IGNORECASE,
 )
@@ -548,6 +559,7 @@ def _predicated(sentence: str) -> Reading | None:
 
 def _main_clause(sentence: str) -> str:
     """The part that concludes: without a first thought, reasons, contrasts and remarks in brackets."""
+    sentence = _RELATIVE.sub(" ", sentence)
     but = _BUT.search(sentence)
     if but is not None and _FIRST_THOUGHT.search(sentence[: but.start()]) and _numbers(sentence[but.end() :]):
         sentence = sentence[but.end() :]
