@@ -432,7 +432,13 @@ _NEGATED = re.compile(r"\b(?:minus|negative)[ ]$", re.IGNORECASE)
 
 def spelled(text: str) -> list[Number]:
     """Every number in words of ``text``, in order."""
-    return [number for match in _SPELLED.finditer(text) if (number := _in_words(text, match)) is not None]
+    found: list[Number] = []
+    end = 0
+    for match in _SPELLED.finditer(text):
+        if match.start() >= end and (number := _in_words(text, match)) is not None:
+            found.append(number)
+            end = number.end
+    return found
 
 
 def _in_words(text: str, match: re.Match[str]) -> Number | None:
@@ -450,7 +456,10 @@ def _in_words(text: str, match: re.Match[str]) -> Number | None:
             if (scale := _SCALE.match(text, end)) is not None and scale["word"]:
                 value, end = value * _SCALES[scale["word"]], scale.end()
         if value is not None and (cents := _SPELLED_CENTS.match(text, end)) is not None:
-            value, end = value + (_spelled(re.findall(r"\w+", cents["cents"].lower())) or 0) / 100, cents.end()
+            value, end = (
+                value + (_spelled(re.findall(r"\w+", cents["cents"].lower())) or 0) / 100,
+                cents.end(),
+            )
     if value is not None and _NEGATED.search(before):
         value = -value
     return Number(start, end, value)

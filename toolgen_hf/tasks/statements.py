@@ -52,11 +52,23 @@ def read_statement(text: str) -> Reading:
     text = _ANNOTATION.sub("", text)
     if len(text) > _MAX_TEXT:
         text = text[-_MAX_TEXT:].partition("\n")[2] or text[-_MAX_TEXT:]
-    text = plain(text)
+    text = _without_enumerators(plain(text))
     marked, start = _marked(text)
     if marked is not None:
         return _correction(text[start:]) or marked
     return _closing(text) or Reading(read_words(text.strip(" \n*.!")))
+
+
+def _without_enumerators(text: str) -> str:
+    """The text without the ``1.``, ``2.``, ``3.`` before the items of a list."""
+    expected, spans = 1, []
+    for item in _ITEM.finditer(text):
+        if int(item["number"]) == expected:
+            spans.append(item.span("number"))
+            expected += 1
+    for start, end in spans if len(spans) > 1 else ():
+        text = f"{text[:start]}{'•' * (end - start)}{text[end:]}"
+    return text
 
 
 def _phrases(text: str) -> str:
@@ -65,6 +77,7 @@ def _phrases(text: str) -> str:
     return "(?:" + "|".join(map(re.escape, found)) + ")"
 
 
+_ITEM = re.compile(r"^[ \t*_>-]*(?P<number>[0-9]{1,2})[.)][ \t*]", re.MULTILINE)
 _ANNOTATION = re.compile(r"<<[^<>]*>>")
 _MONEY = rf"(?:(?:{CURRENCY})[ ]?)?"
 _MARKUP = r"[*_\"'`]{0,3}"
@@ -80,7 +93,8 @@ _UNKNOWN_WORDS: Final = _phrases(
 )
 _RETRACTIONS: Final = _phrases(
     """
-    wait | oops | sorry | correction | edit | update | erratum | it should read | actually | no | i mean | i meant | scratch that | i was wrong |
+    wait | oops | sorry | correction | edit | update | erratum | it should read | actually | no | i mean |
+    i meant | scratch that | i was wrong |
     i made a mistake |
     i made an error | i miscalculated | that's wrong | that is wrong | that was wrong | that's not right |
     that is incorrect | let me recheck | let me recalculate | let me double | let me correct |
@@ -127,7 +141,7 @@ _PREPOSITIONS: Final = _phrases(
     for | in | over | out of | from | per | by | at | on | with | within | after | before | during |
     every | each | among | across | than | of | into | through | between | against | under | above |
     below | until | since | using | the | all | these | those | her | his | their | our | my | its |
-    both | other | remaining | first | last | next | original | initial
+    both | including | incl. | excluding | excl. | other | remaining | first | last | next | original | initial
     """
 )
 _QUANTITIES: Final = _phrases(
@@ -173,7 +187,7 @@ _CONCLUDING: Final = _phrases(
 )
 _FIRST_THOUGHTS: Final = _phrases(
     """
-    thought | at first | initially | originally | expected | assumed | seems | seemed | wrong |
+    thought | at first | first got | initially | originally | expected | assumed | seems | seemed | wrong |
     unknown
     """
 )
@@ -219,18 +233,11 @@ _MARKER_WORDS: Final = (
     "result",
     "solution",
 )
-_FOREIGN_WORDS: Final = (
-    "antwort",
-    "réponse",
-    "reponse",
-    "respuesta",
-    "resposta",
-    "risposta",
-    "ответ",
-    "答",
-    "正解",
-    "정답",
-)
+_FOREIGN_WORDS: Final = tuple(
+    word.strip()
+    for word in """antwort|réponse|reponse|respuesta|resposta|risposta|antwoord|odpowiedź|jawaban|cevap|ответ|答|正解|정답
+    |الإجابة|الجواب|उत्तर|đáp án""".split("|")
+) + ("ответ", "答", "正解", "정답", "الإجابة", "الجواب", "उत्तर", "đáp án")
 _MARKER = re.compile(
     rf"""
     (?P<box> \\(?:boxed|fbox)[ ]?\{{ )
@@ -245,8 +252,10 @@ _MARKER = re.compile(
       | ^[ \t]*{_MARKUP}(?:A|Ans|Correction|Corrected|(?:Final|Corrected)[ ](?:result|value|total)|Result|Solution)
         \.?{_MARKUP}:{_MARKUP}
       | (?:答案|正确答案|最终答案|正解|答え?)(?:是|为|は|等于|:)? | 정답(?:은|:)?
-      | \b(?:Antwort|r[eé]ponse|respuesta|resposta|risposta|ответ)(?:[ ](?:finale?|correcta|correcte|correta))?
-        [ ]?(?:ist|lautet|est|es|é|è|:|—|-)(?:[ ]?:)?
+      | (?:الإجابة|الجواب)[ ]?(?:هي|هو|:) | उत्तर[ ]?(?:है|:) | đáp[ ]án[ ]?(?:là|:)
+      | \b(?:Antwort|r[eé]ponse|respuesta|resposta|risposta|ответ|antwoord|odpowiedź|jawaban(?:nya)?|cevap)
+        (?:[ ](?:finale?|correcta|correcte|correta))?
+        [ ]?(?:ist|lautet|est|es|é|è|is|to|adalah|:|—|-)(?:[ ]?:)?
     )
     """,
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
@@ -318,6 +327,7 @@ _UNKNOWN = re.compile(
     rf"\b{_UNKNOWN_WORDS}\b",
     re.IGNORECASE,
 )
+_PARTS = re.compile(r"\(a\).*\(b\)", re.IGNORECASE)
 _NOTHING = re.compile(r"(?:none|nothing|zero)\b(?! of)", re.IGNORECASE)
 _GOES_ON = re.compile(
     r"(?:[^.;,]|[.,](?=[0-9]))*?=|[ ]?%?[ ]of\b[^.;]*?(?:=|\b(?:which is|i\.e\.))"
@@ -335,6 +345,8 @@ def _stated(said: str) -> Reading | None:
     """What the words after a marker state; None if they are about no number."""
     if (value := _JSON_VALUE.match(said)) is not None and "}" in said:
         said = value[0]
+    if _PARTS.search(said):
+        return _NO_NUMBER
     lead = _LEAD.match(said)
     start = lead.end() if lead else 0
     found = [number for number in _numbers(said) if not number.is_label]
@@ -392,7 +404,8 @@ def _correction(rest: str) -> Reading | None:
 # ---------------------------------------------------------------------------------------------- the closing sentence
 
 _SENTENCE_END = re.compile(
-    r"(?<![.\s][A-Z])(?<!\b(?:Mr|Ms|Dr|St|Rs|vs|No|eq|RM|oz))(?<!\b(?:Mrs|i\.e|e\.g|etc|Php|max|min|avg|est))(?<!\b(?:incl|excl))(?<!approx)"
+    r"(?<![.\s][A-Z])(?<!\b(?:Mr|Ms|Dr|St|Rs|vs|No|eq|RM|oz))(?<!\b(?:Mrs|i\.e|e\.g|etc|Php))"
+    r"(?<!\b(?:max|min|avg|est))(?<!\b(?:incl|excl))(?<!approx)"
     r"[.!?]+[*_\"')\]]*(?=\s|$)|[。!?；](?=[^\s\d])|\n+"
 )
 _RULE = re.compile(r"^[ \t]*(?:-{3,}|\*{3,}|_{3,})[ \t]*$", re.MULTILINE)
@@ -422,7 +435,8 @@ _NONE_LEFT = re.compile(
     re.IGNORECASE,
 )
 _CANNOT_TELL = re.compile(
-    r"\b(?:(?:cannot|can't|can not|could not|impossible to|unable to) (?:be )?(?:determin|know|solv|find|tell|answer|calculat|work)"
+    r"n't enough (?:information|data|details)|\b(?:(?:cannot|can't|can not|could not|impossible to|unable to) (?:be )?"
+    r"(?:determin|know|solv|find|tell|answer|calculat|work)"
     r"|(?:not|n't|in)[ ]?(?:enough|sufficient) (?:information|data|details)|insufficient (?:information|data))",
     re.IGNORECASE,
 )
@@ -516,7 +530,8 @@ _ADJUNCT = re.compile(
     re.IGNORECASE,
 )
 _QUANTITY_OF = re.compile(
-    rf"\b{_QUANTITIES} of(?: (?:about|around|exactly|approximately|just|only))? {_MONEY}[*_]*$",
+    rf"\b(?:{_QUANTITIES} of|(?:left|ends? up|remains?|leaves \w+) with)"
+    rf"(?: (?:about|around|exactly|approximately|just|only))? {_MONEY}[*_]*$",
     re.IGNORECASE,
 )
 _DEPENDENT = re.compile(rf"\b(?:to [a-z]+|{_SUBORDINATORS}|that|who|which|than|without)\b", re.IGNORECASE)
