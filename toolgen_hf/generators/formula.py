@@ -20,7 +20,16 @@ from itertools import combinations, islice, product
 from math import prod
 from typing import Final, Literal, TypeAlias
 
-from toolgen_hf.generators.mentions import ADDED_CONSTANTS, Context, Mention, Text, constants, content, number, units
+from toolgen_hf.generators.mentions import (
+    ADDED_CONSTANTS,
+    Context,
+    Mention,
+    Text,
+    constants,
+    content,
+    number,
+    units,
+)
 from toolgen_hf.generators.steps import Step, is_right
 from toolgen_hf.tools.expression import Expression
 
@@ -165,7 +174,7 @@ class Formulas:
         rivals: dict[object, float] = {}
         for score, _, expression in made if len(made) > 1 else ():
             if expression is not None:
-                rivals.setdefault(_canonical(expression), score)
+                rivals.setdefault(canonical(expression), score)
         scores = list(rivals.values())
         is_clear = not self._is_cut and (len(scores) < 2 or scores[0] - scores[1] >= MARGIN)
         for score, links, expression in made:
@@ -254,7 +263,9 @@ class Formulas:
         A last step that uses no other step is ``ALONE``.
         """
         left = [j for j in range(self.last) if j not in reached and j not in self._repeated]
-        unused = sum(all(self.steps[j].result not in self.steps[k].expression for k in left if k > j) for j in left)
+        unused = sum(
+            all(self.steps[j].result not in self.steps[k].expression for k in left if k > j) for j in left
+        )
         used = Counter((source, p) for p, source in links.items() if source is not None and p[0] in reached)
         uses = Counter(source for source, _ in used)
         twice = Counter(
@@ -285,7 +296,8 @@ class Formulas:
             + USED_AGAIN * sum(count - 1 for count in uses.values())
             + STATED_AGAIN * again
             + SAME_SOURCE * sum(count - 1 for count in twice.values())
-            + SAME_SOURCE * sum(max(0, min(n, more)) for n, more in zip(kept.values(), surplus, strict=True) if n > 1)
+            + SAME_SOURCE
+            * sum(max(0, min(n, more)) for n, more in zip(kept.values(), surplus, strict=True) if n > 1)
             + CANCELLED * self._cancelled(links, reached)
         )
 
@@ -463,7 +475,7 @@ def _with_sources(
             if not _is_stated_fraction(worked, pair) and not all(
                 n in results or worked.stays(n, step, False) for n in pair[:2]
             ):
-                if value in results:
+                if value in results and value.denominator > 1:
                     items[-3:] = [value]
                 elif (rest := _rest(worked, value)) is not None:
                     items[-3:] = rest
@@ -567,7 +579,7 @@ def _added(step: Step) -> set[int]:
     return added
 
 
-def _canonical(expression: Expression) -> object:
+def canonical(expression: Expression) -> object:
     """Equal for formulas that differ only in the order of what they add or multiply."""
     stack: list[tuple[str, object]] = []
     for item in expression:

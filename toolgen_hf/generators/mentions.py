@@ -90,7 +90,9 @@ CONSTANTS: Final = {
 0 and 1 need none: one is the whole, oneself, or the first.
 """
 
-ADDED_CONSTANTS: Final = frozenset(map(Fraction, (0, 1, 7, 12, 24, 28, 29, 30, 31, 52, 60, 90, 100, 180, 360, 365, 366)))
+ADDED_CONSTANTS: Final = frozenset(
+    map(Fraction, (0, 1, 7, 12, 24, 28, 29, 30, 31, 52, 60, 90, 100, 180, 360, 365, 366))
+)
 """The constants that are also added and subtracted, as in 7-2 days; the others only convert."""
 _LARGE: Final = 12
 UNITS: Final = {
