@@ -388,13 +388,14 @@ class Formulas:
         return found
 
     def _in_sum(self, place: Place) -> float | None:
-        """Of a number in a sum, the share of the other numbers that earlier steps gave; None if it is in no sum."""
+        """In a sum, the share of the other numbers that earlier steps gave; None for a number in no sum."""
         index, position = place
         expression = self.steps[index].expression
         if not {item for item in expression if isinstance(item, str)} <= {"+", "-"}:
             return None
-        others = [p for p, item in enumerate(expression) if not isinstance(item, str) and p != position]
-        return sum(bool(self._producers[index, p]) for p in others) / len(others) if others else None
+        value = expression[position]
+        others = [p for p, item in enumerate(expression) if not isinstance(item, str) and item != value]
+        return sum(bool(self._producers[index, p]) for p in others) / max(1, len(others))
 
     def _beside(self, place: Place) -> Context:
         """What stands beside a number of a step in the solution's prose; in a sum, at least what its result is."""
@@ -580,7 +581,7 @@ def _added(step: Step) -> set[int]:
 
 
 def canonical(expression: Expression) -> object:
-    """Equal for formulas that differ only in the order of what they add or multiply."""
+    """Equal for formulas that differ only in the order of what they add, subtract, multiply and divide by."""
     stack: list[tuple[str, object]] = []
     for item in expression:
         if not isinstance(item, str):
@@ -589,16 +590,18 @@ def canonical(expression: Expression) -> object:
             stack.append((item, stack.pop()))
         else:
             right, left = stack.pop(), stack.pop()
-            if item in ("+", "*"):
-                parts = [
-                    part
-                    for side in (left, right)
-                    for part in (side[1] if side[0] == item else [side])  # type: ignore[attr-defined]
-                ]
-                stack.append((item, sorted(parts, key=repr)))
-            else:
+            kind = {"-": "+", "/": "*"}.get(item, item)
+            if kind not in ("+", "*"):
                 stack.append((item, (left, right)))
+                continue
+            parts = [*_parts(left, kind), *((sign != (item != kind), part) for sign, part in _parts(right, kind))]
+            stack.append((kind, sorted(parts, key=repr)))
     return repr(stack)
+
+
+def _parts(side: tuple[str, object], kind: str) -> list[tuple[bool, object]]:
+    """The terms of a sum or the factors of a product, each with whether it is subtracted or divided by."""
+    return side[1] if side[0] == kind and isinstance(side[1], list) else [(False, side)]
 
 
 def _is_decimal(item: Fraction | str) -> bool:
