@@ -247,7 +247,7 @@ def test_equations_in_one_unknown(text: str, solved: str | None) -> None:
     [
         # the noun beside the number decides: 12 cans are the question's, 12 bottles a result
         (
-            "A shop has 12 cans and 3 boxes of 4 bottles. It sells half of the cans. How many cans and bottles are left?",
+            "A shop has 12 cans and 3 boxes of 4 bottles. It sells half of the cans. How many are left?",
             "There are 3*4=<<3*4=12>>12 bottles. It sells 12 cans/2=<<12/2=6>>6 cans. "
             "So 12 cans-6 cans=<<12-6=6>>6 cans are left. In total 12 bottles+6 cans=<<12+6=18>>18 are left.",
             "18",
@@ -269,7 +269,7 @@ def test_equations_in_one_unknown(text: str, solved: str | None) -> None:
         ),
         # a number of a fraction that the question states is never a result
         (
-            "There are 30 birds. A third fly away, and 1/10 of the birds are white. How many more fly away than are white?",
+            "There are 30 birds. A third fly away, 1/10 of the birds are white. How many more fly away?",
             "30/3=<<30/3=10>>10 fly away. 30*1/10=<<30*1/10=3>>3 are white. 10-3=<<10-3=7>>7 more.",
             "7",
             "30/3-30*1/10",
@@ -400,7 +400,24 @@ def test_explain_the_call_of_a_model(question: str, formula: str, expected: str 
     assert explain(question, formula) == expected
 
 
-NOUNS = "apples birds coins dogs eggs forks gloves hats irons jars keys lamps mugs nuts oars pens".split()
+NOUNS = [
+    "apples",
+    "birds",
+    "coins",
+    "dogs",
+    "eggs",
+    "forks",
+    "gloves",
+    "hats",
+    "irons",
+    "jars",
+    "keys",
+    "lamps",
+    "mugs",
+    "nuts",
+    "oars",
+    "pens",
+]
 
 
 @given(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import combinations, islice, product
@@ -225,10 +225,13 @@ class Formulas:
                     continue
                 if source is None and not self.worked.stays(item, step, position in _added(step)):
                     return "unexplained"
-                if source is not None and len(self._options[index, position]) == 1:
-                    if _fit(self._beside((index, position)), self._beside_result(source)) <= CONFLICT:
-                        soundness = "ambiguous"
+                is_alone = source is not None and len(self._options[index, position]) == 1
+                if is_alone and self._fits_badly((index, position), source):
+                    soundness = "ambiguous"
         return soundness
+
+    def _fits_badly(self, place: Place, source: int | None) -> bool:
+        return source is not None and _fit(self._beside(place), self._beside_result(source)) <= CONFLICT
 
     def _readings(self) -> Iterator[tuple[float, Links]]:
         """Every way to read the numbers that may come from several places, with how well it fits."""
@@ -474,7 +477,7 @@ def _with_sources(
         ):
             value = pair[0] / pair[1]
             if not _is_stated_fraction(worked, pair) and not all(
-                n in results or worked.stays(n, step, False) for n in pair[:2]
+                n in results or worked.stays(n, step, False) for n in pair[:2] if not isinstance(n, str)
             ):
                 if value in results and value.denominator > 1:
                     items[-3:] = [value]
@@ -594,7 +597,10 @@ def canonical(expression: Expression) -> object:
             if kind not in ("+", "*"):
                 stack.append((item, (left, right)))
                 continue
-            parts = [*_parts(left, kind), *((sign != (item != kind), part) for sign, part in _parts(right, kind))]
+            parts = [
+                *_parts(left, kind),
+                *((sign != (item != kind), part) for sign, part in _parts(right, kind)),
+            ]
             stack.append((kind, sorted(parts, key=repr)))
     return repr(stack)
 

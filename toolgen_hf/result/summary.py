@@ -24,9 +24,10 @@ class Summary:
 
     ``student``: ``{"splits": {split: {"asked", "correct", "truncated"}}}``. ``teachers``: verified calls by teacher, of
     ``calls_needed``. ``calls``: the calls of stage 1 by how they were verified and how sound they are
-    (``{"execution+solution": {"explained": 40}}``; ``"not judged"`` where the numbers were not traced). ``sources``: per source the number of responses, of those with a tool call
-    (``tool``), with a call that failed (``failed``) and right ones (``correct``), those to questions whose
-    need of the tool is known (``need_known``) and that call it just then (``need_agreed``), the same by split
+    (``{"execution+solution": {"explained": 40}}``; ``"not judged"`` where the numbers were not traced).
+
+    ``sources``: per source the number of responses, of those with a tool call (``tool``), with a call that failed
+    (``failed``) and right ones (``correct``), those to questions whose need of the tool is known (``need_known``) and that call it just then (``need_agreed``), the same by split
     (``splits``), and how often each score was given. ``generated``, the tokens and ``cost`` (US dollars, None
     where a price is not known) are of the texts that this run generated. ``configs``: rows by config and
     split. ``examples``: one stage 1 and one stage 2 row, whole. ``fewshot_overlap``: by split, the rows of
