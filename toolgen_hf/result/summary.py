@@ -116,6 +116,7 @@ def _calls(stage1: DatasetDict) -> dict[str, dict[str, int]]:
     found = Counter(
         (verified_by, soundness or NOT_JUDGED)
         for rows in stage1.values()
+        if "verified_by" in rows.column_names  # a set of an earlier version lacks it
         for verified_by, soundness in zip(rows["verified_by"], rows["soundness"], strict=True)
         if verified_by is not None
     )
