@@ -3,8 +3,8 @@
     python scripts/benchmarks/annotations.py                                      # the data that ships
     python scripts/benchmarks/annotations.py --gsm8k data/gsm8k --svamp SVAMP.json  # official files
 
-One line a dataset, then what was rejected and why. "Complete" is the share of all rows whose formula
-holds no intermediate result as a bare number.
+One line a dataset, then how sound the calls are (`toolgen_hf.schemas.SOUNDNESS`; the teacher's setting `accept` says
+which are taught), and what was rejected and why.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from toolgen_hf.generators.annotations import Composition, compose
+from toolgen_hf.schemas import SOUNDNESS
 
 
 class Worked(NamedTuple):
@@ -50,11 +51,12 @@ def measure(name: str, rows: Iterable[Worked]) -> None:
     made = [compose(*row) for row in rows]
     seconds = time.perf_counter() - start
     verified = [composition for composition in made if composition.formula is not None]
-    complete = sum(composition.complete for composition in verified)
     print(
-        f"{name}: {len(made)} rows, {len(verified)} verified ({len(verified) / len(made):.2%}), "
-        f"{complete} complete ({complete / len(made):.2%}), {seconds:.2f} s"
+        f"{name}: {len(made)} rows, {len(verified)} verified ({len(verified) / len(made):.2%}), {seconds:.2f} s"
     )
+    sound = Counter(composition.soundness for composition in verified)
+    for soundness in SOUNDNESS:
+        print(f"    {sound[soundness]:5} {soundness} ({sound[soundness] / len(made):.2%})")
     for reason, count in Counter(kind(composition) for composition in made).most_common():
         if reason:
             print(f"    {count:5} {reason}")

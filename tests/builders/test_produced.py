@@ -100,7 +100,13 @@ def test_json_rows_take_the_form_of_their_schema(layout: Path, cache: Path) -> N
     }
     assert rows("wrong")[0]["response"] == "It is 6."
     assert rows("wrong")[0]["correct"] is False
-    expected = {**STAGE1, "id": "y", "answer": ["57"], "fewshot_overlap": None}
+    expected = {
+        **STAGE1,
+        "id": "y",
+        "answer": ["57"],
+        "fewshot_overlap": None,
+        **dict.fromkeys(schemas.ADDED),
+    }
     assert rows("stage1", dataset_name="GSM8K")[1] == expected
     assert rows("stage2", "test") == [{"id": "GSM8K-test-0", **STAGE2}]
     assert rows("stage1_wrong")[0]["tool_call"] == "calculator(7)"

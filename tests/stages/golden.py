@@ -37,7 +37,7 @@ def write(prompts: Sequence[Prompt]) -> list[Generation | None]:
 
 def annotations(cases: Sequence[Case]) -> list[Proposal | None]:
     made = [compose(case.question, case.solution, case.answer) for case in cases]
-    return [Proposal(f"calculator({m.formula})" if m.formula else None, m.reason) for m in made]
+    return [Proposal(f"calculator({m.formula})" if m.formula else None, m.reason, m.soundness) for m in made]
 
 
 def answer(batch: Batch) -> Batch:
@@ -45,7 +45,7 @@ def answer(batch: Batch) -> Batch:
 
 
 def tool_api(batch: Batch) -> Batch:
-    return tool_api_batch(batch, MATH, [Teacher("annotations", 1, annotations, {})])
+    return tool_api_batch(batch, MATH, [Teacher("annotations", 1, annotations, {}, accepts=["explained"])])
 
 
 def stage1(batch: Batch) -> Batch:

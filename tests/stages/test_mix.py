@@ -32,7 +32,7 @@ def make_part(name: str, splits: Mapping[str, Sequence[str]], **tables: DatasetD
     for split, questions in splits.items():
         ids = [f"{name}-{split}-{n}" for n in range(len(questions))]
         rows = zip(ids, questions, strict=True)
-        mark = {"fewshot_overlap": False}
+        mark = {"fewshot_overlap": False, **dict.fromkeys(schemas.ADDED)}
         told = [
             {
                 "id": key,

@@ -74,7 +74,11 @@ def paired(row: dict[str, Any], **options: Any) -> list[tuple[str, str]]:
 @pytest.fixture
 def data() -> dict[str, DatasetDict]:
     """Each config, made from the golden rows through the cached stages."""
-    cloned = Dataset.from_list(read("tool_calling")[0], features=schemas.STAGE1, split="train")
+    cloned = Dataset.from_list(
+        [{**dict.fromkeys(schemas.ADDED), **row} for row in read("tool_calling")[0]],
+        features=schemas.STAGE1,
+        split="train",
+    )
     scored = Dataset.from_list(read("preference")[0], features=schemas.STAGE2, split="train")
     with Workspace() as workspace:
         return {

@@ -78,13 +78,15 @@ def _called(split: str, n: int, is_rejected: bool) -> dict[str, Any]:
         "prediction": f"{n}.0", "correct": False, "fewshot_overlap": False,
         "reason": "no verified tool call (writer: the result is not the gold answer)" if is_rejected else None,
         "tool_call": None if is_rejected else f"calculator({n}+2)",
-        "teacher": None if is_rejected else "writer", "attempts": [attempt] if is_rejected else [],
+        "teacher": None if is_rejected else "writer", "verified_by": None if is_rejected else "execution",
+        "soundness": None if is_rejected else "explained", "attempts": [attempt] if is_rejected else [],
     }  # fmt: skip
 
 
 def _stage1(row: dict[str, Any]) -> dict[str, Any]:
     return {"id": row["id"], "instruction": "Solve it.", "input": row["question"], "output": row["tool_call"],
-            "answer": row["answer"], "fewshot_overlap": False}  # fmt: skip
+            "answer": row["answer"], "fewshot_overlap": False, "verified_by": row["verified_by"],
+            "soundness": row["soundness"]}  # fmt: skip
 
 
 def _stage2(row: dict[str, Any], sources: Sequence[str], words: str) -> dict[str, Any]:

@@ -175,9 +175,11 @@ def _reason(steps: Sequence[Step], answer: Sequence[str], task: Task) -> str:
     if not any(operations(step.expression) for step in steps):
         return NO_STEPS
     for step in reversed(steps):
-        value = value_of(step.expression)
+        value = value_of(
+            tuple("/" if item == "//" else item for item in step.expression)
+        )  # 48//5 of "48/5=9 r3"
         if value is not None and value != ceil(value) and _states(Fraction(ceil(value)), answer, task):
-            return f"{ROUNDED}: {render(step.expression)}={float(value):g}"
+            return f"{ROUNDED}: {render(step.expression).replace('//', '/')}={float(value):g}"
     wrong = [step for step in reversed(steps) if not is_right(step)]
     for step in sorted(wrong, key=lambda step: not _states(step.result, answer, task)):
         return f"{WRONG_STEP}: {render(step.expression)}={render((step.result,))}"

@@ -120,7 +120,7 @@ class AnnotationsConfig(Config):
     accept: Literal["explained", "ambiguous", "unexplained"] = "explained"
     """The least sound call that is taught. ``explained``: every number is the question's, a common constant or an
     earlier result. ``ambiguous``: also calls with a number that may be either, of which the likelier is taken.
-    ``unexplained``: also calls with a number from nowhere, such as the result of a step that the solution leaves out."""
+    ``unexplained``: also calls with a number from nowhere, such as a result whose step the solution leaves out."""
 
     @property
     def accepts(self) -> tuple[str, ...]:

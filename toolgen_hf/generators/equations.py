@@ -73,11 +73,11 @@ def _solved(sentence: str, start: int) -> Iterator[Step]:
         letters = set(_UNKNOWN.findall(left + right))
         if len(letters) == 1:
             letter = letters.pop()
-            sides = (
+            linear = (
                 _side(left, left.rpartition(_BREAK)[2], letter),
                 _side(right, right.partition(_BREAK)[0], letter),
             )
-            step = sides[0] and sides[1] and _solve(sides[0], sides[1])
+            step = linear[0] and linear[1] and _solve(linear[0], linear[1])
             if step:
                 yield Step(
                     step.expression, step.result, begin, equals, equals + 1 + len(right), is_solved=True

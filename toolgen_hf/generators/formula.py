@@ -174,7 +174,7 @@ class Formulas:
         rivals: dict[object, float] = {}
         for score, _, expression in made if len(made) > 1 else ():
             if expression is not None:
-                rivals.setdefault(_canonical(expression), score)
+                rivals.setdefault(canonical(expression), score)
         scores = list(rivals.values())
         is_clear = not self._is_cut and (len(scores) < 2 or scores[0] - scores[1] >= MARGIN)
         for score, links, expression in made:
@@ -225,10 +225,13 @@ class Formulas:
                     continue
                 if source is None and not self.worked.stays(item, step, position in _added(step)):
                     return "unexplained"
-                if source is not None and len(self._options[index, position]) == 1:
-                    if _fit(self._beside((index, position)), self._beside_result(source)) <= CONFLICT:
-                        soundness = "ambiguous"
+                is_alone = source is not None and len(self._options[index, position]) == 1
+                if is_alone and self._fits_badly((index, position), source):
+                    soundness = "ambiguous"
         return soundness
+
+    def _fits_badly(self, place: Place, source: int | None) -> bool:
+        return source is not None and _fit(self._beside(place), self._beside_result(source)) <= CONFLICT
 
     def _readings(self) -> Iterator[tuple[float, Links]]:
         """Every way to read the numbers that may come from several places, with how well it fits."""
@@ -388,13 +391,14 @@ class Formulas:
         return found
 
     def _in_sum(self, place: Place) -> float | None:
-        """Of a number in a sum, the share of the other numbers that earlier steps gave; None if it is in no sum."""
+        """In a sum, the share of the other numbers that earlier steps gave; None for a number in no sum."""
         index, position = place
         expression = self.steps[index].expression
         if not {item for item in expression if isinstance(item, str)} <= {"+", "-"}:
             return None
-        others = [p for p, item in enumerate(expression) if not isinstance(item, str) and p != position]
-        return sum(bool(self._producers[index, p]) for p in others) / len(others) if others else None
+        value = expression[position]
+        others = [p for p, item in enumerate(expression) if not isinstance(item, str) and item != value]
+        return sum(bool(self._producers[index, p]) for p in others) / max(1, len(others))
 
     def _beside(self, place: Place) -> Context:
         """What stands beside a number of a step in the solution's prose; in a sum, at least what its result is."""
@@ -473,9 +477,9 @@ def _with_sources(
         ):
             value = pair[0] / pair[1]
             if not _is_stated_fraction(worked, pair) and not all(
-                n in results or worked.stays(n, step, False) for n in pair[:2]
+                n in results or worked.stays(n, step, False) for n in pair[:2] if not isinstance(n, str)
             ):
-                if value in results:
+                if value in results and value.denominator > 1:
                     items[-3:] = [value]
                 elif (rest := _rest(worked, value)) is not None:
                     items[-3:] = rest
@@ -579,8 +583,8 @@ def _added(step: Step) -> set[int]:
     return added
 
 
-def _canonical(expression: Expression) -> object:
-    """Equal for formulas that differ only in the order of what they add or multiply."""
+def canonical(expression: Expression) -> object:
+    """Equal for formulas that differ only in the order of what they add, subtract, multiply and divide by."""
     stack: list[tuple[str, object]] = []
     for item in expression:
         if not isinstance(item, str):
@@ -589,16 +593,21 @@ def _canonical(expression: Expression) -> object:
             stack.append((item, stack.pop()))
         else:
             right, left = stack.pop(), stack.pop()
-            if item in ("+", "*"):
-                parts = [
-                    part
-                    for side in (left, right)
-                    for part in (side[1] if side[0] == item else [side])  # type: ignore[attr-defined]
-                ]
-                stack.append((item, sorted(parts, key=repr)))
-            else:
+            kind = {"-": "+", "/": "*"}.get(item, item)
+            if kind not in ("+", "*"):
                 stack.append((item, (left, right)))
+                continue
+            parts = [
+                *_parts(left, kind),
+                *((sign != (item != kind), part) for sign, part in _parts(right, kind)),
+            ]
+            stack.append((kind, sorted(parts, key=repr)))
     return repr(stack)
+
+
+def _parts(side: tuple[str, object], kind: str) -> list[tuple[bool, object]]:
+    """The terms of a sum or the factors of a product, each with whether it is subtracted or divided by."""
+    return side[1] if side[0] == kind and isinstance(side[1], list) else [(False, side)]
 
 
 def _is_decimal(item: Fraction | str) -> bool:

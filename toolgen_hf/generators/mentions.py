@@ -17,10 +17,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from toolgen_hf.tasks.numbers import WORDS, read_words
 
@@ -65,8 +64,8 @@ CONSTANTS: Final = {
     "18": "adult",
     "24": "day hour daily hourly",
     "25": "quarter",
-    "28 29 30 31": "month monthly day daily january february march april may june july august september october november "
-    "december",
+    "28 29 30 31": "month monthly day daily january february march april may june july august september october "
+    "november december",
     "36": "yard inch",
     "52": "year yearly annual week weekly",
     "50": "half",
@@ -135,132 +134,27 @@ _CLAUSE = re.compile(r"[.;:?!,\n]\s|\n|\b(?:and|but|while|if|then)\b")
 _WORD = re.compile(r"[A-Za-z]+")
 _NOUNS = re.compile(r"%?[ -]*(?:[A-Za-z'’-]+[ /]*){0,4}")
 _EACH = re.compile(r"\b(?:per|each|every)\b[^.;,?!0-9]*$", re.IGNORECASE)
-_STOP: Final = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "in",
-        "on",
-        "at",
-        "to",
-        "for",
-        "from",
-        "by",
-        "with",
-        "per",
-        "each",
-        "every",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "has",
-        "have",
-        "had",
-        "do",
-        "does",
-        "did",
-        "he",
-        "she",
-        "they",
-        "it",
-        "his",
-        "her",
-        "their",
-        "its",
-        "him",
-        "them",
-        "so",
-        "that",
-        "this",
-        "these",
-        "those",
-        "there",
-        "then",
-        "than",
-        "and",
-        "or",
-        "but",
-        "if",
-        "as",
-        "into",
-        "out",
-        "up",
-        "down",
-        "total",
-        "all",
-        "more",
-        "less",
-        "left",
-        "number",
-        "amount",
-        "many",
-        "much",
-        "how",
-        "what",
-        "will",
-        "would",
-        "can",
-        "could",
-        "now",
-        "after",
-        "before",
-        "also",
-        "only",
-        "cost",
-        "costs",
-        "spend",
-        "spends",
-        "spent",
-        "pay",
-        "pays",
-        "paid",
-        "need",
-        "needs",
-        "make",
-        "makes",
-        "made",
-        "buy",
-        "buys",
-        "bought",
-        "which",
-        "who",
-        "because",
-        "since",
-        "thus",
-        "therefore",
-        "means",
-        "mean",
-        "get",
-        "got",
-        "i",
-        "x",
-        "s",
-        "t",
-        "dollar",
-        "cent",
-        "percent",
-    ]
+_IGNORED: Final = (
+    "a an the of in on at to for from by with per each every is are was were be been has have had do does did he "
+    "she they it his her their its him them so that this these those there then than and or but if as into out up "
+    "down total all more less left number amount many much how what will would can could now after before also "
+    "only cost costs spend spends spent pay pays paid need needs make makes made buy buys bought which who "
+    "because since thus therefore means mean get got i x s t dollar cent percent"
 )
+_STOP: Final = frozenset(_IGNORED.split())
 _END: Final = frozenset(
     ["and", "then", "so", "but", "because", "since", "which", "who", "if", "has", "have", "he", "she", "they"]
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What stands beside a number: its currency or percent sign, and the nouns after it, by their stems."""
 
     symbol: str = ""
     nouns: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Mention:
+class Mention(NamedTuple):
     """A number of a text, with every value that a formula may write for it."""
 
     values: tuple[Fraction, ...]

@@ -22,18 +22,19 @@ class Summary:
     """Counts add up: every question is in stage 1 or among the rejected; these also have what files of responses left
     over.
 
-    ``student``: ``{"splits": {split: {"asked", "correct", "truncated"}}}``. ``teachers``: verified calls by teacher, of
-    ``calls_needed``. ``calls``: the calls of stage 1 by how they were verified and how sound they are
-    (``{"execution+solution": {"explained": 40}}``; ``"not judged"`` where the numbers were not traced). ``sources``: per source the number of responses, of those with a tool call
-    (``tool``), with a call that failed (``failed``) and right ones (``correct``), those to questions whose
-    need of the tool is known (``need_known``) and that call it just then (``need_agreed``), the same by split
-    (``splits``), and how often each score was given. ``generated``, the tokens and ``cost`` (US dollars, None
-    where a price is not known) are of the texts that this run generated. ``configs``: rows by config and
-    split. ``examples``: one stage 1 and one stage 2 row, whole. ``fewshot_overlap``: by split, the rows of
-    stage 1 that are among the prompts' examples. ``used``: what all texts in the result took, whichever run
-    generated them (``texts``, ``prompt_tokens``, ``completion_tokens``, ``cost``; None where it is not known).
-    ``mix``: of a mix, what was mixed (`toolgen_hf.stages.mix_tables.mix_facts`), each part with its ``source`` where it
-    was not made by this run; ``student``, ``calls_needed`` and ``teachers`` are then of the parts as they were made.
+    ``student``: ``{"splits": {split: {"asked", "correct", "truncated"}}}``. ``teachers``: verified calls by teacher,
+    of ``calls_needed``. ``calls``: the calls of stage 1 by how they were verified and how sound they are
+    (``{"execution+solution": {"explained": 40}}``; ``"not judged"`` where the numbers were not traced). ``sources``:
+    per source the number of responses, of those with a tool call (``tool``), with a call that failed (``failed``) and
+    right ones (``correct``), those to questions whose need of the tool is known (``need_known``) and that call it
+    just then (``need_agreed``), the same by split (``splits``), and how often each score was given. ``generated``,
+    the tokens and ``cost`` (US dollars, None where a price is not known) are of the texts that this run generated.
+    ``configs``: rows by config and split. ``examples``: one stage 1 and one stage 2 row, whole. ``fewshot_overlap``:
+    by split, the rows of stage 1 that are among the prompts' examples. ``used``: what all texts in the result took,
+    whichever run generated them (``texts``, ``prompt_tokens``, ``completion_tokens``, ``cost``; None where it is not
+    known). ``mix``: of a mix, what was mixed (`toolgen_hf.stages.mix_tables.mix_facts`), each part with its
+    ``source`` where it was not made by this run; ``student``, ``calls_needed`` and ``teachers`` are then of the parts
+    as they were made.
     ``near_duplicates``: those over splits (`toolgen_hf.stages.near_duplicates.facts`; None where nothing looked for
     them). ``moved``: the rows that are in another split than ``dataset.splits`` writes, with their near duplicates.
     """
@@ -119,6 +120,7 @@ def _calls(stage1: DatasetDict) -> dict[str, dict[str, int]]:
     found = Counter(
         (verified_by, soundness or NOT_JUDGED)
         for rows in stage1.values()
+        if "verified_by" in rows.column_names  # a set of an earlier version lacks it
         for verified_by, soundness in zip(rows["verified_by"], rows["soundness"], strict=True)
         if verified_by is not None
     )

@@ -221,23 +221,10 @@ _DETERMINERS: Final = _phrases(
 # ---------------------------------------------------------------------------------------------- markers
 
 _MARKER_WORDS: Final = (
-    "boxed",
-    "answer",
-    "####",
-    "a:",
-    "ans:",
-    "ans.",
-    "ans*",
-    "correct",
-    "final",
-    "result",
-    "solution",
+    "boxed|answer|####|a:|ans:|ans.|ans*|correct|final|result|solution|antwort|réponse|reponse|respuesta|resposta|risposta"
+    "|antwoord|odpowiedź|jawaban|cevap|ответ|答|正解|정답|الإجابة|الجواب|उत्तर|đáp án"
 )
-_FOREIGN_WORDS: Final = tuple(
-    word.strip()
-    for word in """antwort|réponse|reponse|respuesta|resposta|risposta|antwoord|odpowiedź|jawaban|cevap|ответ|答|正解|정답
-    |الإجابة|الجواب|उत्तर|đáp án""".split("|")
-) + ("ответ", "答", "正解", "정답", "الإجابة", "الجواب", "उत्तर", "đáp án")
+_MAY_MARK: Final = tuple(_MARKER_WORDS.split("|"))
 _MARKER = re.compile(
     rf"""
     (?P<box> \\(?:boxed|fbox)[ ]?\{{ )
@@ -278,7 +265,7 @@ _DOUBTED = re.compile(
 def _marked(text: str) -> tuple[Reading | None, int]:
     """What the last marker with a statement after it states, and where that begins."""
     lowered = text.lower()
-    if not any(word in lowered for word in (*_MARKER_WORDS, *_FOREIGN_WORDS)):
+    if not any(word in lowered for word in _MAY_MARK):
         return None, 0
     for marker in reversed(list(_MARKER.finditer(text))[-_MAX_MARKERS:]):
         if marker["words"] and _DOUBTED.search(text, max(0, marker.start() - 60), marker.start()):

@@ -161,7 +161,9 @@ class OpenAIGenerator:
             return iter(())
         keys = self._keys()
         shape = shape_of(self.base_url, self.api, self.engine.name)
-        courier = Courier(self.config, self.base_url, keys, PATHS[self.api], self._parse, shape, self._has_answered)
+        courier = Courier(
+            self.config, self.base_url, keys, PATHS[self.api], self._parse, shape, self._has_answered
+        )
         return courier.carry(
             (self.body(request.prompt), sum(self.estimate(request.prompt)))
             for request in chain((first,), stream)
