@@ -33,7 +33,7 @@ def test_the_least_sound_call_that_is_taught(
     config = AnnotationsConfig(accept=accept)  # type: ignore[arg-type]
     case = Case(question, [answer], solution)
     teacher = Teacher("annotations", 1, lambda cases: [], {}, accepts=config.accepts)
-    verify(Proposal(f"calculator({made.formula})", None, made.soundness), teacher, case, MATH)
+    verify(Proposal(f"calculator({made.formula})", soundness=made.soundness), teacher, case, MATH)
     assert case.attempts[0]["reason"] == reason
     taught = reason is None
     assert case.verified_by == ("execution+solution" if taught else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from toolgen_hf.generators.base import Generation
-from toolgen_hf.stages.tool_api import Case, Proposal, _proposal, verify
+from toolgen_hf.stages.tool_api import Case, Proposal, Teacher, _proposal, verify
 from toolgen_hf.tasks import get_task
 
 MATH = get_task("math")
@@ -32,7 +32,7 @@ def test_the_call_whose_own_result_is_the_answer(
     text: str, call: str | None, result: str | None, reason: str | None
 ) -> None:
     case = Case("4*9?", ["36"], None)
-    verify(Proposal(text), "teacher", case, MATH)
+    verify(Proposal(text), Teacher("teacher", 1, lambda cases: [], {}), case, MATH)
     assert case.call == call
     assert case.attempts == [
         {"teacher": "teacher", "output": text, "thinking": None, "result": result, "reason": reason}
@@ -47,7 +47,7 @@ def test_the_call_whose_own_result_is_the_answer(
         (Generation("calculator(4*9)\nQuestion: 2*2?\nOutput: calculator(2*2)"), Proposal("calculator(4*9)")),
         (
             Generation("<think>calculator(4*9)", "length"),
-            Proposal(None, "the text is empty and cut at the token limit", "calculator(4*9)"),
+            Proposal(None, "the text is empty and cut at the token limit", thinking="calculator(4*9)"),
         ),
         (Generation("", "refusal"), Proposal(None, "no response (refusal)")),
     ],

@@ -12,7 +12,7 @@ do is rejected with the reason, every attempt kept. Rows that the student got ri
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from datasets import DatasetDict
@@ -93,8 +93,8 @@ class Proposal:
 
     output: str | None
     reason: str | None = None
-    thinking: str | None = None
-    soundness: str | None = None
+    thinking: str | None = field(default=None, kw_only=True)
+    soundness: str | None = field(default=None, kw_only=True)
 
 
 Propose = Callable[[Sequence[Case]], list[Proposal | None]]
@@ -240,7 +240,7 @@ def _proposal(made: Generation) -> Proposal:
     if said.text:
         return Proposal(said.text, thinking=said.thinking)
     cut = " and cut at the token limit" if said.is_cut else ""
-    return Proposal(None, made.failure or f"the text is empty{cut}", said.thinking)
+    return Proposal(None, made.failure or f"the text is empty{cut}", thinking=said.thinking)
 
 
 def _annotations(config: AnnotationsConfig, task: Task) -> Teacher:
@@ -248,7 +248,7 @@ def _annotations(config: AnnotationsConfig, task: Task) -> Teacher:
         if case.solution is None or not case.solution.strip():
             return Proposal(None, NO_SOLUTION)
         made = task.annotate(case.question, case.solution, case.answer)
-        return Proposal(made.call, made.reason or (None if made.call else "no call"), made.soundness)
+        return Proposal(made.call, made.reason or (None if made.call else "no call"), soundness=made.soundness)
 
     def annotate_all(cases: Sequence[Case]) -> list[Proposal | None]:
         return [annotate(case) for case in cases]
