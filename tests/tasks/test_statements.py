@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from toolgen_hf.tasks.math import MATH
@@ -427,3 +430,18 @@ def test_extract(text: str, answer: str | None) -> None:
 )
 def test_stated_answer_is_one_that_the_response_says_is_its_answer(text: str, answer: str | None) -> None:
     assert MATH.stated_answer(text) == answer
+
+
+BLIND = [
+    json.loads(line) for line in (Path(__file__).parents[1] / "data" / "endings.jsonl").open(encoding="utf-8")
+]
+
+
+def test_endings_that_were_written_without_knowing_the_reader() -> None:
+    """280 of all kinds; of these 236 were read right when they were first tried. Four are still not: Chinese and
+    Portuguese number words, a product of two units, and two answers to two people."""
+    read = [(row["text"], MATH.extract(row["text"]), row["answer"]) for row in BLIND]
+    wrong = [
+        text for text, made, answer in read if not (made == answer or MATH.is_correct(made, [answer or ""]))
+    ]
+    assert len(wrong) <= 4, wrong

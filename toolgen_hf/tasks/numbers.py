@@ -153,20 +153,9 @@ _NAMES: Final = frozenset(
 )
 """A number after one of these is a name and no quantity: ``Step 3``."""
 _PLACES: Final = frozenset(
-    (
-        "day",
-        "week",
-        "year",
-        "month",
-        "page",
-        "round",
-        "number",
-        "level",
-        "grade",
-        "class",
-        "room",
-        "line",
-        "item",
+    re.findall(
+        r"\w+",
+        "day week year month page round number level grade class room line item stop bus gate platform route flight",
     )
 )
 _UNITS_OF_A_LETTER: Final = frozenset("gmsdhlLcCFKWVNJA")
@@ -222,7 +211,7 @@ def _belongs_to_a_word(text: str, start: int, before: str) -> bool:
     """Whether the digits are part of a word or an exponent: ``CO2``, ``m^2``; not of ``Rs500`` and ``3x19``."""
     last = before[-1]
     if last in "^_":
-        return len(before) > 1 and not before[-2].isspace()
+        return before[-2:-1].isalnum() or before[-2:-1] in (")", "}")
     if not last.isalpha() or last > "\u2e80":  # a Chinese character may stand before a number
         return False
     is_times = last in "xX" and start >= 2 and (text[start - 2].isdigit() or text[start - 2] == " ")

@@ -55,7 +55,7 @@ def read_statement(text: str) -> Reading:
     text = _without_enumerators(plain(text))
     marked, start = _marked(text)
     if marked is not None:
-        return _correction(text[start:]) or marked
+        return _correction(text[start:], marked.value) or marked
     return _closing(text) or Reading(read_words(text.strip(" \n*.!")))
 
 
@@ -191,7 +191,18 @@ _FIRST_THOUGHTS: Final = _phrases(
     unknown
     """
 )
-_CONTRASTS: Final = _phrases("and not | not | with | more than | less than | up from | down from")
+_CONTRASTS: Final = _phrases(
+    """
+    and not | not | with | more than | less than | up from | down from | spaced | each | costing |
+    weighing | holding | containing | measuring | divided | shared | split
+    """
+)
+_COMPARED: Final = _phrases(
+    """
+    percent | more | less | fewer | times | higher | lower | longer | shorter | older | younger |
+    taller | heavier | lighter | faster | slower | better | above | below
+    """
+)
 _SO: Final = _phrases(
     """
     so | thus | therefore | hence | which gives | which makes | which means | which leaves | , making |
@@ -221,7 +232,9 @@ _DETERMINERS: Final = _phrases(
 # ---------------------------------------------------------------------------------------------- markers
 
 _MARKER_WORDS: Final = (
-    "boxed|answer|####|a:|ans:|ans.|ans*|correct|final|result|solution|antwort|réponse|reponse|respuesta|resposta|risposta"
+    "boxed|answer|####|a:|ans:|right |actual|true |real |ans.|ans*|correct|final|result|solution|antwort|réponse"
+    "|reponse"
+    "|respuesta|resposta|risposta"
     "|antwoord|odpowiedź|jawaban|cevap|ответ|答|正解|정답|الإجابة|الجواب|उत्तर|đáp án"
 )
 _MAY_MARK: Final = tuple(_MARKER_WORDS.split("|"))
@@ -231,7 +244,8 @@ _MARKER = re.compile(
     |(?P<tag> <(?:final_)?answer> | \[(?:final[ _])?answer\](?!\() )
     |(?P<hashes> (?<!\#)\#{{4}}(?!\#) )
     |(?P<words>
-        (?<![^\W_])answers?\b{_MARKUP}
+        (?<![^\W_])(?:answers?|(?:right|correct|actual|true|real)[ ](?:number|value|result|total|figure|amount))\b
+        {_MARKUP}
         (?: [ ](?:to|for|of)\b[^.:\n]{{0,60}}? | ,[ ](?:then|therefore)\b,? | [ ]?\([^()\n]{{0,60}}\) )?
         {_MARKUP}[ ]?
         (?: \b{_IS}\b | [:=] | (?=\n) | (?:→|⇒|->|=>|[-–—](?=[ ])) | of(?=[ ]{_MONEY}[0-9]) )
@@ -321,7 +335,11 @@ _GOES_ON = re.compile(
     r"|[^.;=]{0,30},? (?:which (?:is|equals|gives)|i\.e\.) ?",
     re.IGNORECASE,
 )
-_COMES_TO = re.compile(rf"(?:,? or|→|⇒|->|:) ?[*_]*{_MONEY}$", re.IGNORECASE)  # "9 × 2, or 18"
+_ADDED_UP = re.compile(r", (?:which makes|which totals|making|totall?ing|for a total of)\b", re.IGNORECASE)
+_COMES_TO = re.compile(  # "9 × 2, or 18"
+    rf"(?:,? or|→|⇒|->|:|, (?:which makes|which totals|making|totall?ing|for a total of)) ?[*_]*{_MONEY}$",
+    re.IGNORECASE,
+)
 _ALTERNATIVE = re.compile(
     r"|or|and|,|, and|, or|/|to|–|-|&|(?!yesterday|today|now|more)[a-z]+,? and", re.IGNORECASE
 )
@@ -358,10 +376,12 @@ def _from_first(said: str, found: list[Number]) -> Reading:
     ):
         reading = _predicated(said)
         return _NO_NUMBER if reading is None else Reading(reading.value, is_stated=True)
-    if calculates:
-        last = found[-1]
-        is_result = _COMES_TO.search(said[: last.start]) and not _OPERATOR.match(said, last.end)
-        return Reading(last.value, is_stated=True) if is_result else _NO_NUMBER
+    last = found[-1]
+    if calculates or rest.lstrip(" %").startswith("of ") or _ADDED_UP.search(rest):
+        if _COMES_TO.search(said[: last.start]) and not _OPERATOR.match(said, last.end):
+            return Reading(last.value, is_stated=True)
+        if calculates:
+            return _NO_NUMBER
     if len(found) > 1 and _is_alternative(said[first.end : found[1].start], said[found[1].end :]):
         return _NO_NUMBER
     return Reading(first.value, is_stated=True)
@@ -381,10 +401,21 @@ _TAKEN_BACK = re.compile(
 )
 
 
-def _correction(rest: str) -> Reading | None:
-    """The number that a text gives after it took its statement back; None if it does not take it back."""
+_CONFIRMS = re.compile(
+    r"\b(?:yes|correct|right|confirm\w*|match\w*|checks out|adds? up|holds|verified|consistent)\b",
+    re.IGNORECASE,
+)
+
+
+def _correction(rest: str, stated: float | None) -> Reading | None:
+    """The number that a text gives after it took back what it stated; None if it does not, or confirms it."""
     cues = list(_TAKEN_BACK.finditer(rest, 0, 2000))
-    reading = _closing(rest[cues[-1].end() :]) if cues else None
+    if not cues:
+        return None
+    after = rest[cues[-1].end() :]
+    if _CONFIRMS.search(after) and stated in [number.value for number in numbers(after)]:
+        return None
+    reading = _closing(after)
     return None if reading is None or reading.value is None else Reading(reading.value, is_stated=True)
 
 
@@ -395,7 +426,16 @@ _SENTENCE_END = re.compile(
     r"(?<!\b(?:max|min|avg|est))(?<!\b(?:incl|excl))(?<!approx)"
     r"[.!?]+[*_\"')\]]*(?=\s|$)|[。!?；](?=[^\s\d])|\n+"
 )
-_RULE = re.compile(r"^[ \t]*(?:-{3,}|\*{3,}|_{3,})[ \t]*$", re.MULTILINE)
+_RULE = re.compile(
+    r"^[ \t]*(?:-{3,}|\*{3,}|_{3,})[ \t]*$"
+    r"|^[ \t#*_]*(?:references?|sources?|notes?|footnotes?|(?:key )?takeaways?|further reading|assumptions?)[ \t*_:]*$",
+    re.MULTILINE | re.IGNORECASE,
+)
+_CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_BROKEN_OFF = re.compile(  # it ends before its answer
+    r"(?::|\b(?:and|or|the|of|to|an?|is|are|was|by|with|for|we|he|she|so|then|that))[\s*_]*$",
+    re.IGNORECASE,
+)
 _ASIDE = re.compile(
     rf"""[\s*_>#"'(\[✓✅-]*(?:
     {_ASIDE_WORDS}
@@ -410,6 +450,7 @@ _PERIOD: Final = (
 _ELSEWHERE = re.compile(
     r"[\s*_(]*(?:(?:over|in|per|for|during|after|across|each|every|by|within)\b"
     rf"[^.]*?\b{_PERIOD}\b.*?\b(?:would|could|that's|that is)\b"
+    r"|if\b.*?\b(?:were|had|was|did|instead)\b.*?\bwould\b"
     r"|(?:that|this|which)(?:'s| is| would be| equals)\b.*?\b(?:per|each|every|a|an)\b)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -418,12 +459,14 @@ _CONCLUDES = re.compile(
     re.IGNORECASE,
 )
 _NONE_LEFT = re.compile(
-    r"\b(?:has|have|had|is|are|were|was|with|leaving|leaves) (?:no|zero|nothing)\b|^[\s*_]*(?:none|nothing)\b(?! of)",
+    r"\b(?:nobody|no one|none of \w+) (?:has|have|had) any\b"
+    r"|\b(?:has|have|had|is|are|were|was|with|leaving|leaves) (?:no|zero|nothing)\b|^[\s*_]*(?:none|nothing)\b(?! of)",
     re.IGNORECASE,
 )
 _CANNOT_TELL = re.compile(
-    r"n't enough (?:information|data|details)|\b(?:(?:cannot|can't|can not|could not|impossible to|unable to) (?:be )?"
-    r"(?:determin|know|solv|find|tell|answer|calculat|work)"
+    r"(?:does|do|did)(?:n't| not) (?:say|tell|specify|state|give)|n't enough (?:information|data|details)"
+    r"|\b(?:(?:cannot|can't|can not|could not|impossible to|unable to) (?:be )?"
+    r"(?:determin|know|solv|find|tell|answer|calculat|work|give|provide)"
     r"|(?:not|n't|in)[ ]?(?:enough|sufficient) (?:information|data|details)|insufficient (?:information|data))",
     re.IGNORECASE,
 )
@@ -432,8 +475,10 @@ _IN_BRACKETS = re.compile(r"[\s*_]*[(（].*[)）][\s.*_]*", re.DOTALL)
 
 def _closing(text: str) -> Reading | None:
     """The number of the last sentence that is about the answer; None if there is no number."""
-    if text.rstrip(" *_\n").endswith(":"):
-        return _NO_NUMBER  # it breaks off before its answer
+    if _BROKEN_OFF.search(text[-40:]):
+        return _NO_NUMBER
+    if _usable(without_code := _CODE.sub("\n", text)):
+        text = without_code
     if (rule := _RULE.search(text)) is not None and numbers(text[: rule.start()]):
         text = text[: rule.start()]  # what stands below a ruled line is a footnote
     elsewhere: Reading | None = None
@@ -482,13 +527,16 @@ _FIRST_THOUGHT = re.compile(rf"\b{_FIRST_THOUGHTS}\b", re.IGNORECASE)
 _TAIL_CLAUSE = re.compile(
     rf",? {_REASON_WORDS}\b"
     rf"|,? (?:and )?not (?={_MONEY}[0-9])|, {_CONTRASTS}\b"
-    rf"|, (?:(?:roughly|about|nearly|almost|around) )?(?={_MONEY}[0-9.]+ ?(?:%|(?:percent|more|less|fewer|times)\b))"
+    rf"|, (?:which (?:is|was) )?(?:(?:roughly|about|nearly|almost|around) )?"
+    rf"(?={_MONEY}[0-9.]+ ?(?:%|(?:[a-z°]+ )?{_COMPARED}\b))"
     r"|[,;；](?=[^\W\d_a-zA-Z])| ?(?:[—–]|--| - ) ?(?=[a-zA-Z]{2})|;",
     re.IGNORECASE,
 )
+_SUM = re.compile(r"\b(?:sum|total|altogether|combined|in all|overall)\b", re.IGNORECASE)
+_SO_THEN = re.compile(r"[,;] (?:and )?(?:so|thus|therefore|hence)\b", re.IGNORECASE)
 _REASON = re.compile(r",? (?:since|because)\b", re.IGNORECASE)
 _CONCLUSION = re.compile(
-    rf"(?<!\w)(?:{_SO}\b"
+    rf"(?<!\w)(?<!when )(?<!if )(?<!because )(?:{_SO}\b"
     rf"|(?:{_RESULT_WORDS}"
     rf"(?=(?: (?:about|approximately|only|just|exactly|now))?,? [*_]{{0,2}}{_MONEY}[*_]{{0,2}}[0-9.-])))",
     re.IGNORECASE,
@@ -538,7 +586,7 @@ def _predicated(sentence: str) -> Reading | None:
     """The number that a sentence is about; None if it has none."""
     sentence = sentence[-_MAX_SENTENCE:]
     every = _numbers(sentence)
-    if not every:
+    if not every or (not numbers(sentence) and all(_is_adjunct(sentence, number) for number in every)):
         return None
     if not (usable := [number for number in every if not number.is_label]):
         return Reading(every[-1].value)
@@ -565,7 +613,12 @@ def _main_clause(sentence: str) -> str:
     but = _BUT.search(sentence)
     if but is not None and _FIRST_THOUGHT.search(sentence[: but.start()]) and _numbers(sentence[but.end() :]):
         sentence = sentence[but.end() :]
+    if (so := _SO_THEN.search(sentence)) is not None and _usable(sentence[so.end() :]):
+        sentence = sentence[so.end() :].lstrip()
     for tail in _TAIL_CLAUSE.finditer(sentence):
+        if tail[0] == ";" and _SUM.search(sentence[tail.end() :]) and _usable(sentence[tail.end() :]):
+            sentence = sentence[tail.end() :].lstrip()
+            break
         head, rest = sentence[: tail.start()], sentence[tail.start() :]
         is_reason = _REASON.match(rest) is not None and not head.endswith("and")
         if _numbers(head) and ("=" in head or "=" not in rest or is_reason):
@@ -610,10 +663,19 @@ def _one(sentence: str, number: Number) -> Reading:
     return _NO_NUMBER if is_operand and (number.value or 0) >= 0 else Reading(number.value, is_stated=True)
 
 
+def _is_adjunct(sentence: str, number: Number) -> bool:
+    """Whether the number says for how many, of which, how often: not what the sentence is about."""
+    before = sentence[max(0, number.start - 80) : number.start]
+    return _ADJUNCT.search(before) is not None and _QUANTITY_OF.search(before) is None
+
+
 def _one_of(sentence: str, found: list[Number]) -> Reading:
     """Among several numbers, the one that the sentence predicates."""
     first, second = found[:2]
     between = sentence[first.end : second.start].strip(" *_")
+    gaps = [sentence[a.end : b.start].strip(" *_") for a, b in pairwise(found)]
+    if gaps[-1] in ("or", ", or") and all(gap in (",", "or", ", or") for gap in gaps):  # "7, 8, or 9"
+        return _NO_NUMBER
     if _IS_WHAT.match(sentence, first.end):  # "$6 is the cost of 3 pens"
         return Reading(first.value, is_stated=True)
     copula = re.search(r"\b(?:is|are|was|were|equals|gives|makes|make)\b", sentence[second.end :])
@@ -636,8 +698,7 @@ def _one_of(sentence: str, found: list[Number]) -> Reading:
     ):
         return _NO_NUMBER
     verb = _VERB.search(sentence)
-    before = {n: sentence[max(0, n.start - 80) : n.start] for n in found}
-    main = [n for n in found if _QUANTITY_OF.search(before[n]) or not _ADJUNCT.search(before[n])]
+    main = [number for number in found if not _is_adjunct(sentence, number)]
     told = [n for n in main if verb is not None and n.start > verb.start()]
     if len(told) == 1:
         return Reading(told[0].value, is_stated=True)
