@@ -439,7 +439,7 @@ BLIND = [
 
 def test_endings_that_were_written_without_knowing_the_reader() -> None:
     """280 of all kinds; of these 236 were read right when they were first tried. Four are still not: Chinese and
-    Portuguese number words, a product of two units, and two answers to two people."""
+    Portuguese number words, the length of each of several pieces, and two answers for two people."""
     read = [(row["text"], MATH.extract(row["text"]), row["answer"]) for row in BLIND]
     wrong = [
         text for text, made, answer in read if not (made == answer or MATH.is_correct(made, [answer or ""]))

@@ -98,7 +98,7 @@ def _table(title: str, figures: dict[str, dict[str, Any]]) -> Table:
 
     table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="dim")
     table.add_column("source", overflow="fold")
-    for name in ("rows", "accuracy", "", "with tool", "runs", "need met", "always", "majority"):
+    for name in ("rows", "accuracy", "", "with tool", "runs", "need met"):
         table.add_column(name, justify="right", no_wrap=True)
     for source, found in figures.items():
         interval = found["confidence_95"]["accuracy"]
@@ -111,9 +111,20 @@ def _table(title: str, figures: dict[str, dict[str, Any]]) -> Table:
                 _percent(found[name])
                 for name in ("tool_use_rate", "execution_success", "tool_need_agreement")
             ),
-            *(_percent(found["tool_need_baseline"][name]) for name in ("always", "majority")),
         )
+    if baseline := _baseline(figures):
+        table.caption, table.caption_justify = Text(baseline), "left"
     return table
+
+
+def _baseline(figures: dict[str, dict[str, Any]]) -> str:
+    """What need met would be without looking at the question; empty where no need is known."""
+    told = []
+    for name, what in (("always", "always calling"), ("majority", "doing what most questions need")):
+        shares = sorted({v for f in figures.values() if (v := f["tool_need_baseline"][name]) is not None})
+        if shares:
+            told.append(f"{what} {' to '.join(map(_percent, dict.fromkeys((shares[0], shares[-1]))))}")
+    return f"need met by {', '.join(told)}" if told else ""
 
 
 def _percent(value: float | None) -> str:
