@@ -56,7 +56,7 @@ def rejected(configs: Any) -> list[tuple[str, str, str]]:
 def test_everything_is_given(home: Path) -> None:
     solved = [json.loads(line) for line in (home / "data/raw/GSM8K/GSM8K.json").read_text().splitlines()]
     solved[1]["solution"] = "50/60 = <<50/60=0.83>>0.83, so 12/60*50 = <<12/60*50=10>>10."
-    solved[2]["solution"] = "76/4 = <<76/4=19>>19, 19*3 = <<19*3=57>>57"
+    solved[2]["solution"] = "3+1 = <<3+1=4>>4, 76/4 = <<76/4=19>>19, 19*3 = <<19*3=57>>57"
     (home / "data/raw/GSM8K/GSM8K.json").write_text("".join(json.dumps(row) + "\n" for row in solved))
     made = build(recipe())
     assert list(made.configs["stage1"]["train"]["id"]) == ["GSM8K-train-0", "GSM8K-train-1", "GSM8K-train-2"]
@@ -78,10 +78,10 @@ def test_everything_is_given(home: Path) -> None:
     ]
     assert load_summary(made.directory).rejected["vicuna: no response to this question"] == 1
     manifest = check_release(made.directory)
-    assert manifest["models"]["davinci"].startswith(
+    assert manifest.models["davinci"].startswith(
         "responses that were given, `GSM8K_davinci_response.json` ("
     )
-    assert set(manifest["prompts"]) == {"student"}
+    assert set(manifest.prompts) == {"student"}
     assert build(recipe()).summary.up_to_date
 
 

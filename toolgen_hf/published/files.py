@@ -94,7 +94,7 @@ def _check_columns(row: Row, config: str, where: str, defaults: Iterable[str]) -
     kind = KINDS[config]
     for name in kind.features:
         alias = ALIASES.get(name, name)
-        if name in ("id", *kind.defaults, *defaults) or name in row or alias in row:
+        if name in ("id", *kind.defaults, *kind.later, *defaults) or name in row or alias in row:
             continue
         wanted = repr(alias) if name in ("tool_call", alias) else f"{name!r} or {alias!r}"
         near = nearest(alias, row) or nearest(name, row)
