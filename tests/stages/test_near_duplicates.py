@@ -240,12 +240,12 @@ def tulip_data(folder: Path, **options: object) -> dict[str, object]:
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
     told = {
-        "train": [(TULIPS, "17"), (FERRY, "360"), ("What is 30 + 4?", "34")],
-        "test": [(OTHER_TULIPS, "24"), ("What is 2 + 3?", "5")],
+        "train": [(TULIPS, "24-7=17"), (FERRY, "40*9=360"), ("What is 30 + 4?", "30+4=34")],
+        "test": [(OTHER_TULIPS, "31-7=24"), ("What is 2 + 3?", "2+3=5")],
     }
     for split, rows in told.items():
         files[split] = str(folder / f"{split}.jsonl")
-        lines = [json.dumps({"question": q, "answer": a, "solution": f"{a}-0={a}"}) for q, a in rows]
+        lines = [json.dumps({"question": q, "answer": s.split("=")[1], "solution": s}) for q, s in rows]
         Path(files[split]).write_text("\n".join(lines) + "\n", encoding="utf-8")
     data = sums_data(folder.parent / "sums")
     dataset = {"builder": "qa", "name": "Tulips", "data_files": files, "columns": {"solution": "solution"}}
