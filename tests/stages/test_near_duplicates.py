@@ -269,7 +269,7 @@ def test_a_run_marks_published_splits_and_says_so(tmp_path: Path) -> None:
     assert (fact["split"], fact["of_split"], fact["count"], fact["rows"]) == ("test", "train", 1, 2)
     said = "1 of 2 questions of test have a near duplicate in train"
     assert said in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert any(said in warning for warning in check(recipe, workspace).warnings)
+    assert any(said in note for note in check(recipe, workspace).notes)
 
 
 @pytest.mark.usefixtures("scripted_models")

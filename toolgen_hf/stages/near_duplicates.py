@@ -2,13 +2,13 @@
 
     find(["Ann had 3 red pens and 4 blue pens. She lost 2 red pens. How many red pens has she now?",
           "Bo had 9 red pens and 5 blue pens. He lost 8 red pens. How many blue pens has he now?"])
-    -> [Pair(one=0, other=1, likeness=0.83)]
+    -> Twins(groups=[0, 1], links={(0, 1): 0.86})
 
 Numbers and pronouns are left out of a text, and a name is the same as any other name. What is left is compared: word
 pairs of the whole text, or of the text before its last sentence, and the words that say what the text is about.
-Of many texts MinHash LSH (hashes by datasketch, with a fixed seed) proposes pairs; each is then compared exactly. What is found
-does not depend on the order of the texts, on the process or on PYTHONHASHSEED. Word lists are English; texts in other
-languages are compared by all of their words.
+Of many texts MinHash LSH (hashes by datasketch, with a fixed seed) proposes pairs; each is then compared exactly. What
+is found does not depend on the order of the texts, on the process or on PYTHONHASHSEED. Word lists are English; texts
+in other languages are compared by all of their words.
 
 Measured on GSM8K (8,792 questions): 80 pairs, 48 of 50 drawn ones are the same story. Of twins made from GSM8K and
 SVAMP by other numbers, names or units it finds 99%, by a dropped clause 94%, by another question 98%.
