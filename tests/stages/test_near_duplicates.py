@@ -235,6 +235,20 @@ def test_a_cut_without_near_duplicates_is_as_it_is_written() -> None:
         assert made["apart"][split]._fingerprint == made["keep"][split]._fingerprint
 
 
+def test_a_cut_of_questions_that_all_tell_one_story_is_as_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    rows = [json.dumps({"question": TULIPS.replace("24", str(n)), "answer": "1"}) for n in range(30, 40)]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    cut = {"train": "train[:6]", "test": "train[6:]"}
+    made, origin = load_raw(DatasetConfig(builder="qa", data_files=str(path), splits=cut))
+    assert ({split: len(table) for split, table in made.items()}, origin.moved) == (
+        {"train": 6, "test": 4},
+        0,
+    )
+    (fact,) = facts(made, marks(made))
+    assert (fact["count"], fact["rows"]) == (4, 4)
+
+
 def tulip_data(folder: Path, **options: object) -> dict[str, object]:
     """A published train and test split, of which one question tells one story."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -269,7 +283,7 @@ def test_a_run_marks_published_splits_and_says_so(tmp_path: Path) -> None:
     assert (fact["split"], fact["of_split"], fact["count"], fact["rows"]) == ("test", "train", 1, 2)
     said = "1 of 2 questions of test have a near duplicate in train"
     assert said in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert any(said in warning for warning in check(recipe, workspace).warnings)
+    assert any(said in note for note in check(recipe, workspace).notes)
 
 
 @pytest.mark.usefixtures("scripted_models")

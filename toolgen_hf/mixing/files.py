@@ -10,6 +10,7 @@ the files of stage 1 and from those of stage 2. A file is of the split that its 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict
@@ -53,7 +54,10 @@ def mix_files(
     made = {name: _read(name, path, label) for name, path in parts.items()}
     splits = {split for part in made.values() for tables in part.configs.values() for split in tables}
     held = held_out or {}
-    made |= {name: _read(name, path, label, own_ids=False) for name, path in held.items()}
+    made |= {
+        name: replace(_read(name, path, label, own_ids=False), splits_of=_beside(path, parts))
+        for name, path in held.items()
+    }
     stages = {name: next(iter(part.configs)) for name, part in made.items()}
     if len(set(stages.values())) > 1:
         raise DataError(
@@ -85,6 +89,17 @@ def beside(parts: Mapping[str, Path]) -> dict[str, Path]:
     new = [path for where, path in found.items() if where not in given]
     names = unique([*parts, *(path.stem for path in new)])
     return dict(zip(names[len(parts) :], new, strict=True))
+
+
+def _beside(path: Path, parts: Mapping[str, Path]) -> str | None:
+    """The part whose file lies beside another split's."""
+    dataset = name_and_split(path)[0]
+    same = (
+        name
+        for name, given in parts.items()
+        if given.resolve().parent == path.resolve().parent and name_and_split(given)[0] == dataset
+    )
+    return next(same, None)
 
 
 def _read(name: str, path: Path, task: str, own_ids: bool = True) -> MixPart:

@@ -163,7 +163,7 @@ class _Part:
             return
         rows = {str(split): len(table) for split, table in raw.items()}
         self.warnings += [f"{prefix}{remark}" for remark in fewer(raw, recipe.dataset)]
-        self.warnings += [f"{prefix}{remark}" for remark in _near_duplicates(raw, moved)]
+        self.notes += [f"{prefix}{remark}" for remark in _near_duplicates(raw, moved)]
         self.questions[prefix.removesuffix(": ") or recipe.name] = rows
         if self.output is not None:
             self.output += sum(rows.values()) * (len(recipe.sources) + 1) * _BYTES_A_RESPONSE

@@ -197,6 +197,7 @@ def _kept_together(splits: DatasetDict, home: Mapping[tuple[str, int], str]) -> 
     """The rows that go to another split than is written, so that none has a near duplicate in another one.
 
     A family goes to that of its splits in which most room is left for it: splits stay about as large as is written.
+    Where one would lose more than half of its rows, as where all questions tell one story, the cut is as written.
     """
     moved: dict[tuple[str, int], str] = {}
     for split, rows in splits.items():
@@ -212,16 +213,22 @@ def _kept_together(splits: DatasetDict, home: Mapping[tuple[str, int], str]) -> 
         homes = {
             number: Counter(home[str(split), at] for at in family) for number, family in families.items()
         }
-        room: Counter[str] = sum(homes.values(), Counter())
+        written: Counter[str] = sum(homes.values(), Counter())
+        room = written.copy()
         for counts in homes.values():
             if len(counts) == 1:
                 room.subtract(counts)
+        found: dict[tuple[str, int], str] = {}
         astride = [number for number, counts in homes.items() if len(counts) > 1]
         for number in sorted(astride, key=lambda number: (-len(families[number]), families[number][0])):
             where = max(homes[number], key=lambda name: (room[name], homes[number][name], name))
             room[where] -= len(families[number])
             changed = [at for at in families[number] if home[str(split), at] != where]
-            moved |= {(str(split), at): where for at in changed}
+            found |= {(str(split), at): where for at in changed}
+        if all(
+            2 * room[name] <= count for name, count in written.items()
+        ):  # room that is left is rows that are lost
+            moved |= found
     return moved
 
 

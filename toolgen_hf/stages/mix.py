@@ -68,6 +68,8 @@ class MixPart:
     configs: Mapping[str, DatasetDict]
     dataset: str
     task: str = "math"
+    splits_of: str | None = None
+    """The part whose other splits these are, where one dataset comes as several parts."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ def mix(parts: Mapping[str, MixPart], workspace: Workspace, config: MixConfig = 
     """
     _check(parts, config)
     pool = _pool(parts)
+    sets = {name: part.splits_of for name, part in parts.items() if part.splits_of is not None}
     settings = {
+        "sets": sets,
         "config": config.model_dump(mode="json"),
         "pool": {str(split): rows._fingerprint for split, rows in pool.items()},
         "normalise": VERSION,
@@ -100,7 +104,7 @@ def mix(parts: Mapping[str, MixPart], workspace: Workspace, config: MixConfig = 
 
     @cache
     def decided() -> dict[str, Batch]:
-        return decide({str(split): rows[:] for split, rows in pool.items()}, config)
+        return decide({str(split): rows[:] for split, rows in pool.items()}, config, sets)
 
     def look_up(batch: Batch) -> Batch:
         """The whole pool decides about every row; that is worked out once, and only where the cache has not all."""
@@ -117,15 +121,20 @@ def mix(parts: Mapping[str, MixPart], workspace: Workspace, config: MixConfig = 
 _JUDGED = ("part", "id", "question", "reason", "lacks")
 
 
-def decide(pool: Mapping[str, Batch], config: MixConfig) -> dict[str, Batch]:
-    """What becomes of every row of every split: columns of ``POOL`` -> columns of ``PLAN``."""
+def decide(
+    pool: Mapping[str, Batch], config: MixConfig, sets: Mapping[str, str] | None = None
+) -> dict[str, Batch]:
+    """What becomes of every row of every split: columns of ``POOL`` -> columns of ``PLAN``.
+
+    ``sets``: by part the one whose splits it has, where that is another.
+    """
     candidates = [
         Candidate(part, split, key, question, reason is None and lacks is None)
         for split, rows in pool.items()
         for part, key, question, reason, lacks in zip(*(rows[name] for name in _JUDGED), strict=True)
     ]
     twins = near_duplicates.find([candidate.question for candidate in candidates])
-    repeats = iter(_repeats(candidates, twins, config))
+    repeats = iter(_repeats(candidates, twins, config, sets or {}))
     decided = {
         split: _decide_split(rows, [next(repeats) for _ in rows["id"]], config)
         for split, rows in pool.items()
@@ -139,7 +148,9 @@ def decide(pool: Mapping[str, Batch], config: MixConfig) -> dict[str, Batch]:
     return decided
 
 
-def _repeats(candidates: Sequence[Candidate], twins: Twins, config: MixConfig) -> list[Repeat | None]:
+def _repeats(
+    candidates: Sequence[Candidate], twins: Twins, config: MixConfig, sets: Mapping[str, str]
+) -> list[Repeat | None]:
     """For each question which it repeats: as it is, or else as a near duplicate in a split further from training."""
     judged = judge(candidates)
     if config.near_duplicates == "keep":
@@ -150,7 +161,7 @@ def _repeats(candidates: Sequence[Candidate], twins: Twins, config: MixConfig) -
     def leaks(one: tuple[str, str], other: tuple[str, str]) -> bool:
         return order.index(other[1]) < order.index(one[1]) and not (is_apart and one[0] == other[0])
 
-    nearest = twins.nearest([(c.part, c.split) for c in candidates], leaks)
+    nearest = twins.nearest([(sets.get(c.part, c.part), c.split) for c in candidates], leaks)
     return [
         repeat
         if at is None or (repeat is not None and repeat.is_leak)
