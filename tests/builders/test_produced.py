@@ -105,7 +105,8 @@ def test_json_rows_take_the_form_of_their_schema(layout: Path, cache: Path) -> N
         "id": "y",
         "answer": ["57"],
         "fewshot_overlap": None,
-        **dict.fromkeys(schemas.ADDED),
+        "verified_by": None,
+        "soundness": None,
     }
     assert rows("stage1", dataset_name="GSM8K")[1] == expected
     assert rows("stage2", "test") == [{"id": "GSM8K-test-0", **STAGE2}]

@@ -12,16 +12,8 @@ from toolgen_hf.prompts.fewshot import PromptSet
 from toolgen_hf.stages.answer import answer_batch
 from toolgen_hf.stages.stage1 import stage1_batch
 from toolgen_hf.tasks import get_task
-from toolgen_hf.tasks.math import Math
 
 MATH = get_task("math")
-
-
-class Stating(Math):
-    """Math problems whose answer is stated by "The answer is" alone; any other number is a guess."""
-
-    def stated_answer(self, text: str) -> str | None:
-        return self.extract(text) if "The answer is " in text else None
 
 
 def answered(text: str, finish_reason: str = "stop") -> dict[str, Any]:
@@ -31,7 +23,7 @@ def answered(text: str, finish_reason: str = "stop") -> dict[str, Any]:
         return [Generation(text, finish_reason) for _ in prompts]
 
     row = {"id": "a", "question": "40 less 24?", "answer": ["16"], "solution": None}
-    done = answer_batch({name: [value] for name, value in row.items()}, Stating(), PromptSet("Answer."), ask)
+    done = answer_batch({name: [value] for name, value in row.items()}, MATH, PromptSet("Answer."), ask)
     return {name: values[0] for name, values in done.items()}
 
 
@@ -40,10 +32,8 @@ def answered(text: str, finish_reason: str = "stop") -> dict[str, Any]:
     [
         ("40 - 24 = 16. The answer is 16.", True),
         ("The answer is 17.", False),
-        (
-            "He needs 24 + 16 = 40 days to learn the remaining 16 words.",
-            False,
-        ),  # states 40; its last number is 16
+        ("He needs 24 + 16 = 40 days to learn the remaining 16 words.", False),  # states 40
+        ("Tom has 40 cards, Ann has 24 stamps and Bo has 16 coins.", False),  # only ends on 16
         ("calculator(40-24). The answer is 16.", False),
         ("The calculator(s) say so. The answer is 16.", True),
         ("<think>calculator(40-24)? No need.</think>The answer is 16.", True),
@@ -57,7 +47,7 @@ def test_right_is_a_whole_response_without_a_call_that_states_the_answer(text: s
 
 
 def test_the_prediction_is_read_also_where_it_is_guessed() -> None:
-    row = answered("He needs 40 days to learn the remaining 16 words.")
+    row = answered("Tom has 40 cards, Ann has 24 stamps and Bo has 16 coins.")
     assert (row["prediction"], row["correct"], row["reason"]) == ("16.0", False, None)
 
 

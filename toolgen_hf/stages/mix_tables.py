@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import Dataset, DatasetDict, concatenate_datasets
+from datasets import Dataset, DatasetDict, Features, concatenate_datasets
 
 from toolgen_hf import schemas
 from toolgen_hf.errors import DataError
@@ -93,26 +93,26 @@ def _labelled(rows: Dataset, labels: Mapping[str, str]) -> Dataset:
 
 
 def _concatenated(config: str, parts: Mapping[str, Dataset]) -> Dataset:
-    if config == "stage2" and any("correct" in rows.column_names for rows in parts.values()):
-        parts = {name: _graded(rows) for name, rows in parts.items()}
+    later = (*schemas.LATER, *(["correct"] if config == "stage2" else []))
+    newest = max((rows.features for rows in parts.values()), key=len)
+    parts = {name: _completed(rows, newest, later) for name, rows in parts.items()}
     first, *others = parts
     for name in others:
-        if parts[name].features != parts[first].features:
-            differ = parts[name].features.items() ^ parts[first].features.items()
-            columns = sorted({column for column, _ in differ})
+        one, other = parts[first].features, parts[name].features
+        differ = [column for column in sorted({*one, *other}) if one.get(column) != other.get(column)]
+        if differ:
             raise DataError(
-                f"{config} of part {name!r} has not the columns of part {first!r}: they differ in {', '.join(columns)}"
+                f"{config} of part {name!r} has not the columns of part {first!r}: they differ in {', '.join(differ)}"
             )
     return concatenate_datasets([rows.with_format(None) for rows in parts.values()])
 
 
-def _graded(rows: Dataset) -> Dataset:
-    """Stage 2 with the column ``correct``: null in a set of an older version."""
-    if "correct" in rows.column_names:
-        return rows
-    features = schemas.mixed(schemas.SCORED)
-    unknown = [None] * len(rows)
-    return rows.add_column("correct", unknown, feature=features["correct"]).select_columns(list(features))
+def _completed(rows: Dataset, newest: Features, later: Sequence[str]) -> Dataset:
+    """With the columns that sets of older versions lack and the newest one has, null."""
+    lacks = [name for name in newest if name in later and name not in rows.column_names]
+    for name in lacks:
+        rows = rows.add_column(name, [None] * len(rows), feature=newest[name])
+    return rows.select_columns(list(newest)) if {*rows.column_names} == {*newest} else rows
 
 
 def _rejected(tables: Tables, labels: Labels, plan: DatasetDict) -> DatasetDict:
