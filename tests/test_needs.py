@@ -106,7 +106,7 @@ def test_a_hub_that_cannot_be_reached_is_no_failure(
     (model,) = needs.models
     assert (model.files.state, model.memory, needs.download, needs.disk) == ("unknown", None, None, None)
     assert needs.missing == ()
-    assert "the Hub cannot be reached" in needs.warnings[0]
+    assert any("the Hub cannot be reached" in warning for warning in needs.warnings)
     assert role(needs, "student").to_ask == len(ROWS)  # counted all the same
 
 

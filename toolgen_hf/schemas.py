@@ -246,8 +246,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "origin": "which source gave each response",
         "scores": "each response's score: 20, 15, 10, 5 or 0",
         "answer": "each response's own answer, its call's result or read from its text; empty if there is none",
-        "correct": "for each response whether its answer is an accepted one",
         "fewshot_overlap": _MARK,
+        "correct": "for each response whether its answer is an accepted one",
         NEAR: _NEAR,
     },
     "sft": {

@@ -121,6 +121,13 @@ WRONG: list[tuple[str, Any, str]] = [
     ("summary/examples", {"stage2": {"responses": ["a"]}}, "of an example are lists of text"),
     ("summary/examples", {"stage1": None}, "summary.examples.stage1: Input should be a valid dictionary"),
     ("summary/used", {"texts": 1, "more": 2}, "summary.used.more: Extra inputs are not permitted"),
+    ("summary/calls", None, "summary.calls: Input should be a valid dictionary"),
+    ("summary/calls", {"execution": {"explained": -1}}, "summary.calls.execution.explained: Input should be greater"),
+    ("summary/near_duplicates", {}, "summary.near_duplicates: Input should be a valid list"),
+    ("summary/near_duplicates", [{"split": "test"}], "summary.near_duplicates['0'].of_split: it is missing"),
+    ("summary/near_duplicates", [{"split": "test", "of_split": "train", "count": 1, "rows": 4, "example": ["a"]}],
+     "summary.near_duplicates['0'].example: List should have at least 2 items"),
+    ("summary/moved", "1", "summary.moved: Input should be a valid integer"),
     ("summary/mix", 5, "summary.mix: Input should be"),
     ("summary/mix", {"order": "interleave"}, "a mix has order, seed, parts and repeats"),
     ("summary/mix", {**MIX, "order": "any"}, "summary.mix.order: Input should be 'interleave' or 'concatenate'"),
@@ -180,6 +187,12 @@ def test_what_is_no_manifest(kind: str) -> None:
         parse_manifest(content, "manifest.json")
     assert message in str(caught.value)
     assert len(str(caught.value)) < 800
+
+
+@pytest.mark.parametrize("parts", [{}, {"a": {**MIX["parts"]["a"], "splits": {}}}])
+def test_a_mix_of_nothing_is_read(whole: dict[str, Any], parts: dict[str, Any]) -> None:
+    told = edit(whole, "summary/mix", {**MIX, "parts": parts})
+    read(parse_manifest(told, "manifest.json"))
 
 
 def test_a_whole_one_is_kept_as_it_was_written(whole: dict[str, Any], sets: Sets) -> None:

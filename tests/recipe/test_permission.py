@@ -91,6 +91,7 @@ ACTS: list[tuple[dict[str, Any], str]] = [
     ({"sources.one.generator.template": "own.json"}, "which lies outside of its folder"),
     ({"finetune.small.model": "./model"}, "which lies outside of its folder"),
     ({"finetune.small.template": "/etc/t.json"}, "which lies outside of its folder"),
+    ({"tool_calling.tokenizer": "/srv/model"}, "'/srv/model', which lies outside of its folder"),
     ({"sources.one.generator": {"kind": "file", "path": "rows.csv"}}, "'rows.csv', which lies outside of its folder"),
     ({"sources.one.generator": {"kind": "file", "path": ["set/rows.csv", "../*.csv"]}}, r"generator\.path\.1"),
     ({**QA, "dataset.data_files": "../rows.csv"}, "which lies outside of its folder"),
@@ -316,9 +317,10 @@ def test_no_command_runs_it(command: list[str], capsys: pytest.CaptureFixture[st
 
 
 INERT = {
-    "adapter_revision", "api", "builder", "checkpoint", "columns", "config", "count", "description", "device",
-    "dtype", "duplicates", "engine", "example_seed", "extra", "fewshot_overlap", "instruction", "kind", "name", "order",
-    "pairs", "prompt", "quantization", "revision", "rows", "splits", "stop", "strategy", "target_modules", "weight",
+    "accept", "adapter_revision", "api", "builder", "checkpoint", "columns", "config", "count", "description",
+    "device", "dtype", "duplicates", "engine", "example_seed", "extra", "fewshot_overlap", "finish_reasons",
+    "instruction", "kind", "name", "near_duplicates", "order", "pairs", "prompt", "quantization", "revision", "rows",
+    "splits", "stop", "strategy", "target_modules", "weight",
 }  # fmt: skip
 """Fields with text that reaches nothing beside the recipe: it names, chooses, or is sent to a model."""
 
@@ -340,5 +342,5 @@ def test_every_field_with_text_says_what_it_reaches_or_is_known_to_reach_nothing
     assert inert - INERT == set(), "mark the field with what it reaches (Reach), or list it as inert"
     assert reaching == {
         "adapter", "allow_http", "base_url", "data_dir", "data_files", "folder", "keys_file", "model", "output",
-        "path", "source", "task", "template",
+        "path", "source", "task", "template", "tokenizer",
     }  # fmt: skip

@@ -14,7 +14,7 @@ from toolgen_hf.generators.config import OpenAIConfig
 from toolgen_hf.testing import ApiServer
 
 ENGINE = "gpt-4o-mini"
-SECRET = "sk-proj-Zq7distinctiveSECRETvalue42wxyz"
+SECRET = "sk-proj-Zq7tB4xK9mVd2Rf8Hj5Lw3Pn6Qs42wxyz"
 
 
 def config(server: ApiServer | None = None, **changes: Any) -> OpenAIConfig:

@@ -189,7 +189,12 @@ def _source(source: Mapping[str, Any] | None) -> dict[str, float]:
 def _recipe(directory: Path) -> dict[str, Any]:
     """``{"score.strategy": "distance", ...}``"""
     path = directory / "recipe.yaml"
-    return dict(_flat(read_yaml(path))) if path.is_file() else {}
+    try:
+        return dict(_flat(read_yaml(path))) if path.is_file() else {}
+    except ConfigError as error:
+        raise DataError(
+            f"the recipe of a set cannot be read: {error}; run the recipe or pull again"
+        ) from error
 
 
 def _flat(value: Any, key: str = "") -> list[tuple[str, Any]]:

@@ -72,12 +72,9 @@ def _mix(counts: dict[str, int]) -> list[Part]:
 
 def mixed_counts(summary: Summary) -> dict[str, int]:
     """What became of the questions of a mix, all parts and splits together; empty if it is none."""
-    counts: dict[str, int] = {}
-    for part in summary.mix.get("parts", {}).values():
-        for split in part["splits"].values():
-            for kind, count in split.items():
-                counts[kind] = counts.get(kind, 0) + count
-    return counts
+    kinds = ("questions", "before", "rejected", "undrawn", "rows") if summary.mix else ()
+    splits = [split for part in summary.mix.get("parts", {}).values() for split in part["splits"].values()]
+    return {kind: sum(split[kind] for split in splits) for kind in kinds}
 
 
 def score_counts(summary: Summary) -> dict[str, dict[str, int]]:

@@ -120,9 +120,10 @@ def check_target(directory: Path) -> None:
         OSError: the disk is full.
     """
     check_openable(directory)
-    if (directory.exists() or directory.is_symlink()) and not directory.is_dir():
-        what = "a link that leads nowhere" if directory.is_symlink() else "a file"
-        raise ConfigError(f"{str(directory)!r} is {what}; choose another output directory")
+    if directory.exists() and not directory.is_dir():
+        raise ConfigError(f"{str(directory)!r} is a file; choose another output directory")
+    if directory.is_symlink() and not directory.resolve().parent.is_dir():  # else it is made there
+        raise ConfigError(f"{str(directory)!r} is a link that leads nowhere; choose another output directory")
     try:
         recover_directory(directory)
         directory.parent.mkdir(parents=True, exist_ok=True)

@@ -181,6 +181,16 @@ class _Mix(_Record):
         return self
 
 
+class _Near(_Record):
+    """Questions of a split with a near duplicate in another one; ``example``: such a question's id and the other's."""
+
+    split: str
+    of_split: str
+    count: Count
+    rows: Count
+    example: Annotated[list[str], Field(min_length=2, max_length=2)]
+
+
 class _Summary(_Record):
     name: str
     stages: list[_Stage]
@@ -200,8 +210,11 @@ class _Summary(_Record):
     seconds: Amount = 0.0
     up_to_date: bool = False
     fewshot_overlap: Counts = Field(default_factory=dict)
+    calls: dict[str, Counts] = Field(default_factory=dict)
     used: _Used = _Used()
     mix: _Mix = _Mix()
+    near_duplicates: list[_Near] | None = None
+    moved: Count = 0
 
 
 class _Adapter(_Record):

@@ -262,14 +262,9 @@ def test_rows_that_an_engine_refuses_are_rejected_with_the_reason(workspace: Wor
     with ApiServer(script) as server:
         made = answer(splits(6), config(server), workspace)["train"]
         answer(splits(6), config(server), workspace, drop_overlap=True)
-        assert Counter(numbers(request)[0] for request in server.requests) == {
-            0: 1,
-            1: 1,
-            2: 2,
-            3: 1,
-            4: 1,
-            5: 1,
-        }
+        # All that is missing then is refused: 0 tells that the engine still answers, and 2 is refused for good.
+        asked = [numbers(request)[0] for request in server.requests]
+        assert (sorted(asked[:6]), asked[6:]) == ([0, 1, 2, 3, 4, 5], [2, 0, 2])
     assert made["reason"] == [
         None,
         None,
