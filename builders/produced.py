@@ -34,8 +34,6 @@ _UNGRADED = dict.fromkeys(
 _CALL_ALONE: dict[str, object] = {**_UNGRADED, "correct": False, "teacher": None, "attempts": []}
 
 
-"""Columns that results of earlier versions do not have: null there."""
-
 RESPONSES = "responses-"
 """Begins the name of the config of one source's executed responses: ``responses-chatgpt``."""
 
