@@ -5,6 +5,8 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
+# A process for each of two cores, each with one thread; a file's tests stay together, for they share what they made.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -26,10 +28,10 @@ quickstart: install
 	$(BIN)/toolgen-hf run quickstart
 
 test: install
-	$(BIN)/python -m pytest -m "not gpu"
+	$(PYTEST) -m "not gpu"
 
 test-fast: install
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(PYTEST) -m "not slow and not gpu"
 
 quality: install
 	$(BIN)/ruff check .
