@@ -78,9 +78,7 @@ def test_everything_is_given(home: Path) -> None:
     ]
     assert load_summary(made.directory).rejected["vicuna: no response to this question"] == 1
     manifest = check_release(made.directory)
-    assert manifest.models["davinci"].startswith(
-        "responses that were given, `GSM8K_davinci_response.json` ("
-    )
+    assert manifest.models["davinci"].startswith("responses that were given, `GSM8K_davinci_response.json` (")
     assert set(manifest.prompts) == {"student"}
     assert build(recipe()).summary.up_to_date
 

@@ -37,7 +37,10 @@ def write(prompts: Sequence[Prompt]) -> list[Generation | None]:
 
 def annotations(cases: Sequence[Case]) -> list[Proposal | None]:
     made = [compose(case.question, case.solution, case.answer) for case in cases]
-    return [Proposal(f"calculator({m.formula})" if m.formula else None, m.reason, soundness=m.soundness) for m in made]
+    return [
+        Proposal(f"calculator({m.formula})" if m.formula else None, m.reason, soundness=m.soundness)
+        for m in made
+    ]
 
 
 def answer(batch: Batch) -> Batch:

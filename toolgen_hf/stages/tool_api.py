@@ -248,7 +248,9 @@ def _annotations(config: AnnotationsConfig, task: Task) -> Teacher:
         if case.solution is None or not case.solution.strip():
             return Proposal(None, NO_SOLUTION)
         made = task.annotate(case.question, case.solution, case.answer)
-        return Proposal(made.call, made.reason or (None if made.call else "no call"), soundness=made.soundness)
+        return Proposal(
+            made.call, made.reason or (None if made.call else "no call"), soundness=made.soundness
+        )
 
     def annotate_all(cases: Sequence[Case]) -> list[Proposal | None]:
         return [annotate(case) for case in cases]

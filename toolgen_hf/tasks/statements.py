@@ -460,7 +460,8 @@ _CONCLUDES = re.compile(
 )
 _NONE_LEFT = re.compile(
     r"\b(?:nobody|no one|none of \w+) (?:has|have|had) any\b"
-    r"|\b(?:has|have|had|is|are|were|was|with|leaving|leaves) (?:no|zero|nothing)\b|^[\s*_]*(?:none\b(?! of)|nothing (?:is|was|remains|left)\b)",
+    r"|\b(?:has|have|had|is|are|were|was|with|leaving|leaves) (?:no|zero|nothing)\b"
+    r"|^[\s*_]*(?:none\b(?! of)|nothing (?:is|was|remains|left)\b)",
     re.IGNORECASE,
 )
 _CANNOT_TELL = re.compile(
