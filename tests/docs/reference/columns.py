@@ -18,7 +18,7 @@ from toolgen_hf.tables import OPTIONAL
 CONFIGS = {
     "raw": schemas.RAW,
     "stage1": schemas.STAGE1,
-    "stage2": schemas.STAGE2,
+    "stage2": schemas.SCORED,
     "sft": schemas.SFT,
     "tool_calling": schemas.TOOL_CALLING,
     "preference": schemas.PREFERENCE,
@@ -38,7 +38,8 @@ def configs() -> str:
     """One table for each config of a produced directory."""
     parts = []
     for name, features in CONFIGS.items():
-        rows = [[f"`{c}`", spell(features[c]), schemas.COLUMNS[name][c]] for c in features]
+        wide = schemas.marked(features) if name in schemas.MARKED else features
+        rows = [[f"`{c}`", spell(wide[c]), schemas.COLUMNS[name][c]] for c in wide]
         parts.append(f"### {name}\n\n{_sentence(schemas.CONFIGS[name])}\n\n{_table(rows)}")
     rows = [[f"`{c}`", "string", meaning] for c, meaning in schemas.MIXED.items()]
     return "\n\n".join([*parts, f"### In a mix\n\nEvery config also has:\n\n{_table(rows)}"])
