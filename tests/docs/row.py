@@ -10,9 +10,13 @@ from toolgen_hf.stages.execute import execute_batch
 from toolgen_hf.stages.score import STRATEGIES
 from toolgen_hf.tasks import get_task
 
-FEATURES = {"raw": schemas.RAW, "answered": schemas.ANSWERED, "called": schemas.CALLED, "stage1": schemas.STAGE1,
-            "executed": schemas.EXECUTED, "stage2": schemas.STAGE2, "sft": schemas.SFT, "rejected": schemas.REJECTED,
-            "tool_calling": schemas.TOOL_CALLING, "preference": schemas.PREFERENCE}  # fmt: skip
+CONFIGS = {"raw": schemas.RAW, "stage1": schemas.STAGE1, "stage2": schemas.SCORED, "sft": schemas.SFT,
+           "tool_calling": schemas.TOOL_CALLING, "preference": schemas.PREFERENCE}  # fmt: skip
+FEATURES = {
+    **{name: schemas.marked(features) for name, features in CONFIGS.items()},
+    **{"answered": schemas.ANSWERED, "called": schemas.CALLED, "executed": schemas.EXECUTED},
+    "rejected": schemas.REJECTED,
+}
 
 
 def check_row(row: dict[str, Any], config: str) -> None:
