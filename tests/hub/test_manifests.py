@@ -9,7 +9,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -33,6 +33,7 @@ from toolgen_hf.recipe.questions import load_raw
 from toolgen_hf.result.produced import load_manifest, task_of
 from toolgen_hf.result.record import Manifest, parse_manifest
 from toolgen_hf.result.screen import print_summary
+from toolgen_hf.stages.duplicates import Match
 from toolgen_hf.web.overview import overview
 from toolgen_hf.web.page import write_report
 
@@ -187,6 +188,12 @@ def test_what_is_no_manifest(kind: str) -> None:
         parse_manifest(content, "manifest.json")
     assert message in str(caught.value)
     assert len(str(caught.value)) < 800
+
+
+@pytest.mark.parametrize("match", get_args(Match))
+def test_every_way_in_which_two_questions_match_is_read(whole: dict[str, Any], match: str) -> None:
+    mix = {**MIX, "repeats": [{**MIX["repeats"][0], "match": match}]}
+    read(parse_manifest(edit(whole, "summary/mix", mix), "manifest.json"))
 
 
 @pytest.mark.parametrize("parts", [{}, {"a": {**MIX["parts"]["a"], "splits": {}}}])

@@ -70,6 +70,7 @@ SECRETS = {
     "Azure OpenAI, newer": lambda s: lot(42, seed=s) + "JQQJ99" + lot(36, seed=s),
     "Azure storage": lambda s: "AccountName=ann;AccountKey=" + base64.b64encode(random.Random(s).randbytes(64)).decode(),
     "Hugging Face": lambda s: "hf" + "_" + lot(34, seed=s),
+    "Hugging Face, letters alone": lambda s: "hf" + "_" + lot(34, string.ascii_letters, s),
     "GitHub": lambda s: "gh" + "p_" + lot(36, seed=s),
     "GitHub, fine-grained": lambda s: "github" + "_pat_" + lot(22, seed=s) + "_" + lot(59, seed=s),
     "GitLab": lambda s: "gl" + "pat-" + lot(20, URL, s),

@@ -289,6 +289,13 @@ ENDINGS: dict[str, list[tuple[str, str | None]]] = {
         ("#### None", "0"),
         ("#### 5 × 3", None),
     ],
+    "decimal commas, where a unit or a currency says so": [
+        ("Die Antwort ist 3,5 Liter.", "3.5"),
+        ("The answer is 2,75 l.", "2.75"),
+        ("The answer is €2,75.", "2.75"),
+        ("The answer is 3,5.", None),
+        ("The answer is 1,5 and 7.", None),
+    ],
     "sentences of all shapes": [
         ("**Answer:** The farmer has **18** cows.", "18"),
         ("Thus, the total cost is $\\boxed{45}$ dollars.", "45"),

@@ -71,6 +71,11 @@ def is_mixed(text: str) -> bool:
     return all(any(kind(char) for char in text) for kind in (str.islower, str.isupper, str.isdigit))
 
 
+def is_lettered(text: str) -> bool:
+    """Whether a text mixes small and capital letters, with or without digits: a Hugging Face token may have none."""
+    return len(set(text)) > 8 and any(map(str.islower, text)) and any(map(str.isupper, text))
+
+
 def is_varied(text: str) -> bool:
     """Whether a text can be a key, and is no placeholder (``xxxx``): enough for a form that no word has."""
     return len(set(text)) > 5 and any(map(str.isdigit, text)) and any(map(str.isalpha, text))
@@ -90,8 +95,8 @@ def _any(_: str) -> bool:
 OURS: tuple[tuple[str, str, str, Callable[[str], bool]], ...] = (
     ("an OpenAI or Anthropic API key", "sk-", r"sk-(?P<lot>[A-Za-z0-9_-]{20,})", is_random),  # and of many others
     ("an OpenRouter API key", "sk-or-", r"sk-or-(?:v[0-9]-)?(?P<lot>[A-Za-z0-9]{32,})", is_random),
-    ("a Hugging Face token", "hf_", r"hf_(?P<lot>[A-Za-z0-9]{30,})", is_mixed),
-    ("a Hugging Face token", "api_org_", r"api_org_(?P<lot>[A-Za-z0-9]{30,})", is_mixed),
+    ("a Hugging Face token", "hf_", r"hf_(?P<lot>[A-Za-z0-9]{30,})", is_lettered),
+    ("a Hugging Face token", "api_org_", r"api_org_(?P<lot>[A-Za-z0-9]{30,})", is_lettered),
     ("a GitHub token", "github_pat_", r"github_pat_(?P<lot>[A-Za-z0-9_]{30,})", is_random),
     ("a Google API key", "AIza", r"AIza(?P<lot>[A-Za-z0-9_-]{35})", is_varied),
     ("a Google OAuth secret", "GOCSPX-", r"GOCSPX-(?P<lot>[A-Za-z0-9_-]{24,})", is_varied),

@@ -163,7 +163,7 @@ class _Repeat(_Record):
     split: str
     of: str
     of_split: str
-    match: Literal["id", "exact", "normalised"]
+    match: Literal["id", "exact", "normalised", "near"]
     dropped: bool
     count: Count
 

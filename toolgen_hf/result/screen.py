@@ -202,9 +202,13 @@ def _example(row: Mapping[str, Any]) -> RenderableType:
         table.add_column(name, overflow="fold")
     for cells in zip(row["scores"], row["origin"], row["answer"], row["responses"], strict=True):
         score, origin, answer, response = cells
-        table.add_row(str(score), origin, answer or "-", Text(response.strip() or "(empty)"))
+        table.add_row(
+            str(score), Text(str(origin)), str(answer or "-"), Text(str(response).strip() or "(empty)")
+        )
     return Group(
-        Text.assemble(("id: ", "bold"), row["id"]), Text.assemble(("query: ", "bold"), row["query"]), table
+        Text.assemble(("id: ", "bold"), str(row["id"])),
+        Text.assemble(("query: ", "bold"), str(row["query"])),
+        table,
     )
 
 

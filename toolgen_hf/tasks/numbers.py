@@ -141,7 +141,7 @@ _GROUPED = re.compile(
 )
 _CONTINENTAL = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]{1,2}|[0-9]{1,3}(?:\.[0-9]{3}){2,}")
 _DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]{1,2}")
-_UNIT_AFTER = re.compile(r"[ ]?(?:[€£%]|[^\W\d_]{2})")
+_UNIT_AFTER = re.compile(r"[ ]?(?:[€£%]|(?!(?:and|or)\b)[^\W\d_])")
 _FIRST_GROUP = re.compile(r"[1-9][0-9]{0,2}")
 
 _NAMES: Final = frozenset(
@@ -193,7 +193,8 @@ def _in_digits(text: str, match: re.Match[str]) -> Number | None:
     if (word.lstrip("*_(") in _NAMES or before.endswith(("#", "# ", "[^"))) and not is_operand:
         return None
     value, end = _token(match)
-    if value is None and _DECIMAL_COMMA.fullmatch(match["run"] or "") and _UNIT_AFTER.match(text, end):
+    is_decimal = value is None and _DECIMAL_COMMA.fullmatch(match["run"] or "") is not None
+    if is_decimal and (_UNIT_AFTER.match(text, end) or _MONEY_BEFORE.search(before)):
         value = float(match["run"].replace(",", "."))  # "3,5 Liter"
     if value is not None and _TOUCHES.match(text, end):
         value, end = _touched(text, value, start, end, before)

@@ -96,6 +96,7 @@ def test_temperature_0_is_left_out(words: str) -> None:
         (400, "System role not supported"),  # Gemma's template, by vLLM
         (500, "System role not supported at row 1, column 12"),  # by llama.cpp
         (400, "Conversation roles must alternate user/assistant/user/assistant/..."),
+        (422, "Input should be 'user' or 'assistant'"),
         (500, "Only user and assistant roles are supported!"),
         (400, "Unsupported value: 'messages[0].role' does not support 'system' with this model."),  # o1-mini
         (400, "Developer instruction is not enabled for models/gemma-3-27b-it"),

@@ -255,6 +255,14 @@ def test_an_unknown_finish_reason_is_quoted_and_can_be_given_a_meaning(word: Any
         parse(answer(finish_reason=word), {name: "error"})
 
 
+def test_what_is_known_to_be_cut_or_to_have_failed_is_never_whole() -> None:
+    own = {"length": "stop", "MAX_TOKENS": "stop", "error": "stop"}
+    assert parse(answer(finish_reason="length"), own).finish_reason == "length"
+    assert parse(answer(finish_reason="max_tokens"), own).finish_reason == "length"
+    with pytest.raises(EngineError):
+        parse(answer(finish_reason="error"), own)
+
+
 def test_a_meaning_that_is_given_goes_before_the_usual_one() -> None:
     assert parse(answer(finish_reason="stop"), {"STOP": "length"}).finish_reason == "length"
 

@@ -34,7 +34,9 @@ _REFUSES_ZERO = re.compile(rf"{_REFUSES.pattern}|strictly positive|greater than 
 _SYSTEM = re.compile(r"\bsystem\b", re.IGNORECASE)
 _MESSAGE = re.compile(r"\b(?:role|message|prompt|instruction)s?\b", re.IGNORECASE)
 _USER_ONLY = re.compile(
-    r"roles must alternate|only user and assistant roles|developer instruction is not enabled", re.IGNORECASE
+    r"roles must alternate|only user and assistant roles|should be 'user' or 'assistant'"
+    r"|developer instruction is not enabled",
+    re.IGNORECASE,
 )
 
 

@@ -210,10 +210,15 @@ def _word(reason: Any) -> str:
 
 
 def _meaning(reason: Any, own: Mapping[str, str]) -> str | None:
-    """What a finish reason means, whatever its case: ``MAX_TOKENS``, ``maxTokens`` and ``max-tokens`` are one."""
+    """What a finish reason means, whatever its case: ``MAX_TOKENS``, ``maxTokens`` and ``max-tokens`` are one.
+
+    ``own`` says it of other words, of native tool calls, or more strictly; a text that was cut is never whole.
+    """
     word = _letters(_word(reason))
-    meaning = {_letters(name): meaning for name, meaning in own.items()}.get(word) if own else None
-    return meaning or (_KNOWN_REASONS.get(word) if isinstance(reason, str) else None)
+    known = _KNOWN_REASONS.get(word) if isinstance(reason, str) else None
+    if known not in (None, "tool_calls", "stop"):
+        return known
+    return {_letters(name): meaning for name, meaning in own.items()}.get(word, known)
 
 
 @lru_cache(maxsize=100)
