@@ -100,8 +100,9 @@ class Store:
 
     def _check_owner(self) -> None:
         """Touch no database of another program."""
-        (owner,) = self._db.execute("PRAGMA application_id").fetchone()
+        # In this order: another process that makes the store just now says whose it is before it makes the tables.
         tables = [name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        (owner,) = self._db.execute("PRAGMA application_id").fetchone()
         if owner != _APPLICATION_ID and tables:
             raise DataError(
                 f"{str(self.path)!r} is a database of something else (its tables: {', '.join(tables[:5])}); "
