@@ -144,20 +144,17 @@ _DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]{1,2}")
 _UNIT_AFTER = re.compile(r"[ ]?(?:[€£%]|(?!(?:and|or)\b)[^\W\d_])")
 _FIRST_GROUP = re.compile(r"[1-9][0-9]{0,2}")
 
-_NAMES: Final = frozenset(
-    re.findall(
-        r"\S+",
-        "step steps problem question part case option chapter method equation figure table version task example section"
-        " note footnote #",
-    )
+_NAME_WORDS: Final = (
+    "step steps problem question part case option chapter method equation figure table version task example"
+    " section note footnote #"
 )
+_NAMES: Final = frozenset(_NAME_WORDS.split())
 """A number after one of these is a name and no quantity: ``Step 3``."""
-_PLACES: Final = frozenset(
-    re.findall(
-        r"\w+",
-        "day week year month page round number level grade class room line item stop bus gate platform route flight",
-    )
+_PLACE_WORDS: Final = (
+    "day week year month page round number level grade class room line item stop bus gate platform route"
+    " flight"
 )
+_PLACES: Final = frozenset(_PLACE_WORDS.split())
 _UNITS_OF_A_LETTER: Final = frozenset("gmsdhlLcCFKWVNJA")
 _CODE_BEFORE = re.compile(r"(?<![^\W\d_])(?:Rs|USD|EUR|GBP|INR|CAD|AUD|Php|RM|US|HK)\.?$")
 _MONEY_BEFORE = re.compile(rf"(?:{CURRENCY})[ ]?$")
