@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from datasets import BuilderConfig, DatasetBuilder, DatasetDict, GeneratorBasedBuilder, SplitGenerator
 from datasets.exceptions import DatasetGenerationError
 
+from toolgen_hf._utils import quiet_datasets
 from toolgen_hf.builders.columns import known, nearest
 from toolgen_hf.builders.inputs import Inputs, StrPath, digest, discard, is_damaged, seal
 from toolgen_hf.builders.rows import Row, fault, read_rows
 from toolgen_hf.errors import ConfigError, DataError, ToolgenError
-from toolgen_hf.progress import quiet_datasets
 
 if TYPE_CHECKING:
     from pathlib import Path

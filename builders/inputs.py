@@ -16,10 +16,9 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from toolgen_hf._utils import expanded, file_sha256, file_xxh3
 from toolgen_hf.builders.content import COMPRESSED, FORMS, ending
 from toolgen_hf.errors import DataError
-from toolgen_hf.hashing import file_sha256, file_xxh3
-from toolgen_hf.paths import expanded
 
 StrPath = str | os.PathLike[str]
 DataFiles = StrPath | Sequence[StrPath] | Mapping[str, StrPath | Sequence[StrPath]]

@@ -37,7 +37,7 @@ def parser() -> Parser:
 
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
-    from toolgen_hf.generators.config import AnnotationsConfig
+    from toolgen_hf.models.config import AnnotationsConfig
     from toolgen_hf.published.ask import generate_tool_api
     from toolgen_hf.published.tasks import task_of
 

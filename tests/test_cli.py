@@ -22,7 +22,7 @@ from tqdm import tqdm
 from tests.support import scripted
 from tests.support.recipes import sums_data
 from toolgen_hf.cli import attempt, main
-from toolgen_hf.generators.store import Store
+from toolgen_hf.runtime.store import Store
 
 EXAMPLE = {
     "query": "Given a math problem, please solve it and you can use a calculator for help.\nJean has three times "
@@ -233,9 +233,9 @@ def test_a_failing_backend_exits_1_and_says_so(tmp_path: Path, capsys: pytest.Ca
 SLOW = """
 import sys, time
 from tests.support import scripted
-from toolgen_hf import generators
+from toolgen_hf import models
 from toolgen_hf.cli import main
-generators.GENERATORS["local"] = scripted.HOME
+models.GENERATORS["local"] = scripted.HOME
 text = scripted.ScriptedGenerator.text
 def slow(self, request):
     time.sleep(0.2)

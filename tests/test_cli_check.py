@@ -13,8 +13,8 @@ from tests.support.hub import LocalHub
 from tests.support.models import model_files
 from tests.support.recipes import sums_data
 from toolgen_hf.cli import main
-from toolgen_hf.mixing.recipe import MixRecipe, load_recipe
 from toolgen_hf.recipe.files import shipped
+from toolgen_hf.recipe.mix import MixRecipe, load_recipe
 
 NEEDS_A_KEY = {"gsm8k"}
 

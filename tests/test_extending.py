@@ -18,14 +18,14 @@ from tests.web.support import questions_of
 from toolgen_hf import Recipe, Workspace, execute, run
 from toolgen_hf.cli import main
 from toolgen_hf.errors import ConfigError
+from toolgen_hf.flow.make import make
 from toolgen_hf.metrics import evaluate_target, tool_use
-from toolgen_hf.mixing.recipe import load_recipe
-from toolgen_hf.pipeline import make
+from toolgen_hf.recipe.mix import load_recipe
 from toolgen_hf.recipe.questions import load_raw
+from toolgen_hf.report.html import write_report
 from toolgen_hf.stages.respond import SourceConfig, respond
 from toolgen_hf.tasks import Task, get_task, identity
 from toolgen_hf.tools import get_tool
-from toolgen_hf.web import write_report
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "docs/examples/dates"
@@ -196,7 +196,7 @@ def test_prompts_are_checked(dates: Path) -> None:
 
 
 def test_prompts_may_lie_beside_the_file(dates: Path) -> None:
-    from toolgen_hf.prompts.fewshot import is_example, load_prompts
+    from toolgen_hf.tasks.prompts import is_example, load_prompts
 
     inline = get_task(f"{dates / 'dates.py'}:Dates")
     (dates / "prompts").mkdir()

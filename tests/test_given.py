@@ -13,10 +13,10 @@ from datasets import DatasetDict
 
 from tests.scripts.conftest import GIVEN
 from toolgen_hf import Recipe, Workspace, run
+from toolgen_hf.data.produced import load_summary
 from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.flow import Result, plan
 from toolgen_hf.hub.check import check_release
-from toolgen_hf.pipeline import Result, plan
-from toolgen_hf.result.produced import load_summary
 
 SOURCES = ("chatgpt", "davinci", "vicuna")
 

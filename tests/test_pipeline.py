@@ -16,9 +16,9 @@ from tests.support import scripted
 from tests.support.recipes import ROWS, sums_data, sums_recipe, write_questions
 from toolgen_hf import Recipe, Workspace, execute, gather, run, schemas
 from toolgen_hf.errors import ConfigError, DataError, GenerationError
-from toolgen_hf.generators import models
-from toolgen_hf.pipeline import Result
-from toolgen_hf.result.screen import print_summary
+from toolgen_hf.flow import Result
+from toolgen_hf.models import weights as models
+from toolgen_hf.report.screen import print_summary
 
 pytestmark = pytest.mark.usefixtures("scripted_models")
 
@@ -232,8 +232,8 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from tests.support import scripted
-from toolgen_hf import Recipe, Workspace, generators, run
-generators.GENERATORS["local"] = scripted.HOME
+from toolgen_hf import Recipe, Workspace, models, run
+models.GENERATORS["local"] = scripted.HOME
 recipe = Recipe.parse(json.loads(Path(sys.argv[1]).read_text()))
 result = run(recipe, sys.argv[2], Workspace(Path(sys.argv[3]), progress=False))
 print(json.dumps({**result.summary.to_dict(), "requests": len(scripted.CALLS)}))
@@ -468,7 +468,7 @@ def test_without_an_atomic_exchange_the_result_is_replaced_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(tmp_path)
-    monkeypatch.setattr("toolgen_hf.atomic._exchange", lambda one, other: False)
+    monkeypatch.setattr("toolgen_hf._utils._exchange", lambda one, other: False)
     result = build(tmp_path, score__strategy="consistency")
     assert json.loads((result.directory / "manifest.json").read_text())["strategy"] == "consistency"
     assert {path.name for path in result.directory.parent.iterdir()} == {".sums.lock", "sums"}

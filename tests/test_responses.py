@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolgen_hf.responses import end_at_run_on, final_response, read_response, split_thinking
+from toolgen_hf.tasks.responses import end_at_run_on, final_response, read_response, split_thinking
 
 THOUGHT = "Ann has 4 nuts, or 5?"
 SAID = "The answer is 9."

@@ -18,8 +18,9 @@ from toolgen_hf import MixRecipe, Recipe, Workspace, run
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.cli import main
 from toolgen_hf.errors import BudgetError, ConfigError
-from toolgen_hf.pipeline import plan, run_answer
-from toolgen_hf.result.summary import Summary
+from toolgen_hf.flow import plan
+from toolgen_hf.flow.make import run_answer
+from toolgen_hf.runtime.summary import Summary
 from toolgen_hf.schemas import RAW
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
 
@@ -307,7 +308,7 @@ def without_a_key(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server is OpenAI's own, as it were: it does need a key."""
     for name in ("OPENAI_API_KEY", "OPENAI_API_KEY_PATH"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("toolgen_hf.generators.api.keys.OPENAI_URL", server.base_url)
+    monkeypatch.setattr("toolgen_hf.models.openai.keys.OPENAI_URL", server.base_url)
 
 
 @pytest.mark.usefixtures("without_a_key", "scripted_models")

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from toolgen_hf.errors import ToolgenError
-    from toolgen_hf.generators.config import AnnotationsConfig, LocalConfig, OpenAIConfig
-    from toolgen_hf.mixing.recipe import MixRecipe
-    from toolgen_hf.pipeline import run
+    from toolgen_hf.flow import run
+    from toolgen_hf.models.config import AnnotationsConfig, LocalConfig, OpenAIConfig
     from toolgen_hf.recipe import Recipe
+    from toolgen_hf.recipe.mix import MixRecipe
+    from toolgen_hf.runtime.workspace import Workspace
     from toolgen_hf.stages.answer import answer
     from toolgen_hf.stages.draw import MixConfig
     from toolgen_hf.stages.execute import execute
@@ -25,26 +26,25 @@ if TYPE_CHECKING:
     from toolgen_hf.stages.score import gather, score
     from toolgen_hf.stages.stage1 import gold, stage1
     from toolgen_hf.stages.tool_api import tool_api
-    from toolgen_hf.workspace import Workspace
 
 _HOMES = {
-    "AnnotationsConfig": "generators.config",
-    "LocalConfig": "generators.config",
+    "AnnotationsConfig": "models.config",
+    "LocalConfig": "models.config",
     "MixConfig": "stages.draw",
     "MixPart": "stages.mix",
-    "MixRecipe": "mixing.recipe",
-    "OpenAIConfig": "generators.config",
+    "MixRecipe": "recipe.mix",
+    "OpenAIConfig": "models.config",
     "Recipe": "recipe",
     "SourceConfig": "stages.respond",
     "ToolgenError": "errors",
-    "Workspace": "workspace",
+    "Workspace": "runtime.workspace",
     "answer": "stages.answer",
     "execute": "stages.execute",
     "gather": "stages.score",
     "gold": "stages.stage1",
     "mix": "stages.mix",
     "respond": "stages.respond",
-    "run": "pipeline",
+    "run": "flow",
     "score": "stages.score",
     "stage1": "stages.stage1",
     "tool_api": "stages.tool_api",

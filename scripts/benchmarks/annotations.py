@@ -17,8 +17,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from toolgen_hf.generators.annotations import Composition, compose
 from toolgen_hf.schemas import SOUNDNESS
+from toolgen_hf.tasks.math import MATH
+from toolgen_hf.tasks.math.compose import Composition, compose
 
 
 class Worked(NamedTuple):
@@ -48,7 +49,7 @@ def main() -> None:
 
 def measure(name: str, rows: Iterable[Worked]) -> None:
     start = time.perf_counter()
-    made = [compose(*row) for row in rows]
+    made = [compose(*row, MATH) for row in rows]
     seconds = time.perf_counter() - start
     verified = [composition for composition in made if composition.formula is not None]
     print(

@@ -13,8 +13,8 @@ from tests.builders.conftest import Write
 from toolgen_hf import schemas
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.builders.produced import KINDS
+from toolgen_hf.data.export import export_json
 from toolgen_hf.errors import ConfigError, DataError
-from toolgen_hf.export import export_json
 
 STAGE1 = {"instruction": "Given a math problem, ...", "input": "How many?", "output": "calculator(3*19)"}
 STAGE2 = {
@@ -293,7 +293,7 @@ def test_a_card_that_leads_out_of_its_directory(produced: Path, pattern: str, fo
 
 
 def test_what_is_exported_opens_again(tmp_path: Path, cache: Path) -> None:
-    """The published JSON of `toolgen_hf.export`, read back, is what went in."""
+    """The published JSON of `toolgen_hf.data.export`, read back, is what went in."""
 
     def both(features: Features, *rows: dict[str, Any]) -> DatasetDict:
         blank = dict.fromkeys(features)

@@ -13,8 +13,8 @@ from tests.docs.given import bring
 from tests.docs.runner import Site
 from tests.support.hub.process import point_here
 from tests.support.hub.server import LocalHub
-from toolgen_hf import Recipe, Workspace, generators, run
-from toolgen_hf.generators.models import resolve_model
+from toolgen_hf import Recipe, Workspace, models, run
+from toolgen_hf.models.weights import resolve_model
 from toolgen_hf.testing import ApiServer
 
 ROWS = "dataset.rows={train: 8, test: 4}"
@@ -38,7 +38,7 @@ def quickstart(home: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFa
 
 def speak(patch: pytest.MonkeyPatch, tiny_model: Path) -> None:
     """Models answer from voices.py; what is finetuned is a model of two layers."""
-    patch.setitem(generators.GENERATORS, "local", voices.HOME)
+    patch.setitem(models.GENERATORS, "local", voices.HOME)
     model = resolve_model(str(tiny_model))
     patch.setattr("toolgen_hf.finetune.run.resolve_model", lambda name, revision=None: model)
 
@@ -60,7 +60,7 @@ def site(
     ):
         point_here(monkeypatch, hub.endpoint, tmp_path / "hf-home", "hf_user")
         monkeypatch.setenv("TOOLGEN_HF_HOME", str(home))
-        monkeypatch.setattr("toolgen_hf.generators.api.engine.OPENAI_URL", openai.base_url)
+        monkeypatch.setattr("toolgen_hf.models.openai.engine.OPENAI_URL", openai.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "sk-any")
         urls = {"http://localhost:8000/v1": own.base_url, "https://api.openai.com/v1": openai.base_url}
         yield Site(folder, monkeypatch, urls)

@@ -25,8 +25,8 @@ import yaml
 from tests.docs.pages import ROOT, Block
 from tests.docs.row import check_row
 from toolgen_hf.cli import main, parser
-from toolgen_hf.mixing.recipe import load_recipe
 from toolgen_hf.recipe import Recipe
+from toolgen_hf.recipe.mix import load_recipe
 
 WHOLE: dict[str, Any] = {
     "name": "whole",

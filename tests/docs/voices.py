@@ -11,10 +11,11 @@ from functools import cache
 from typing import Any
 
 from tests.support.scripted import ScriptedGenerator
+from toolgen_hf._utils import bytes_sha256
+from toolgen_hf.ask import Request
 from toolgen_hf.builders import GSM8K, load
-from toolgen_hf.generators.annotations import compose
-from toolgen_hf.generators.base import Request
-from toolgen_hf.hashing import bytes_sha256
+from toolgen_hf.tasks.math import MATH
+from toolgen_hf.tasks.math.compose import compose
 from toolgen_hf.testing import ApiRequest
 
 HOME = "tests.docs.voices:Voice"
@@ -55,7 +56,7 @@ def _solve(question: str) -> tuple[str, str]:
     if row is None:
         numbers = re.findall(r"\d+", question)[:2] or ["0"]
         return str(sum(map(int, numbers))), "+".join(numbers)
-    return row["answer"][0], compose(question, row["solution"], row["answer"]).formula or "1+1"
+    return row["answer"][0], compose(question, row["solution"], row["answer"], MATH).formula or "1+1"
 
 
 @cache

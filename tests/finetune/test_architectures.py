@@ -11,13 +11,13 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, MambaConfig, MambaForCausalLM
 
 from tests.finetune.support import INSTRUCTION, ROWS
+from toolgen_hf.ask import Prompt, Request
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.finetune import FinetuneConfig, finetune, lora
 from toolgen_hf.finetune.targets import find_targets, fitting
 from toolgen_hf.finetune.tokens import collate
-from toolgen_hf.generators.base import Prompt, Request
-from toolgen_hf.generators.config import LocalConfig
-from toolgen_hf.generators.local import LocalGenerator
+from toolgen_hf.models.config import LocalConfig
+from toolgen_hf.models.local import LocalGenerator
 
 SIZE = {
     "hidden_size": 32,

@@ -13,9 +13,9 @@ from datasets import Dataset, DatasetDict
 
 from tests.finetune.support import ROWS
 from toolgen_hf.cli import main
-from toolgen_hf.pipeline import train_adapter
+from toolgen_hf.flow.make import train_adapter
 from toolgen_hf.recipe import Recipe
-from toolgen_hf.workspace import Workspace
+from toolgen_hf.runtime.workspace import Workspace
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import torch
 from datasets import Dataset
 
 from tests.finetune.support import INSTRUCTION, ROWS, interrupt, same, weights
+from toolgen_hf.ask import Prompt, Request
 from toolgen_hf.finetune import FinetuneConfig, finetune, lora
-from toolgen_hf.generators.base import Prompt, Request
-from toolgen_hf.generators.config import LocalConfig
-from toolgen_hf.generators.local import LocalGenerator
+from toolgen_hf.models.config import LocalConfig
+from toolgen_hf.models.local import LocalGenerator
 
 
 def test_a_run(config: FinetuneConfig, tmp_path: Path) -> None:

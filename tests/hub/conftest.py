@@ -14,9 +14,10 @@ from huggingface_hub import constants
 from tests.support import scripted
 from tests.support.hub import LocalHub
 from tests.support.recipes import ROWS, sums_data, write_questions
-from toolgen_hf import Recipe, Workspace, generators, run
+from toolgen_hf import Recipe, Workspace, models, run
+from toolgen_hf.data.produced import open_manifest
+from toolgen_hf.flow.write import write_produced
 from toolgen_hf.hub import push
-from toolgen_hf.result.produced import open_manifest, write_produced
 
 REPO = "ann/set"
 
@@ -37,7 +38,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Sets:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.setattr("datasets.config.HF_DATASETS_CACHE", root / "datasets")
-        patch.setitem(generators.GENERATORS, "local", scripted.HOME)
+        patch.setitem(models.GENERATORS, "local", scripted.HOME)
         folder = Path("questions")
         build("old", sums_data(folder))
         write_questions(folder, [{**ROWS[0], "answer": "?"}, *ROWS[2:]])

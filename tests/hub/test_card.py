@@ -19,14 +19,15 @@ from tests.support.recipes import ROWS, sums_data, write_questions
 from tests.web.support import make_result
 from toolgen_hf import Recipe, Workspace, run, schemas
 from toolgen_hf.builders.produced import KINDS
-from toolgen_hf.hub.card import _licence, fill, render_card
-from toolgen_hf.hub.facts import TRAINERS
-from toolgen_hf.hub.markdown import block, code, link, plain, table
+from toolgen_hf.data.produced import open_manifest
+from toolgen_hf.flow import Result
+from toolgen_hf.flow.write import _loadable, is_current
 from toolgen_hf.metrics import evaluate_target
-from toolgen_hf.pipeline import Result
-from toolgen_hf.result.plots import WHAT
-from toolgen_hf.result.produced import _loadable, is_current, open_manifest
-from toolgen_hf.result.summary import share
+from toolgen_hf.report.card import _licence, fill, render_card
+from toolgen_hf.report.facts import TRAINERS
+from toolgen_hf.report.markdown import block, code, link, plain, table
+from toolgen_hf.report.plots import WHAT
+from toolgen_hf.runtime.summary import share
 
 EVIL = (
     "a | b `c` <img src=x onerror=alert(1)> --- ``` </details> [x](javascript:alert(1)) & *so* $x$\n---\n"
@@ -375,7 +376,7 @@ def test_without_matplotlib_the_result_is_whole_and_says_how_to_get_plots(
     tmp_path: Path, scripted_models: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as without, caplog.at_level("INFO", "toolgen_hf"):
-        without.setattr("toolgen_hf.result.produced.can_plot", lambda: False)
+        without.setattr("toolgen_hf.flow.write.can_plot", lambda: False)
         first = build(tmp_path)
         assert build(tmp_path).summary.up_to_date
     assert "pip install 'toolgen_hf[report]'" in caplog.text
@@ -389,5 +390,5 @@ def test_without_matplotlib_the_result_is_whole_and_says_how_to_get_plots(
 
 
 def test_nothing_of_matplotlib_is_imported_before_it_is_needed() -> None:
-    code = "import sys, toolgen_hf.pipeline; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, toolgen_hf.flow.make; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.hub.conftest import Sets
+from toolgen_hf._utils import file_sha256
 from toolgen_hf.builders import GSM8K, QA, load
 from toolgen_hf.errors import DataError
-from toolgen_hf.hashing import file_sha256
 from toolgen_hf.hub.check import check_release
-from toolgen_hf.hub.secrets import Scanner
+from toolgen_hf.secrets import Scanner
 
 OPENAI = "sk-proj-" + "aB3dE5gH7jK9mN1pQ3sT" * 2  # made up, as the next ones
 TOKEN = "hf_" + "AbCdEfGhIjKlMnOpQrStUvWx0123456789"

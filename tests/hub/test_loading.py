@@ -10,7 +10,7 @@ from datasets import load_dataset
 
 from tests.hub.conftest import REPO, Sets
 from tests.support.hub import LocalHub
-from toolgen_hf.hashing import digest
+from toolgen_hf._utils import digest
 from toolgen_hf.hub import push
 
 LOAD = """

@@ -18,24 +18,24 @@ from rich.console import Console
 
 from tests.hub.conftest import REPO, Repository, Sets
 from tests.hub.test_source import recipe
+from toolgen_hf.data.manifest import Manifest, parse_manifest
+from toolgen_hf.data.produced import load_manifest, task_of
 from toolgen_hf.errors import ConfigError, DataError, HubError, ToolgenError
 from toolgen_hf.hub import diff, pull, push, versions
 from toolgen_hf.hub.check import check_release
 from toolgen_hf.hub.compare import _source, _student
-from toolgen_hf.hub.facts import results
 from toolgen_hf.hub.merge import merge_cards
-from toolgen_hf.hub.mixture import mixture
-from toolgen_hf.hub.provenance import provenance
 from toolgen_hf.hub.remote import Remote
 from toolgen_hf.hub.show import print_versions
 from toolgen_hf.metrics.reading import is_produced
 from toolgen_hf.recipe.questions import load_raw
-from toolgen_hf.result.produced import load_manifest, task_of
-from toolgen_hf.result.record import Manifest, parse_manifest
-from toolgen_hf.result.screen import print_summary
+from toolgen_hf.report.facts import results
+from toolgen_hf.report.html.overview import overview
+from toolgen_hf.report.html.page import write_report
+from toolgen_hf.report.mixture import mixture
+from toolgen_hf.report.provenance import provenance
+from toolgen_hf.report.screen import print_summary
 from toolgen_hf.stages.duplicates import Match
-from toolgen_hf.web.overview import overview
-from toolgen_hf.web.page import write_report
 
 DELETE = object()
 DIGEST = "0" * 64

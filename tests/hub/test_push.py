@@ -13,8 +13,8 @@ from huggingface_hub import HfApi
 
 from tests.hub.conftest import REPO, Clock, Repository, Sets
 from tests.support.hub import Fault, Incoming, LocalHub
+from toolgen_hf._utils import bytes_sha256
 from toolgen_hf.errors import ConfigError, DataError, HubError
-from toolgen_hf.hashing import bytes_sha256
 from toolgen_hf.hub import push
 from toolgen_hf.hub.merge import BASE_PATH
 

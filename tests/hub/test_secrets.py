@@ -13,8 +13,8 @@ import uuid
 
 import pytest
 
-from toolgen_hf.hashing import bytes_sha256
-from toolgen_hf.hub.secrets import OURS, THEIRS, Scanner, is_random, masked
+from toolgen_hf._utils import bytes_sha256
+from toolgen_hf.secrets import OURS, THEIRS, Scanner, is_random, masked
 
 LETTERS = string.ascii_letters + string.digits
 URL = LETTERS + "-_"
@@ -190,7 +190,7 @@ def test_masked_texts_hold_no_secret() -> None:
 
 def test_every_hint_stands_in_what_its_form_finds() -> None:
     """A hint that does not would hide the form."""
-    from toolgen_hf.hub.secrets import rules
+    from toolgen_hf.secrets import rules
 
     every = "\n".join(make(seed) for make in SECRETS.values() for seed in range(5))
     for rule in (
@@ -201,7 +201,7 @@ def test_every_hint_stands_in_what_its_form_finds() -> None:
 
 
 def test_importing_it_imports_no_detectors() -> None:
-    code = "import sys, toolgen_hf.hub.secrets as s; assert 'detect_secrets' not in sys.modules; s.rules(); print('ok')"
+    code = "import sys, toolgen_hf.secrets as s; assert 'detect_secrets' not in sys.modules; s.rules(); print('ok')"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         == "ok\n"

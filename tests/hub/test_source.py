@@ -15,10 +15,10 @@ from tests.support.hub import LocalHub
 from tests.support.recipes import BASE
 from toolgen_hf import Recipe, Workspace, run
 from toolgen_hf.errors import ConfigError, DataError, HubError
+from toolgen_hf.flow import Result, plan
 from toolgen_hf.hub import pull, push
 from toolgen_hf.hub.source import find
-from toolgen_hf.pipeline import Result, plan
-from toolgen_hf.result.screen import print_summary
+from toolgen_hf.report.screen import print_summary
 
 pytestmark = pytest.mark.usefixtures("scripted_models")
 

@@ -22,9 +22,9 @@ ROOT = Path(__file__).parents[2]
 TOOL = """
 import sys
 from tests.support import scripted
-from toolgen_hf import generators
+from toolgen_hf import models
 from toolgen_hf.cli import main
-generators.GENERATORS["local"] = scripted.HOME
+models.GENERATORS["local"] = scripted.HOME
 sys.exit(main(sys.argv[1:]))
 """
 LOAD = """

@@ -12,10 +12,10 @@ from datasets import Dataset
 
 from tests.support import scripted
 from tests.support.recipes import ROWS, sums_data, write_questions
-from toolgen_hf import Recipe, Workspace, generators, run
+from toolgen_hf import Recipe, Workspace, models, run
+from toolgen_hf.data.produced import load_summary
 from toolgen_hf.errors import DataError
 from toolgen_hf.metrics import Board, evaluate_target
-from toolgen_hf.result.produced import load_summary
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``whole``, where every question is in stage 2, and ``rejecting``, where two are not."""
     root = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(generators.GENERATORS, "local", scripted.HOME)
+        patch.setitem(models.GENERATORS, "local", scripted.HOME)
         patch.setattr("datasets.config.HF_DATASETS_CACHE", root / "hf")
         for name, spoilt in {"whole": (), "rejecting": (0, 9)}.items():
             data = sums_data(root / name / "questions")

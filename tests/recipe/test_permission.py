@@ -13,9 +13,9 @@ from pydantic import BaseModel
 from toolgen_hf import MixRecipe, Recipe
 from toolgen_hf.cli import main
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.generators.config import Reach
-from toolgen_hf.mixing.recipe import load_recipe
+from toolgen_hf.models.config import Reach
 from toolgen_hf.recipe.mistakes import _models_in
+from toolgen_hf.recipe.mix import load_recipe
 
 PLAIN: dict[str, Any] = {
     "name": "plain",

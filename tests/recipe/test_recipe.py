@@ -10,8 +10,8 @@ import pytest
 from tests.support.recipes import sums_data
 from toolgen_hf import Recipe
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.mixing.recipe import load_recipe
 from toolgen_hf.recipe.files import shipped
+from toolgen_hf.recipe.mix import load_recipe
 
 
 @pytest.mark.parametrize("name", shipped())

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from toolgen_hf import Workspace
+from toolgen_hf.data.published import kept, read
 from toolgen_hf.errors import ConfigError, DataError
-from toolgen_hf.generators.config import AnnotationsConfig
-from toolgen_hf.given import match
+from toolgen_hf.models.config import AnnotationsConfig
+from toolgen_hf.models.given import match
 from toolgen_hf.published.ask import generate_tool_api
 from toolgen_hf.published.assemble import gold_response, merge
-from toolgen_hf.published.files import kept, read
 from toolgen_hf.published.mixing import mix
 from toolgen_hf.published.scoring import response_files, score
 from toolgen_hf.published.tasks import examples, source_name, task_of

@@ -10,10 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolgen_hf.generators.annotations import VERSION as ANNOTATIONS_VERSION
-from toolgen_hf.generators.annotations import compose
-from toolgen_hf.generators.base import Generation, Prompt
-from toolgen_hf.prompts.fewshot import load_prompts
+from toolgen_hf.ask import Generation, Prompt
 from toolgen_hf.stages import STAGES
 from toolgen_hf.stages.answer import answer_batch
 from toolgen_hf.stages.base import Batch
@@ -23,6 +20,9 @@ from toolgen_hf.stages.stage1 import gold_batch, stage1_batch
 from toolgen_hf.stages.tool_api import Case, Proposal, Teacher, tool_api_batch
 from toolgen_hf.stages.training import preference_batch, sft_batch, tool_calling_batch
 from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.math.compose import VERSION as ANNOTATIONS_VERSION
+from toolgen_hf.tasks.math.compose import compose
+from toolgen_hf.tasks.prompts import load_prompts
 
 FOLDER = Path(__file__).parent.parent / "data" / "golden"
 VERSIONS = FOLDER / "versions.json"
@@ -36,7 +36,7 @@ def write(prompts: Sequence[Prompt]) -> list[Generation | None]:
 
 
 def annotations(cases: Sequence[Case]) -> list[Proposal | None]:
-    made = [compose(case.question, case.solution, case.answer) for case in cases]
+    made = [compose(case.question, case.solution, case.answer, MATH) for case in cases]
     return [
         Proposal(f"calculator({m.formula})" if m.formula else None, m.reason, soundness=m.soundness)
         for m in made

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from toolgen_hf.generators.base import Generation, Prompt
-from toolgen_hf.prompts.fewshot import PromptSet
+from toolgen_hf.ask import Generation, Prompt
 from toolgen_hf.stages.answer import answer_batch
 from toolgen_hf.stages.stage1 import stage1_batch
 from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.prompts import PromptSet
 
 MATH = get_task("math")
 

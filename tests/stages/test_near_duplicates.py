@@ -16,9 +16,9 @@ from datasets import Dataset, DatasetDict
 from tests.support.recipes import sums_data
 from toolgen_hf import Workspace
 from toolgen_hf.builders import GSM8K, QA, load
+from toolgen_hf.check import check
 from toolgen_hf.errors import ConfigError, DataError
-from toolgen_hf.needs import check
-from toolgen_hf.pipeline import run
+from toolgen_hf.flow import run
 from toolgen_hf.recipe import DatasetConfig, Recipe
 from toolgen_hf.recipe.questions import load_raw
 from toolgen_hf.stages.near_duplicates import facts, find, in_words, leaks, likeness, marked, marks

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from toolgen_hf.generators.annotations import compose
-from toolgen_hf.generators.config import AnnotationsConfig
+from toolgen_hf.models.config import AnnotationsConfig
 from toolgen_hf.stages.tool_api import Case, Proposal, Teacher, verify
 from toolgen_hf.tasks.math import MATH
+from toolgen_hf.tasks.math.compose import compose
 
 EXPLAINED = ("3 boxes hold 4 cups each.", "3*4=<<3*4=12>>12", "12")
 UNEXPLAINED = ("3 boxes hold cups, in all how many?", "3*17=<<3*17=51>>51", "51")
@@ -29,7 +29,7 @@ def test_the_least_sound_call_that_is_taught(
     accept: str, row: tuple[str, str, str], reason: str | None
 ) -> None:
     question, solution, answer = row
-    made = compose(question, solution, [answer])
+    made = compose(question, solution, [answer], MATH)
     config = AnnotationsConfig(accept=accept)  # type: ignore[arg-type]
     case = Case(question, [answer], solution)
     teacher = Teacher("annotations", 1, lambda cases: [], {}, accepts=config.accepts)

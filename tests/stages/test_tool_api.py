@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolgen_hf.generators.base import Generation
+from toolgen_hf.ask import Generation
 from toolgen_hf.stages.tool_api import Case, Proposal, Teacher, _proposal, verify
 from toolgen_hf.tasks import get_task
 

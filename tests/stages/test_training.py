@@ -17,6 +17,7 @@ from tests.stages.golden import read, to_batch, to_rows
 from toolgen_hf import schemas
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.chat_template import check_rows, missing, sample
 from toolgen_hf.stages.training import (
     preference,
@@ -28,7 +29,6 @@ from toolgen_hf.stages.training import (
 )
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tools import TOOLS
-from toolgen_hf.workspace import Workspace
 
 MATH = get_task("math")
 STAGE1 = {

@@ -8,9 +8,9 @@ from typing import Any
 from datasets import Dataset, DatasetDict, Features
 
 from toolgen_hf import schemas
-from toolgen_hf.generators.api.engine import OpenAIGenerator
-from toolgen_hf.generators.base import Generation, Prompt, Request
-from toolgen_hf.generators.config import OpenAIConfig
+from toolgen_hf.ask import Generation, Prompt, Request
+from toolgen_hf.models.config import OpenAIConfig
+from toolgen_hf.models.openai.engine import OpenAIGenerator
 from toolgen_hf.testing import ApiServer
 
 ENGINE = "gpt-4o-mini"

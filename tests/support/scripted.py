@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from toolgen_hf.ask import Generation, Prompt, Request
 from toolgen_hf.errors import GenerationError
-from toolgen_hf.generators.base import Generation, Prompt, Request
-from toolgen_hf.generators.config import LocalConfig
+from toolgen_hf.models.config import LocalConfig
 
 CALLS: list[Request] = []
 HOME = "tests.support.scripted:ScriptedGenerator"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolgen_hf.tasks.numbers import read_words
+from toolgen_hf.tasks.math.numbers import read_words
 
 
 @pytest.mark.parametrize(

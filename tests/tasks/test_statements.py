@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from toolgen_hf.tasks.math import MATH
-from toolgen_hf.tasks.numbers import normal_form
+from toolgen_hf.tasks.math.numbers import normal_form
 
 ENDINGS: dict[str, list[tuple[str, str | None]]] = {
     "digits in groups": [

@@ -13,8 +13,8 @@ from typing import Any
 from datasets import Dataset, DatasetDict, Features
 
 from toolgen_hf import schemas
-from toolgen_hf.result.produced import write_produced
-from toolgen_hf.result.summary import summarize
+from toolgen_hf.flow.write import write_produced
+from toolgen_hf.runtime.summary import summarize
 
 EVIL = '</script><img src=x onerror="window.hacked=1"><script>window.hacked=2</script><b>&amp;'
 SOURCES = ("gold", "talker", "caller")

@@ -15,11 +15,11 @@ from tests.support.recipes import ROWS, sums_data, sums_recipe, write_questions
 from tests.web.support import EVIL, make_result, questions_of
 from toolgen_hf import Recipe, Workspace, run
 from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.report.html import write_report
+from toolgen_hf.report.html.page import render
+from toolgen_hf.report.html.rows import response
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.graders import Graders
-from toolgen_hf.web import write_report
-from toolgen_hf.web.page import render
-from toolgen_hf.web.rows import response
 
 MATH = get_task("math")
 
@@ -238,7 +238,7 @@ def test_a_response_with_its_verdict_and_its_call(
 
 
 def test_a_repeated_question_of_a_mix_is_shown_as_often(tmp_path: Path) -> None:
-    from toolgen_hf.web.rows import questions
+    from toolgen_hf.report.html.rows import questions
 
     row = {"id": "a", "instruction": "?", "input": "1+1?", "output": "calculator(1+1)", "answer": ["2"]}
     found = questions({"stage1": {"train": [row, row]}}, Graders(MATH, None, "mixed"))

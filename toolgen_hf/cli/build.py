@@ -30,16 +30,16 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """``toolgen-hf run``"""
-    from toolgen_hf import pipeline
-    from toolgen_hf.mixing.recipe import load_recipe
-    from toolgen_hf.result.screen import print_summary
+    from toolgen_hf import flow
+    from toolgen_hf.recipe.mix import load_recipe
+    from toolgen_hf.report.screen import print_summary
 
     recipe = load_recipe(arguments.recipe, arguments.set)
     with open_workspace(arguments) as workspace:
         if arguments.dry_run:
-            show_plan(pipeline.plan(recipe, workspace), as_json=arguments.json)
+            show_plan(flow.plan(recipe, workspace), as_json=arguments.json)
             return
-        result = pipeline.run(recipe, arguments.output, workspace)
+        result = flow.run(recipe, arguments.output, workspace)
     if arguments.json:
         print(
             json.dumps({**result.summary.to_dict(), "directory": str(result.directory)}, ensure_ascii=False)
@@ -52,9 +52,9 @@ def show(arguments: argparse.Namespace) -> None:
     """``toolgen-hf show``"""
     from toolgen_hf.builders import Produced, load
     from toolgen_hf.builders.layout import locate
-    from toolgen_hf.result.produced import load_summary
-    from toolgen_hf.result.screen import print_summary
-    from toolgen_hf.tables import show_row
+    from toolgen_hf.data.produced import load_summary
+    from toolgen_hf.data.tables import show_row
+    from toolgen_hf.report.screen import print_summary
 
     if arguments.config is None and arguments.id is None:
         print_summary(load_summary(arguments.directory), arguments.directory)

@@ -36,10 +36,10 @@ def add(commands: Commands) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     """``toolgen-hf check``"""
-    from toolgen_hf import needs
-    from toolgen_hf.mixing.recipe import load_recipe
-    from toolgen_hf.needs.report import print_needs
-    from toolgen_hf.workspace import Workspace
+    from toolgen_hf import check as needs
+    from toolgen_hf.check.report import print_needs
+    from toolgen_hf.recipe.mix import load_recipe
+    from toolgen_hf.runtime.workspace import Workspace
 
     recipe = load_recipe(arguments.recipe, arguments.set)
     workspace = Workspace(arguments.cache_dir, arguments.store, progress=False)

@@ -31,6 +31,6 @@ def add(commands: Commands) -> None:
 
 def report(arguments: argparse.Namespace) -> None:
     """``toolgen-hf report``"""
-    from toolgen_hf.web import write_report
+    from toolgen_hf.report.html import write_report
 
     print(write_report(arguments.directory, arguments.output, arguments.task))

@@ -41,12 +41,12 @@ def add(commands: Commands) -> None:
 
 def mix(arguments: argparse.Namespace) -> None:
     """``toolgen-hf mix``"""
+    from toolgen_hf._utils import check_apart
     from toolgen_hf.cli.options import open_workspace
-    from toolgen_hf.mixing.files import beside, mix_files
-    from toolgen_hf.mixing.recipe import settings
-    from toolgen_hf.paths import check_apart
-    from toolgen_hf.result.screen import print_mix
-    from toolgen_hf.tables import check_target, write_table
+    from toolgen_hf.data.tables import check_target, write_table
+    from toolgen_hf.flow.mix_files import beside, mix_files
+    from toolgen_hf.recipe.mix import settings
+    from toolgen_hf.report.screen import print_mix
 
     taken: dict[str, dict[str, Any]] = {}
     for what in ("weight", "count"):

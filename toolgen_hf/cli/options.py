@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from toolgen_hf.plan import Plan
-    from toolgen_hf.workspace import Workspace
+    from toolgen_hf.runtime.plan import Plan
+    from toolgen_hf.runtime.workspace import Workspace
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -84,7 +84,7 @@ def _dollars(text: str) -> float:
 
 def open_workspace(arguments: argparse.Namespace) -> Workspace:
     """The workspace that ``add_common`` and ``add_spending`` describe."""
-    from toolgen_hf.workspace import Workspace
+    from toolgen_hf.runtime.workspace import Workspace
 
     return Workspace(
         arguments.cache_dir, arguments.store, progress=not arguments.quiet, max_cost=arguments.max_cost
@@ -95,7 +95,7 @@ def show_plan(plan: Plan, as_json: bool = False) -> None:
     """Print what a dry run found."""
     import json
 
-    from toolgen_hf.result.screen import print_plan
+    from toolgen_hf.report.screen import print_plan
 
     if as_json:
         print(json.dumps(plan.to_dict(), ensure_ascii=False))

@@ -25,9 +25,9 @@ def add(commands: Commands) -> None:
 
 def one_stage(arguments: argparse.Namespace) -> None:
     """``toolgen-hf answer``, ``tool-api``, ..."""
-    from toolgen_hf.plan import Plan
+    from toolgen_hf.flow.single import run_stage
     from toolgen_hf.recipe import Recipe
-    from toolgen_hf.single import run_stage
+    from toolgen_hf.runtime.plan import Plan
 
     recipe = Recipe.load(arguments.recipe, arguments.set)
     with open_workspace(arguments) as workspace:
@@ -47,16 +47,16 @@ def one_stage(arguments: argparse.Namespace) -> None:
 
 def raw(arguments: argparse.Namespace) -> None:
     """``toolgen-hf raw``"""
+    from toolgen_hf.flow.single import write_raw
     from toolgen_hf.recipe import Recipe
-    from toolgen_hf.single import write_raw
 
     write_raw(arguments.output, Recipe.load(arguments.recipe, arguments.set))
 
 
 def finetune(arguments: argparse.Namespace) -> None:
     """``toolgen-hf finetune``"""
+    from toolgen_hf.flow.single import train
     from toolgen_hf.recipe import Recipe
-    from toolgen_hf.single import train
 
     recipe = Recipe.load(arguments.recipe, arguments.set)
     given = {"checkpoint": arguments.checkpoint, "max_steps": arguments.max_steps}

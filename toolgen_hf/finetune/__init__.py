@@ -10,16 +10,8 @@ card        the adapter's card; loss_plot draws its curve
 """
 
 from toolgen_hf.finetune.config import FinetuneConfig
-from toolgen_hf.finetune.run import (
-    IMAGE,
-    RECORD,
-    Example,
-    FinetuneResult,
-    Lengths,
-    Training,
-    finetune,
-    training_key,
-)
+from toolgen_hf.finetune.record import IMAGE, RECORD, Example, Lengths, Training
+from toolgen_hf.finetune.run import FinetuneResult, finetune, training_key
 
 __all__ = [
     "IMAGE",

@@ -18,15 +18,15 @@ from typing import Any
 
 import yaml
 
+from toolgen_hf._utils import digest, library_version
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.finetune import IMAGE, Example, FinetuneConfig, Training
+from toolgen_hf.finetune.config import FinetuneConfig
 from toolgen_hf.finetune.loss_plot import write_loss_plot
-from toolgen_hf.generators.licences import licence_of
-from toolgen_hf.generators.models import Weights
-from toolgen_hf.hashing import digest
-from toolgen_hf.hub.card import LICENCES, fill
-from toolgen_hf.hub.markdown import block, bullets, code, link, plain, table
-from toolgen_hf.result.manifest import library_version
+from toolgen_hf.finetune.record import IMAGE, Example, Training
+from toolgen_hf.models.licences import licence_of
+from toolgen_hf.models.weights import Weights
+from toolgen_hf.report.card import LICENCES, fill
+from toolgen_hf.report.markdown import block, bullets, code, link, plain, table
 
 CARD = "README.md"
 logger = logging.getLogger(__name__)
@@ -111,9 +111,7 @@ def render_card(trained: Trained, step: int, image: str = "") -> str:
         "lengths": _lengths(trained),
     }
     head = yaml.safe_dump(_metadata(trained), sort_keys=False, allow_unicode=True)
-    return (
-        f"---\n{head}---\n\n{fill(files('toolgen_hf.hub').joinpath('adapter.md').read_text('utf-8'), facts)}"
-    )
+    return f"---\n{head}---\n\n{fill(files('toolgen_hf.finetune').joinpath('card.md').read_text('utf-8'), facts)}"
 
 
 def _metadata(trained: Trained) -> dict[str, Any]:
@@ -187,7 +185,9 @@ def _with_peft(trained: Trained) -> str:
         base = f'base = "{name}"'
     elif name.startswith("pip:"):
         gap = "\n"
-        base = f'from toolgen_hf.generators.models import resolve_model\n\nbase = resolve_model("{name}").folder()'
+        base = (
+            f'from toolgen_hf.models.weights import resolve_model\n\nbase = resolve_model("{name}").folder()'
+        )
     else:
         base = f'base = "{name}"  # the model\'s folder'
     return f"""\

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from toolgen_hf.generators.config import DEVICE, Config, Reach
+from toolgen_hf.models.config import DEVICE, Config, Reach
 
 
 class FinetuneConfig(Config):

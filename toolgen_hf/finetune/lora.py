@@ -23,17 +23,19 @@ from safetensors import SafetensorError, safe_open
 from torch.nn.functional import cross_entropy
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
+from toolgen_hf.ask import Prompt
 from toolgen_hf.errors import ConfigError, GenerationError
-from toolgen_hf.finetune import Example, FinetuneConfig, Lengths, Training
 from toolgen_hf.finetune.card import Trained, finish
+from toolgen_hf.finetune.config import FinetuneConfig
 from toolgen_hf.finetune.progress import Progress
+from toolgen_hf.finetune.record import Example, Lengths, Training
 from toolgen_hf.finetune.targets import are_transposed, find_targets
 from toolgen_hf.finetune.tokens import IGNORED, collate, encode, in_order
-from toolgen_hf.generators.base import Prompt
-from toolgen_hf.generators.loading import open_base, quiet, unload
-from toolgen_hf.generators.local import resolve_device, resolve_dtype
-from toolgen_hf.generators.models import Weights
-from toolgen_hf.prompts.format import PromptFormat
+from toolgen_hf.models.format import PromptFormat
+from toolgen_hf.models.gguf import quiet
+from toolgen_hf.models.loading import open_base, unload
+from toolgen_hf.models.local import resolve_device, resolve_dtype
+from toolgen_hf.models.weights import Weights
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolgen_hf.atomic import replacing
+from toolgen_hf._utils import replacing
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.result.plots import COLOURS, DPI, QUIET, STYLE, canvas
+from toolgen_hf.report.plots import COLOURS, DPI, QUIET, STYLE, canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,65 +19,26 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from filelock import FileLock
 
+from toolgen_hf._utils import digest, file_xxh3
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.finetune.config import FinetuneConfig
-from toolgen_hf.generators.local import require_torch, resolve_device, resolve_dtype
-from toolgen_hf.generators.models import Weights, resolve_model
-from toolgen_hf.hashing import digest, file_xxh3
-from toolgen_hf.prompts.format import template_identity
+from toolgen_hf.finetune.record import IMAGE, RECORD, Example, Lengths, Training
+from toolgen_hf.models.format import template_identity
+from toolgen_hf.models.local import require_torch, resolve_device, resolve_dtype
+from toolgen_hf.models.weights import Weights, resolve_model
 
 VERSION = 2
 """Part of a run's fingerprint; raised when the training itself changes."""
 
-RECORD = "finetune.json"
-"""In the output folder: which run it belongs to and, once that is done, how it went and the adapters' digests."""
 
 _WEIGHTS = "adapter_model.safetensors"
 
-IMAGE = "loss.png"
-"""The loss curve, in the output folder and in every checkpoint's, where matplotlib is installed."""
 
 logger = logging.getLogger(__name__)
-
-
-class Example(NamedTuple):
-    instruction: str
-    input: str
-    output: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lengths:
-    """How long the rows are, in tokens of prompt, output and end, and what ``cutoff_len`` did to them."""
-
-    median: int
-    longest: int
-    """The ``cutoff_len`` that holds every row."""
-    cut: int
-    """Rows that lost a part of their output."""
-    left_out: int
-    """Rows whose prompt alone fills ``cutoff_len``: nothing is learned from them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """How a training run went."""
-
-    losses: tuple[float, ...]
-    """One a step, those before an interruption included."""
-    rows: int
-    """Rows that could be trained on, those that were cut included and those left out not."""
-    lengths: Lengths
-    target_modules: tuple[str, ...]
-    """The layers that have an adapter, as they were found or given."""
-    seconds: float
-    """Of this run, without what ran before an interruption."""
-    resumed: bool
-    """Whether it went on from a checkpoint of a run that was interrupted."""
 
 
 @dataclass(frozen=True, slots=True)

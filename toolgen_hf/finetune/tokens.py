@@ -13,10 +13,11 @@ from statistics import median_low
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from toolgen_hf.ask import Prompt
 from toolgen_hf.errors import DataError
-from toolgen_hf.finetune import Example, FinetuneConfig, Lengths
-from toolgen_hf.generators.base import Prompt
-from toolgen_hf.prompts.format import PromptFormat
+from toolgen_hf.finetune.config import FinetuneConfig
+from toolgen_hf.finetune.record import Example, Lengths
+from toolgen_hf.models.format import PromptFormat
 
 IGNORED = -100
 """The label that PyTorch's cross-entropy skips."""

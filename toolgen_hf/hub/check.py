@@ -11,13 +11,13 @@ import yaml
 from datasets import Features
 
 from toolgen_hf import schemas
+from toolgen_hf._utils import file_sha256
 from toolgen_hf.builders.produced import kind_of
+from toolgen_hf.data.manifest import MANIFEST, Manifest
+from toolgen_hf.data.produced import open_manifest
 from toolgen_hf.errors import DataError
-from toolgen_hf.hashing import file_sha256
 from toolgen_hf.hub.merge import YAML_ERRORS
-from toolgen_hf.hub.secrets import Scanner
-from toolgen_hf.result.produced import open_manifest
-from toolgen_hf.result.record import MANIFEST, Manifest
+from toolgen_hf.secrets import Scanner
 
 ABOUT_THE_RUN = ("recipe.yaml", MANIFEST, "README.md")
 """Files that this library writes about a run: no path of this machine belongs there. Rows may speak of any path."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from toolgen_hf._utils import canonical_json
 from toolgen_hf.errors import ConfigError, DataError
-from toolgen_hf.hashing import canonical_json
 from toolgen_hf.hub.repo import HUB, RepoRef
 from toolgen_hf.hub.source import Found, find
 from toolgen_hf.safe_yaml import read_yaml

@@ -15,13 +15,12 @@ from typing import Any
 
 from filelock import FileLock
 
-from toolgen_hf.atomic import replace_directory
+from toolgen_hf._utils import file_sha256, replace_directory
+from toolgen_hf.data.manifest import MANIFEST, Manifest
+from toolgen_hf.data.produced import check_target, read_manifest
 from toolgen_hf.errors import DataError, HubError
-from toolgen_hf.hashing import file_sha256
 from toolgen_hf.hub.remote import REPO_TYPE, Remote, hub_errors, retried
 from toolgen_hf.hub.repo import is_version, repository, tag_of, version_order
-from toolgen_hf.result.produced import check_target, read_manifest
-from toolgen_hf.result.record import MANIFEST, Manifest
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,9 @@ from typing import Any
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete
 from huggingface_hub.errors import RevisionNotFoundError
 
+from toolgen_hf._utils import bytes_sha256
+from toolgen_hf.data.manifest import MANIFEST, Manifest
 from toolgen_hf.errors import HubError
-from toolgen_hf.hashing import bytes_sha256
 from toolgen_hf.hub.check import check_release
 from toolgen_hf.hub.merge import BASE_PATH, merge_cards
 from toolgen_hf.hub.remote import (
@@ -34,7 +35,6 @@ from toolgen_hf.hub.remote import (
     wait,
 )
 from toolgen_hf.hub.repo import repository, tag_of
-from toolgen_hf.result.record import MANIFEST, Manifest
 
 CARD = "README.md"
 PLACEHOLDER = "PATH_OR_REPO"

@@ -28,9 +28,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from toolgen_hf.data.manifest import MANIFEST, Manifest, parse_manifest
 from toolgen_hf.errors import DataError, HubError
 from toolgen_hf.hub.repo import is_commit
-from toolgen_hf.result.record import MANIFEST, Manifest, parse_manifest
 
 REPO_TYPE = "dataset"
 TRIES = 6

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolgen_hf._utils import expanded
+from toolgen_hf.data.manifest import MANIFEST, Manifest
+from toolgen_hf.data.produced import open_manifest
 from toolgen_hf.errors import ConfigError, DataError, HubError
 from toolgen_hf.hub.fetch import differs, find_version, manifest_of, verify
 from toolgen_hf.hub.remote import REPO_TYPE, Remote, hub_errors, is_offline, retried
 from toolgen_hf.hub.repo import HUB, STARTS, RepoRef, is_commit
-from toolgen_hf.paths import expanded
-from toolgen_hf.result.produced import open_manifest
-from toolgen_hf.result.record import MANIFEST, Manifest
 
 
 @dataclass(frozen=True, slots=True)

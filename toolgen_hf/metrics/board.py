@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from toolgen_hf.builders.columns import known, nearest
+from toolgen_hf.data.produced import task_of
 from toolgen_hf.errors import DataError
 from toolgen_hf.metrics.compute import figures, judge
 from toolgen_hf.metrics.reading import NOWHERE, Response, is_produced, read_responses
 from toolgen_hf.metrics.references import Reference, read_references
-from toolgen_hf.result.produced import task_of
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task

@@ -19,8 +19,8 @@ from toolgen_hf.builders.inputs import SPLITS, Inputs, from_files, from_folder, 
 from toolgen_hf.builders.layout import RESPONSE
 from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.builders.rows import Row, fault, read_rows, shorten
+from toolgen_hf.data.produced import read_manifest
 from toolgen_hf.errors import DataError
-from toolgen_hf.result.produced import read_manifest
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.graders import Graders

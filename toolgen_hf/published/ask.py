@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolgen_hf.builders.rows import Row
+from toolgen_hf.data.published import Mode, Outcome, check_output, finish, kept, read, rows_of
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.generators.config import GeneratorConfig, TeacherConfig
-from toolgen_hf.prompts.fewshot import PromptSet
-from toolgen_hf.published.files import Mode, Outcome, check_output, finish, kept, read, rows_of
-from toolgen_hf.result.counts import collect_rejected
+from toolgen_hf.flow.counts import collect_rejected
+from toolgen_hf.models.config import GeneratorConfig, TeacherConfig
+from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.answer import answer
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import SourceConfig, respond
 from toolgen_hf.stages.tool_api import tool_api
 from toolgen_hf.tasks import get_task
-from toolgen_hf.workspace import Workspace
+from toolgen_hf.tasks.prompts import PromptSet
 
 
 def answer_questions(

@@ -14,17 +14,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolgen_hf import schemas
+from toolgen_hf._utils import words
 from toolgen_hf.builders.rows import Row
+from toolgen_hf.data.published import WRITERS, Outcome, Rows, check_output, finish, read, rows_of, table
 from toolgen_hf.errors import DataError
-from toolgen_hf.given import rejected
-from toolgen_hf.prompts.fewshot import words
-from toolgen_hf.published.files import WRITERS, Outcome, Rows, check_output, finish, read, rows_of, table
+from toolgen_hf.models.given import rejected
+from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.answer import unusable_answer
 from toolgen_hf.stages.execute import execute, execute_response
 from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
-from toolgen_hf.workspace import Workspace
 
 UNVERIFIED = "the output does not give the answer"
 TWICE = "another row has this id"

@@ -18,9 +18,9 @@ from toolgen_hf.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from toolgen_hf.generators.config import LocalConfig, OpenAIConfig
-    from toolgen_hf.published.files import Outcome
-    from toolgen_hf.workspace import Workspace as Workspace
+    from toolgen_hf.data.published import Outcome
+    from toolgen_hf.models.config import LocalConfig, OpenAIConfig
+    from toolgen_hf.runtime.workspace import Workspace as Workspace
 
     Made = TypeVar("Made", bound=BaseModel)
 
@@ -82,7 +82,7 @@ def _run(name: str, step: Step, options: argparse.Namespace) -> None:
         logger.warning("%s", note)
     with open_workspace(options) as workspace:
         if options.dry_run:
-            from toolgen_hf.plan import Plan
+            from toolgen_hf.runtime.plan import Plan
 
             workspace.plan = Plan()
         try:
@@ -199,7 +199,7 @@ def add_local(parser: Parser, required: bool = True) -> None:
 
 def engine(options: argparse.Namespace) -> OpenAIConfig:
     """The engine that ``add_engine``'s flags describe."""
-    from toolgen_hf.generators.config import OpenAIConfig
+    from toolgen_hf.models.config import OpenAIConfig
 
     if options.api_key:
         os.environ["OPENAI_API_KEY"] = options.api_key
@@ -220,7 +220,7 @@ def local(options: argparse.Namespace) -> LocalConfig:
     The published script gives temperature, top-p and top-k, and does not sample: a beam search, on which they have no
     effect.
     """
-    from toolgen_hf.generators.config import LocalConfig
+    from toolgen_hf.models.config import LocalConfig
 
     return checked(
         LocalConfig,

@@ -1,6 +1,6 @@
 """The mix of several files of one stage: ``stage1/GSM8K/GSM8K.json`` and others to ``stage1/mix/mix.json``.
 
-What is drawn, and what is rejected, says `toolgen_hf.mixing.files`; here a row stays as it is in its file.
+What is drawn, and what is rejected, says `toolgen_hf.flow.mix_files`; here a row stays as it is in its file.
 A file is of the split that its name ends with, and so is what comes of it: with ``GSM8K_test.json``, ``mix_test.json``.
 """
 
@@ -14,14 +14,14 @@ from toolgen_hf.builders.columns import as_text
 from toolgen_hf.builders.inputs import from_files
 from toolgen_hf.builders.layout import name_and_split
 from toolgen_hf.builders.rows import Row, read_rows
+from toolgen_hf.data.export import stem
+from toolgen_hf.data.published import Outcome, check_output, finish, rows_of
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.export import stem
-from toolgen_hf.generators.config import unique
-from toolgen_hf.mixing.files import beside, by_split, mix_files
+from toolgen_hf.flow.mix_files import beside, by_split, mix_files
+from toolgen_hf.models.config import unique
 from toolgen_hf.published.command import checked
-from toolgen_hf.published.files import Outcome, check_output, finish, rows_of
+from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.draw import MixConfig
-from toolgen_hf.workspace import Workspace
 
 
 def mix(

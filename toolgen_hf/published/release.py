@@ -10,11 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from toolgen_hf.errors import DataError
-from toolgen_hf.pipeline import Result, run
+from toolgen_hf.flow import Result, run
 from toolgen_hf.published.scoring import response_files
 from toolgen_hf.recipe import Recipe
+from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.score import Strategy
-from toolgen_hf.workspace import Workspace
 
 
 def release(

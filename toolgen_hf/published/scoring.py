@@ -18,11 +18,8 @@ from toolgen_hf import schemas
 from toolgen_hf.builders.inputs import listing, names
 from toolgen_hf.builders.layout import RESPONSE
 from toolgen_hf.builders.rows import Row
-from toolgen_hf.errors import ConfigError, DataError
-from toolgen_hf.export import PUBLISHED
-from toolgen_hf.given import Given, match, rejected
-from toolgen_hf.published.assemble import TWICE, unverified
-from toolgen_hf.published.files import (
+from toolgen_hf.data.export import PUBLISHED
+from toolgen_hf.data.published import (
     WRITERS,
     Outcome,
     check_output,
@@ -32,12 +29,15 @@ from toolgen_hf.published.files import (
     rows_of,
     table,
 )
+from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.models.given import Given, match, rejected
+from toolgen_hf.published.assemble import TWICE, unverified
+from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.score import Strategy, gather
 from toolgen_hf.stages.score import score as score_stage
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
-from toolgen_hf.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 

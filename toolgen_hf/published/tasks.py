@@ -8,8 +8,8 @@ from pathlib import Path
 from toolgen_hf.builders.columns import nearest, pick, text
 from toolgen_hf.builders.rows import read_rows
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.prompts.fewshot import Example, PromptSet
 from toolgen_hf.tasks import TASKS
+from toolgen_hf.tasks.prompts import Example, PromptSet
 
 OTHERS = {"t-rex": "LAMA", "webq": "QA", "naturalq": "QA", "triviaqa": "QA", "mlqa": "MLQA"}
 """The published datasets of tasks that are not here."""

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from toolgen_hf._utils import check_apart
 from toolgen_hf.builders.inputs import from_files
 from toolgen_hf.builders.rows import read_rows
 from toolgen_hf.finetune import FinetuneConfig, finetune
-from toolgen_hf.paths import check_apart
 from toolgen_hf.published.command import checked
 
 

@@ -15,9 +15,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from toolgen_hf._utils import expanded, is_there
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.outside import is_path
-from toolgen_hf.paths import expanded, is_there
+from toolgen_hf.plugins import is_path
 from toolgen_hf.recipe.mistakes import nearest
 from toolgen_hf.recipe.origin import Origin
 from toolgen_hf.safe_yaml import parse_yaml, read_yaml

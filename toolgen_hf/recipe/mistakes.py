@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from toolgen_hf.errors import ConfigError, closest
-from toolgen_hf.generators.api.keys import redact
-from toolgen_hf.generators.config import DEVICE, KINDS
+from toolgen_hf.models.config import DEVICE, KINDS
+from toolgen_hf.models.openai.keys import redact
 
 _MESSAGES = {
     "dict_type": "give a mapping of keys, such as {train: 8}",

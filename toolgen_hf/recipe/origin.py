@@ -14,7 +14,7 @@ from pathlib import Path
 
 from huggingface_hub import constants
 
-from toolgen_hf.paths import is_there
+from toolgen_hf._utils import is_there
 
 _DOWNLOADED = Path(".cache", "huggingface", "download")
 """What the Hub's client leaves beside the files that it downloads to a folder."""

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toolgen_hf._utils import expanded
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.generators.api.keys import is_known
-from toolgen_hf.generators.config import Config, Reach
-from toolgen_hf.generators.models import local_path
 from toolgen_hf.hub.repo import HUB, is_produced
-from toolgen_hf.outside import is_path
-from toolgen_hf.paths import expanded
-from toolgen_hf.prompts import template_path
+from toolgen_hf.models.config import Config, Reach
+from toolgen_hf.models.openai.keys import is_known
+from toolgen_hf.models.templates import template_path
+from toolgen_hf.models.weights import local_path
+from toolgen_hf.plugins import is_path
 from toolgen_hf.recipe.files import Draft, Keys
 from toolgen_hf.recipe.origin import Origin
 

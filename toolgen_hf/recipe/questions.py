@@ -18,13 +18,13 @@ import numpy as np
 from datasets import Dataset, DatasetDict, NamedSplit, ReadInstruction, concatenate_datasets
 
 from toolgen_hf import schemas
+from toolgen_hf._utils import expanded
 from toolgen_hf.builders import GSM8K, QA, Produced, load
+from toolgen_hf.data.manifest import MANIFEST
 from toolgen_hf.errors import DataError
 from toolgen_hf.hub.repo import HUB, split_source
 from toolgen_hf.hub.source import Found, find, published_starts
-from toolgen_hf.paths import expanded
-from toolgen_hf.recipe import NAME, DatasetConfig
-from toolgen_hf.result.record import MANIFEST
+from toolgen_hf.recipe.recipe import NAME, DatasetConfig
 from toolgen_hf.stages.near_duplicates import find as find_near
 
 logger = logging.getLogger(__name__)

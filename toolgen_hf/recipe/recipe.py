@@ -21,8 +21,8 @@ from pydantic import Field, field_validator, model_validator
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.finetune import FinetuneConfig
-from toolgen_hf.generators.config import AnnotationsConfig, Config, GeneratorConfig, Reach, TeacherConfig
 from toolgen_hf.hub.repo import is_produced, split_source
+from toolgen_hf.models.config import AnnotationsConfig, Config, GeneratorConfig, Reach, TeacherConfig
 from toolgen_hf.recipe.files import Draft, read_recipe
 from toolgen_hf.recipe.mistakes import validated
 from toolgen_hf.recipe.permission import require_allowed

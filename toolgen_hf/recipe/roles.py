@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.generators import build
-from toolgen_hf.generators.config import (
+from toolgen_hf.models import build
+from toolgen_hf.models.config import (
     AnnotationsConfig,
     FileConfig,
     GeneratorConfig,
@@ -21,9 +21,9 @@ from toolgen_hf.generators.config import (
     TeacherConfig,
     unique,
 )
-from toolgen_hf.meter import Meter
-from toolgen_hf.plan import Plan, Planned
-from toolgen_hf.recipe import Recipe
+from toolgen_hf.recipe.recipe import Recipe
+from toolgen_hf.runtime.budget import Meter
+from toolgen_hf.runtime.plan import Plan, Planned
 
 logger = logging.getLogger(__name__)
 

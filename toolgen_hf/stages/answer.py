@@ -15,16 +15,16 @@ from datasets import DatasetDict
 
 from toolgen_hf import schemas
 from toolgen_hf.errors import ToolError
-from toolgen_hf.generators import build
-from toolgen_hf.generators.config import GeneratorConfig
-from toolgen_hf.generators.texts import Ask
-from toolgen_hf.prompts.fewshot import PromptSet, answer_prompt, examples_digest, is_example, load_prompts
-from toolgen_hf.responses import Response, read_response
+from toolgen_hf.models import build
+from toolgen_hf.models.config import GeneratorConfig
+from toolgen_hf.runtime.texts import Ask
+from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
+from toolgen_hf.tasks.prompts import PromptSet, answer_prompt, examples_digest, is_example, load_prompts
+from toolgen_hf.tasks.responses import Response, read_response
 from toolgen_hf.tools import find_calls
-from toolgen_hf.workspace import Workspace
 
 STAGE = Stage("answer", version=3, features=schemas.ANSWERED)
 EXAMPLE = "the question is a few-shot example"

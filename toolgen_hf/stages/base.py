@@ -31,13 +31,11 @@ from datasets import Dataset, DatasetDict, DatasetInfo, Features
 from datasets.fingerprint import Hasher
 
 from toolgen_hf import schemas
-from toolgen_hf.atomic import replacing
+from toolgen_hf._utils import canonical_json, file_xxh3, quiet_datasets, replacing
 from toolgen_hf.errors import DataError
-from toolgen_hf.generators.texts import Texts, Usage, looking_ahead
-from toolgen_hf.hashing import canonical_json, file_xxh3
-from toolgen_hf.plan import Plan
-from toolgen_hf.progress import quiet_datasets
-from toolgen_hf.workspace import Workspace
+from toolgen_hf.runtime.plan import Plan
+from toolgen_hf.runtime.texts import Texts, Usage, looking_ahead
+from toolgen_hf.runtime.workspace import Workspace
 
 logger = logging.getLogger(__name__)
 

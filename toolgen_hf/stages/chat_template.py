@@ -115,7 +115,7 @@ def load_tokenizer(name: str, revision: str | None = None) -> Any:
         ConfigError: there is no such model, or it has no tokenizer that can be read; or transformers is not installed.
         HubError: the Hub could not be read.
     """
-    from toolgen_hf.generators.models import MODEL, download, resolve_model
+    from toolgen_hf.models.weights import MODEL, download, resolve_model
 
     try:
         from transformers import AutoTokenizer

@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from toolgen_hf.generators.config import Config
-from toolgen_hf.hashing import bytes_sha256
+from toolgen_hf._utils import bytes_sha256
+from toolgen_hf.models.config import Config
 
 Order = Literal["interleave", "concatenate"]
 NearDuplicates = Literal["apart", "drop", "keep"]

@@ -26,12 +26,12 @@ from datasets import DatasetDict
 
 from toolgen_hf import schemas
 from toolgen_hf.errors import ToolError
-from toolgen_hf.responses import Response, read_response
+from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
+from toolgen_hf.tasks.responses import Response, read_response
 from toolgen_hf.tools import ToolCall, find_calls
-from toolgen_hf.workspace import Workspace
 
 STAGE = Stage("execute", version=4, features=schemas.EXECUTED)
 

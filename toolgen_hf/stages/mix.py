@@ -21,15 +21,15 @@ from typing import Any
 from datasets import Dataset, DatasetDict, Features, Value
 
 from toolgen_hf import schemas
+from toolgen_hf._utils import digest
 from toolgen_hf.errors import ConfigError, DataError, closest
-from toolgen_hf.hashing import digest
+from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages import near_duplicates
 from toolgen_hf.stages.base import Batch, Stage
 from toolgen_hf.stages.draw import MixConfig, Take, arranged, draw, quotas
 from toolgen_hf.stages.duplicates import VERSION, Candidate, Repeat, judge, protected_first
 from toolgen_hf.stages.mix_tables import mix_facts, mixed_tables
 from toolgen_hf.stages.near_duplicates import Twins
-from toolgen_hf.workspace import Workspace
 
 STAGES = ("stage1", "stage2")
 UNDRAWN = "not drawn"

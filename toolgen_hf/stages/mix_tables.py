@@ -14,9 +14,8 @@ from typing import Any
 from datasets import Dataset, DatasetDict, Features, concatenate_datasets
 
 from toolgen_hf import schemas
+from toolgen_hf._utils import digest, quiet_datasets
 from toolgen_hf.errors import DataError
-from toolgen_hf.hashing import digest
-from toolgen_hf.progress import quiet_datasets
 from toolgen_hf.stages.draw import MixConfig, Take
 from toolgen_hf.stages.near_duplicates import marked, read_marks
 

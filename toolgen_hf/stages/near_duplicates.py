@@ -29,10 +29,8 @@ from typing import Any, NamedTuple
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
-from toolgen_hf.atomic import replacing
+from toolgen_hf._utils import cache_home, digest, replacing
 from toolgen_hf.errors import DataError
-from toolgen_hf.hashing import digest
-from toolgen_hf.paths import cache_home
 from toolgen_hf.stages.base import empty
 from toolgen_hf.stages.duplicates import normalise, protected_first
 

@@ -17,17 +17,17 @@ from datasets import DatasetDict
 from pydantic import Field
 
 from toolgen_hf import schemas
-from toolgen_hf.generators import build
-from toolgen_hf.generators.base import Prompt
-from toolgen_hf.generators.config import Config, FileConfig, GeneratorConfig
-from toolgen_hf.generators.file import FileGenerator
-from toolgen_hf.generators.texts import Ask
-from toolgen_hf.given import MISSING, Given, match
-from toolgen_hf.prompts.fewshot import PromptSet, load_prompts, respond_prompt
+from toolgen_hf.ask import Prompt
+from toolgen_hf.models import build
+from toolgen_hf.models.config import Config, FileConfig, GeneratorConfig
+from toolgen_hf.models.file import FileGenerator
+from toolgen_hf.models.given import MISSING, Given, match
+from toolgen_hf.runtime.texts import Ask
+from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
-from toolgen_hf.workspace import Workspace
+from toolgen_hf.tasks.prompts import PromptSet, load_prompts, respond_prompt
 
 STAGE = Stage("respond", version=3, features=schemas.RESPONSES)
 

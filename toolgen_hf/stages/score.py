@@ -26,12 +26,12 @@ from datasets.fingerprint import Hasher
 
 from toolgen_hf import schemas
 from toolgen_hf.errors import ConfigError, DataError
-from toolgen_hf.given import MISSING
-from toolgen_hf.prompts.fewshot import examples_digest, is_example
+from toolgen_hf.models.given import MISSING
+from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
-from toolgen_hf.workspace import Workspace
+from toolgen_hf.tasks.prompts import examples_digest, is_example
 
 STAGE = Stage("score", version=4, features=schemas.SCORED)
 LEVELS = (20, 15, 10, 5, 0)

@@ -13,11 +13,11 @@ from __future__ import annotations
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
-from toolgen_hf.responses import final_response
+from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
-from toolgen_hf.workspace import Workspace
+from toolgen_hf.tasks.responses import final_response
 
 STAGE = Stage("stage1", version=3, features=schemas.STAGE1)
 GOLD = Stage("gold", version=2, features=schemas.RESPONSES)

@@ -18,21 +18,22 @@ from typing import Any, TypedDict
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
-from toolgen_hf.generators import build
-from toolgen_hf.generators.annotations import NO_SOLUTION
-from toolgen_hf.generators.annotations import VERSION as ANNOTATIONS_VERSION
-from toolgen_hf.generators.base import Generation
-from toolgen_hf.generators.config import AnnotationsConfig, FileConfig, TeacherConfig, unique
-from toolgen_hf.generators.file import FileGenerator
-from toolgen_hf.generators.texts import Texts
-from toolgen_hf.prompts.fewshot import PromptSet, load_prompts, tool_api_prompt, words
-from toolgen_hf.responses import read_response
+from toolgen_hf._utils import words
+from toolgen_hf.ask import Generation
+from toolgen_hf.models import build
+from toolgen_hf.models.config import AnnotationsConfig, FileConfig, TeacherConfig, unique
+from toolgen_hf.models.file import FileGenerator
+from toolgen_hf.runtime.texts import Texts
+from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.answer import unusable_answer
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
-from toolgen_hf.workspace import Workspace
+from toolgen_hf.tasks.math.compose import NO_SOLUTION
+from toolgen_hf.tasks.math.compose import VERSION as ANNOTATIONS_VERSION
+from toolgen_hf.tasks.prompts import PromptSet, load_prompts, tool_api_prompt
+from toolgen_hf.tasks.responses import read_response
 
 NO_CALL = "no call to this question"
 STAGE = Stage("tool_api", version=7, features=schemas.CALLED)

@@ -39,12 +39,12 @@ from datasets import DatasetDict
 
 from toolgen_hf import schemas
 from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.stages.chat_template import require_calls
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
-from toolgen_hf.workspace import Workspace
 
 SFT = Stage("sft", version=1, features=schemas.SFT)
 TOOL_CALLING = Stage("tool_calling", version=2, features=schemas.TOOL_CALLING)

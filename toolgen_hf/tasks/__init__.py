@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.outside import Kind, find, is_known, is_path, known_name, named, source_of
+from toolgen_hf.plugins import Kind, find, is_known, is_path, known_name, named, source_of
 from toolgen_hf.tasks.base import Annotation, Task
-from toolgen_hf.tasks.math import MATH
+from toolgen_hf.tasks.math.task import MATH
 from toolgen_hf.tools import check_tool, checked
 from toolgen_hf.tools.base import Tool
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.outside import Kind, find
+from toolgen_hf.plugins import Kind, find
 from toolgen_hf.tools.base import Tool, ToolCall, find_calls
 from toolgen_hf.tools.calculator import CALCULATOR
 

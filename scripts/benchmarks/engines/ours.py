@@ -12,7 +12,7 @@ import driver  # first: it starts the clock
 import openai.resources.chat  # noqa: F401  # this and the courier are else imported with the first request
 from datasets import Dataset, DatasetDict
 
-import toolgen_hf.generators.api.courier  # noqa: F401
+import toolgen_hf.models.openai.courier  # noqa: F401
 from toolgen_hf import OpenAIConfig, Workspace, schemas, tool_api
 
 

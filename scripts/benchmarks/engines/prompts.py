@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from toolgen_hf.builders import GSM8K, load
-from toolgen_hf.prompts.fewshot import load_prompts, tool_api_prompt
+from toolgen_hf.tasks.prompts import load_prompts, tool_api_prompt
 
 MODEL, MAX_TOKENS = "gpt-4o-mini", 64
 """What every contender asks for besides."""

@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import torch
 from prompts import MODEL, token_ids
 
-from toolgen_hf.generators.models import resolve_model
+from toolgen_hf.models.weights import resolve_model
 
 HERE = Path(__file__).resolve().parent
 FULL, FEW = 64, 8

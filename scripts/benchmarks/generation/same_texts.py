@@ -12,8 +12,8 @@ import argparse
 
 from prompts import MODEL, requests
 
-from toolgen_hf.generators.config import LocalConfig
-from toolgen_hf.generators.local import LocalGenerator
+from toolgen_hf.models.config import LocalConfig
+from toolgen_hf.models.local import LocalGenerator
 
 SIZES = (1, 8, 64)
 SETTINGS: dict[str, dict[str, object]] = {

@@ -10,10 +10,11 @@ from typing import Any
 from datasets import Features, List, Value
 
 from tests.docs.reference.markdown import table
-from toolgen_hf import export, schemas
+from toolgen_hf import schemas
 from toolgen_hf.builders.columns import ALIASES
+from toolgen_hf.data import export
+from toolgen_hf.data.tables import OPTIONAL
 from toolgen_hf.stages import STAGES
-from toolgen_hf.tables import OPTIONAL
 
 CONFIGS = {
     "raw": schemas.RAW,

@@ -16,8 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from tests.docs.reference.markdown import line, prose, table
 from toolgen_hf.finetune import FinetuneConfig
-from toolgen_hf.generators.config import AnnotationsConfig, FileConfig, LocalConfig, OpenAIConfig, PriceConfig
-from toolgen_hf.mixing.recipe import MixRecipe, MixSettings, PartConfig
+from toolgen_hf.models.config import AnnotationsConfig, FileConfig, LocalConfig, OpenAIConfig, PriceConfig
 from toolgen_hf.recipe import (
     AnswerConfig,
     DatasetConfig,
@@ -26,6 +25,7 @@ from toolgen_hf.recipe import (
     ScoreConfig,
     ToolApiConfig,
 )
+from toolgen_hf.recipe.mix import MixRecipe, MixSettings, PartConfig
 from toolgen_hf.stages.respond import SourceConfig
 
 TITLES: dict[type[BaseModel], str] = {

@@ -1,0 +1,288 @@
+"""Paths, files that are replaced whole, digests, and text that UTF-8 can hold."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import uuid
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import xxhash
+from huggingface_hub import constants
+
+from toolgen_hf.errors import ConfigError
+
+_SIGNS: Final = {
+    **dict.fromkeys("*?[", "a pattern"),
+    "::": "a chain of URLs",
+    "$": "a variable",
+}
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_LONGEST_NAME: Final = 120  # bytes, to which `datasets` adds its cache's whole path and more
+
+
+def cache_home() -> Path:
+    """The cache folder: ``$TOOLGEN_HF_HOME``, else ``toolgen_hf`` beside the Hub's own cache.
+
+    Safe to delete at any time.
+    """
+    home = os.environ.get("TOOLGEN_HF_HOME")
+    return Path(home).expanduser() if home else Path(constants.HF_HOME) / "toolgen_hf"
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path with the user's home in the place of ``~``; ``~name`` of no user of this machine stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - which raises of ~name
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file or folder; there is none at what cannot be a path, such as one that is too long."""
+    return os.path.exists(path)  # noqa: PTH110 - which raises of a path that is too long
+
+
+def check_openable(directory: Path) -> None:
+    """Check that ``load_dataset`` can open a directory of this name.
+
+    Raises:
+        ConfigError: it would take the name for a pattern, a URL, a variable or a file format, or the name is too long.
+    """
+    text, name = str(directory), directory.name
+    try:
+        whole = str(directory.resolve())
+        whole.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{text!r} is not UTF-8: choose an output directory whose path is") from None
+    except (RuntimeError, ValueError, OSError) as error:
+        raise ConfigError(f"{text!r} cannot be an output directory ({error}): choose another") from None
+    for sign, meaning in _SIGNS.items():
+        if sign in whole:
+            where = repr(text) if sign in text else f"{text!r} is {whole!r}, which"
+            raise ConfigError(
+                f"{where} holds {sign!r}, which load_dataset takes for {meaning}, so it could not open the result: "
+                "choose an output directory without it"
+            )
+    if _URL.match(text):
+        raise ConfigError(f"{text!r} looks like a URL: choose an output directory on this machine")
+    if text.startswith("~"):
+        raise ConfigError(
+            f"{text!r}: load_dataset takes '~' for a home folder: write the directory as './{text}'"
+        )
+    if text in _formats():
+        raise ConfigError(
+            f"{text!r} is the name of a file format, for which load_dataset takes it: choose another output "
+            f"directory, such as 'outputs/{text}'"
+        )
+    if len(name.encode()) > _LONGEST_NAME:
+        raise ConfigError(
+            f"{name[:40]!r}... is a name of {len(name.encode())} bytes, and load_dataset makes longer ones of it: "
+            f"choose an output directory of at most {_LONGEST_NAME}"
+        )
+
+
+def _formats() -> Container[str]:
+    """What `datasets` takes for the name of a file format and not of a folder."""
+    from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
+
+    return dict(_PACKAGED_DATASETS_MODULES)
+
+
+def check_parents(path: Path) -> None:
+    """Check, before any work, that the folders above an output are folders, as far as they are there.
+
+    Raises:
+        ConfigError: one is a file, or cannot be looked up; names it.
+    """
+    try:
+        path.exists()
+        above = next((folder for folder in path.parents if folder.exists()), None)
+        is_folder = above is None or above.is_dir()
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"the output {str(path)[:80]!r} cannot be written ({error}): choose another"
+        ) from None
+    if not is_folder:
+        raise ConfigError(
+            f"the output {str(path)!r} cannot be written: {str(above)!r} is a file; choose another"
+        )
+
+
+def check_apart(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]) -> None:
+    """Check, before any work, that nothing is written over an input or another output, or into a folder of inputs.
+
+    Args:
+        inputs, outputs: by what a message calls them; an output that is not wanted is None.
+
+    Raises:
+        ConfigError: two of them are one path, however it is written, or an output is in an input; names both.
+    """
+    taken = {path.resolve(): what for what, path in inputs.items()}
+    for what, path in outputs.items():
+        if path is None:
+            continue
+        other = taken.setdefault(path.resolve(), what)
+        if other != what:
+            raise ConfigError(
+                f"{str(path)!r} is both {other} and {what}, and one would be lost: choose another output path"
+            )
+        for source, folder in inputs.items():
+            if folder.is_dir() and path.resolve().is_relative_to(folder.resolve()):
+                raise ConfigError(
+                    f"{str(path)!r}, {what}, is in {str(folder)!r}, {source}, where the next run would read it: choose "
+                    "an output path outside"
+                )
+
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+def replace_directory(new: Path, target: Path) -> None:
+    """Move ``new`` to ``target``; what was there is deleted afterwards. Both lie on one file system.
+
+    On Linux the two are exchanged in one step. Elsewhere the old one is first moved aside, to
+    ``.{name}.previous``, from where ``recover_directory`` takes it back after a kill.
+    """
+    sync_tree(new)
+    if target.exists():
+        shutil.copymode(target, new)
+    if not target.exists():
+        new.rename(target)
+    elif _exchange(new, target):
+        shutil.rmtree(new)
+    else:
+        previous = _previous(target)
+        shutil.rmtree(previous, ignore_errors=True)
+        target.rename(previous)
+        new.rename(target)
+        shutil.rmtree(previous)
+    _sync_directory(target.parent)
+
+
+def recover_directory(target: Path) -> None:
+    """Take the old directory back where a run was killed between moving it aside and the new one in."""
+    previous = _previous(target)
+    if previous.is_dir() and not target.exists():
+        previous.rename(target)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A scratch path beside ``path`` that takes its place at the end, unless there was an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        yield scratch
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _previous(target: Path) -> Path:
+    return target.parent / f".{target.name}.previous"
+
+
+def sync_tree(root: Path) -> None:
+    """Push every file below ``root`` to the disk, so that the rename cannot overtake the content."""
+    for path in root.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two names at once; False where the system or the file system cannot."""
+    if sys.platform != "linux":
+        return False
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    return bool(rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0)
+
+
+def _sync_directory(path: Path) -> None:
+    if sys.platform == "win32":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+_CHUNK = 2**20
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with one spelling for equal values: sorted keys, no spaces, UTF-8 kept."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of a plain JSON value."""
+    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_xxh3(path: Path) -> str:
+    """XXH3 (32 hex digits) of a file's bytes: finds damage, at several GB a second; stops no forger."""
+    total = xxhash.xxh3_128()
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK):
+            total.update(chunk)
+    return total.hexdigest()
+
+
+def bytes_sha256(data: bytes) -> str:
+    """SHA-256 (hex) of bytes, as of a file that holds them."""
+    return hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def quiet_datasets() -> Iterator[None]:
+    """Without the bars of ``datasets``: most would flash by, and generation shows one of its own."""
+    import datasets
+
+    if datasets.are_progress_bars_disabled() or datasets.config.HF_DATASETS_DISABLE_PROGRESS_BARS is False:
+        yield  # disabled already, or asked for through the environment
+        return
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.enable_progress_bars()
+
+
+def well_formed(text: str) -> str:
+    """``text`` with halves of surrogate pairs, which no UTF-8 can hold, replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def words(text: str) -> str:
+    """The words of a question in lower case, one blank between two: two spellings of one question are equal."""
+    return " ".join(text.casefold().split())
+
+
+def library_version(package: str) -> str:
+    """The version of an installed package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

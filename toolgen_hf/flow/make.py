@@ -1,0 +1,245 @@
+"""The whole flow, from a recipe to a produced directory, readable from top to bottom.
+
+builders ── raw ──> answer ──> right ─────────────────────┐
+                       └────> wrong ──> tool_api ─────────┴──> stage1 ──> finetune
+gold (stage1's output) + every source's responses ──> execute ──> score ──> stage2
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import DatasetDict
+
+from toolgen_hf import schemas
+from toolgen_hf.builders.produced import RESPONSES
+from toolgen_hf.data.export import export_json
+from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.finetune import FinetuneResult, finetune, training_key
+from toolgen_hf.flow.counts import (
+    check_counts,
+    collect_rejected,
+    require_right,
+    require_usable,
+    with_left_over,
+)
+from toolgen_hf.models import build
+from toolgen_hf.recipe import Recipe
+from toolgen_hf.recipe.questions import Origin, as_questions, fewer, load_raw, load_stage1
+from toolgen_hf.runtime.plan import Plan
+from toolgen_hf.runtime.summary import Summary, summarize
+from toolgen_hf.runtime.workspace import Workspace
+from toolgen_hf.stages import near_duplicates
+from toolgen_hf.stages.answer import answer
+from toolgen_hf.stages.chat_template import check_rows, sample
+from toolgen_hf.stages.execute import execute
+from toolgen_hf.stages.respond import SourceConfig, all_given, respond
+from toolgen_hf.stages.score import gather, score
+from toolgen_hf.stages.stage1 import gold, stage1
+from toolgen_hf.stages.tool_api import tool_api
+from toolgen_hf.stages.training import preference, sft, tool_calling
+from toolgen_hf.tasks import get_task
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Made:
+    """All that a recipe gives, before it is written: the tables, and what exports and manifest are made from.
+
+    ``called`` holds every question with the student's answer and the teachers' call, ``executed`` the responses by
+    source, ``configs`` what is written as Parquet.
+    """
+
+    recipe: Recipe
+    origin: Origin
+    sources: Mapping[str, SourceConfig]
+    called: DatasetDict
+    executed: Mapping[str, DatasetDict]
+    configs: Mapping[str, DatasetDict]
+    summary: Summary
+
+    def export(self, root: Path) -> None:
+        """Write the JSON exports under ``root``."""
+        scored, cloned = self.configs["stage2"], self.configs["stage1"]
+        export_json(root, self.origin.name, self.called, cloned, self.executed, scored)
+
+
+def make(recipe: Recipe, workspace: Workspace) -> Made:
+    """Run every stage that a recipe asks for; nothing is written but the caches and the store."""
+    reported = len(workspace.reports)
+    raw, called, cloned, origin = begin(recipe, workspace)
+    executed = {"gold": execute(gold(cloned, workspace), workspace, recipe.task, "execute gold")}
+    if recipe.answer is None:
+        require_right(executed["gold"], recipe.dataset.source)
+    sources = with_adapters(recipe, cloned, workspace)
+    for name, config in sources.items():
+        responses = respond(raw, name, config, workspace, recipe.task)
+        executed[name] = execute(responses, workspace, recipe.task, f"execute {name}")
+    scored = score(gather(executed, recipe.task), workspace, recipe.task, recipe.score.strategy)
+    rejected = with_left_over(collect_rejected(called), cloned, all_given(raw, sources))
+    check_counts(raw, cloned, executed["gold"], scored, rejected)
+    configs = {
+        "stage2": scored,
+        "stage1": cloned,
+        **for_training(cloned, scored, recipe, workspace),
+        "raw": raw,
+        "rejected": rejected,
+        **{f"{RESPONSES}{name}": table for name, table in executed.items()},
+    }
+    near = near_duplicates.marks(raw, dropped(raw, recipe))
+    configs |= {name: near_duplicates.marked(configs[name], near) for name in schemas.MARKED}
+    asked = called if recipe.answer is not None else DatasetDict()
+    summary = summarize(recipe.name, workspace.reports[reported:], asked, configs, executed)
+    summary.near_duplicates = near_duplicates.facts(raw, near)
+    summary.moved = origin.moved
+    return Made(recipe, origin, sources, called, executed, configs, summary)
+
+
+def rehearse(recipe: Recipe, workspace: Workspace) -> Plan:
+    """What ``make`` would ask, without asking, of models and engines that are known to be there."""
+    workspace.plan = Plan()
+    try:
+        if recipe.answer is None:
+            raw, _ = as_questions(load_stage1(recipe.dataset)[0])
+        else:
+            raw, _ = load_raw(recipe.dataset)
+            run_tool_api(run_answer(raw, recipe, workspace), recipe, workspace)
+        for name, source in recipe.sources.items():
+            if source.generator.trained_adapter is None:
+                respond(raw, name, source, workspace, recipe.task)
+            else:  # an adapter that may not be trained yet: its texts are not known
+                base = source.generator.model_copy(update={"adapter": None})
+                workspace.plan.add_all(f"respond {name}", build(base), sum(map(len, raw.values())))
+        return workspace.plan
+    finally:
+        workspace.plan = None
+
+
+def begin(recipe: Recipe, workspace: Workspace) -> tuple[DatasetDict, DatasetDict, DatasetDict, Origin]:
+    """Questions, their answers and calls, stage 1, and where it all comes from.
+
+    Where a recipe starts from a stage 1, nobody is asked: its rows are the questions, and none has an answer or a
+    call of this run.
+    """
+    if recipe.answer is None:
+        cloned, origin = load_stage1(recipe.dataset)
+        warn_of_fewer(cloned, recipe)
+        raw, unasked = as_questions(cloned)
+        return raw, unasked, cloned, origin
+    raw, origin = load_raw(recipe.dataset)
+    warn_of_fewer(raw, recipe)
+    answered = run_answer(raw, recipe, workspace)
+    require_usable(answered)
+    called = run_tool_api(answered, recipe, workspace)
+    return raw, called, stage1(called, workspace, recipe.task), origin
+
+
+def check_template(recipe: Recipe, prefix: str = "") -> None:
+    """Find out, before any work, whether the model of ``tool_calling.tokenizer`` can be trained on tool calls.
+
+    Raises:
+        ConfigError: its chat template leaves them out, or there is no such model.
+    """
+    calling = recipe.tool_calling
+    if calling.tokenizer is not None:
+        try:
+            check_rows([sample(get_task(recipe.task).tool)], calling.tokenizer, calling.revision)
+        except ConfigError as error:
+            raise ConfigError(f"{prefix}tool_calling.tokenizer: {error}") from error
+
+
+def warn_of_fewer(rows: DatasetDict, recipe: Recipe) -> None:
+    """Say where there are fewer rows than a recipe asks for."""
+    for remark in fewer(rows, recipe.dataset):
+        logger.warning("%s", remark)
+
+
+def run_answer(raw: DatasetDict, recipe: Recipe, workspace: Workspace) -> DatasetDict:
+    """The student's answers, with a recipe's settings."""
+    drops = recipe.dataset.fewshot_overlap == "drop"
+    student = recipe.student
+    return answer(
+        raw, student.generator, workspace, recipe.task, student.instruction, drops, dropped(raw, recipe)
+    )
+
+
+def dropped(raw: DatasetDict, recipe: Recipe) -> dict[str, str]:
+    """By id the questions that a recipe rejects for their near duplicates, each with the reason."""
+    return near_duplicates.leaks(raw) if recipe.dataset.near_duplicates == "drop" else {}
+
+
+def run_tool_api(answered: DatasetDict, recipe: Recipe, workspace: Workspace) -> DatasetDict:
+    """The teachers' calls, with a recipe's settings."""
+    config = recipe.tool_api
+    return tool_api(
+        answered, config.teachers, workspace, recipe.task, config.max_attempts, config.example_seed
+    )
+
+
+def for_training(
+    cloned: DatasetDict, scored: DatasetDict, recipe: Recipe, workspace: Workspace
+) -> dict[str, DatasetDict]:
+    """Both sets in the forms that trainers read."""
+    config, calling = recipe.preference, recipe.tool_calling
+    return {
+        "sft": sft(cloned, workspace),
+        "tool_calling": tool_calling(cloned, workspace, recipe.task, calling.tokenizer, calling.revision),
+        "preference": preference(scored, workspace, config.pairs, config.margin),
+    }
+
+
+def with_adapters(recipe: Recipe, cloned: DatasetDict, workspace: Workspace) -> dict[str, SourceConfig]:
+    """Train the adapters that the sources want, and the sources with their adapters' paths filled in.
+
+    Raises:
+        DataError: there is no train split to train on, or it is empty.
+    """
+    trained = {name: train_adapter(name, recipe, cloned, workspace) for name in recipe.trained}
+
+    def fill(source: SourceConfig) -> SourceConfig:
+        name = source.generator.trained_adapter
+        if name is None:
+            return source
+        adapter = {"adapter": str(trained[name].adapter)}
+        return source.model_copy(update={"generator": source.generator.model_copy(update=adapter)})
+
+    return {name: fill(source) for name, source in recipe.sources.items()}
+
+
+def train_adapter(name: str, recipe: Recipe, cloned: DatasetDict, workspace: Workspace) -> FinetuneResult:
+    """Train one adapter on stage 1's train split, or find it trained already."""
+    if "train" not in cloned or len(cloned["train"]) == 0:
+        raise DataError(
+            f"finetune {name!r} needs stage 1 rows in a split named 'train'; there are only "
+            f"{ {str(split): len(rows) for split, rows in cloned.items()} }"
+        )
+    started = time.monotonic()
+    rows, config = cloned["train"], recipe.finetune[name]
+    key = training_key(rows, config)
+    result = finetune(rows, config, workspace.cache_dir / "adapters" / f"{name}-{key[:16]}", name)
+    workspace.report(
+        stage=f"finetune {name}",
+        split="train",
+        rows_in=len(rows),
+        rows_out=result.rows,
+        rejected={"the prompt fills cutoff_len": left_out} if (left_out := result.lengths.left_out) else {},
+        cached=result.cached,
+        seconds=time.monotonic() - started,
+    )
+    return result
+
+
+def fingerprints(configs: Mapping[str, DatasetDict]) -> list[Any]:
+    """What identifies the tables of a result."""
+    return [
+        [name, str(split), rows._fingerprint]
+        for name, splits in configs.items()
+        for split, rows in splits.items()
+        if name != "rejected"  # follows from the others
+    ]

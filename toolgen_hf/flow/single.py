@@ -1,0 +1,195 @@
+"""One stage at a time, from a file to a file, with the settings of a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from datasets import DatasetDict, Features, concatenate_datasets
+
+from toolgen_hf import schemas
+from toolgen_hf import stages as flow
+from toolgen_hf._utils import check_apart, check_parents
+from toolgen_hf.data.export import PUBLISHED
+from toolgen_hf.data.tables import (
+    check_path,
+    check_target,
+    read_candidates,
+    read_sources,
+    read_table,
+    write_table,
+)
+from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.finetune import FinetuneConfig, FinetuneResult, finetune
+from toolgen_hf.flow.make import run_answer, run_tool_api, warn_of_fewer
+from toolgen_hf.recipe import Recipe
+from toolgen_hf.recipe.mistakes import validated
+from toolgen_hf.recipe.questions import load_raw
+from toolgen_hf.runtime.workspace import Workspace
+from toolgen_hf.stages.execute import execute
+from toolgen_hf.stages.respond import respond
+from toolgen_hf.stages.score import gather, score
+from toolgen_hf.stages.stage1 import gold, stage1
+
+
+def run_stage(
+    stage: str,
+    source: Path,
+    target: Path,
+    recipe: Recipe,
+    name: str | None,
+    workspace: Workspace,
+    mode: str = "w",
+) -> None:
+    """Run ``stage`` on the table at ``source`` and write its output to ``target``; in a dry run, write nothing.
+
+    Args:
+        name: for ``respond`` the source, by its name in the recipe.
+        mode: ``"w"`` writes the output anew; ``"a"`` keeps the rows that it has and adds the others.
+
+    Raises:
+        ConfigError: the recipe has no such source, or ``target`` cannot hold the output or is the input.
+        DataError: the input is malformed or lacks a column.
+    """
+    if stage == "respond":
+        _named(recipe.sources, name, "sources")
+    check_apart({"the input": source}, {"the output": target})
+    check_path(target)
+    read, function = STAGES[stage]
+    rows = read(source, recipe)
+    check_target(list(rows), target)
+    kept = _kept(target, stage, rows, name) if mode == "a" else DatasetDict()
+    made = function(_without(rows, kept), recipe, name, workspace)
+    if workspace.plan is None:
+        both = {
+            str(split): concatenate_datasets([*([kept[split]] if split in kept else []), table])
+            for split, table in made.items()
+        }
+        write_table(DatasetDict(both), target)
+
+
+def _kept(target: Path, stage: str, rows: DatasetDict, name: str | None) -> DatasetDict:
+    """What an output holds already, under the splits of the input.
+
+    Raises:
+        ConfigError: it is of another source, or of other questions under the same ids.
+    """
+    if not target.exists() or (target.is_file() and not target.stat().st_size):
+        return DatasetDict()
+    features = flow.STAGES[stage.replace("-", "_")][0].features
+    kept = read_table(target, features, next(iter(rows)) if target.is_file() else None)
+    questions = {row["id"]: row["question"] for table in rows.values() for row in table.select_columns(_KEY)}
+    for table in kept.values():
+        for row in table.select_columns([*_KEY, *(["source"] if "source" in features else [])]):
+            if row.get("source", name) != name:
+                raise ConfigError(
+                    f"{str(target)!r} holds responses of {row['source']!r}, not of {name!r}: give another output, "
+                    "or --mode w"
+                )
+            if questions.get(row["id"], row["question"]) != row["question"]:
+                raise ConfigError(
+                    f"{str(target)!r} has another question under the id {row['id']!r}: give another output, "
+                    "or --mode w"
+                )
+    return kept
+
+
+_KEY = ["id", "question"]
+
+
+def _without(rows: DatasetDict, kept: DatasetDict) -> DatasetDict:
+    """The rows whose id is not among those kept, of whatever split."""
+    known = {key for table in kept.values() for key in table["id"]}
+    if not known:
+        return rows
+    return DatasetDict(
+        {
+            split: table.select([at for at, key in enumerate(table["id"]) if key not in known])
+            for split, table in rows.items()
+        }
+    )
+
+
+def write_raw(target: Path, recipe: Recipe) -> None:
+    """Write the questions that the recipe asks for to ``target``."""
+    check_path(target)
+    raw, _ = load_raw(recipe.dataset)
+    warn_of_fewer(raw, recipe)
+    write_table(raw, target)
+
+
+def train(
+    source: Path, target: Path, recipe: Recipe, name: str, changes: Mapping[str, Any] | None = None
+) -> FinetuneResult:
+    """Train one of the recipe's adapters on the stage 1 rows at ``source``.
+
+    Args:
+        changes: settings of `FinetuneConfig` in the place of the recipe's, such as ``{"checkpoint": "last"}``.
+
+    Raises:
+        ConfigError: the recipe has no such adapter, a setting makes no sense, or the model or the output cannot be
+            used.
+        DataError: the input is malformed or lacks a column.
+    """
+    config = _named(recipe.finetune, name, "finetune")
+    check_apart({"the input": source}, {"the output": target})
+    check_parents(target)
+    if changes:
+        changed = {**config.model_dump(), **changes}
+        config = validated(FinetuneConfig, changed, f"finetune.{name} with {dict(changes)}")
+    columns = ("id", "instruction", "input", "output")  # the published layout has no more than the last three
+    features = Features({name: schemas.STAGE1[name] for name in columns})
+    table = read_table(source, features, optional=["input"])  # rows of Alpaca's form may be all instruction
+    if "train" not in table and len(table) > 1:
+        raise DataError(f"{str(source)!r} has no split 'train' to train on; there are {list(table)}")
+    rows = table["train"] if "train" in table else next(iter(table.values()))
+    return finetune(rows, config, target, name)
+
+
+Read = Callable[[Path, Recipe], DatasetDict]
+Function = Callable[[DatasetDict, Recipe, str | None, Workspace], DatasetDict]
+
+
+def _table(features: Features) -> Read:
+    return lambda path, recipe: read_table(path, features)
+
+
+def _candidates(source: Path, recipe: Recipe) -> DatasetDict:
+    by_source = read_sources(source)
+    return gather(by_source, recipe.task) if by_source else read_candidates(source, recipe.task)
+
+
+def _respond(raw: DatasetDict, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
+    config = _named(recipe.sources, name, "sources")
+    if config.generator.trained_adapter is not None:
+        raise ConfigError(
+            f"sources.{name} wants the adapter {config.generator.adapter!r}, which a whole run would train: train it "
+            f"with 'toolgen-hf finetune' and give --set sources.{name}.generator.adapter=ITS_CHECKPOINT"
+        )
+    return respond(raw, str(name), config, workspace, recipe.task)
+
+
+def _score(candidates: DatasetDict, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
+    scored = score(candidates, workspace, recipe.task, recipe.score.strategy)
+    published = list(PUBLISHED["stage2"])
+    return DatasetDict({split: rows.select_columns(published) for split, rows in scored.items()})
+
+
+STAGES: dict[str, tuple[Read, Function]] = {
+    "answer": (_table(schemas.RAW), lambda rows, recipe, _, workspace: run_answer(rows, recipe, workspace)),
+    "tool-api": (_table(schemas.ANSWERED), lambda rows, recipe, _, work: run_tool_api(rows, recipe, work)),
+    "stage1": (_table(schemas.CALLED), lambda rows, recipe, _, work: stage1(rows, work, recipe.task)),
+    "gold": (_table(schemas.STAGE1), lambda rows, recipe, _, workspace: gold(rows, workspace)),
+    "respond": (_table(schemas.RAW), _respond),
+    "execute": (_table(schemas.RESPONSES), lambda rows, recipe, _, work: execute(rows, work, recipe.task)),
+    "score": (_candidates, _score),
+}
+
+T = TypeVar("T")
+
+
+def _named(among: Mapping[str, T], name: str | None, where: str) -> T:
+    if name is None or name not in among:
+        raise ConfigError(f"the recipe has no {where}.{name}; it has: {', '.join(among) or 'none'}")
+    return among[name]

@@ -1,0 +1,26 @@
+"""Where text comes from: local models, engines behind an API, the dataset itself, and the store under them.
+
+A config is light and frozen; ``build`` makes the generator from it where it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from toolgen_hf.models.base import Generator
+from toolgen_hf.models.config import GeneratorConfig
+
+# kind -> module:class; imported when used, so that nobody pays for torch who does not generate
+GENERATORS = {
+    "absent": "toolgen_hf.models.absent:AbsentGenerator",  # only in plans
+    "file": "toolgen_hf.models.file:FileGenerator",
+    "local": "toolgen_hf.models.local:LocalGenerator",
+    "openai": "toolgen_hf.models.openai.engine:OpenAIGenerator",
+}
+
+
+def build(config: GeneratorConfig) -> Generator:
+    """The generator that ``config`` describes. Cheap: a model is loaded at its first request."""
+    module, _, name = GENERATORS[config.kind].partition(":")
+    generator: Generator = getattr(import_module(module), name)(config)
+    return generator

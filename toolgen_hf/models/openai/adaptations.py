@@ -1,0 +1,150 @@
+"""What an engine wants sent otherwise: a few changes of a request, each made at most once in a run.
+
+    400 "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+        {"max_tokens": 512, ...}  ->  {"max_completion_tokens": 512, ...}
+
+Only changes that keep the meaning of the settings are made: what a recipe asks for (a seed, a stop text) is never
+dropped. A text's key in the store comes from the settings, before any change.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # it brings the client, which takes a second to import
+    from toolgen_hf.models.openai.failures import Failure
+
+logger = logging.getLogger(__name__)
+
+Body = Mapping[str, Any]
+
+_SENTENCE = re.compile(r"[.!?;]\s+|\n")
+_REFUSES = re.compile(
+    r"unsupported|not (?:be |yet |currently )?(?:support|allow|permit|accept|recogni[sz]|available|enabled|valid)|"
+    r"n't (?:support|allow|accept|have)|unrecogni[sz]ed|unknown|unexpected|deprecated|extra (?:inputs|fields)|"
+    r"extra_forbidden|invalid (?:parameter|argument|role)|no longer",
+    re.IGNORECASE,
+)
+_REFUSES_ZERO = re.compile(rf"{_REFUSES.pattern}|strictly positive|greater than 0(?:\.0)?\b", re.IGNORECASE)
+_SYSTEM = re.compile(r"\bsystem\b", re.IGNORECASE)
+_MESSAGE = re.compile(r"\b(?:role|message|prompt|instruction)s?\b", re.IGNORECASE)
+_USER_ONLY = re.compile(
+    r"roles must alternate|only user and assistant roles|should be 'user' or 'assistant'"
+    r"|developer instruction is not enabled",
+    re.IGNORECASE,
+)
+
+
+def _says(said: str, *patterns: re.Pattern[str]) -> bool:
+    """Whether one sentence holds all of the patterns."""
+    return any(all(p.search(sentence) for p in patterns) for sentence in _SENTENCE.split(said))
+
+
+def _parameter(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+
+
+def refused_parameter(failure: Failure, names: Iterable[str]) -> str | None:
+    """The first of ``names`` that the engine says it does not take, for a message."""
+    return next((name for name in names if _says(failure.said, _parameter(name), _REFUSES)), None)
+
+
+def _wants_no_system(said: str) -> bool:
+    return _says(said, _USER_ONLY) or _says(said, _SYSTEM, _MESSAGE, _REFUSES)
+
+
+def _renamed(old: str, new: str) -> Callable[[Body], Body | None]:
+    def rename(body: Body) -> Body | None:
+        return {new if name == old else name: value for name, value in body.items()} if old in body else None
+
+    return rename
+
+
+def _without_zero_temperature(body: Body) -> Body | None:
+    if body.get("temperature") != 0:
+        return None
+    return {name: value for name, value in body.items() if name != "temperature"}
+
+
+def _without_system(body: Body) -> Body | None:
+    messages: Sequence[Mapping[str, str]] = body.get("messages") or []
+    if len(messages) != 2 or messages[0]["role"] != "system":
+        return None
+    joined = f"{messages[0]['content']}\n\n{messages[1]['content']}"
+    return {**body, "messages": [{"role": "user", "content": joined}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change: what it does, the words by which an engine asks for it, and the new body (None: nothing to do)."""
+
+    does: str
+    is_wanted: Callable[[str], bool]
+    make: Callable[[Body], Body | None]
+
+
+CHANGES = (
+    Change(
+        "max_completion_tokens is sent instead of max_tokens (hidden reasoning counts as well: where texts come back "
+        "empty, set a larger max_tokens)",
+        lambda said: _says(said, _parameter("max_tokens"), _REFUSES),
+        _renamed("max_tokens", "max_completion_tokens"),
+    ),
+    Change(
+        "max_tokens is sent instead of max_completion_tokens",
+        lambda said: _says(said, _parameter("max_completion_tokens"), _REFUSES),
+        _renamed("max_completion_tokens", "max_tokens"),
+    ),
+    Change(
+        "temperature 0 is not sent, so that the engine's own holds",
+        lambda said: _says(said, _parameter("temperature"), _REFUSES_ZERO),
+        _without_zero_temperature,
+    ),
+    Change(
+        "the system text is sent at the beginning of the user's, since there is no system role",
+        _wants_no_system,
+        _without_system,
+    ),
+)
+
+
+class Shape:
+    """How requests to one engine are shaped: the changes that it has asked for so far, in order."""
+
+    def __init__(self) -> None:
+        self.changes: tuple[Change, ...] = ()
+
+    def apply(self, body: Body, count: int | None = None) -> Body:
+        """``body`` after the first ``count`` changes; default all."""
+        for change in self.changes[:count]:
+            body = change.make(body) or body
+        return body
+
+    def learn(self, failure: Failure, body: Body, count: int) -> bool:
+        """Whether a refused request can be sent again, changed as the engine wants it. A new change is logged.
+
+        Args:
+            body: of the request, before any change.
+            count: how many changes had been made to it when it was sent.
+        """
+        if failure.kind not in ("request", "retry") or failure.status is None or failure.is_about_the_text:
+            return False
+        sent = self.apply(body, count)
+        for change in CHANGES:
+            if change.is_wanted(failure.said) and change.make(sent) is not None:
+                if change not in self.changes:
+                    self.changes += (change,)
+                    logger.warning("engine %r: %s (%s)", body.get("model"), change.does, failure.message)
+                return len(self.changes) > count
+        return False
+
+
+@cache
+def shape_of(base_url: str, api: str, engine: str) -> Shape:
+    """The shape of requests to one engine, for as long as this process runs: each stage makes a generator anew."""
+    return Shape()

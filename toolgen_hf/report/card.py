@@ -1,0 +1,137 @@
+"""The dataset card: YAML that tells ``load_dataset`` what there is, and prose made from what ran.
+
+The prose is card.md, whose blocks are filled with facts (facts.py, provenance.py). A block of which a fact is empty is
+left out: what did not run is not in the card.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import pyarrow.parquet as pq
+import yaml
+from datasets import DatasetDict, DatasetInfo, SplitDict, SplitInfo
+from datasets.info import DatasetInfosDict
+from huggingface_hub import DatasetCardData
+
+from toolgen_hf.report.facts import plot_facts, results
+from toolgen_hf.report.mixture import mixture
+from toolgen_hf.report.provenance import provenance
+
+DEFAULT_CONFIG = "stage2"
+BLOCK = "\n<!-- block -->\n"
+LICENCES = frozenset([
+    "afl-3.0", "agpl-3.0", "apache-2.0", "artistic-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "bsl-1.0",
+    "c-uda", "cc", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0",
+    "cc-by-nc-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0",
+    "cc-by-nc-sa-4.0", "cc-by-nd-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc0-1.0", "cdla-permissive-1.0",
+    "cdla-permissive-2.0", "cdla-sharing-1.0", "ecl-2.0", "epl-2.0", "eupl-1.1", "eupl-1.2", "gfdl", "gpl",
+    "gpl-2.0", "gpl-3.0", "isc", "lgpl", "lgpl-2.1", "lgpl-3.0", "mit", "mpl-2.0", "ms-pl", "odbl", "odc-by",
+    "openrail", "osl-3.0", "pddl", "postgresql", "unknown", "unlicense", "wtfpl", "zlib",
+])  # fmt: skip
+"""What the Hub knows by these names (huggingface.co/docs/hub/repositories-licenses); any other is "other"."""
+SIZES = {
+    1_000: "n<1K",
+    10_000: "1K<n<10K",
+    100_000: "10K<n<100K",
+    1_000_000: "100K<n<1M",
+    10_000_000: "1M<n<10M",
+}
+
+
+def render_card(
+    root: Path,
+    configs: Mapping[str, DatasetDict],
+    manifest: Mapping[str, Any],
+    recipe_yaml: str = "",
+    plots: Sequence[str] = (),
+) -> str:
+    """The README of a produced directory whose Parquet files lie under ``root``. Equal content gives equal bytes.
+
+    Args:
+        configs: those that can be loaded, none without a row.
+        plots: the names of the plots that lie under ``root/plots``.
+    """
+    block = yaml.safe_dump(_metadata(root, configs, manifest), sort_keys=False, allow_unicode=True)
+    facts = {
+        **results(manifest, configs),
+        **provenance(manifest, recipe_yaml),
+        **plot_facts(plots),
+        **mixture(manifest),
+    }
+    template = files("toolgen_hf.report").joinpath("card.md").read_text(encoding="utf-8")
+    return f"---\n{block}---\n{fill(template, facts)}"
+
+
+def fill(template: str, facts: Mapping[str, str]) -> str:
+    """The template with its facts, without the blocks of which a fact is empty."""
+    blocks = [Template(block.strip()) for block in template.split(BLOCK)]
+    made = [
+        block.substitute(facts) for block in blocks if all(facts[name] for name in block.get_identifiers())
+    ]
+    return "\n\n".join(made) + "\n"
+
+
+def _metadata(root: Path, configs: Mapping[str, DatasetDict], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The YAML at the head, in the Hub's words."""
+    rows = sum(len(table) for splits in configs.values() for table in splits.values())
+    data = DatasetCardData(
+        pretty_name=manifest["name"],
+        language=manifest.get("language"),
+        task_categories=["text-generation"],
+        tags=_tags(configs, manifest),
+        size_categories=next((size for end, size in SIZES.items() if rows < end), "n>10M"),
+    )
+    infos = {config: _info(root, config, splits) for config, splits in configs.items()}
+    DatasetInfosDict(infos).to_dataset_card_data(data)
+    header: dict[str, Any] = {**_licence(str(manifest["license"])), **data.to_dict()}  # type: ignore[no-untyped-call]
+    header["configs"] = [_config_entry(root, config, splits) for config, splits in configs.items()]
+    return header
+
+
+def _tags(configs: Mapping[str, DatasetDict], manifest: Mapping[str, Any]) -> list[str]:
+    tags = ["tool-use", "function-calling", "trice", "toolgen_hf"]
+    tags += [str(manifest["task"])] if manifest.get("task") else []
+    return tags + (["trl"] if {"sft", "tool_calling", "preference"} & configs.keys() else [])
+
+
+def _licence(name: str) -> dict[str, str]:
+    """A licence in the Hub's words; its own name beside "other", where the Hub has none for it."""
+    known = name.strip().lower().replace(" ", "-")
+    if known in LICENCES:
+        return {"license": known}
+    return {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", known).strip("-") or "unnamed"}
+
+
+def _config_entry(root: Path, config: str, splits: DatasetDict) -> dict[str, Any]:
+    """One entry of the YAML ``configs``. ``description`` carries the digest: of the keys that a config may
+    have it is the one that changes nothing but the reader's cache key."""
+    digest = hashlib.sha256()
+    for split in splits:
+        for path in sorted((root / config).glob(f"{split}-*.parquet")):
+            digest.update(path.read_bytes())
+    entry = {
+        "config_name": config,
+        "data_files": [{"split": str(split), "path": f"{config}/{split}-*.parquet"} for split in splits],
+        "description": f"content sha256:{digest.hexdigest()}",
+    }
+    return {**entry, "default": True} if config == DEFAULT_CONFIG else entry
+
+
+def _info(root: Path, config: str, splits: DatasetDict) -> DatasetInfo:
+    sizes = SplitDict()
+    for split, rows in splits.items():
+        size = pq.read_table(next((root / config).glob(f"{split}-*.parquet"))).nbytes
+        sizes.add(SplitInfo(name=str(split), num_bytes=size, num_examples=len(rows)))
+    files_size = sum(path.stat().st_size for path in (root / config).glob("*.parquet"))
+    features = next(iter(splits.values())).features
+    total = sum(info.num_bytes for info in sizes.values())
+    return DatasetInfo(
+        config_name=config, features=features, splits=sizes, download_size=files_size, dataset_size=total
+    )

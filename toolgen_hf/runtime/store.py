@@ -1,0 +1,220 @@
+"""Every generated text is durable before it is used.
+
+A text is keyed by all that determines it: the generator's identity (model content, adapter, template,
+decoding parameters; or endpoint, engine, API and parameters), the prompt and the sample index. Not by
+row number, file or run. So a killed run resumes where it stopped, a row added costs one request, and
+asking again costs nothing. Of an engine's answer the whole is kept, and its text is read from that each time.
+A request that the engine refused is no text, and is not kept.
+
+SQLite in WAL mode: several processes may read and write at once; the first text to arrive for a key is
+the one that everybody sees from then on.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+from toolgen_hf._utils import canonical_json, digest, well_formed
+from toolgen_hf.ask import Generation, Keyed
+from toolgen_hf.errors import DataError, GenerationError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS generators (digest TEXT PRIMARY KEY, identity TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS texts (
+    key TEXT PRIMARY KEY,
+    generator TEXT NOT NULL REFERENCES generators (digest),
+    request TEXT NOT NULL,
+    text TEXT NOT NULL,
+    finish_reason TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL,
+    raw TEXT,
+    created_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+) WITHOUT ROWID;
+"""
+_APPLICATION_ID = 0x74676866  # "tghf": marks the file as ours
+_LOOKUP_SIZE = 500  # SQLite's default limit on bound parameters was 999 for long
+_PATIENCE = 60.0  # seconds that SQLite waits for another process to end its writing
+_ATTEMPTS = 3  # that long: the texts in hand are paid for
+_WAIT = "another process is writing to it; wait until it is done, or end it"
+
+logger = logging.getLogger(__name__)
+
+
+class Store:
+    """A durable map from request key to text, in one SQLite file.
+
+    Raises:
+        DataError: the file is no store, or cannot be opened.
+        GenerationError: a text could not be written (a full disk, or another process writes all the time); those
+            written before are safe.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(
+                self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+            )
+            self._check_owner()
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
+            self._add_new_columns()
+        except (sqlite3.Error, OSError) as error:
+            raise DataError(_unusable(self.path, error)) from error
+
+    def _check_owner(self) -> None:
+        """Touch no database of another program."""
+        # In this order: another process that makes the store just now says whose it is before it makes the tables.
+        tables = [name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        (owner,) = self._db.execute("PRAGMA application_id").fetchone()
+        if owner != _APPLICATION_ID and tables:
+            raise DataError(
+                f"{str(self.path)!r} is a database of something else (its tables: {', '.join(tables[:5])}); "
+                "name another file with --store"
+            )
+        if owner != _APPLICATION_ID:  # saying it again would wait for whoever writes
+            self._db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+
+    def _add_new_columns(self) -> None:
+        """A store of an earlier version keeps its texts."""
+        columns = {row[1] for row in self._db.execute("PRAGMA table_info(texts)")}
+        if "raw" not in columns:
+            self._db.execute("ALTER TABLE texts ADD COLUMN raw TEXT")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; texts already put are on disk whether or not this is called."""
+        self._db.close()
+
+    def __len__(self) -> int:
+        with self._reading():
+            return int(self._db.execute("SELECT COUNT(*) FROM texts").fetchone()[0])
+
+    def get(self, keys: Sequence[str]) -> dict[str, Generation]:
+        """The texts that are there, by key. Where an engine's whole answer was kept, ``raw`` has it, and only that."""
+        found: dict[str, Generation] = {}
+        for start in range(0, len(keys), _LOOKUP_SIZE):
+            part = keys[start : start + _LOOKUP_SIZE]
+            marks = ",".join("?" * len(part))
+            with self._reading():
+                rows = self._db.execute(
+                    "SELECT key, text, finish_reason, prompt_tokens, completion_tokens, raw "
+                    f"FROM texts WHERE key IN ({marks})",
+                    part,
+                )
+                found.update(
+                    (key, Generation(text, reason, asked, answered, raw=raw))
+                    for key, text, reason, asked, answered, raw in rows
+                )
+        return found
+
+    def mean_tokens(self, generator: str) -> float | None:
+        """Mean tokens of the texts of one generator (digest of its identity) whose engine said how many they took."""
+        with self._reading():
+            row = self._db.execute(
+                "SELECT AVG(NULLIF(completion_tokens, 0)) FROM texts WHERE generator = ?", (generator,)
+            ).fetchone()
+        return None if row[0] is None else float(row[0])
+
+    def put(
+        self,
+        identity: Mapping[str, Any],
+        texts: Iterable[tuple[Keyed, Generation]],
+        instead: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Commit texts, all or none, to disk before returning. A key that is there keeps its text.
+
+        Args:
+            instead: kept answers (``raw``) that are none, by key; they are replaced.
+        """
+        generator = digest(identity)
+        rows = [
+            (
+                wanted.key,
+                generator,
+                well_formed(canonical_json(asdict(wanted.request))),
+                well_formed(made.text) if made.raw is None else "",
+                made.finish_reason,
+                made.prompt_tokens,
+                made.completion_tokens,
+                None if made.raw is None else well_formed(made.raw),
+            )
+            for wanted, made in texts
+        ]
+        replaced = [(row[0], instead[row[0]]) for row in rows if row[0] in instead]
+        with self._transaction():
+            self._db.executemany("DELETE FROM texts WHERE key = ? AND raw = ?", replaced)
+            self._db.execute(
+                "INSERT OR IGNORE INTO generators VALUES (?, ?)", (generator, canonical_json(identity))
+            )
+            self._db.executemany(
+                "INSERT OR IGNORE INTO texts (key, generator, request, text, finish_reason, prompt_tokens,"
+                " completion_tokens, raw) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise DataError(_unusable(self.path, error)) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._insist("BEGIN IMMEDIATE")
+            yield
+            self._insist("COMMIT")
+        except BaseException as error:  # Ctrl-C too: the lock must not outlive it
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                mend = _WAIT if _is_busy(error) else "free some space or name another file with --store"
+                raise GenerationError(
+                    f"could not write to the text store {str(self.path)!r}: {error}. Texts written before are "
+                    f"safe: {mend}, and run again"
+                ) from error
+            raise
+
+    def _insist(self, statement: str) -> None:
+        """Execute what may have to wait for another process."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                self._db.execute(statement)
+            except sqlite3.OperationalError as error:
+                if attempt == _ATTEMPTS or not _is_busy(error):
+                    raise
+                logger.warning("another process is writing to the text store %r: waiting", str(self.path))
+            else:
+                return
+
+
+def _is_busy(error: Exception) -> bool:
+    """Whether another process holds the lock."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    return code & 0xFF == sqlite3.SQLITE_BUSY  # the low byte: the rest says what it was busy with
+
+
+def _unusable(path: Path, error: Exception) -> str:
+    damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+    mend = "move it away (its texts will be generated again)" if damaged else "make the place writable"
+    mend = _WAIT if _is_busy(error) else mend
+    return f"cannot open the text store {str(path)!r}: {error}; {mend}, or name another file with --store"
