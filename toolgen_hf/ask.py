@@ -1,18 +1,32 @@
-"""What is asked for a text and what comes back: a prompt, a request and its key, a generated text."""
+"""What a row asks of the world, and what comes back.
+
+    async def answer(row, ask, student):
+        text = await ask.text(student, Prompt("Solve it.", row["question"]))     # -> Generation("... is 72.", "stop")
+        result = await ask.call(CALCULATOR, "48+48/2")                           # -> ToolResult("72.0")
+
+A row is a coroutine. It stops where it asks for a text and goes on when the text is there. Who drives the rows decides
+where texts come from (`toolgen_hf.runtime.door`): a model, the store alone, or nowhere (a dry run).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Coroutine, Generator
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from toolgen_hf.errors import ToolError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is asked, before any model's own format.
+    """A question as it is put to a model, before the model's own format.
 
-    A chat model gets ``system`` and ``user`` as messages, a completion engine gets their
-    concatenation, a named template (``alpaca``, ``vicuna``) gets them as instruction and input.
+    A chat model gets ``system`` and ``user`` as messages, a completion engine gets both as one text, a named template
+    (``alpaca``, ``vicuna``) gets them as instruction and input.
     """
 
     system: str
@@ -26,7 +40,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One text that is wanted; ``sample`` tells apart several texts for one prompt."""
+    """A prompt, and which of several texts for this prompt is wanted (``sample``)."""
 
     prompt: Prompt
     sample: int = 0
@@ -36,9 +50,9 @@ class Request:
 class Generation:
     """One generated text.
 
-    ``finish_reason`` is ``"stop"`` or ``"length"`` (cut at the token limit); where an engine gave no text,
-    it says why: ``"content_filter"``, ``"refusal"``, ``"empty"`` or ``"rejected"`` (the request itself, which is
-    not stored). Counts of tokens are 0 where the engine does not say.
+    ``finish_reason`` is ``"stop"`` or ``"length"`` (cut at the token limit). Where an engine gave no text, it is the
+    reason: ``"content_filter"``, ``"refusal"``, ``"empty"`` or ``"rejected"`` (the engine refused the request, and
+    nothing is stored). Token counts are 0 where the engine does not report them.
     """
 
     text: str
@@ -46,13 +60,13 @@ class Generation:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
-    """Of the prompt's, those that were billed as cached."""
+    """Prompt tokens that were billed as cached."""
     raw: str | None = None
-    """The engine's whole answer as it came (JSON), from which all the others can be read again."""
+    """The engine's whole answer (JSON). Everything else can be read from it again."""
     reasoning: str | None = None
-    """What the engine thought before the text, where it gives that apart from the text."""
+    """The engine's reasoning, where the engine reports it apart from the text."""
     unusable: str | None = None
-    """Why this answer cannot be used as it is, and what to do: an error of the run. It is stored, since it was paid."""
+    """Why this answer cannot be used, and what to do. It ends the run; the answer is stored because it was paid for."""
 
     @property
     def failure(self) -> str | None:
@@ -62,10 +76,10 @@ class Generation:
         return f"no response ({self.finish_reason})"
 
 
-def request_key(generator: str, request: Request) -> str:
-    """The key of one text: SHA-256 (hex) over the digest of the generator's identity, and the request."""
+def request_key(model: str, request: Request) -> str:
+    """The key of one text in the store: SHA-256 (hex) of the digest of the model's identity and the request."""
     prompt = request.prompt
-    asked = json.dumps([generator, prompt.system, prompt.user, request.sample], ensure_ascii=False)
+    asked = json.dumps([model, prompt.system, prompt.user, request.sample], ensure_ascii=False)
     return hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -75,3 +89,54 @@ class Keyed:
 
     key: str
     request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool gave for a call: ``result``, or ``error`` (``"undefined: division by zero"``)."""
+
+    result: str | None = None
+    error: str | None = None
+
+
+class Runnable(Protocol):
+    """A tool, as far as a call needs it."""
+
+    def run(self, argument: str) -> str:
+        """The result for an argument. Raises `ToolError` where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A text that a row waits for. ``await`` gives it."""
+
+    model: Any
+    request: Request
+
+    def __await__(self) -> Generator[Wanted, Generation, Generation]:
+        return (yield self)
+
+
+RowRun: TypeAlias = Coroutine[Wanted, Generation, T]
+"""A row on its way. Whoever drives it sends a text for each `Wanted` that it gives."""
+
+
+class Ask:
+    """How a row reaches models and tools. It has no state: the driver of the row does the work."""
+
+    def text(self, model: Any, prompt: Prompt, sample: int = 0) -> Wanted:
+        """Wait for the text of ``model`` (`toolgen_hf.runtime.door.Texts`) for a prompt."""
+        return Wanted(model, Request(prompt, sample))
+
+    async def call(self, tool: Runnable, argument: str) -> ToolResult:
+        """Run a tool. An argument that the tool cannot use is a result too: its ``error`` says why."""
+        return run_tool(tool, argument)
+
+
+def run_tool(tool: Runnable, argument: str) -> ToolResult:
+    """The result of a tool that runs in this process."""
+    try:
+        return ToolResult(tool.run(argument))
+    except ToolError as error:
+        return ToolResult(error=f"{error.code}: {error}")

@@ -6,18 +6,19 @@ After a change of behaviour that is meant:  python -m tests.stages.golden
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolgen_hf.ask import Generation, Prompt
+from toolgen_hf.ask import Ask, Generation, Keyed, Request, RowRun
+from toolgen_hf.runtime.door import replay
 from toolgen_hf.stages import STAGES
-from toolgen_hf.stages.answer import answer_batch
+from toolgen_hf.stages.answer import answer_row
 from toolgen_hf.stages.base import Batch
-from toolgen_hf.stages.execute import execute_batch
+from toolgen_hf.stages.execute import execute_row
 from toolgen_hf.stages.score import score_batch
 from toolgen_hf.stages.stage1 import gold_batch, stage1_batch
-from toolgen_hf.stages.tool_api import Case, Proposal, Teacher, tool_api_batch
+from toolgen_hf.stages.tool_api import Case, Proposal, Teacher, tool_api_row
 from toolgen_hf.stages.training import preference_batch, sft_batch, tool_calling_batch
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.math.compose import VERSION as ANNOTATIONS_VERSION
@@ -29,26 +30,38 @@ VERSIONS = FOLDER / "versions.json"
 MATH = get_task("math")
 
 
-def write(prompts: Sequence[Prompt]) -> list[Generation | None]:
-    """A student that answers 72 to everything, but is cut off where Ann is asked about."""
-    text = "48 + 24 = 72, so the answer is 72."
-    return [Generation(text, "length" if "Ann" in prompt.user else "stop") for prompt in prompts]
+class Student:
+    """A model that answers 72 to everything, but is cut off where Ann is asked about."""
+
+    def keyed(self, request: Request) -> Keyed:
+        return Keyed(request.prompt.user, request)
+
+    def find(self, wanted: Iterable[Keyed]) -> dict[str, Generation]:
+        text = "48 + 24 = 72, so the answer is 72."
+        return {one.key: Generation(text, "length" if "Ann" in one.key else "stop") for one in wanted}
+
+    def use(self, keyed: Keyed, made: Generation) -> None: ...
 
 
-def annotations(cases: Sequence[Case]) -> list[Proposal | None]:
-    made = [compose(case.question, case.solution, case.answer, MATH) for case in cases]
-    return [
-        Proposal(f"calculator({m.formula})" if m.formula else None, m.reason, soundness=m.soundness)
-        for m in made
-    ]
+async def annotations(case: Case, ask: Ask) -> Proposal:
+    made = compose(case.question, case.solution, case.answer, MATH)
+    call = f"calculator({made.formula})" if made.formula else None
+    return Proposal(call, made.reason, soundness=made.soundness)
+
+
+def by_row(function: Callable[[dict[str, Any]], RowRun[dict[str, Any]]], batch: Batch) -> Batch:
+    return to_batch(replay([function(row) for row in to_rows(batch)]))
 
 
 def answer(batch: Batch) -> Batch:
-    return answer_batch(batch, MATH, load_prompts("math", "answer"), write)
+    student: Any = Student()
+    prompts = load_prompts("math", "answer")
+    return by_row(lambda row: answer_row(row, Ask(), student, MATH, prompts), batch)
 
 
 def tool_api(batch: Batch) -> Batch:
-    return tool_api_batch(batch, MATH, [Teacher("annotations", 1, annotations, {}, accepts=["explained"])])
+    teacher = Teacher("annotations", 1, annotations, {}, accepts=["explained"])
+    return by_row(lambda row: tool_api_row(row, Ask(), MATH, [teacher]), batch)
 
 
 def stage1(batch: Batch) -> Batch:
@@ -56,7 +69,7 @@ def stage1(batch: Batch) -> Batch:
 
 
 def execute(batch: Batch) -> Batch:
-    return execute_batch(batch, MATH)
+    return by_row(lambda row: execute_row(row, Ask(), MATH), batch)
 
 
 def score_distance(batch: Batch) -> Batch:

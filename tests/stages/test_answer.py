@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from toolgen_hf.ask import Generation, Prompt
-from toolgen_hf.stages.answer import answer_batch
+from toolgen_hf.ask import Ask, Generation
+from toolgen_hf.stages.answer import answer_row
 from toolgen_hf.stages.stage1 import stage1_batch
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.prompts import PromptSet
@@ -18,13 +17,12 @@ MATH = get_task("math")
 
 def answered(text: str, finish_reason: str = "stop") -> dict[str, Any]:
     """The row of a question whose answer is 16, to which the student says ``text``."""
-
-    def ask(prompts: Sequence[Prompt]) -> list[Generation | None]:
-        return [Generation(text, finish_reason) for _ in prompts]
-
     row = {"id": "a", "question": "40 less 24?", "answer": ["16"], "solution": None}
-    done = answer_batch({name: [value] for name, value in row.items()}, MATH, PromptSet("Answer."), ask)
-    return {name: values[0] for name, values in done.items()}
+    made = answer_row(row, Ask(), None, MATH, PromptSet("Answer."))  # type: ignore[arg-type]
+    made.send(None)
+    with pytest.raises(StopIteration) as end:
+        made.send(Generation(text, finish_reason))
+    return dict(end.value.value)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from toolgen_hf import schemas
-from toolgen_hf.stages.base import Batch
-from toolgen_hf.stages.execute import execute_batch, execute_response
+from toolgen_hf.ask import Ask
+from toolgen_hf.runtime.door import replay
+from toolgen_hf.stages.execute import execute_response, execute_row
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.math.task import Math
@@ -123,12 +123,11 @@ def test_the_call_that_gives_the_answer(response: str, call: str | None) -> None
     assert (None if found is None else str(found.call)) == call
 
 
-def rows(response: str | None, finish_reason: str | None = "stop") -> Batch:
+def executed(response: str | None, finish_reason: str | None = "stop") -> dict[str, Any]:
+    """The executed row of a response to 4*9?"""
     row = {"id": "a", "question": "4*9?", "answer": ["36"], "source": "vicuna"}
-    return {
-        name: [{**row, "response": response, "finish_reason": finish_reason}[name]]
-        for name in schemas.RESPONSES
-    }
+    [done] = replay([execute_row({**row, "response": response, "finish_reason": finish_reason}, Ask(), MATH)])
+    return done
 
 
 @pytest.mark.parametrize(
@@ -176,14 +175,14 @@ def rows(response: str | None, finish_reason: str | None = "stop") -> Batch:
     ],
 )
 def test_columns(response: str | None, finish_reason: str | None, expected: dict[str, Any]) -> None:
-    done = execute_batch(rows(response, finish_reason), MATH)
-    assert {name: done[name][0] for name in expected} == expected
+    done = executed(response, finish_reason)
+    assert {name: done[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize(
     "text", ["<think>a</think> calculator(4*9)", "It is 36.\nInput: Ann has 4.", "36</s>"]
 )
 def test_executed_again_nothing_changes(text: str) -> None:
-    done = execute_batch(rows(text), MATH)
-    again = execute_batch({name: done[name] for name in schemas.RESPONSES}, MATH)
+    done = executed(text)
+    again = executed(done["response"], done["finish_reason"])
     assert {**again, "thinking": None} == {**done, "thinking": None}

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from toolgen_hf.ask import Ask
 from toolgen_hf.models.config import AnnotationsConfig
+from toolgen_hf.runtime.door import replay
 from toolgen_hf.stages.tool_api import Case, Proposal, Teacher, verify
 from toolgen_hf.tasks.math import MATH
 from toolgen_hf.tasks.math.compose import compose
+
+
+async def no_proposal(case: Case, ask: Ask) -> Proposal:
+    raise AssertionError("not asked here")
+
 
 EXPLAINED = ("3 boxes hold 4 cups each.", "3*4=<<3*4=12>>12", "12")
 UNEXPLAINED = ("3 boxes hold cups, in all how many?", "3*17=<<3*17=51>>51", "51")
@@ -32,8 +39,14 @@ def test_the_least_sound_call_that_is_taught(
     made = compose(question, solution, [answer], MATH)
     config = AnnotationsConfig(accept=accept)  # type: ignore[arg-type]
     case = Case(question, [answer], solution)
-    teacher = Teacher("annotations", 1, lambda cases: [], {}, accepts=config.accepts)
-    verify(Proposal(f"calculator({made.formula})", soundness=made.soundness), teacher, case, MATH)
+    teacher = Teacher("annotations", 1, no_proposal, {}, accepts=config.accepts)
+    replay(
+        [
+            verify(
+                Proposal(f"calculator({made.formula})", soundness=made.soundness), teacher, case, MATH, Ask()
+            )
+        ]
+    )
     assert case.attempts[0]["reason"] == reason
     taught = reason is None
     assert case.verified_by == ("execution+solution" if taught else None)
@@ -45,5 +58,5 @@ def test_the_least_sound_call_that_is_taught(
 )
 def test_a_call_of_a_model_is_marked_and_kept(call: str, soundness: str) -> None:
     case = Case(EXPLAINED[0], ["12"], None)
-    verify(Proposal(call), Teacher("writer", 2, lambda cases: [], {}), case, MATH)
+    replay([verify(Proposal(call), Teacher("writer", 2, no_proposal, {}), case, MATH, Ask())])
     assert (case.call, case.verified_by, case.soundness) == (call, "execution", soundness)

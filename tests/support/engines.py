@@ -8,9 +8,10 @@ from typing import Any
 from datasets import Dataset, DatasetDict, Features
 
 from toolgen_hf import schemas
-from toolgen_hf.ask import Generation, Prompt, Request
+from toolgen_hf.ask import Ask, Generation, Prompt, Request
 from toolgen_hf.models.config import OpenAIConfig
 from toolgen_hf.models.openai.engine import OpenAIGenerator
+from toolgen_hf.runtime.door import Generating, Texts, replay
 from toolgen_hf.testing import ApiServer
 
 ENGINE = "gpt-4o-mini"
@@ -68,3 +69,13 @@ def rows(count: int, start: int = 0, split: str = "train", features: Features = 
 def splits(train: int, test: int = 0) -> DatasetDict:
     made = {"train": rows(train)}
     return DatasetDict({**made, "test": rows(test, start=100_000, split="test")} if test else made)
+
+
+def texts_of(texts: Texts, prompts: Sequence[Prompt]) -> list[Generation]:
+    """What rows get that ask for these prompts, as in a stage: generated if missing, then replayed."""
+
+    async def row(prompt: Prompt) -> Generation:
+        return await Ask().text(texts, prompt)
+
+    Generating([("train", row(prompt)) for prompt in prompts], [texts], "test", len(prompts)).run()
+    return replay([row(prompt) for prompt in prompts])

@@ -27,11 +27,12 @@ def one_stage(arguments: argparse.Namespace) -> None:
     """``toolgen-hf answer``, ``tool-api``, ..."""
     from toolgen_hf.flow.single import run_stage
     from toolgen_hf.recipe import Recipe
-    from toolgen_hf.runtime.plan import Plan
+    from toolgen_hf.runtime.runner import Rehearsal
 
     recipe = Recipe.load(arguments.recipe, arguments.set)
     with open_workspace(arguments) as workspace:
-        workspace.plan = Plan() if arguments.dry_run else None
+        if arguments.dry_run:
+            workspace.runner = Rehearsal()
         run_stage(
             arguments.stage,
             arguments.input,

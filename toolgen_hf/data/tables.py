@@ -23,7 +23,7 @@ from toolgen_hf.builders.produced import fit
 from toolgen_hf.builders.rows import Row, fault, read_rows
 from toolgen_hf.data.export import write_json_lines
 from toolgen_hf.errors import ConfigError, DataError
-from toolgen_hf.stages.base import Batch
+from toolgen_hf.runtime.runner import Batch
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task

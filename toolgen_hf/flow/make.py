@@ -103,8 +103,7 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
 
 def rehearse(recipe: Recipe, workspace: Workspace) -> Plan:
     """What ``make`` would ask, without asking, of models and engines that are known to be there."""
-    workspace.plan = Plan()
-    try:
+    with workspace.rehearsal() as found:
         if recipe.answer is None:
             raw, _ = as_questions(load_stage1(recipe.dataset)[0])
         else:
@@ -115,10 +114,8 @@ def rehearse(recipe: Recipe, workspace: Workspace) -> Plan:
                 respond(raw, name, source, workspace, recipe.task)
             else:  # an adapter that may not be trained yet: its texts are not known
                 base = source.generator.model_copy(update={"adapter": None})
-                workspace.plan.add_all(f"respond {name}", build(base), sum(map(len, raw.values())))
-        return workspace.plan
-    finally:
-        workspace.plan = None
+                found.add_all(f"respond {name}", build(base), sum(map(len, raw.values())))
+    return found
 
 
 def begin(recipe: Recipe, workspace: Workspace) -> tuple[DatasetDict, DatasetDict, DatasetDict, Origin]:

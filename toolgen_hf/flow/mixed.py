@@ -32,9 +32,9 @@ from toolgen_hf.recipe import Recipe
 from toolgen_hf.recipe.mix import MixRecipe
 from toolgen_hf.recipe.questions import load_raw, load_stage1
 from toolgen_hf.recipe.roles import Unsaid, check_models, require_said, unsaid
+from toolgen_hf.runtime.door import Usage
 from toolgen_hf.runtime.plan import Plan
 from toolgen_hf.runtime.summary import Summary, summarize
-from toolgen_hf.runtime.texts import Usage
 from toolgen_hf.runtime.workspace import StageReport, Workspace
 from toolgen_hf.stages.draw import MixConfig, Take
 from toolgen_hf.stages.mix import Mixed, MixPart, mix

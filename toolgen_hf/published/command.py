@@ -82,9 +82,9 @@ def _run(name: str, step: Step, options: argparse.Namespace) -> None:
         logger.warning("%s", note)
     with open_workspace(options) as workspace:
         if options.dry_run:
-            from toolgen_hf.runtime.plan import Plan
+            from toolgen_hf.runtime.runner import Rehearsal
 
-            workspace.plan = Plan()
+            workspace.runner = Rehearsal()
         try:
             done = step(options, workspace)
         except ConfigError as error:

@@ -9,7 +9,7 @@ from typing import Any
 from toolgen_hf.ask import Prompt
 from toolgen_hf.models.base import Generator
 from toolgen_hf.runtime.budget import AT_WORST
-from toolgen_hf.runtime.texts import Texts
+from toolgen_hf.runtime.door import Texts
 
 SHOWN = 2  # prompts
 
@@ -68,13 +68,13 @@ class Plan:
             asked_at_most = asked
         # The sources' prompts are the questions': only the teachers' follow from an earlier stage's texts.
         is_bound = stage.startswith("tool_api") and any(entry.requests for entry in self.entries)
-        worst = generator.cost((asked_at_most * AT_WORST + limit) * texts.rounds, limit * texts.rounds)
+        worst = generator.cost((asked_at_most * AT_WORST + limit) * texts.attempts, limit * texts.attempts)
         self.entries.append(
             Planned(
                 stage,
                 generator.describe(),
                 len(estimates),
-                most * texts.rounds,
+                most * texts.attempts,
                 asked,
                 generator.cost(asked, answered),
                 worst if most else 0.0,

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from datasets import Dataset, DatasetDict
 
-from toolgen_hf.runtime.texts import Usage
+from toolgen_hf.runtime.door import Usage
 from toolgen_hf.runtime.workspace import StageReport
 from toolgen_hf.schemas import SOUNDNESS
 

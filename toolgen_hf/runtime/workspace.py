@@ -10,7 +10,8 @@ Deleting the folder costs time and money but loses no result that was written to
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +20,10 @@ from typing import Any, Self
 from toolgen_hf._utils import cache_home
 from toolgen_hf.models.base import Generator
 from toolgen_hf.runtime.budget import Meter, dollars
+from toolgen_hf.runtime.door import Texts, Usage
 from toolgen_hf.runtime.plan import Plan
+from toolgen_hf.runtime.runner import MapRunner, Rehearsal, Runner
 from toolgen_hf.runtime.store import Store
-from toolgen_hf.runtime.texts import Texts, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +81,7 @@ class Workspace:
         self.store_path = Path(store_path) if store_path is not None else self.cache_dir / "store.sqlite"
         self.meter = Meter(progress, max_cost)
         self.reports: list[StageReport] = []
-        self.plan: Plan | None = None  # set for a dry run: stages only fill it
+        self.runner: Runner = MapRunner()
         self._store: Store | None = None
 
     @property
@@ -103,9 +105,23 @@ class Workspace:
             self._store.close()
             self._store = None
 
-    def texts(self, generator: Generator, label: str, rounds: int = 1) -> Texts:
-        """What a stage asks for the texts of ``generator``; ``rounds`` of one row may depend on each other."""
-        return Texts(generator, lambda: self.store, self.meter, label, rounds)
+    @property
+    def plan(self) -> Plan | None:
+        """What the dry run has found so far; None if this is no dry run."""
+        return self.runner.plan if isinstance(self.runner, Rehearsal) else None
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[Plan]:
+        """A dry run: stages only count the texts that are missing, until the block ends."""
+        usual, self.runner = self.runner, Rehearsal()
+        try:
+            yield self.runner.plan
+        finally:
+            self.runner = usual
+
+    def texts(self, generator: Generator, label: str, attempts: int = 1) -> Texts:
+        """The texts of ``generator`` for one stage; one row asks for ``attempts`` at most."""
+        return Texts(generator, lambda: self.store, self.meter, label, attempts)
 
     def report(self, usage: Usage = Usage(), **facts: Any) -> StageReport:  # noqa: B008
         """Log and keep what a stage did."""

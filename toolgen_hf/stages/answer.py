@@ -14,12 +14,13 @@ from collections.abc import Mapping, Sequence
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
+from toolgen_hf.ask import Ask
 from toolgen_hf.errors import ToolError
 from toolgen_hf.models import build
 from toolgen_hf.models.config import GeneratorConfig
-from toolgen_hf.runtime.texts import Ask
+from toolgen_hf.runtime.door import Texts
 from toolgen_hf.runtime.workspace import Workspace
-from toolgen_hf.stages.base import Batch, Stage, require_columns
+from toolgen_hf.stages.base import Row, Stage, require_columns
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.prompts import PromptSet, answer_prompt, examples_digest, is_example, load_prompts
@@ -30,45 +31,41 @@ STAGE = Stage("answer", version=3, features=schemas.ANSWERED)
 EXAMPLE = "the question is a few-shot example"
 
 
-def answer_batch(
-    batch: Batch,
+async def answer_row(
+    row: Row,
+    ask: Ask,
+    student: Texts,
     task: Task,
     prompts: PromptSet,
-    ask: Ask,
     drop_overlap: bool = False,
     drop: Mapping[str, str] | None = None,
-) -> Batch:
-    """Ask and grade.
+) -> Row:
+    """Ask the student and grade its response.
 
-    A response is correct if it states a right answer in so many words. One whose last number only happens to
-    be right is not: it would be imitated, and a teacher may as well write its call. Nor is one that was cut at the
-    token limit: it reached no answer, and as a target it would teach to stop in mid-sentence. Nor is one that calls
-    the tool by itself: that call was not run. A row whose gold answer is none of this task's is not asked
-    but rejected, as is one to which the model gives no text at all (a content filter, a prompt too long).
+    A response is correct if it says that a right answer is its answer. A last number that happens to be right does
+    not count: the response would be imitated. Neither does a response that was cut at the token limit, which would
+    teach to stop in mid-sentence, nor one that calls the tool, because the call was not run. A row whose gold answer
+    is no answer of this task is rejected without asking. So is a row for which the engine gives no text.
     """
-    overlap = [is_example(task, question) for question in batch["question"]]
-    dropped = [(drop or {}).get(key) for key in batch["id"]]
-    unusable = [
-        reason or (EXAMPLE if drop_overlap and is_shown else unusable_answer(answer, task))
-        for reason, answer, is_shown in zip(dropped, batch["answer"], overlap, strict=True)
-    ]
-    asked = [answer_prompt(prompts, q) for q, r in zip(batch["question"], unusable, strict=True) if r is None]
-    texts = iter(ask(asked) if asked else [])
-    came = [next(texts) if reason is None else None for reason in unusable]
-    reasons = [r if m is None else m.failure for m, r in zip(came, unusable, strict=True)]
-    made = [m if reason is None else None for m, reason in zip(came, reasons, strict=True)]
-    said = [None if m is None else read_response(m.text, m.finish_reason == "length") for m in made]
+    overlap = is_example(task, row["question"])
+    reason = (drop or {}).get(row["id"])
+    if reason is None:
+        reason = EXAMPLE if drop_overlap and overlap else unusable_answer(row["answer"], task)
+    response = None
+    if reason is None:
+        made = await ask.text(student, answer_prompt(prompts, row["question"]))
+        reason = made.failure
+        if reason is None:
+            response = read_response(made.text, made.finish_reason == "length")
     return {
-        **{name: batch[name] for name in schemas.RAW},
-        "response": [None if r is None else r.text for r in said],
-        "thinking": [None if r is None else r.thinking for r in said],
-        "truncated": [r is not None and r.is_cut for r in said],
-        "prediction": [None if r is None else task.extract(r.text) for r in said],
-        "correct": [
-            r is not None and is_right(r, a, task) for r, a in zip(said, batch["answer"], strict=True)
-        ],
+        **{name: row[name] for name in schemas.RAW},
+        "response": response and response.text,
+        "thinking": response and response.thinking,
+        "truncated": response is not None and response.is_cut,
+        "prediction": response and task.extract(response.text),
+        "correct": response is not None and is_right(response, row["answer"], task),
         "fewshot_overlap": overlap,
-        "reason": reasons,
+        "reason": reason,
     }
 
 
@@ -129,7 +126,7 @@ def answer(
         **({"drop": dict(drop)} if drop else {}),
     }
 
-    def function(batch: Batch) -> Batch:
-        return answer_batch(batch, grader, prompts, texts, drop_overlap, drop)
+    async def function(row: Row) -> Row:
+        return await answer_row(row, Ask(), texts, grader, prompts, drop_overlap, drop)
 
     return STAGE.run(raw, function, settings, workspace, texts=[texts])

@@ -25,9 +25,11 @@ from dataclasses import dataclass
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
+from toolgen_hf.ask import Ask
 from toolgen_hf.errors import ToolError
+from toolgen_hf.runtime.door import replay
 from toolgen_hf.runtime.workspace import Workspace
-from toolgen_hf.stages.base import Batch, Stage, require_columns
+from toolgen_hf.stages.base import Row, Stage, require_columns
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.responses import Response, read_response
@@ -41,11 +43,12 @@ _CLAIM = re.compile(r"[`*_]{0,3}\s{0,3}(?:=|≈|→|->|=>)\s{0,3}\S{1,40}?(?=[,.
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A call that was run: its result as the tool gave it, or the error."""
+    """A call that was run: its result as the tool gave it and the answer that follows from it, or the error."""
 
     call: ToolCall
     result: str | None = None
     error: str | None = None
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +66,24 @@ class Execution:
 
     def verified(self, answer: Sequence[str], task: Task) -> Run | None:
         """The last call whose own result is an accepted answer, whatever the text says; None if there is none."""
-        ran = [run for run in reversed(self.calls) if run.result is not None]
-        return next((run for run in ran if task.is_correct(task.normalize(run.result or ""), answer)), None)
+        return next((run for run in reversed(self.calls) if task.is_correct(run.answer, answer)), None)
 
 
 def execute_response(text: str | None, task: Task, is_cut: bool = False) -> Execution:
-    """Run every tool call of a response, and read its answer.
+    """`execute_text` for a task that needs no model to read a tool's result.
 
     Args:
         text: as the model wrote it.
         is_cut: it was cut at the token limit.
     """
+    [done] = replay([execute_text(text, task, Ask(), is_cut=is_cut)])
+    return done
+
+
+async def execute_text(
+    text: str | None, task: Task, ask: Ask, question: str = "", is_cut: bool = False
+) -> Execution:
+    """Run every tool call of a response to ``question``, and read its answer."""
     if text is None:
         return Execution(uses_tool=False)
     response = read_response(text, is_cut)
@@ -84,17 +94,16 @@ def execute_response(text: str | None, task: Task, is_cut: bool = False) -> Exec
     if not calls:
         prediction = None if response.is_cut else task.extract(response.text)
         return Execution(uses_tool=False, response=response, prediction=prediction)
-    runs = tuple(_run(call, task) for call in calls)
+    runs = tuple([await _run(call, task, ask, question) for call in calls])
     failed = next((run.error for run in runs if run.error is not None), None)
     prediction = _prediction(response, runs, task) if failed is None else None
     return Execution(True, response, runs, prediction, failed)
 
 
-def _run(call: ToolCall, task: Task) -> Run:
-    try:
-        return Run(call, result=task.tool.run(call.argument))
-    except ToolError as error:
-        return Run(call, error=f"{error.code}: {error}")
+async def _run(call: ToolCall, task: Task, ask: Ask, question: str) -> Run:
+    given = await ask.call(task.tool, call.argument)
+    answer = None if given.result is None else await task.conclude(question, call, given.result, ask)
+    return Run(call, given.result, given.error, answer)
 
 
 def _prediction(response: Response, runs: Sequence[Run], task: Task) -> str | None:
@@ -103,7 +112,7 @@ def _prediction(response: Response, runs: Sequence[Run], task: Task) -> str | No
     if not response.is_cut and _tells_statements(task):
         text, around = _with_results(response.text, runs)
         stated = task.stated_answer(text) if any(map(str.isalnum, around)) else None
-    return task.normalize(runs[-1].result or "") if stated is None else stated
+    return runs[-1].answer if stated is None else stated
 
 
 def _with_results(text: str, runs: Sequence[Run]) -> tuple[str, str]:
@@ -125,23 +134,21 @@ def _tells_statements(task: Task) -> bool:
     return getattr(type(task), "stated_answer", Task.stated_answer) is not Task.stated_answer
 
 
-def execute_batch(batch: Batch, task: Task) -> Batch:
-    """Execute and grade every response."""
-    pairs = zip(batch["response"], batch["finish_reason"], strict=True)
-    done = [execute_response(text, task, reason == "length") for text, reason in pairs]
-    said = [e.response for e in done]
+async def execute_row(row: Row, ask: Ask, task: Task) -> Row:
+    """Execute and grade one response."""
+    reason = row["finish_reason"]
+    done = await execute_text(row["response"], task, ask, row["question"], reason == "length")
+    said = done.response
     return {
-        **{name: batch[name] for name in schemas.RESPONSES},
-        "response": [None if r is None else r.text for r in said],
-        "finish_reason": list(map(_finish_reason, batch["finish_reason"], said)),
-        "thinking": [None if r is None else r.thinking for r in said],
-        "uses_tool": [e.uses_tool for e in done],
-        "calls": [
-            [{"call": str(r.call), "result": r.result, "error": r.error} for r in e.calls] for e in done
-        ],
-        "prediction": [e.prediction for e in done],
-        "error": [e.error for e in done],
-        "correct": [task.is_correct(e.prediction, a) for e, a in zip(done, batch["answer"], strict=True)],
+        **{name: row[name] for name in schemas.RESPONSES},
+        "response": said and said.text,
+        "finish_reason": _finish_reason(reason, said),
+        "thinking": said and said.thinking,
+        "uses_tool": done.uses_tool,
+        "calls": [{"call": str(run.call), "result": run.result, "error": run.error} for run in done.calls],
+        "prediction": done.prediction,
+        "error": done.error,
+        "correct": task.is_correct(done.prediction, row["answer"]),
     }
 
 
@@ -163,4 +170,8 @@ def execute(
     require_columns(responses, schemas.RESPONSES, "execute")
     grader = get_task(task)
     settings = {"task": identity(grader), "tool": identity(grader.tool)}
-    return STAGE.run(responses, lambda batch: execute_batch(batch, grader), settings, workspace, label)
+
+    async def function(row: Row) -> Row:
+        return await execute_row(row, Ask(), grader)
+
+    return STAGE.run(responses, function, settings, workspace, label)

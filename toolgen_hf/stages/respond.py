@@ -17,14 +17,14 @@ from datasets import DatasetDict
 from pydantic import Field
 
 from toolgen_hf import schemas
-from toolgen_hf.ask import Prompt
+from toolgen_hf.ask import Ask, Prompt
 from toolgen_hf.models import build
 from toolgen_hf.models.config import Config, FileConfig, GeneratorConfig
 from toolgen_hf.models.file import FileGenerator
 from toolgen_hf.models.given import MISSING, Given, match
-from toolgen_hf.runtime.texts import Ask
+from toolgen_hf.runtime.door import Texts
 from toolgen_hf.runtime.workspace import Workspace
-from toolgen_hf.stages.base import Batch, Stage, require_columns
+from toolgen_hf.stages.base import Batch, Row, Stage, require_columns
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.prompts import PromptSet, load_prompts, respond_prompt
@@ -47,21 +47,14 @@ class SourceConfig(Config):
     """Shuffles the examples; null leaves them in the published order."""
 
 
-def respond_batch(
-    batch: Batch,
-    source: str,
-    prompt: Callable[[str], Prompt],
-    ask: Ask,
-) -> Batch:
-    """Ask every question once. Where an engine gave no text the response is empty, and ``finish_reason`` says why."""
-    made = ask([prompt(question) for question in batch["question"]])
+async def respond_row(row: Row, ask: Ask, source: str, texts: Texts, prompt: Callable[[str], Prompt]) -> Row:
+    """Ask the question once. Where an engine gave no text, the response is empty and ``finish_reason`` says why."""
+    made = await ask.text(texts, prompt(row["question"]))
     return {
-        "id": batch["id"],
-        "question": batch["question"],
-        "answer": batch["answer"],
-        "source": [source] * len(batch["id"]),
-        "response": [None if m is None else m.text for m in made],
-        "finish_reason": [None if m is None else m.finish_reason for m in made],
+        **{name: row[name] for name in ("id", "question", "answer")},
+        "source": source,
+        "response": made.text,
+        "finish_reason": made.finish_reason,
     }
 
 
@@ -102,9 +95,10 @@ def respond(
     def prompt(question: str) -> Prompt:
         return _prompt(config, prompts, question)
 
-    return STAGE.run(
-        raw, lambda batch: respond_batch(batch, source, prompt, texts), settings, workspace, label, [texts]
-    )
+    async def function(row: Row) -> Row:
+        return await respond_row(row, Ask(), source, texts, prompt)
+
+    return STAGE.run(raw, function, settings, workspace, label, [texts])
 
 
 def _prompt(config: SourceConfig, prompts: PromptSet, question: str) -> Prompt:

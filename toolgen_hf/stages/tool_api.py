@@ -11,7 +11,7 @@ do is rejected with the reason, every attempt kept. Rows that the student got ri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
@@ -19,15 +19,15 @@ from datasets import DatasetDict
 
 from toolgen_hf import schemas
 from toolgen_hf._utils import words
-from toolgen_hf.ask import Generation
+from toolgen_hf.ask import Ask, Generation, Wanted
 from toolgen_hf.models import build
 from toolgen_hf.models.config import AnnotationsConfig, FileConfig, TeacherConfig, unique
 from toolgen_hf.models.file import FileGenerator
-from toolgen_hf.runtime.texts import Texts
+from toolgen_hf.runtime.door import Texts
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.answer import unusable_answer
-from toolgen_hf.stages.base import Batch, Stage, require_columns
-from toolgen_hf.stages.execute import execute_response
+from toolgen_hf.stages.base import Row, Stage, require_columns
+from toolgen_hf.stages.execute import execute_text
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.math.compose import NO_SOLUTION
@@ -58,7 +58,6 @@ class Case:
         self.call: str | None = None
         self.verified_by: str | None = None
         self.soundness: str | None = None
-        self.is_waiting = False  # for a text that is not there yet
 
     @property
     def reason(self) -> str | None:
@@ -77,7 +76,7 @@ class Case:
         """Whether a teacher may still help: the call is missing, and it did not already have nothing to say."""
         last = self.last(teacher)
         had_nothing = last is not None and last["output"] is None
-        return self.call is None and not self.is_waiting and not had_nothing
+        return self.call is None and not had_nothing
 
     def feedback(self, teacher: str) -> str | None:
         """What to tell a teacher about its own last attempt."""
@@ -98,8 +97,8 @@ class Proposal:
     soundness: str | None = field(default=None, kw_only=True)
 
 
-Propose = Callable[[Sequence[Case]], list[Proposal | None]]
-"""A teacher: its proposal for each case; None for one that is not there yet."""
+Propose = Callable[[Case, Ask], Coroutine[Wanted, Generation, Proposal]]
+"""A teacher: its proposal for a case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +115,10 @@ class Teacher:
     from the worked solution."""
 
 
-def verify(proposal: Proposal, teacher: Teacher, case: Case, task: Task) -> None:
-    """Run a teacher's output and record the attempt; the case has its call if that call's own result is gold.
+async def verify(proposal: Proposal, teacher: Teacher, case: Case, task: Task, ask: Ask) -> None:
+    """Run a teacher's output and record the attempt. A call is verified if it leads to an accepted answer by itself.
 
-    Of several calls the last such counts, for stage 1 teaches the call alone.
+    Of several such calls the last one counts, because stage 1 teaches the call alone.
     """
     output, thinking = proposal.output, proposal.thinking
     if output is None:
@@ -127,10 +126,10 @@ def verify(proposal: Proposal, teacher: Teacher, case: Case, task: Task) -> None
             Attempt(teacher=teacher.name, output=None, thinking=thinking, result=None, reason=proposal.reason)
         )
         return
-    ran = execute_response(output, task)
+    ran = await execute_text(output, task, ask, case.question)
     verified = ran.verified(case.answer, task)
     shown = verified or next(reversed(ran.calls), None)
-    result = None if shown is None or shown.result is None else task.normalize(shown.result)
+    result = None if shown is None else shown.answer
     reason = None
     accepted = teacher.accepts is None or (proposal.soundness or "explained") in teacher.accepts
     if verified is not None and not accepted:
@@ -152,28 +151,27 @@ def verify(proposal: Proposal, teacher: Teacher, case: Case, task: Task) -> None
     )
 
 
-def tool_api_batch(batch: Batch, task: Task, teachers: Sequence[Teacher]) -> Batch:
-    """Ask the teachers, in order, for each wrong row's call; not where no call could ever be verified."""
-    verdicts = zip(batch["answer"], batch["correct"], batch["reason"], strict=True)
-    reasons = [why or (None if right else unusable_answer(answer, task)) for answer, right, why in verdicts]
-    rows = zip(batch["question"], batch["answer"], batch["solution"], batch["correct"], reasons, strict=True)
-    cases = [Case(q, a, s) if not right and why is None else None for q, a, s, right, why in rows]
-    for teacher in teachers:
-        for _ in range(teacher.attempts):
-            pending = [case for case in cases if case is not None and case.is_open(teacher.name)]
-            for case, proposal in zip(pending, teacher.propose(pending) if pending else [], strict=True):
-                if proposal is None:
-                    case.is_waiting = True
-                else:
-                    verify(proposal, teacher, case, task)
+async def tool_api_row(row: Row, ask: Ask, task: Task, teachers: Sequence[Teacher]) -> Row:
+    """Ask the teachers, in order, for the call of a wrong row; not where no call could ever be verified."""
+    case, reason = None, row["reason"]
+    if not row["correct"] and reason is None:
+        reason = unusable_answer(row["answer"], task)
+    if not row["correct"] and reason is None:
+        case = Case(row["question"], row["answer"], row["solution"])
+        for teacher in teachers:
+            for _ in range(teacher.attempts):
+                if case.is_open(teacher.name):
+                    await verify(await teacher.propose(case, ask), teacher, case, task, ask)
+        reason = case.reason
+    has_call = case is not None and case.call is not None
     return {
-        **{name: batch[name] for name in schemas.ANSWERED if name != "reason"},
-        "reason": [r if c is None else c.reason for c, r in zip(cases, reasons, strict=True)],
-        "tool_call": [None if c is None else c.call for c in cases],
-        "teacher": [c.attempts[-1]["teacher"] if c is not None and c.call else None for c in cases],
-        "verified_by": [None if c is None else c.verified_by for c in cases],
-        "soundness": [None if c is None else c.soundness for c in cases],
-        "attempts": [[] if c is None else c.attempts for c in cases],
+        **{name: row[name] for name in schemas.ANSWERED},
+        "reason": reason,
+        "tool_call": case and case.call,
+        "teacher": case.attempts[-1]["teacher"] if case and has_call else None,
+        "verified_by": case and case.verified_by,
+        "soundness": case and case.soundness,
+        "attempts": case.attempts if case else [],
     }
 
 
@@ -211,13 +209,12 @@ def tool_api(
         "max_attempts": max_attempts,
         "soundness": ANNOTATIONS_VERSION,
     }
-    return STAGE.run(
-        answered,
-        lambda batch: tool_api_batch(batch, grader, asked),
-        settings,
-        workspace,
-        texts=[teacher.texts for teacher in asked if teacher.texts is not None],
-    )
+
+    async def function(row: Row) -> Row:
+        return await tool_api_row(row, Ask(), grader, asked)
+
+    models = [teacher.texts for teacher in asked if teacher.texts is not None]
+    return STAGE.run(answered, function, settings, workspace, texts=models)
 
 
 def _teacher(
@@ -227,13 +224,13 @@ def _teacher(
         return _annotations(config, task)
     if isinstance(config, FileConfig):
         return _given(config, name)
-    texts = workspace.texts(build(config), f"{STAGE.name} {name}", rounds=max_attempts)
+    texts = workspace.texts(build(config), f"{STAGE.name} {name}", max_attempts)
 
-    def ask(cases: Sequence[Case]) -> list[Proposal | None]:
-        asked = [tool_api_prompt(prompts, c.question, c.answer, c.feedback(name)) for c in cases]
-        return [None if m is None else _proposal(m) for m in texts(asked)]
+    async def propose(case: Case, ask: Ask) -> Proposal:
+        prompt = tool_api_prompt(prompts, case.question, case.answer, case.feedback(name))
+        return _proposal(await ask.text(texts, prompt))
 
-    return Teacher(name, max_attempts, ask, {**texts.settings, "name": name}, texts)
+    return Teacher(name, max_attempts, propose, {**texts.settings, "name": name}, texts)
 
 
 def _proposal(made: Generation) -> Proposal:
@@ -245,7 +242,7 @@ def _proposal(made: Generation) -> Proposal:
 
 
 def _annotations(config: AnnotationsConfig, task: Task) -> Teacher:
-    def annotate(case: Case) -> Proposal:
+    async def annotate(case: Case, ask: Ask) -> Proposal:
         if case.solution is None or not case.solution.strip():
             return Proposal(None, NO_SOLUTION)
         made = task.annotate(case.question, case.solution, case.answer)
@@ -253,19 +250,16 @@ def _annotations(config: AnnotationsConfig, task: Task) -> Teacher:
             made.call, made.reason or (None if made.call else "no call"), soundness=made.soundness
         )
 
-    def annotate_all(cases: Sequence[Case]) -> list[Proposal | None]:
-        return [annotate(case) for case in cases]
-
     settings = {"kind": config.kind, "version": ANNOTATIONS_VERSION, "accept": config.accept}
-    return Teacher(config.kind, 1, annotate_all, settings, accepts=config.accepts)
+    return Teacher(config.kind, 1, annotate, settings, accepts=config.accepts)
 
 
 def _given(config: FileConfig, name: str) -> Teacher:
     """Calls that somebody has already; they are run and verified like any teacher's."""
     file = FileGenerator(config)
 
-    def look_up(cases: Sequence[Case]) -> list[Proposal | None]:
-        calls = [file.calls.get(words(case.question)) for case in cases]
-        return [_proposal(Generation(call)) if call else Proposal(None, NO_CALL) for call in calls]
+    async def look_up(case: Case, ask: Ask) -> Proposal:
+        call = file.calls.get(words(case.question))
+        return _proposal(Generation(call)) if call else Proposal(None, NO_CALL)
 
     return Teacher(name, 1, look_up, {**file.identity(), "name": name})

@@ -35,6 +35,7 @@ METHODS: Final = (
     "extract",
     "stated_answer",
     "normalize",
+    "conclude",
     "state",
     "is_correct",
     "distance",

@@ -17,7 +17,8 @@ from importlib.resources.abc import Traversable
 from math import inf
 from typing import Any, Protocol, TypeAlias
 
-from toolgen_hf.tools.base import Tool
+from toolgen_hf.ask import Ask
+from toolgen_hf.tools.base import Tool, ToolCall
 
 PromptData: TypeAlias = Mapping[str, Any] | Traversable
 
@@ -66,6 +67,14 @@ class Task(Protocol):
     def normalize(self, value: str) -> str | None:
         """A bare answer or a tool's result in normal form; None if it is no answer of this task."""
         ...
+
+    async def conclude(self, question: str, call: ToolCall, result: str, ask: Ask) -> str | None:
+        """The answer to ``question`` that follows from a call's result, in normal form; None if none does.
+
+        By default the result is the answer. A task whose results must be read (passages that a search found) asks a
+        model: ``await ask.text(...)``.
+        """
+        return self.normalize(result)
 
     def state(self, answer: str) -> str:
         """A sentence that states an answer; ``extract`` reads it back."""

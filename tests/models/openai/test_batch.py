@@ -23,6 +23,7 @@ from datasets import Dataset, DatasetDict
 from openai.resources.batches import Batches
 from openai.resources.files import Files
 
+from tests.support.engines import texts_of
 from toolgen_hf import schemas
 from toolgen_hf._utils import digest
 from toolgen_hf.ask import Generation, Prompt, Request, request_key
@@ -32,8 +33,8 @@ from toolgen_hf.models.openai import batch as runs
 from toolgen_hf.models.openai import batch_account, batch_lines
 from toolgen_hf.models.openai.engine import OpenAIGenerator
 from toolgen_hf.runtime.budget import Meter
+from toolgen_hf.runtime.door import Texts
 from toolgen_hf.runtime.store import Store
-from toolgen_hf.runtime.texts import Texts
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.respond import SourceConfig, respond
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
@@ -136,10 +137,10 @@ def test_same_store_as_one_by_one(tmp_path: Path, first: bool) -> None:
         texts = {}
         for batch in (first, not first):
             engine = generator(server, batch=batch)
-            texts[batch] = Texts(engine, lambda: store, Meter(show=False), "test")(prompts)
+            texts[batch] = texts_of(Texts(engine, lambda: store, Meter(show=False), "test"), prompts)
             assert server.count == 10
         assert texts[True] == texts[False]
-        assert [made.text for made in texts[True] if made] == shouted(*range(10))
+        assert [made.text for made in texts[True]] == shouted(*range(10))
 
 
 def test_nothing_to_ask_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,8 +355,8 @@ def test_killed_and_run_again(
         with monkeypatch.context() as patch:
             patch.setattr(target, name, death(getattr(target, name)))
             with pytest.raises(Killed):
-                texts(prompts)
-        assert [made.text for made in texts(prompts) if made] == shouted(*range(10))
+                texts_of(texts, prompts)
+        assert [made.text for made in texts_of(texts, prompts)] == shouted(*range(10))
         assert server.count == 10
         assert sorted(line["custom_id"] for lines in inputs(server) for line in lines) == sorted(
             request_key(digest(generator(server).identity()), request) for request in wanted(*range(10))
@@ -365,7 +366,7 @@ def test_killed_and_run_again(
 SCRIPT = """
 import sys
 from toolgen_hf.models.openai.engine import OpenAIGenerator
-from toolgen_hf.models.base import Prompt, Request
+from toolgen_hf.ask import Prompt, Request
 from toolgen_hf.models.config import OpenAIConfig
 config = OpenAIConfig(engine="gpt-4o-mini", base_url=sys.argv[1], batch=True, poll_seconds=0.05)
 list(OpenAIGenerator(config).generate([Request(Prompt("You shout.", f"question {n}")) for n in range(12)]))

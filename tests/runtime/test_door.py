@@ -1,4 +1,4 @@
-"""Texts: what is missing streams to the generator, and is durable before anybody sees it."""
+"""The door: a missing text is generated once, stored before the row goes on, and replayed from then on."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from toolgen_hf.ask import Generation, Prompt, Request
+from toolgen_hf.ask import Ask, Generation, Prompt, Request
 from toolgen_hf.errors import BudgetError, ConfigError, GenerationError
+from toolgen_hf.runtime import door
 from toolgen_hf.runtime.budget import Meter
+from toolgen_hf.runtime.door import Generating, Texts, rehearse, replay
 from toolgen_hf.runtime.store import Store
-from toolgen_hf.runtime.texts import Texts, looking_ahead
 
 
 class Counting:
@@ -61,29 +62,31 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def prompts(*users: str) -> list[Prompt]:
-    return [Prompt("", user) for user in users]
+def texts(generator: Counting, store: Store, attempts: int = 1, max_cost: float | None = None) -> Texts:
+    return Texts(generator, lambda: store, Meter(False, max_cost), "test", attempts)
 
 
-def texts(generator: Counting, store: Store, rounds: int = 1, max_cost: float | None = None) -> Texts:
-    return Texts(generator, lambda: store, Meter(False, max_cost), "test", rounds)
+async def says(source: Texts, user: str) -> str:
+    """A row that asks once."""
+    return (await Ask().text(source, Prompt("", user))).text
 
 
-def fill(source: Texts, batches: dict[str, list[list[str]]]) -> None:
-    """As a stage does: run ahead over every batch of every split."""
-
-    def ahead() -> Iterator[tuple[str, int]]:
-        for split, parts in batches.items():
-            for users in parts:
-                source(prompts(*users))
-                yield split, len(users)
-
-    with looking_ahead([source]):
-        source.fill(ahead, sum(len(users) for parts in batches.values() for users in parts))
+async def says_again(source: Texts, user: str) -> str:
+    """A row whose second question depends on the first answer."""
+    first = await Ask().text(source, Prompt("", user))
+    return (await Ask().text(source, Prompt("", f"{first.text} again"))).text
 
 
-def spoken(source: Texts, *users: str) -> list[str | None]:
-    return [None if made is None else made.text for made in source(prompts(*users))]
+def fill(source: Texts, splits: dict[str, list[str]]) -> None:
+    """Generate what rows of several splits lack."""
+    rows = [(split, says(source, user)) for split, users in splits.items() for user in users]
+    Generating(rows, [source], "test", len(rows)).run()
+
+
+def spoken(source: Texts, *users: str) -> list[str]:
+    """What rows get, as in a stage: generate what is missing, then replay."""
+    fill(source, {"train": list(users)})
+    return replay([says(source, user) for user in users])
 
 
 def test_texts_come_in_order_and_only_missing_ones_are_asked(store: Store) -> None:
@@ -93,74 +96,127 @@ def test_texts_come_in_order_and_only_missing_ones_are_asked(store: Store) -> No
     assert second.asked == ["c"]
 
 
-def test_a_whole_stage_is_one_stream_over_batches_and_splits(store: Store) -> None:
+def test_a_whole_stage_is_one_stream_over_splits(store: Store) -> None:
     counting = Counting()
     source = texts(counting, store)
-    fill(source, {"train": [["a", "b"], ["c"]], "test": [["d", "a"]]})
+    fill(source, {"train": ["a", "b", "c"], "test": ["d", "a"]})
     assert sorted(counting.asked) == ["a", "b", "c", "d"]
-    assert {split: usage.texts for split, usage in source.usage.items()} == {"train": 3, "test": 1}
-    assert spoken(source, "d", "a") == ["D", "A"]
+    assert {split: usage.texts for split, usage in source.generated.items()} == {"train": 3, "test": 1}
+    assert replay([says(source, user) for user in "da"]) == ["D", "A"]
     assert len(counting.asked) == 4
 
 
 def test_equal_requests_share_one_text(store: Store) -> None:
     counting = Counting()
     assert spoken(texts(counting, store), "a", "a", "a") == ["A", "A", "A"]
-    source = texts(counting, store)
-    fill(source, {"train": [["b"], ["b"], ["b", "c"]]})
-    assert sorted(counting.asked) == ["a", "b", "c"]
+    assert counting.asked == ["a"]
+    rows = [f"{number % 3}" for number in range(250)]
+    assert spoken(texts(counting, store), *rows) == rows
+    assert sorted(counting.asked) == ["0", "1", "2", "a"]
 
 
-def test_looking_ahead_gives_none_for_what_is_missing_and_asks_for_nothing(store: Store) -> None:
+def test_a_rehearsal_asks_nothing_and_counts_what_is_missing(store: Store) -> None:
     counting = Counting()
     source = texts(counting, store)
     spoken(source, "a")
-    with looking_ahead([source]):
-        assert spoken(source, "a", "b") == ["A", None]
+    missing: dict[str, tuple[Texts, Prompt]] = {}
+    assert rehearse([says(source, user) for user in "abb"], missing) == ["A", None, None]
+    assert [prompt.user for _, prompt in missing.values()] == ["b"]
     assert counting.asked == ["a"]
 
 
-def test_a_request_that_depends_on_a_text_is_asked_in_a_later_round(store: Store) -> None:
+def test_replay_generates_nothing(store: Store) -> None:
     counting = Counting()
-    source = texts(counting, store, rounds=3)
+    with pytest.raises(GenerationError, match=r"^test: the store .* has no text for 'a'"):
+        replay([says(texts(counting, store), "a")])
+    assert counting.asked == []
 
-    def ahead() -> Iterator[tuple[str, int]]:
-        (made,) = source(prompts("a"))
-        if made is not None:
-            source(prompts(f"{made.text} again"))
-        yield "train", 1
 
-    with looking_ahead([source]):
-        source.fill(ahead, 1)
+def test_a_row_goes_on_when_its_text_is_there(store: Store) -> None:
+    counting = Counting()
+    source = texts(counting, store, attempts=2)
+    Generating([("train", says_again(source, "a"))], [source], "test", 1).run()
     assert counting.asked == ["a", "A again"]
+    assert replay([says_again(source, "a")]) == ["A AGAIN"]
+
+
+def test_rows_ask_several_models_one_after_the_other(store: Store) -> None:
+    class Second(Counting):
+        def identity(self) -> dict[str, Any]:
+            return {"kind": "second"}
+
+    first, second = Counting(), Second()
+    one, other = texts(first, store), texts(second, store)
+
+    async def row(user: str) -> str:
+        made = await Ask().text(one, Prompt("", user))
+        return made.text if user < "c" else (await Ask().text(other, Prompt("", made.text))).text
+
+    Generating([("train", row(user)) for user in "abcdef"], [one, other], "test", 6).run()
+    assert (sorted(first.asked), sorted(second.asked)) == (list("abcdef"), list("CDEF"))
+
+
+def test_few_rows_wait_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "MAX_ROWS", 8)
+    monkeypatch.setattr(door, "AT_ONCE", 4)
+    started = 0
+
+    class Whole(Counting):
+        def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
+            whole = list(requests)
+            assert len(whole) <= 8
+            assert started <= len(self.asked) + 8
+            yield from super().generate(whole)
+
+    def rows() -> Iterator[tuple[str, Any]]:
+        nonlocal started
+        for number in range(30):
+            started += 1
+            yield "train", says(source, f"{number}")
+
+    whole = Whole()
+    source = texts(whole, store)
+    Generating(rows(), [source], "test", 30).run()
+    assert len(set(whole.asked)) == len(whole.asked) == 30
 
 
 def test_what_arrived_before_a_failure_is_kept(store: Store) -> None:
     with pytest.raises(GenerationError, match="the power is out"):
-        fill(texts(Counting(fail_after=2), store), {"train": [["a", "b", "c"]]})
+        fill(texts(Counting(fail_after=2), store), {"train": ["a", "b", "c"]})
     counting = Counting()
-    fill(texts(counting, store), {"train": [["a", "b", "c"]]})
+    fill(texts(counting, store), {"train": ["a", "b", "c"]})
     assert counting.asked == ["a"]
+
+
+def test_an_error_in_a_row_ends_it_and_is_raised_as_it_is(store: Store) -> None:
+    async def fails() -> str:
+        made = await Ask().text(source, Prompt("", "a"))
+        raise ZeroDivisionError(made.text)
+
+    source = texts(Counting(), store)
+    with pytest.raises(ZeroDivisionError, match="A"):
+        Generating([("train", fails()), ("train", says(source, "b"))], [source], "test", 2).run()
+    assert len(store) >= 1
 
 
 def test_a_request_left_out_is_an_error_that_names_it(store: Store) -> None:
     with pytest.raises(GenerationError, match=r"no text for 1 requests.*'b'"):
-        fill(texts(Counting(skip="b"), store), {"train": [["a", "b"]]})
+        fill(texts(Counting(skip="b"), store), {"train": ["a", "b"]})
 
 
-def test_a_text_is_on_disk_before_it_is_told_of(store: Store, tmp_path: Path) -> None:
+def test_a_text_is_on_disk_before_it_is_counted(store: Store, tmp_path: Path) -> None:
     class Watching(Meter):
-        told = 0
+        counted = 0
 
-        def arrived(self, prompt: Prompt, made: Generation) -> float | None:
-            self.told += 1
+        def arrived(self, generator: Any, prompt: Prompt, made: Generation) -> float | None:
+            self.counted += 1
             with Store(tmp_path / "store.sqlite") as other:
-                assert len(other) >= self.told
-            return super().arrived(prompt, made)
+                assert len(other) >= self.counted
+            return super().arrived(generator, prompt, made)
 
     meter = Watching(show=False)
-    Texts(Counting(), lambda: store, meter, "test")(prompts("a", "b", "c"))
-    assert meter.told == 3
+    spoken(Texts(Counting(), lambda: store, meter, "test"), "a", "b", "c")
+    assert meter.counted == 3
 
 
 def test_a_kept_answer_is_read_anew_by_its_generator(store: Store) -> None:
@@ -198,12 +254,8 @@ REFUSED = Generation("", "rejected", raw="too long")
 def test_a_refused_request_is_asked_once_a_run_and_again_in_the_next(store: Store) -> None:
     engine = Engine(b=REFUSED)
     source = texts(engine, store)
-    fill(source, {"train": [["a", "b"], ["b", "c"]]})
-    assert [made and made.failure for made in source(prompts("a", "b", "b"))] == [
-        None,
-        "no response (rejected)",
-        "no response (rejected)",
-    ]
+    fill(source, {"train": ["a", "b", "b", "c"]})
+    assert replay([says(source, user) for user in "abb"]) == ["a", "", ""]
     assert (engine.asked, len(store)) == (["a", "b", "c"], 2)
     assert (len(source.take_refused()), source.take_refused()) == (2, [])
     mended = Engine()
@@ -215,7 +267,7 @@ def test_a_refused_request_costs_nothing_and_the_budget_cuts_what_is_left(store:
     engine = Engine(a=REFUSED, b=REFUSED)
     source = texts(engine, store, max_cost=3.0)
     with pytest.raises(BudgetError, match=r"stopped at \$"):
-        fill(source, {"train": [[user] for user in "abcdef"]})
+        fill(source, {"train": list("abcdef")})
     assert engine.asked[:2] == ["a", "b"]
     assert len(engine.asked) == len(set(engine.asked))
     assert source.meter.spent == len(store) * 1.0
@@ -260,44 +312,44 @@ def test_an_answer_that_cannot_be_used_is_an_error_and_is_read_once_it_can_be(st
 )
 def test_what_an_engine_does_not_say_counts_at_worst(store: Store, told: Generation, cost: float) -> None:
     source = texts(Engine(a=told), store)
-    fill(source, {"train": [["a"]]})
-    assert source.meter.spent == source.usage["train"].cost == cost
+    fill(source, {"train": ["a"]})
+    assert source.meter.spent == source.generated["train"].cost == cost
 
 
 def test_a_budget_is_never_exceeded_and_used_as_far_as_it_goes(store: Store) -> None:
     counting = Counting(price=0.25)  # a text costs 1.00, and may cost 2.00 for all that is known before
-    users = [[f"{n}"] for n in range(10)]
+    users = [f"{n}" for n in range(10)]
     with pytest.raises(BudgetError, match=r"stopped at \$4.00: .* budget of \$5"):
         fill(texts(counting, store, max_cost=5.0), {"train": users})
     assert len(counting.asked) == 4
     more = Counting(price=0.25)
     source = texts(more, store, max_cost=8.0)
     fill(source, {"train": users})
-    assert (len(more.asked), source.usage["train"].cost) == (6, 6.0)
+    assert (len(more.asked), source.generated["train"].cost) == (6, 6.0)
 
 
 def test_a_budget_cuts_a_batch_once_rather_than_into_ever_smaller_ones(store: Store) -> None:
     counting = Counting(price=0.25)
     counting.is_batch = True
     with pytest.raises(BudgetError):
-        fill(texts(counting, store, max_cost=5.0), {"train": [[f"{n}"] for n in range(10)]})
+        fill(texts(counting, store, max_cost=5.0), {"train": [f"{n}" for n in range(10)]})
     assert len(counting.asked) == 2
 
 
 def test_a_budget_needs_a_price(store: Store) -> None:
     counting = Counting(price=None)
     with pytest.raises(ConfigError, match=r"a budget of \$1 needs the price of capitals"):
-        fill(texts(counting, store, max_cost=1.0), {"train": [["a"]]})
+        fill(texts(counting, store, max_cost=1.0), {"train": ["a"]})
     assert counting.asked == []
     source = texts(counting, store)
-    fill(source, {"train": [["a"]]})
-    assert source.usage["train"].cost is None
+    fill(source, {"train": ["a"]})
+    assert source.generated["train"].cost is None
 
 
 RUN = """
 import sys, time
 from pathlib import Path
-from tests.runtime.test_texts import Counting, fill, texts
+from tests.runtime.test_door import Counting, fill, texts
 from toolgen_hf.runtime.store import Store
 
 class Slow(Counting):
@@ -308,7 +360,7 @@ class Slow(Counting):
 
 with Store(Path(sys.argv[1])) as store:
     slow = Slow()
-    fill(texts(slow, store), {"train": [[f"{n}" for n in range(20)]]})
+    fill(texts(slow, store), {"train": [f"{n}" for n in range(20)]})
     print(len(slow.asked))
 """
 
@@ -332,7 +384,7 @@ def test_a_local_models_time_left_is_told_once_it_can_be_meant(store: Store, is_
 
     if is_local:
         Watched.tokens_so_far = 7  # type: ignore[attr-defined]
-    Texts(Watched(), lambda: store, meter, "test")(prompts(*map(str, range(40))))
+    spoken(Texts(Watched(), lambda: store, meter, "test"), *map(str, range(40)))
     assert ["<" in bar for bar in bars] == [not is_local] * 3 + [True] * 37
     assert "3/40" in bars[2]
 
@@ -349,7 +401,7 @@ def test_interrupted_it_says_how_many_texts_are_stored(
                 yield chunk
 
     with pytest.raises(KeyboardInterrupt):
-        texts(Interrupted(), store)(prompts(*"abcdef"))
+        spoken(texts(Interrupted(), store), *"abcdef")
     assert len(store) == 2
     of = "2 of the 6 texts that were missing" if is_whole else "2 more texts"
     assert caplog.messages == [f"test: {of} are stored"]

@@ -1,0 +1,432 @@
+"""The door between rows and models. What a row asks is stored once, and replayed from then on.
+
+    replay     every text comes from the store. `Dataset.map` runs rows this way: it never waits.
+    generate   a missing text is generated and stored, and the row goes on.
+    rehearse   a row that lacks a text stops, and what is missing is counted. This is ``--dry-run``.
+
+A stage first generates what its rows lack, over all splits at once, then maps the rows with replay:
+
+    rows ── ask.text ──> in the store? ── no ──> stream of requests ──> model ──> store ──> the row goes on
+                             └── yes ──> the row goes on
+
+So there is no barrier between batches or splits, and a killed run repeats nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+
+from toolgen_hf._utils import digest
+from toolgen_hf.ask import Generation, Keyed, Prompt, Request, RowRun, Wanted, request_key
+from toolgen_hf.errors import GenerationError, RefusedError
+from toolgen_hf.models.base import Generator
+from toolgen_hf.runtime.budget import Meter
+from toolgen_hf.runtime.store import Store
+
+T = TypeVar("T")
+
+AT_ONCE = 100
+"""Rows that are started together: few, so that the first request leaves soon."""
+MAX_ROWS = 10_000
+"""Rows that wait for texts at most."""
+MAX_ROWS_OF_A_BATCH = 50_000
+"""The same where a model answers all requests together (OpenAI takes 50,000 in a batch)."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Usage:
+    """Texts, tokens and cost. ``cost`` is in US dollars, None where no price is known."""
+
+    texts: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float | None = 0.0
+
+    def add(self, made: Generation, cost: float | None) -> None:
+        """Count one text."""
+        self._include(Usage(1, made.prompt_tokens, made.completion_tokens, cost))
+
+    @classmethod
+    def total(cls, parts: Iterable[Usage]) -> Usage:
+        """The sum of several."""
+        whole = cls()
+        for part in parts:
+            whole._include(part)
+        return whole
+
+    def _include(self, part: Usage) -> None:
+        self.texts += part.texts
+        self.prompt_tokens += part.prompt_tokens
+        self.completion_tokens += part.completion_tokens
+        self.cost = None if part.cost is None or self.cost is None else self.cost + part.cost
+
+
+class Texts:
+    """The texts of one model for one stage: found in the store, counted, and paid for within the budget.
+
+    Args:
+        store: opens the store, or gives the open one.
+        meter: shows progress and holds the budget.
+        label: what messages call this use of the model, such as ``tool_api gpt-4o``.
+        attempts: texts that one row asks for at most.
+    """
+
+    def __init__(
+        self, generator: Generator, store: Callable[[], Store], meter: Meter, label: str, attempts: int = 1
+    ) -> None:
+        self.generator, self.meter, self.label, self.attempts = generator, meter, label, attempts
+        self.identity = dict(generator.identity())
+        self.settings = {**self.identity, "parser": getattr(generator, "parser", 0)}
+        self.digest = digest(self.identity)
+        self.generated: defaultdict[str, Usage] = defaultdict(Usage)
+        """What was generated, by split."""
+        self.answered: Request | None = None
+        """A request whose text was in the store."""
+        self._used = Usage()
+        self._used_refused: list[str] = []
+        self._store = store
+        self._refused: dict[str, Generation] = {}
+        self._not_answers: dict[str, str] = {}
+
+    @property
+    def store(self) -> Store:
+        """The open store."""
+        return self._store()
+
+    def keyed(self, request: Request) -> Keyed:
+        """A request with the key of its text."""
+        return Keyed(request_key(self.digest, request), request)
+
+    def find(self, wanted: Iterable[Keyed]) -> dict[str, Generation]:
+        """The texts that are in the store, by key, and the requests that the engine refused in this run.
+
+        Raises:
+            GenerationError: a stored answer cannot be used as it is; says what to do.
+        """
+        requests = {one.key: one.request for one in wanted}
+        found = {key: self._refused[key] for key in requests if key in self._refused}
+        for key, kept in self.store.get(list(requests)).items():
+            made = kept if kept.raw is None else self.generator.parse(kept.raw)
+            if made is None:
+                self._not_answers[key] = kept.raw or ""
+            else:
+                found[key] = self.usable(made)
+                if self.answered is None and made.finish_reason != "rejected":
+                    self.answered = requests[key]
+        return found
+
+    def usable(self, made: Generation) -> Generation:
+        """The same text. Raises GenerationError if it cannot be used; says what to do."""
+        if made.unusable:
+            raise GenerationError(f"{self.label}: {made.unusable}. The answers are stored; run again")
+        return made
+
+    def keep(self, arrived: Sequence[tuple[str, Keyed, Generation]]) -> None:
+        """Commit texts to the store and count them by split. A refused request is kept for this run only."""
+        refused = {keyed.key: made for _, keyed, made in arrived if made.finish_reason == "rejected"}
+        answers = [(keyed, made) for _, keyed, made in arrived if keyed.key not in refused]
+        if answers:
+            self.store.put(self.identity, answers, self._not_answers)
+        self._refused.update(refused)
+        for split, keyed, made in arrived:
+            self.generated[split].add(made, self.meter.arrived(self.generator, keyed.request.prompt, made))
+
+    def use(self, keyed: Keyed, made: Generation) -> None:
+        """Count a text that is part of a stage's output."""
+        self._used.add(
+            made, self.generator.cost(made.prompt_tokens, made.completion_tokens, made.cached_tokens)
+        )
+        if keyed.key in self._refused:
+            self._used_refused.append(keyed.key)
+
+    def take_generated(self, split: str) -> Usage:
+        """What was generated for a split since the last call."""
+        return self.generated.pop(split, Usage())
+
+    def take_used(self) -> Usage:
+        """What the texts that were used since the last call took, whenever they were generated."""
+        used, self._used = self._used, Usage()
+        return used
+
+    def take_refused(self) -> list[str]:
+        """Keys of the refused requests that were used since the last call. The next run asks them again."""
+        refused, self._used_refused = self._used_refused, []
+        return refused
+
+    def usual_length(self) -> float | None:
+        """Mean tokens of the texts that the store has of this model; None if it has none."""
+        return self.store.mean_tokens(self.digest)
+
+
+def replay(rows: Sequence[RowRun[T]]) -> list[T]:
+    """Run rows to their end with the texts of the store.
+
+    Raises:
+        GenerationError: a text is not there.
+    """
+    done, missing = _run(rows, is_used=True)
+    if missing:
+        texts, keyed = next(iter(missing.values()))
+        raise GenerationError(
+            f"{texts.label}: the store {str(texts.store.path)!r} has no text for "
+            f"{keyed.request.prompt.user[:200]!r}; it was there or was just generated. Run again"
+        )
+    return [result for result in done if result is not None]
+
+
+def rehearse(rows: Sequence[RowRun[T]], missing: dict[str, tuple[Texts, Prompt]]) -> list[T | None]:
+    """Run rows as far as the store has their texts. None for a row that lacks one.
+
+    Args:
+        missing: gets each missing text, by its key.
+    """
+    done, lacking = _run(rows)
+    missing.update((key, (texts, keyed.request.prompt)) for key, (texts, keyed) in lacking.items())
+    return done
+
+
+def _run(
+    rows: Sequence[RowRun[T]], is_used: bool = False
+) -> tuple[list[T | None], dict[str, tuple[Texts, Keyed]]]:
+    """Run rows with the store alone; the results, and the texts that are missing."""
+    results: list[T | None] = [None] * len(rows)
+    missing: dict[str, tuple[Texts, Keyed]] = {}
+    moving: list[tuple[int, Generation | None]] = [(at, None) for at in range(len(rows))]
+    try:
+        while moving:
+            asked: dict[Texts, list[tuple[int, Keyed]]] = {}
+            for at, text in moving:
+                try:
+                    wanted = _send(rows[at], text)
+                except StopIteration as stop:
+                    results[at] = stop.value
+                else:
+                    asked.setdefault(wanted.model, []).append((at, wanted.model.keyed(wanted.request)))
+            moving = []
+            for texts, wishes in asked.items():
+                found = texts.find(keyed for _, keyed in wishes)
+                for at, keyed in wishes:
+                    if keyed.key not in found:
+                        missing[keyed.key] = (texts, keyed)
+                        continue
+                    moving.append((at, found[keyed.key]))
+                    if is_used:
+                        texts.use(keyed, found[keyed.key])
+    finally:
+        for row in rows:
+            row.close()
+    return results, missing
+
+
+def _send(row: RowRun[Any], text: Generation | None) -> Wanted:
+    """Let a row go on until it asks for a text. Raises StopIteration with its result at its end."""
+    return row.send(text)  # type: ignore[arg-type]  # None starts it
+
+
+@dataclass(slots=True)
+class _Missing:
+    """A text that is not in the store: its request, the split that asked first, and the rows that wait."""
+
+    keyed: Keyed
+    split: str
+    rows: list[tuple[str, RowRun[Any]]] = field(default_factory=list)
+
+
+class Generating:
+    """Runs rows and generates each text that they lack. Used once.
+
+    Args:
+        rows: each with its split; started as there is room.
+        models: all that the rows may ask, in the order in which a row asks them.
+        label: what the progress bar calls the work.
+        count: how many rows there are.
+    """
+
+    def __init__(
+        self, rows: Iterable[tuple[str, RowRun[Any]]], models: Sequence[Texts], label: str, count: int
+    ) -> None:
+        self._rows = iter(rows)
+        self._models, self._meter, self._label, self._count = models, models[0].meter, label, count
+        self._missing: dict[Texts, dict[str, _Missing]] = {texts: {} for texts in models}
+        self._sent: dict[str, _Missing] = {}
+        self._ready: deque[tuple[str, RowRun[Any], Generation]] = deque()
+        self._waiting = 0  # rows
+        self._locks: ExitStack | None = None
+        self._most = MAX_ROWS
+
+    def run(self) -> None:
+        """Generate all that is missing, and store each text as it arrives.
+
+        Raises:
+            GenerationError: a model failed. What arrived is in the store.
+            BudgetError: the budget is used up.
+        """
+        try:
+            with self._meter.progress(self._label, self._count):
+                while (texts := next((t for t in self._models if self._missing[t]), None)) or self._advance():
+                    if texts is not None:
+                        made = self._generate(texts)
+                        if self._meter.is_cut and (texts.generator.is_batch or not made):
+                            break
+            self._meter.check()
+        finally:
+            for _, row, _ in self._ready:
+                row.close()
+            for one in [*self._sent.values(), *(m for lack in self._missing.values() for m in lack.values())]:
+                for _, row in one.rows:
+                    row.close()
+            if self._locks is not None:
+                self._locks.close()
+
+    def _advance(self, has_room: bool = True) -> bool:
+        """Let rows go on until each has ended or lacks a text, and start more if there is room. False if none can."""
+        moving: list[tuple[str, RowRun[Any], Generation | None]] = [*self._ready]
+        self._waiting -= len(moving)
+        self._ready.clear()
+        while has_room and len(moving) < AT_ONCE and self._waiting + len(moving) < self._most:
+            if (new := next(self._rows, None)) is None:
+                break
+            moving.append((*new, None))
+        is_moving = bool(moving)
+        ended = 0
+        while moving:
+            asked: dict[Texts, list[tuple[str, RowRun[Any], Keyed]]] = {}
+            for split, row, text in moving:
+                try:
+                    wanted = _send(row, text)
+                except StopIteration:
+                    ended += 1
+                else:
+                    wish = (split, row, wanted.model.keyed(wanted.request))
+                    asked.setdefault(wanted.model, []).append(wish)
+            moving = []
+            for texts, wishes in asked.items():
+                moving += self._look_up(texts, wishes)
+        self._meter.done(ended)
+        return is_moving
+
+    def _look_up(
+        self, texts: Texts, wishes: Sequence[tuple[str, RowRun[Any], Keyed]]
+    ) -> list[tuple[str, RowRun[Any], Generation | None]]:
+        """The rows whose text is in the store. The others wait."""
+        asked = [keyed for _, _, keyed in wishes if keyed.key not in self._sent]
+        found = texts.find(asked)
+        if len(found) < len({keyed.key for keyed in asked}) and self._lock():
+            found = texts.find(asked)
+        moving: list[tuple[str, RowRun[Any], Generation | None]] = []
+        for split, row, keyed in wishes:
+            if keyed.key in found:
+                moving.append((split, row, found[keyed.key]))
+                continue
+            lacking = self._missing[texts]
+            one = self._sent.get(keyed.key) or lacking.setdefault(keyed.key, _Missing(keyed, split))
+            one.rows.append((split, row))
+            self._waiting += 1
+        return moving
+
+    def _lock(self) -> bool:
+        """Keep other runs from asking these models for this store until the end, so that no text is paid for twice.
+
+        Returns whether another run did so until now: then the store may have more. The system frees the locks of a
+        process that dies.
+        """
+        if self._locks is not None:
+            return False
+        self._locks = ExitStack()
+        had_to_wait = False
+        folder = self._models[0].store.path.parent / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        for texts in sorted({t.digest: t for t in self._models}.values(), key=lambda texts: texts.digest):
+            lock = FileLock(folder / f"{texts.digest[:32]}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                logger.warning(
+                    "%s: another run is asking the same model for this store; waiting for its texts",
+                    texts.label,
+                )
+                lock.acquire()
+                had_to_wait = True
+            self._locks.callback(lock.release)
+        return had_to_wait
+
+    def _generate(self, texts: Texts) -> int:
+        """Send what one model is asked for until no row asks more; how many texts arrived.
+
+        If the engine refuses all of it, but still answers a request that it answered before, the refusals are final.
+        Else a run that is resumed when only such requests are left could never end.
+        """
+        try:
+            return self._send_missing(texts)
+        except RefusedError:
+            if texts.answered is None or not self._answers_still(texts, texts.answered):
+                raise
+        return self._send_missing(texts)
+
+    def _answers_still(self, texts: Texts, request: Request) -> bool:
+        logger.info("%s: all that was missing is refused; asking again for a text that is there", texts.label)
+        try:
+            return any(texts.generator.generate([request]))
+        except GenerationError:
+            return False
+
+    def _send_missing(self, texts: Texts) -> int:
+        sent: dict[int, _Missing] = {}  # by position in the stream
+        count, is_whole = 0, False
+        missing = self._missing[texts]
+        self._most = MAX_ROWS_OF_A_BATCH if texts.generator.is_batch else MAX_ROWS
+
+        def requests() -> Iterator[Request]:
+            nonlocal is_whole
+            position = 0
+            while missing or self._advance():
+                while missing:
+                    key, one = next(iter(missing.items()))
+                    if not self._meter.admit(texts.generator, one.keyed.request.prompt):
+                        return
+                    del missing[key]
+                    self._sent[key] = sent[position] = one
+                    position += 1
+                    yield one.keyed.request
+            is_whole = True
+
+        try:
+            for chunk in texts.generator.generate(requests()):
+                self._meter.refresh(texts.generator)
+                if not chunk:
+                    continue
+                arrived = [(sent.pop(position), made) for position, made in chunk]
+                texts.keep([(one.split, one.keyed, made) for one, made in arrived])
+                count += len(chunk)
+                for one, made in arrived:
+                    del self._sent[one.keyed.key]
+                    self._ready.extend((split, row, texts.usable(made)) for split, row in one.rows)
+                self._advance(has_room=False)
+            if sent:
+                left = next(iter(sent.values())).keyed.request.prompt.user
+                raise GenerationError(
+                    f"the generator gave no text for {len(sent)} requests, the first being {left[:200]!r}"
+                )
+        except KeyboardInterrupt:
+            of = (
+                f"{count} of the {count + len(sent)} texts that were missing"
+                if is_whole
+                else f"{count} more texts"
+            )
+            logger.warning("%s: %s are stored", texts.label, of)
+            raise
+        finally:
+            for one in sent.values():
+                del self._sent[one.keyed.key]
+                missing[one.keyed.key] = one
+            self._meter.release()
+        return count

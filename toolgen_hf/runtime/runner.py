@@ -1,0 +1,298 @@
+"""How a stage runs over a dataset.
+
+    MapRunner   generates the missing texts of all splits, then maps each split and caches its output
+    Rehearsal   only counts which texts are missing: the dry run
+
+A stage does not know which runner drives it.
+
+`Dataset.map` would hash a function by name only, so that a changed source is not seen, and it gives up caching when a
+function refers to a client or a model. The fingerprint of a stage is therefore computed here, from all that determines
+its output and nothing else: the input's fingerprint, the stage's name and version, its settings as plain data, and the
+output features. It does not depend on the process, PYTHONHASHSEED, the working directory or the script.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from datasets import Dataset, DatasetDict, Features
+from datasets.fingerprint import Hasher
+
+from toolgen_hf._utils import canonical_json, quiet_datasets
+from toolgen_hf.ask import Prompt, RowRun
+from toolgen_hf.runtime.cache import open_output, used_by, write_output
+from toolgen_hf.runtime.door import Generating, Texts, Usage, rehearse, replay
+from toolgen_hf.runtime.plan import Plan
+
+Row: TypeAlias = dict[str, Any]
+Batch: TypeAlias = dict[str, list[Any]]
+"""Rows as columns."""
+BatchFunction: TypeAlias = Callable[[Batch], Batch]
+RowFunction: TypeAlias = Callable[[Row], RowRun[Row]]
+
+AT_ONCE = 100
+"""Rows that are read from a split at a time while texts are generated."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is fixed about a stage. ``version`` goes up whenever the output may change."""
+
+    name: str
+    version: int
+    features: Features
+    batch_size: int = 1000
+
+    def fingerprint(self, dataset: Dataset, settings: Mapping[str, Any]) -> str:
+        """The identity of this stage's output on ``dataset``."""
+        parts = [dataset._fingerprint, self.name, self.version, settings, self.features.to_dict()]
+        return str(Hasher.hash(canonical_json(parts)))
+
+    def run(
+        self,
+        dataset: DatasetDict,
+        function: BatchFunction | RowFunction,
+        settings: Mapping[str, Any],
+        workspace: Place,
+        label: str | None = None,
+        texts: Sequence[Texts] = (),
+    ) -> DatasetDict:
+        """Apply ``function`` to every split, or take its output from the cache.
+
+        Args:
+            dataset: the previous stage's output.
+            function: a function of a batch, which may drop rows, or a coroutine function of one row. Either gives
+                exactly the columns of ``features``.
+            settings: all that ``function`` depends on besides the rows, as plain JSON data.
+            workspace: where the output is cached and reported, and whose runner does the work.
+            label: the name in reports; default the stage's name.
+            texts: the models that ``function`` asks, in call order.
+
+        Raises:
+            GenerationError: a text could not be generated; those that arrived are in the store.
+        """
+        return workspace.runner.run(self, dataset, function, settings, workspace, label or self.name, texts)
+
+
+class Place(Protocol):
+    """Where a runner keeps outputs and reports what it did (`toolgen_hf.Workspace`)."""
+
+    cache_dir: Path
+
+    @property
+    def runner(self) -> Runner:
+        """What runs the stages."""
+        ...
+
+    def report(self, usage: Usage, **facts: Any) -> object:
+        """Log and keep what a stage did with one split."""
+        ...
+
+
+class Runner(Protocol):
+    """Runs a stage over a dataset."""
+
+    def run(
+        self,
+        stage: Stage,
+        dataset: DatasetDict,
+        function: BatchFunction | RowFunction,
+        settings: Mapping[str, Any],
+        workspace: Place,
+        label: str,
+        texts: Sequence[Texts],
+    ) -> DatasetDict:
+        """The stage's output, split by split; see `Stage.run`."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Split:
+    """One split: its rows, and where their output is or goes. ``made`` is the output if it is there."""
+
+    rows: Dataset
+    fingerprint: str
+    path: Path
+    made: Dataset | None
+
+
+def _look_up(
+    stage: Stage, dataset: DatasetDict, settings: Mapping[str, Any], cache: Path
+) -> dict[str, _Split]:
+    splits = {}
+    for name, rows in dataset.items():
+        fingerprint = stage.fingerprint(rows, settings)
+        path = cache / "stages" / f"{stage.name}-{fingerprint}.arrow"
+        # Without rows there is nothing to run, and map would keep the input's columns.
+        made = open_output(path, stage.features, rows) if len(rows) else empty(stage.features, rows)
+        if made is not None:
+            made._fingerprint = fingerprint
+        splits[str(name)] = _Split(rows, fingerprint, path, made)
+    return splits
+
+
+class MapRunner:
+    """Runs stages in this process, with `Dataset.map`."""
+
+    def run(
+        self,
+        stage: Stage,
+        dataset: DatasetDict,
+        function: BatchFunction | RowFunction,
+        settings: Mapping[str, Any],
+        workspace: Place,
+        label: str,
+        texts: Sequence[Texts],
+    ) -> DatasetDict:
+        """See `Stage.run`."""
+        started = time.monotonic()
+        splits = _look_up(stage, dataset, settings, workspace.cache_dir)
+        todo = {name: split.rows for name, split in splits.items() if split.made is None}
+        if texts and todo:
+            Generating(_runs(todo, function), texts, label, sum(map(len, todo.values()))).run()
+        outputs = {}
+        for name, split in splits.items():
+            made = split.made if split.made is not None else _map(stage, split, function, texts)
+            outputs[name] = made
+            generated = Usage.total(source.take_generated(name) for source in texts)
+            used = used_by(split.path) if texts and len(split.rows) else Usage()
+            before, after = _rejected(stage, split.rows), _rejected(stage, made)
+            workspace.report(
+                generated,
+                stage=label,
+                split=name,
+                rows_in=len(split.rows) - before.total(),
+                rows_out=len(made) - after.total(),
+                rejected=dict(after - before),
+                cached=split.made is not None,
+                seconds=time.monotonic() - started,
+                reused=0 if split.made is not None else max(0, used.texts - generated.texts),
+                used=used,
+            )
+            started = time.monotonic()
+        return DatasetDict(outputs)
+
+
+class Rehearsal:
+    """Runs stages as far as the store has their texts, and plans what is missing. Nothing is asked or written."""
+
+    def __init__(self) -> None:
+        self.plan = Plan()
+
+    def run(
+        self,
+        stage: Stage,
+        dataset: DatasetDict,
+        function: BatchFunction | RowFunction,
+        settings: Mapping[str, Any],
+        workspace: Place,
+        label: str,
+        texts: Sequence[Texts],
+    ) -> DatasetDict:
+        """The output so far, in memory. A row that lacks a text keeps its columns; the new ones are null."""
+        splits = _look_up(stage, dataset, settings, workspace.cache_dir)
+        missing: dict[str, tuple[Texts, Prompt]] = {}
+
+        def rehearsed(batch: Batch) -> Batch:
+            rows = _rows(batch)
+            done = rehearse([function(row) for row in rows], missing)  # type: ignore[misc]
+            made = [row if end is None else end for row, end in zip(rows, done, strict=True)]
+            return {name: [row.get(name) for row in made] for name in stage.features}
+
+        outputs = {}
+        for name, split in splits.items():
+            if split.made is not None:
+                outputs[name] = split.made
+                continue
+            step = rehearsed if inspect.iscoroutinefunction(function) else function
+            with quiet_datasets():
+                outputs[name] = split.rows.with_format(None).map(
+                    step,
+                    **_map_arguments(stage, split.rows),
+                    keep_in_memory=True,
+                    new_fingerprint=f"{split.fingerprint}-planned",
+                )
+        if any(split.made is None for split in splits.values()):
+            for source in texts:
+                self.plan.add(label, source, (prompt for of, prompt in missing.values() if of is source))
+        return DatasetDict(outputs)
+
+
+def _map(
+    stage: Stage, split: _Split, function: BatchFunction | RowFunction, texts: Sequence[Texts]
+) -> Dataset:
+    """Map one split and cache its output.
+
+    An output with requests that the engine refused gets a fingerprint of its own. The next run does not find it and
+    asks these requests again.
+    """
+    final = split.fingerprint
+
+    def transform(file: Path) -> tuple[Path, Mapping[str, Any]]:
+        nonlocal final
+        split.rows.with_format(None).map(
+            _replayed(function, stage.features) if inspect.iscoroutinefunction(function) else function,
+            **_map_arguments(stage, split.rows),
+            new_fingerprint=split.fingerprint,
+            cache_file_name=str(file),
+            load_from_cache_file=False,
+        )
+        if refused := sorted(key for source in texts for key in source.take_refused()):
+            final = str(Hasher.hash(canonical_json([split.fingerprint, refused])))
+        used = asdict(Usage.total(source.take_used() for source in texts)) if texts else {}
+        return split.path.with_name(f"{stage.name}-{final}.arrow"), used
+
+    made = write_output(split.path, split.rows, stage.features, transform)
+    made._fingerprint = final
+    return made
+
+
+def _map_arguments(stage: Stage, rows: Dataset) -> dict[str, Any]:
+    return {
+        "batched": True,
+        "batch_size": stage.batch_size,
+        "features": stage.features,
+        "remove_columns": rows.column_names,
+    }
+
+
+def _replayed(function: Any, features: Features) -> BatchFunction:
+    """A function of one row as a function of a batch, with the texts of the store."""
+
+    def batch_function(batch: Batch) -> Batch:
+        return _columns(replay([function(row) for row in _rows(batch)]), features)
+
+    return batch_function
+
+
+def _runs(splits: Mapping[str, Dataset], function: Any) -> Iterator[tuple[str, RowRun[Row]]]:
+    for name, rows in splits.items():
+        for batch in rows.with_format(None).iter(AT_ONCE):
+            for row in _rows(batch):
+                yield name, function(row)
+
+
+def _rows(batch: Batch) -> list[Row]:
+    return [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
+
+
+def _columns(rows: Sequence[Row], features: Features) -> Batch:
+    return {name: [row[name] for row in rows] for name in features}
+
+
+def _rejected(stage: Stage, rows: Dataset) -> Counter[str]:
+    """How many rows were rejected by this stage or one before it, by reason."""
+    if "reason" not in stage.features or "reason" not in rows.column_names:
+        return Counter()
+    return Counter(reason for reason in rows["reason"] if reason is not None)
+
+
+def empty(features: Features, like: Dataset) -> Dataset:
+    """A dataset with these columns and no row, of the split of ``like``."""
+    return Dataset.from_dict({name: [] for name in features}, features=features, split=like.split)
