@@ -120,8 +120,9 @@ class Texts:
                 self._not_answers[key] = kept.raw or ""
             else:
                 found[key] = self.usable(made)
-                if self.answered is None and made.finish_reason != "rejected":
-                    self.answered = requests[key]
+        if self.answered is None:
+            answered = (key for key in requests if key in found and key not in self._refused)
+            self.answered = next((requests[key] for key in answered), None)
         return found
 
     def usable(self, made: Generation) -> Generation:
