@@ -6,7 +6,7 @@ from typing import Any
 
 from toolgen_hf import schemas
 from toolgen_hf.builders import GSM8K, load
-from toolgen_hf.stages.execute import execute_batch
+from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.stages.score import STRATEGIES
 from toolgen_hf.tasks import get_task
 
@@ -47,10 +47,14 @@ def _execute(
     responses: list[str], question: dict[str, Any], stated: list[str] | None = None
 ) -> dict[str, list[Any]]:
     """Run them; a text that has no answer in ``stated`` was cut, which a row of stage 2 does not say."""
-    columns = {name: [None] * len(responses) for name in schemas.RESPONSES}
-    batch = {**columns, "response": responses, "answer": [question["answer"]] * len(responses)}
-    batch["finish_reason"] = ["stop" if said else "length" for said in stated or responses]
-    return execute_batch(batch, get_task("math"))
+    task = get_task("math")
+    ends = [not said for said in stated or responses]
+    done = [execute_response(text, task, is_cut) for text, is_cut in zip(responses, ends, strict=True)]
+    return {
+        "prediction": [one.prediction for one in done],
+        "uses_tool": [one.uses_tool for one in done],
+        "correct": [task.is_correct(one.prediction, question["answer"]) for one in done],
+    }
 
 
 def _question(key: str) -> dict[str, Any]:

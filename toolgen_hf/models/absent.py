@@ -1,10 +1,9 @@
-"""What stands in a plan for a generator that cannot be used here: a model that is not on this machine, a client that
-is not installed.
+"""A placeholder in a plan for a model that cannot be used here: its files or its client are not on this machine.
 
     AbsentConfig(config=OpenAIConfig(engine="gpt-6-luna"))
 
-It counts tokens and costs as the real one does and asks nothing. What the store has of an engine is found by it too,
-because that needs no client; of a local model that cannot be identified, nothing is.
+It estimates tokens and costs like the real model. The stored texts of an engine are found, because that needs no
+client; those of a local model are not, because it cannot be identified.
 """
 
 from __future__ import annotations

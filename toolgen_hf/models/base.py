@@ -1,4 +1,4 @@
-"""What a generator is: something that turns requests into text, chunk by chunk as it arrives."""
+"""What a model is to this library: requests go in, texts come out in chunks as they arrive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from toolgen_hf.ask import Generation, Prompt, Request
 
 
 class Generator(Protocol):
-    """A source of text, built from its config where it is used and never part of a fingerprint."""
+    """A source of text, built from its config where it is used. Only its identity enters a fingerprint."""
 
     @property
     def is_batch(self) -> bool:
@@ -17,27 +17,27 @@ class Generator(Protocol):
         ...
 
     def identity(self) -> Mapping[str, Any]:
-        """All that determines a text besides its request, as plain JSON data: model content digest or
-        Hub commit, adapter digest, template, decoding parameters. No secrets, no paths, no row
-        numbers, nothing that only changes speed. Cheap: never loads a model."""
+        """All that determines a text besides its request, as plain JSON data: the digest or Hub commit of the model and
+        adapter, the template, the decoding parameters. No secrets, no paths, nothing that only changes speed. Cheap:
+        it never loads a model."""
         ...
 
     def check(self) -> str | None:
-        """Find what will be needed, before any work: the model's files, the engine.
+        """Find the model's files or the engine's client, before any work.
 
-        Why only texts that are in the store can be used, such as a key that is missing; None where all can be asked.
+        Returns None if new texts can be generated, else the reason why only stored texts can be used (for example, a
+        missing API key).
 
         Raises:
-            ConfigError: it is not there.
+            ConfigError: what is needed is not there.
         """
         ...
 
     def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
-        """Yields finished texts in chunks, each paired with its position in ``requests``.
+        """Yields finished texts in chunks, each paired with its position in ``requests``, in any order.
 
-        Requests may come from a lazy stream; they are taken as they can be worked on. Every position
-        comes at most once, in any order. The caller makes a chunk durable before it asks for the next. An empty
-        chunk is a sign of life.
+        Requests may come from a lazy stream, which is read as there is work for it. The caller stores a chunk before it
+        asks for the next. An empty chunk says that work goes on.
 
         Raises:
             GenerationError: the backend failed; chunks already yielded are good.
@@ -45,24 +45,24 @@ class Generator(Protocol):
         ...
 
     def parse(self, raw: str) -> Generation | None:
-        """Reads a kept answer (``Generation.raw``) again; only asked of generators that keep them.
+        """Read a stored answer (``Generation.raw``) again. Only models that store answers are asked.
 
-        None where it is no answer: an error or a refused request that an earlier version kept.
+        None if it is not an answer: earlier versions stored errors and refused requests too.
         """
         ...
 
     def estimate(self, prompt: Prompt) -> tuple[int, int]:
-        """Tokens of the prompt, guessed without a tokenizer (4 bytes each), and of its text at most."""
+        """Tokens of the prompt, estimated without a tokenizer (4 bytes each), and of the text at most."""
         ...
 
     def describe(self) -> str:
-        """In Markdown, for cards: which model or engine, how prompted; no paths."""
+        """The model or engine and how it is prompted, in Markdown for cards. No paths."""
         ...
 
     def terms(self) -> str:
-        """Under which licence or whose terms its texts are made, for cards, as plain text."""
+        """The licence or the terms that hold for its texts, as plain text for cards."""
         ...
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:
-        """US dollars; 0.0 for what costs nothing, None where no price is known."""
+        """The cost in US dollars; 0.0 if free, None if no price is known."""
         ...

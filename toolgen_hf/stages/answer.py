@@ -4,7 +4,7 @@
     out  {..., "response": "48 + 24 = 72. The answer is 72.", "thinking": null, "truncated": false,
           "prediction": "72.0", "correct": true, "fewshot_overlap": true, "reason": null}
 
-The hypothesis of the method: an LM needs a tool exactly where it is wrong without one.
+The method assumes that a model needs a tool exactly where it is wrong without one.
 """
 
 from __future__ import annotations
@@ -102,10 +102,10 @@ def answer(
     """Let the student answer every question of every split (columns ``schemas.RAW`` -> ``ANSWERED``).
 
     Args:
-        student: which model answers, and how it decodes.
-        instruction: what it is told; default the task's own.
-        drop_overlap: reject the questions that teachers and few-shot sources are shown as examples.
-        drop: by id other questions to reject, each with the reason.
+        student: the model that answers, and how it decodes.
+        instruction: what the student is told; default the task's own.
+        drop_overlap: reject the questions that are examples in the prompts of teachers and few-shot sources.
+        drop: other questions to reject: the reason by id.
 
     Raises:
         DataError: a column is missing.

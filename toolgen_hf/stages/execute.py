@@ -4,16 +4,16 @@
     out  {..., "uses_tool": true, "calls": [{"call": "calculator(48+48/2)", "result": "72.0", "error": null}],
           "prediction": "72.0", "error": null, "correct": true}
 
-This is where a text becomes a response: its thinking stands apart, and what it invents after its answer is dropped.
+The model's thinking and whatever it invents after its answer are split off here.
 
     calculator(48+48/2)                                   72.0   a call alone: its result, as published
     calculator(48/2) in May, so calculator(48+24).        72.0   several: each is run, the last one's result counts
     calculator(48/2) in May. The answer is 72.            72.0   an answer that is stated counts
     The answer is 72.                                     72.0   no call: the answer that the text states
 
-Where any call cannot be run there is no answer, whatever the text states: it was written without that result. Nor is
-there one in a text without calls that was cut at the token limit: whatever number it ends on is on the way. ``error``
-says why a call could not be run.
+If a call cannot be run there is no answer, whatever the text states: it was written without that result. A text without
+calls that was cut at the token limit has no answer either: its last number is an intermediate one. ``error`` says why
+a call could not be run.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from toolgen_hf.tools import ToolCall, find_calls
 STAGE = Stage("execute", version=4, features=schemas.EXECUTED)
 
 _CLAIM = re.compile(r"[`*_]{0,3}\s{0,3}(?:=|≈|→|->|=>)\s{0,3}\S{1,40}?(?=[,.;:!?)`*_]{0,4}(?:\s|$))")
-"""What a response says itself of a call's result: `` = 18``."""
+"""The result that a response claims for a call: `` = 18``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What came of one response. ``response`` is None where there was no text.
+    """An executed response. ``response`` is None if there was no text.
 
-    ``error`` is set where a call could not be run, or is not whole; ``calls`` has those that are whole.
+    ``error`` says why a call could not be run or is not complete; ``calls`` has the complete ones.
     """
 
     uses_tool: bool
@@ -65,7 +65,7 @@ class Execution:
     error: str | None = None
 
     def verified(self, answer: Sequence[str], task: Task) -> Run | None:
-        """The last call whose own result is an accepted answer, whatever the text says; None if there is none."""
+        """The last call that leads to an accepted answer by itself, whatever the text states; None if there is none."""
         return next((run for run in reversed(self.calls) if task.is_correct(run.answer, answer)), None)
 
 
@@ -107,7 +107,7 @@ async def _run(call: ToolCall, task: Task, ask: Ask, question: str) -> Run:
 
 
 def _prediction(response: Response, runs: Sequence[Run], task: Task) -> str | None:
-    """The answer that the text states around its calls, or else the last call's result."""
+    """The answer that the text states around its calls; if it states none, the answer of the last call."""
     stated = None
     if not response.is_cut and _tells_statements(task):
         text, around = _with_results(response.text, runs)
@@ -116,7 +116,7 @@ def _prediction(response: Response, runs: Sequence[Run], task: Task) -> str | No
 
 
 def _with_results(text: str, runs: Sequence[Run]) -> tuple[str, str]:
-    """The text with each call's result in its place, and what stands around the calls."""
+    """The text with each call replaced by its result, and the text without the calls."""
     around: list[str] = []
     whole = ""
     start = 0
@@ -130,7 +130,7 @@ def _with_results(text: str, runs: Sequence[Run]) -> tuple[str, str]:
 
 
 def _tells_statements(task: Task) -> bool:
-    """Whether a task can tell an answer that is stated from one that is guessed."""
+    """Whether a task tells a stated answer from a guessed one."""
     return getattr(type(task), "stated_answer", Task.stated_answer) is not Task.stated_answer
 
 
@@ -153,7 +153,7 @@ async def execute_row(row: Row, ask: Ask, task: Task) -> Row:
 
 
 def _finish_reason(reason: str | None, response: Response | None) -> str | None:
-    """Whether the response was cut, which the text of which it is a part need not have been, and the reverse."""
+    """The finish reason of the response alone: it may be cut where the whole text was not, and the reverse."""
     if response is not None and response.is_cut:
         return "length"
     return "stop" if response is not None and reason == "length" else reason

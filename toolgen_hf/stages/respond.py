@@ -4,7 +4,7 @@
     out  {"id": "GSM8K-train-0", "question": ..., "answer": ["72"], "source": "vicuna",
           "response": "calculator(48+48/2)", "finish_reason": "stop"}
 
-A source is asked either by instruction (a fine-tuned model) or by a few worked examples (an API model).
+A source is asked with an instruction (a fine-tuned model) or with a few worked examples (an API model).
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ logger = logging.getLogger(__name__)
 
 
 class SourceConfig(Config):
-    """One source of responses: which model, and how it is asked."""
+    """A source of responses: the model, and how it is asked."""
 
     generator: GeneratorConfig
-    """Which model, engine or file responds."""
+    """The model, engine or file that responds."""
     prompt: Literal["instruction", "few_shot"] = "instruction"
-    """``instruction``: the task's, for a model that was fine-tuned; ``few_shot``: worked examples."""
+    """``instruction``: the task's instruction, for a fine-tuned model; ``few_shot``: worked examples."""
     examples: int = Field(4, ge=0)
-    """How many worked examples a few-shot prompt shows."""
+    """The number of worked examples in a few-shot prompt."""
     example_seed: int | None = None
     """Shuffles the examples; null leaves them in the published order."""
 

@@ -24,7 +24,7 @@ GOLD = Stage("gold", version=2, features=schemas.RESPONSES)
 
 
 def stage1_batch(batch: Batch, task: Task) -> Batch:
-    """Keep what can be trained on: of each text the response alone, also where others wrote the table."""
+    """Keep the rows without a reason. The output is the response alone, even if the table has more of the text."""
     kept = [i for i, reason in enumerate(batch["reason"]) if reason is None]
     return {
         "id": [batch["id"][i] for i in kept],

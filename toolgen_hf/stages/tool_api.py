@@ -4,9 +4,9 @@
     out  {..., "tool_call": "calculator(48+48/2)", "teacher": "annotations",
           "verified_by": "execution+solution", "soundness": "explained", "attempts": [...]}
 
-Each call is executed; it is accepted if its result is the gold answer. Where it is not, the teacher is
-asked again with the result as feedback, then the next teacher is asked; a question that no teacher can
-do is rejected with the reason, every attempt kept. Rows that the student got right pass untouched.
+Each call is run and accepted if it leads to an accepted answer. Otherwise the teacher is asked again and told the
+result, then the next teacher is asked. A question for which no teacher writes such a call is rejected with the reason
+and every attempt. Rows that the student got right pass unchanged.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ STAGE = Stage("tool_api", version=7, features=schemas.CALLED)
 
 
 class Attempt(TypedDict):
-    """One try of one teacher at one question; ``reason`` is None if the call was accepted."""
+    """One attempt of a teacher; ``reason`` is None if the call was accepted."""
 
     teacher: str
     output: str | None
@@ -50,7 +50,7 @@ class Attempt(TypedDict):
 
 
 class Case:
-    """A question that needs a call, and what has been tried for it."""
+    """A question that needs a call, and the attempts so far."""
 
     def __init__(self, question: str, answer: Sequence[str], solution: str | None) -> None:
         self.question, self.answer, self.solution = question, answer, solution
@@ -61,7 +61,7 @@ class Case:
 
     @property
     def reason(self) -> str | None:
-        """Why there is no call, in words that can be counted (the attempts hold the detail); None if there is one."""
+        """Why there is no call, in words that can be counted; None if there is one. The attempts have the details."""
         if self.call is not None:
             return None
         last = {attempt["teacher"]: attempt["reason"] or "" for attempt in self.attempts}
@@ -69,17 +69,17 @@ class Case:
         return f"no verified tool call ({'; '.join(reasons) or 'no teacher was asked'})"
 
     def last(self, teacher: str) -> Attempt | None:
-        """What a teacher has tried last."""
+        """The last attempt of a teacher."""
         return next((made for made in reversed(self.attempts) if made["teacher"] == teacher), None)
 
     def is_open(self, teacher: str) -> bool:
-        """Whether a teacher may still help: the call is missing, and it did not already have nothing to say."""
+        """Whether to ask a teacher (again): there is no call, and its last attempt had an output."""
         last = self.last(teacher)
         had_nothing = last is not None and last["output"] is None
         return self.call is None and not had_nothing
 
     def feedback(self, teacher: str) -> str | None:
-        """What to tell a teacher about its own last attempt."""
+        """What a teacher is told about its last attempt."""
         last = self.last(teacher)
         if last is None or last["output"] is None:
             return None
@@ -89,7 +89,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a teacher gave: its output, or the reason why there is none; and what it thought before."""
+    """A teacher's output and its thinking, or the reason why there is no output."""
 
     output: str | None
     reason: str | None = None
@@ -103,7 +103,7 @@ Propose = Callable[[Case, Ask], Coroutine[Wanted, Generation, Proposal]]
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """Who is asked, up to ``attempts`` times about one question."""
+    """A teacher, which is asked up to ``attempts`` times about one question."""
 
     name: str
     attempts: int
@@ -111,8 +111,8 @@ class Teacher:
     identity: Mapping[str, Any]
     texts: Texts | None = None
     accepts: Collection[str] | None = None
-    """The soundness (``schemas.SOUNDNESS``) that a call must have; None accepts all. Such a teacher writes its calls
-    from the worked solution."""
+    """The soundness (``schemas.SOUNDNESS``) that a call must have, for a teacher that reads the worked solution; None
+    accepts every call."""
 
 
 async def verify(proposal: Proposal, teacher: Teacher, case: Case, task: Task, ask: Ask) -> None:
@@ -255,7 +255,7 @@ def _annotations(config: AnnotationsConfig, task: Task) -> Teacher:
 
 
 def _given(config: FileConfig, name: str) -> Teacher:
-    """Calls that somebody has already; they are run and verified like any teacher's."""
+    """A teacher whose calls are in a file. They are run and verified like any other."""
     file = FileGenerator(config)
 
     async def look_up(case: Case, ask: Ask) -> Proposal:
