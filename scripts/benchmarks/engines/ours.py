@@ -9,10 +9,10 @@ from __future__ import annotations
 import driver  # first: it starts the clock
 
 # isort: split
-import openai.resources.chat  # noqa: F401  # this and the courier are else imported with the first request
+import openai.resources.chat  # noqa: F401  # this and the stream are else imported with the first request
 from datasets import Dataset, DatasetDict
 
-import toolgen_hf.models.openai.courier  # noqa: F401
+import toolgen_hf.models.openai.stream  # noqa: F401
 from toolgen_hf import OpenAIConfig, Workspace, schemas, tool_api
 
 

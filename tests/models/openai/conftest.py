@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from toolgen_hf.models.openai import adaptations, dispatch, health, lanes, limits
+from toolgen_hf.models.openai import adaptations, dispatch, failures, health, rate_limits
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same steps, each a twentieth of its time or so."""
-    monkeypatch.setattr(dispatch, "backoff", lambda attempt, base=0.5: limits.backoff(attempt, base / 20))
+    monkeypatch.setattr(dispatch, "backoff", lambda attempt, base=0.5: failures.backoff(attempt, base / 20))
     monkeypatch.setattr(health, "FIRST_PATIENCE", 0.3)
-    monkeypatch.setattr(lanes, "PAUSE", 0.05)
-    monkeypatch.setattr(limits.Window, "PERIOD", 0.05)
+    monkeypatch.setattr(rate_limits, "PAUSE", 0.05)
+    monkeypatch.setattr(rate_limits.Window, "PERIOD", 0.05)
 
 
 @pytest.fixture(autouse=True)

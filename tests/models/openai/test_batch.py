@@ -30,7 +30,7 @@ from toolgen_hf.ask import Generation, Prompt, Request, request_key
 from toolgen_hf.errors import BudgetError, GenerationError, RefusedError
 from toolgen_hf.models.config import OpenAIConfig, PriceConfig
 from toolgen_hf.models.openai import batch as runs
-from toolgen_hf.models.openai import batch_account, batch_lines
+from toolgen_hf.models.openai import batch_account
 from toolgen_hf.models.openai.engine import OpenAIGenerator
 from toolgen_hf.runtime.budget import Meter
 from toolgen_hf.runtime.door import Texts
@@ -257,7 +257,7 @@ def test_queue_is_full() -> None:
 
 
 def test_queue_has_room_once_another_batch_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_lines, "MAX_LINES", 2)
+    monkeypatch.setattr(runs, "MAX_LINES", 2)
     with ApiServer(shout) as server:
         create = Batches.create
 
@@ -347,7 +347,7 @@ def in_the_middle(call: Callable[..., Any]) -> Callable[..., Any]:
 def test_killed_and_run_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, target: type, name: str, death: Callable[..., Any]
 ) -> None:
-    monkeypatch.setattr(batch_lines, "MAX_LINES", 6)
+    monkeypatch.setattr(runs, "MAX_LINES", 6)
     monkeypatch.setattr(runs, "CHUNK", 2)
     prompts = [request.prompt for request in wanted(*range(10))]
     with ApiServer(shout, batch_seconds=0.06) as server, Store(tmp_path / "store.sqlite") as store:
@@ -417,7 +417,7 @@ def test_running_batch_is_shared() -> None:
 
 @pytest.mark.parametrize(("limit", "value"), [("MAX_LINES", 4), ("MAX_BYTES", 1400)])
 def test_files_within_the_limits(monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
-    monkeypatch.setattr(batch_lines, limit, value)
+    monkeypatch.setattr(runs, limit, value)
     with ApiServer(shout) as server:
         assert ask(server, wanted(*range(10))) == shouted(*range(10))
         assert [len(lines) for lines in inputs(server)] == [4, 4, 2]

@@ -14,7 +14,8 @@ import pytest
 from tests.support.engines import collect, generator, numbered
 from toolgen_hf.ask import Request
 from toolgen_hf.errors import GenerationError
-from toolgen_hf.models.openai import courier, dispatch, engine
+from toolgen_hf.models.openai import dispatch, engine
+from toolgen_hf.models.openai import stream as sending
 from toolgen_hf.models.openai.engine import OpenAIGenerator
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
 
@@ -102,7 +103,7 @@ def test_requests_that_fail_on_the_way_in(caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_requests_that_fail_are_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(courier, "GRACE", 0.3)
+    monkeypatch.setattr(sending, "GRACE", 0.3)
 
     def broken() -> Iterator[Request]:
         yield from numbered(20)
@@ -132,8 +133,8 @@ def test_a_defect_of_ours_ends_the_run_instead_of_hanging_it(monkeypatch: pytest
     for where, name in (
         (engine, "parse"),
         (dispatch, "choose"),
-        (courier, "Lane"),
-        (courier, "AsyncOpenAI"),
+        (sending, "ApiKey"),
+        (sending, "AsyncOpenAI"),
     ):
         with monkeypatch.context() as patch, ApiServer("57") as server:
             patch.setattr(where, name, defect)
@@ -142,7 +143,7 @@ def test_a_defect_of_ours_ends_the_run_instead_of_hanging_it(monkeypatch: pytest
 
 
 def test_what_is_in_flight_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(courier, "GRACE", 0.3)
+    monkeypatch.setattr(sending, "GRACE", 0.3)
 
     def script(request: ApiRequest) -> Reply:
         return Reply(status=401, latency=0.05) if request.index == 0 else Reply(fault="hang")
@@ -182,15 +183,15 @@ def test_requests_are_taken_only_as_they_can_be_worked_on() -> None:
 
 def test_what_arrived_before_the_thread_died_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """It never should; and yet what was paid for is not lost, and the caller learns of it."""
-    serve = courier.Courier._serve
+    serve = sending.RequestStream._serve
 
-    async def dies(self: courier.Courier) -> None:
+    async def dies(self: sending.RequestStream) -> None:
         task = asyncio.create_task(serve(self))
         await asyncio.sleep(0.4)
         task.cancel()
         raise MemoryError("the thread is gone")
 
-    monkeypatch.setattr(courier.Courier, "_serve", dies)
+    monkeypatch.setattr(sending.RequestStream, "_serve", dies)
     arrived: list[object] = []
     with ApiServer(lambda r: Reply("57", latency=0 if r.index < 3 else 5)) as server:
         stream = generator(server, concurrency=5).generate(iter(numbered(20)))

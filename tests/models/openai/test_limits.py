@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolgen_hf.models.openai.failures import Failure, exhausted_for, retry_after
+from toolgen_hf.models.openai.failures import MAX_BACKOFF, Failure, backoff, exhausted_for, retry_after
 from toolgen_hf.models.openai.health import ENOUGH, FIRST_PATIENCE, LIMITED_PATIENCE, Health, Startup
-from toolgen_hf.models.openai.limits import MAX_BACKOFF, Bucket, Window, backoff
+from toolgen_hf.models.openai.rate_limits import Bucket, Window
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 

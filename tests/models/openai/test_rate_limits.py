@@ -90,7 +90,7 @@ def test_a_429_without_end_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(health, "LIMITED_PATIENCE", 0.5)
     with ApiServer(limited(Retry_After="0.05")) as server:
         source = generator(server, timeout=0.1, concurrency=4)
-        monkeypatch.setattr("toolgen_hf.models.openai.courier.Health", lambda p, now: health.Health(0.1, now))
+        monkeypatch.setattr("toolgen_hf.models.openai.stream.Health", lambda p, now: health.Health(0.1, now))
         with pytest.raises(
             GenerationError, match=r"nothing but 'too many requests' for \d+ s: 429: Rate limit"
         ):

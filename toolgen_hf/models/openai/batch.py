@@ -11,6 +11,7 @@ runs that start in the same moment do not see each other, and both pay.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections import Counter
@@ -23,13 +24,16 @@ from openai.types import Batch
 from toolgen_hf.ask import Generation, Prompt, Request, request_key
 from toolgen_hf.errors import GenerationError
 from toolgen_hf.models.config import OpenAIConfig
-from toolgen_hf.models.openai.adaptations import Shape
+from toolgen_hf.models.openai.adaptations import Shape, refused_error
 from toolgen_hf.models.openai.batch_account import FINAL, Account, Accounts, OutOfReachError
-from toolgen_hf.models.openai.batch_lines import input_files, outcome
-from toolgen_hf.models.openai.failures import Failure
-from toolgen_hf.models.openai.messages import refused
-from toolgen_hf.models.openai.refusals import refused_error
+from toolgen_hf.models.openai.failures import Failure, classify, redacted, status_error
+from toolgen_hf.models.openai.keys import without_keys
+from toolgen_hf.models.openai.messages import MalformedError, refused
 
+MAX_LINES = 50_000
+"""Requests of one batch, OpenAI's limit."""
+MAX_BYTES = 190_000_000
+"""Of one input file; OpenAI's limit is 200 MB."""
 MAX_ROUNDS = 3
 """Times that a request is submitted again at most: each may take a day."""
 CHUNK = 256
@@ -102,7 +106,7 @@ class BatchRun:
         self._held_back: dict[str, str] = {}  # submitted while the account's queue was full: key -> why
         self._reached = time.monotonic()
 
-    def carry(self, requests: Iterable[Request]) -> Iterator[list[Arrival]]:
+    def run(self, requests: Iterable[Request]) -> Iterator[list[Arrival]]:
         """Yields texts in chunks, by their position in ``requests``; all are taken before any is submitted.
 
         Raises:
@@ -305,3 +309,46 @@ class BatchRun:
 
 def _rejected(failure: Failure) -> Generation:
     return refused(failure.status or 0, failure.error or failure.message)
+
+
+def input_files(
+    requests: Iterable[tuple[str, Mapping[str, Any]]], url: str
+) -> Iterator[tuple[bytes, list[str]]]:
+    """Files of requests (key, body) within the limits, each with the keys that it holds."""
+    lines: list[bytes] = []
+    keys: list[str] = []
+    size = 0
+    for key, body in requests:
+        line = json.dumps({"custom_id": key, "method": "POST", "url": url, "body": body}).encode() + b"\n"
+        if lines and (len(lines) >= MAX_LINES or size + len(line) > MAX_BYTES):
+            yield b"".join(lines), keys
+            lines, keys, size = [], [], 0
+        lines.append(line)
+        keys.append(key)
+        size += len(line)
+    if lines:
+        yield b"".join(lines), keys
+
+
+def outcome(line: Mapping[str, Any], key: str, parse: Callable[[str], Generation]) -> Generation | Failure:
+    """The text of one line of an output or error file, or why there is none; without the API key ``key``.
+
+    Args:
+        parse: reads an answer; raises MalformedError where it is none.
+    """
+    response, error = line.get("response"), line.get("error")
+    if not isinstance(response, Mapping):
+        said = error if isinstance(error, Mapping) else {}
+        return redacted(Failure("retry", f"{said.get('code')}: {said.get('message')}"), key)
+    status, body = response.get("status_code"), response.get("body")
+    if status != 200:
+        error = body.get("error", body) if isinstance(body, Mapping) else body
+        if not isinstance(status, int) or not 100 <= status < 600:
+            status = 500
+        return redacted(classify(status_error(status, error)), key)
+    try:
+        return parse(
+            without_keys(body if isinstance(body, str) else json.dumps(body, ensure_ascii=False), [key])
+        )
+    except MalformedError as error:
+        return redacted(classify(error), key)

@@ -20,9 +20,8 @@ from openai.types import Batch
 
 from toolgen_hf.errors import GenerationError
 from toolgen_hf.models.openai.bounds import lines_of
-from toolgen_hf.models.openai.failures import Failure, classify, redacted
+from toolgen_hf.models.openai.failures import Failure, backoff, classify, redacted
 from toolgen_hf.models.openai.keys import mask, redact
-from toolgen_hf.models.openai.limits import backoff
 
 MARK = "toolgen_hf"
 """The batch's metadata that holds the mark."""

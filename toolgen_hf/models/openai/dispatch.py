@@ -19,12 +19,11 @@ from typing import Any
 
 from toolgen_hf.ask import Generation
 from toolgen_hf.models.openai.adaptations import Shape
-from toolgen_hf.models.openai.failures import Failure, classify, redacted
+from toolgen_hf.models.openai.failures import Failure, backoff, classify, redacted
 from toolgen_hf.models.openai.health import ENOUGH, Health, Startup
 from toolgen_hf.models.openai.keys import mask, redact, without_keys
-from toolgen_hf.models.openai.lanes import Lane, choose, describe_refusals
-from toolgen_hf.models.openai.limits import backoff
 from toolgen_hf.models.openai.messages import EngineError, refused
+from toolgen_hf.models.openai.rate_limits import ApiKey, choose, describe_refusals
 
 MAX_LIMITED = 50
 """So many 429s for one request, while as many others succeed, and it has failed."""
@@ -59,7 +58,7 @@ class Dispatcher:
     """Works off jobs.
 
     Args:
-        lanes: one a key.
+        api_keys: one a key.
         url: of the API.
         concurrency: jobs in flight or arrived but not yet ``release``d, at most.
         max_retries: of one job, not counting 429s.
@@ -73,7 +72,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        lanes: Sequence[Lane],
+        api_keys: Sequence[ApiKey],
         url: str,
         concurrency: int,
         max_retries: int,
@@ -85,7 +84,7 @@ class Dispatcher:
         deliver: Callable[[int, Generation], None],
         on_change: Callable[[], None],
     ) -> None:
-        self.lanes, self.url, self.health, self.startup = lanes, url, health, startup
+        self.api_keys, self.url, self.health, self.startup = api_keys, url, health, startup
         self.shape, self.has_answered = shape, has_answered
         self.concurrency, self.max_retries = concurrency, max_retries
         self.parse, self.deliver, self.on_change = parse, deliver, on_change
@@ -96,7 +95,7 @@ class Dispatcher:
         self.is_hungry = False  # more jobs could be used; step() answers
         self.is_over = False  # nothing will be delivered any more
         self._loop = asyncio.get_running_loop()
-        self._keys = [lane.key for lane in lanes]
+        self._keys = [api_key.secret for api_key in api_keys]
         self._ready: deque[Job] = deque()
         self._waiting: list[tuple[float, int, Job]] = []  # heap by the time from which a job may go
         self._doubtful: list[tuple[Job, Failure]] = []  # refused before anything has succeeded
@@ -158,11 +157,11 @@ class Dispatcher:
                 self._ready.appendleft(job)
         again = self._waiting[0][0] - now if self._waiting else float("inf")
         while self._ready and self._held < self.concurrency and self.stopped is None:
-            lane = choose(self.lanes, now)
-            if not isinstance(lane, Lane):
-                again = min(again, lane)
+            api_key = choose(self.api_keys, now)
+            if not isinstance(api_key, ApiKey):
+                again = min(again, api_key)
                 break
-            self._start(self._ready.popleft(), lane)
+            self._start(self._ready.popleft(), api_key)
         if again < float("inf"):
             self._timer = self._loop.call_later(max(again, 0.001), self._pump)
         self._tell(len(self._ready) < self.concurrency and len(self._waiting) < MAX_WAITING)
@@ -177,9 +176,9 @@ class Dispatcher:
             self.is_hungry = True
             self.on_change()
 
-    def _start(self, job: Job, lane: Lane) -> None:
+    def _start(self, job: Job, api_key: ApiKey) -> None:
         self._held += 1
-        task = self._loop.create_task(self._attempt(job, lane, lane.started(job.tokens)))
+        task = self._loop.create_task(self._attempt(job, api_key, api_key.started(job.tokens)))
         self._tasks[task] = self._loop.time()
         task.add_done_callback(self._on_done)
 
@@ -189,26 +188,26 @@ class Dispatcher:
             self.stop(self._defect(error))  # a defect: no request may hang on it
         self._pump()
 
-    async def _attempt(self, job: Job, lane: Lane, attempt: int) -> None:
+    async def _attempt(self, job: Job, api_key: ApiKey, attempt: int) -> None:
         started = self._loop.time()
         job.changes = len(self.shape.changes)
         try:
-            response = await lane.post(self.url, self.shape.apply(job.body) if job.changes else job.body)
+            response = await api_key.post(self.url, self.shape.apply(job.body) if job.changes else job.body)
             try:
                 made = self.parse(without_keys(response.text, self._keys))
             except EngineError as error:
                 error.headers = response.headers
                 raise
         except asyncio.CancelledError:
-            lane.left(attempt)
+            api_key.left(attempt)
             self._held -= 1
             raise
         except Exception as error:
-            self._on_failure(job, lane, attempt, redacted(classify(error), *self._keys))
+            self._on_failure(job, api_key, attempt, redacted(classify(error), *self._keys))
         else:
             now = self._loop.time()
             over = max(job.tokens - made.prompt_tokens - made.completion_tokens, -3 * job.tokens)
-            lane.succeeded(attempt, now - started, over, response.headers, now)
+            api_key.succeeded(attempt, now - started, over, response.headers, now)
             self.health.succeeded(now)
             self.startup.succeeded(now)
             self.has_answered = True
@@ -217,21 +216,21 @@ class Dispatcher:
             if made.unusable:  # the others would be too, and each costs
                 self.stop(made.unusable)
 
-    def _on_failure(self, job: Job, lane: Lane, attempt: int, failure: Failure) -> None:
+    def _on_failure(self, job: Job, api_key: ApiKey, attempt: int, failure: Failure) -> None:
         now = self._loop.time()
         self._held -= 1
         if self._is_sent_again(job, failure):
-            lane.left(attempt)
+            api_key.left(attempt)
             return
-        if lane.has_worked and failure.status in PASSING:
+        if api_key.has_worked and failure.status in PASSING:
             failure = replace(failure, kind="retry")
         failure = self.startup.judge(failure, is_new=not self.health.successes)
-        was_refused, is_oldest = lane.refusal is not None, lane.is_oldest(attempt)
-        lane.failed(attempt, failure, now)
+        was_refused, is_oldest = api_key.refusal is not None, api_key.is_oldest(attempt)
+        api_key.failed(attempt, failure, now)
         if self.stopped is None and (verdict := self._verdict(job, failure, now, is_oldest)):
             self.stop(verdict)
         if failure.kind == "key":
-            self._set_aside(job, lane, failure, is_news=not was_refused)
+            self._set_aside(job, api_key, failure, is_news=not was_refused)
         elif failure.kind in ("limited", "starting"):
             self._wait_for_room(job, failure, now)
         elif failure.kind == "retry":
@@ -286,14 +285,16 @@ class Dispatcher:
             wait = min(wait, LONGEST_POLL)
         self._again(job, failure, wait + backoff(1, base=0.2), min(job.limited, others) > MAX_LIMITED, now)
 
-    def _set_aside(self, job: Job, lane: Lane, failure: Failure, is_news: bool) -> None:
+    def _set_aside(self, job: Job, api_key: ApiKey, failure: Failure, is_news: bool) -> None:
         if self.stopped is None:
             self._ready.appendleft(job)
-        left = [other for other in self.lanes if other.refusal is None]
+        left = [other for other in self.api_keys if other.refusal is None]
         if not left:
-            self.stop(describe_refusals(self.lanes))
+            self.stop(describe_refusals(self.api_keys))
         elif is_news:
-            logger.warning("key %s is set aside: %s (%d left)", mask(lane.key), failure.message, len(left))
+            logger.warning(
+                "key %s is set aside: %s (%d left)", mask(api_key.secret), failure.message, len(left)
+            )
 
     def _again(self, job: Job, failure: Failure, wait: float, is_last: bool, now: float) -> None:
         if is_last:

@@ -154,19 +154,23 @@ class OpenAIGenerator:
             yield chunk
 
     def _one_by_one(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
-        from toolgen_hf.models.openai.courier import Courier
+        from toolgen_hf.models.openai.stream import RequestStream
 
-        stream = iter(requests)
-        if (first := next(stream, None)) is None:  # all is there: no key is needed for that
+        wanted = iter(requests)
+        if (first := next(wanted, None)) is None:  # nothing is missing: no key is needed
             return iter(())
-        keys = self._keys()
-        shape = shape_of(self.base_url, self.api, self.engine.name)
-        courier = Courier(
-            self.config, self.base_url, keys, PATHS[self.api], self._parse, shape, self._has_answered
+        stream = RequestStream(
+            self.config,
+            self.base_url,
+            self._keys(),
+            PATHS[self.api],
+            self._parse,
+            shape_of(self.base_url, self.api, self.engine.name),
+            self._has_answered,
         )
-        return courier.carry(
+        return stream.run(
             (self.body(request.prompt), sum(self.estimate(request.prompt)))
-            for request in chain((first,), stream)
+            for request in chain((first,), wanted)
         )
 
     def _in_batches(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
@@ -175,7 +179,7 @@ class OpenAIGenerator:
         if not (whole := list(requests)):
             return iter(())
         keys = self._keys()
-        run = BatchRun(
+        batches = BatchRun(
             self.config,
             self.base_url,
             keys,
@@ -186,7 +190,7 @@ class OpenAIGenerator:
             shape_of(self.base_url, self.api, self.engine.name),
             self._has_answered,
         )
-        return run.carry(whole)
+        return batches.run(whole)
 
     def body(self, prompt: Prompt) -> dict[str, Any]:
         """What is sent for a prompt, unless the engine wants it otherwise."""

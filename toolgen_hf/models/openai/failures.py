@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,6 @@ import httpx2
 import openai
 
 from toolgen_hf.models.openai.keys import redact
-from toolgen_hf.models.openai.limits import MAX_BACKOFF
 from toolgen_hf.models.openai.messages import EngineError, MalformedError, shallow
 
 Kind = Literal["retry", "limited", "key", "request", "starting"]
@@ -56,6 +56,10 @@ DEEPEST = 20
 """Levels of an error object that are kept."""
 LONGEST_WAIT = 600.0
 """Seconds. An engine that asks for a longer pause (a day's quota is used up) gives nothing more in this run."""
+
+
+MAX_BACKOFF = 60.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,3 +233,8 @@ def exhausted_for(headers: Mapping[str, str]) -> float:
             )  # "6m0s", "20ms"; some say plain seconds
             waits.append(_number(reset) or sum(float(number) * _UNITS[unit] for number, unit in parts))
     return max(waits)
+
+
+def backoff(attempt: int, base: float = 0.5) -> float:
+    """Seconds before attempt ``attempt`` (1 is the second try): exponential, jittered by half."""
+    return min(MAX_BACKOFF, base * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)

@@ -28,13 +28,12 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 from toolgen_hf.ask import Generation
 from toolgen_hf.errors import GenerationError
 from toolgen_hf.models.config import OpenAIConfig
-from toolgen_hf.models.openai.adaptations import Shape
+from toolgen_hf.models.openai.adaptations import Shape, refused_error
 from toolgen_hf.models.openai.bounds import bounded
 from toolgen_hf.models.openai.dispatch import Dispatcher, Job
 from toolgen_hf.models.openai.health import Health, Startup
 from toolgen_hf.models.openai.keys import redact
-from toolgen_hf.models.openai.lanes import Lane
-from toolgen_hf.models.openai.refusals import refused_error
+from toolgen_hf.models.openai.rate_limits import ApiKey
 
 SWITCH = 0.0005
 """Seconds that a thread keeps the interpreter while another wants it."""
@@ -53,7 +52,7 @@ logger = logging.getLogger(__name__)
 Arrival = tuple[int, Generation]
 
 
-class Courier:
+class RequestStream:
     """One stream of requests through one engine. Used once.
 
     Args:
@@ -84,7 +83,7 @@ class Courier:
         self._signalled_at = 0.0
         self._broken: Exception | None = None  # by what the stream of requests ended
 
-    def carry(self, requests: Iterable[tuple[dict[str, Any], int]]) -> Iterator[list[Arrival]]:
+    def run(self, requests: Iterable[tuple[dict[str, Any], int]]) -> Iterator[list[Arrival]]:
         """Yields texts in chunks, by their position in ``requests`` (body, tokens at most).
 
         Raises:
@@ -180,7 +179,7 @@ class Courier:
         ) as client:
             now = self._loop.time()
             self._dispatcher = Dispatcher(
-                [Lane(key, client.with_options(api_key=key), config, now) for key in self._keys],
+                [ApiKey(key, client.with_options(api_key=key), config, now) for key in self._keys],
                 self._base_url + self._path,  # whole: the client need not join it anew for each request
                 config.concurrency,
                 config.max_retries,

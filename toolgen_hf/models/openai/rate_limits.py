@@ -1,4 +1,4 @@
-"""One lane a key: what it may send, what it has in flight, and whether it can still be used."""
+"""What each API key may send: requests in flight (adaptive), requests and tokens a minute (as set), and rests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from openai import AsyncOpenAI, OpenAIError
 from toolgen_hf.models.config import OpenAIConfig
 from toolgen_hf.models.openai.failures import Failure, exhausted_for
 from toolgen_hf.models.openai.keys import mask
-from toolgen_hf.models.openai.limits import Bucket, Window
 from toolgen_hf.models.openai.messages import MalformedError
 
 STORM = 8
@@ -25,11 +24,64 @@ LONGEST_REST = 60.0
 OVERLOADED = (503, 529)
 
 
-class Lane:
-    """A key, its client and its limits. All times are of the event loop's clock, in seconds."""
+class Window:
+    """Requests in flight at most: additive increase, multiplicative decrease, as TCP does (RFC 5681).
+
+    Grows by one for each window's worth of successes, up to ``ceiling``; shrinks to ``FACTOR`` of itself when
+    the engine says 429, at most once a ``PERIOD`` or round trip, since what is in flight tells of the old size.
+    """
+
+    FACTOR = 0.7
+    PERIOD = 1.0
+
+    def __init__(self, ceiling: int) -> None:
+        self.ceiling = ceiling
+        self.size = float(ceiling)
+        self._latency = 0.0
+        self._shrunk_at = float("-inf")
+
+    def grow(self, latency: float) -> None:
+        """A request succeeded after ``latency`` seconds."""
+        self._latency += 0.1 * (latency - self._latency)
+        self.size = min(float(self.ceiling), self.size + 1 / self.size)
+
+    def shrink(self, now: float) -> None:
+        """The engine said 429 at ``now`` (seconds of a monotonic clock)."""
+        if now - self._shrunk_at >= max(self.PERIOD, self._latency):
+            self._shrunk_at = now
+            self.size = max(1.0, self.size * self.FACTOR)
+
+
+class Bucket:
+    """An allowance that refills evenly: ``per_minute`` units, saved for up to ``burst`` seconds.
+
+    It may be overdrawn by one withdrawal, so that a request larger than the burst can go at all.
+    """
+
+    def __init__(self, per_minute: float | None, now: float, burst: float = 1.0) -> None:
+        self.rate = None if per_minute is None else per_minute / 60
+        self._level = (self.rate or 0.0) * burst
+        self._most = self._level
+        self._at = now
+
+    def wait(self, now: float) -> float:
+        """Seconds until something may be taken; 0 if now."""
+        if self.rate is None:
+            return 0.0
+        self._level = min(self._most, self._level + (now - self._at) * self.rate)
+        self._at = now
+        return 0.0 if self._level > 0 else max(0.001, -self._level / self.rate)
+
+    def take(self, amount: float) -> None:
+        """Withdraw; a negative amount is given back."""
+        self._level -= amount
+
+
+class ApiKey:
+    """An API key, its client and its limits. Times are seconds of the event loop's clock."""
 
     def __init__(self, key: str, client: AsyncOpenAI, config: OpenAIConfig, now: float) -> None:
-        self.key, self.client = key, client
+        self.secret, self.client = key, client
         self.window = Window(config.concurrency)
         self.count = 0  # attempts so far
         self.has_worked = False
@@ -47,7 +99,7 @@ class Lane:
         return len(self._in_flight)
 
     def wait(self, now: float) -> float:
-        """Seconds until this lane is open; infinite while its window is full or its key is refused."""
+        """Seconds until a request may be sent; infinite while the window is full or the key is refused."""
         if self.refusal is not None or self.in_flight >= int(self.window.size):
             return float("inf")
         return max(self._rests_until - now, self._requests.wait(now), self._tokens.wait(now))
@@ -119,23 +171,25 @@ class Lane:
         self._rests_until = max(self._rests_until, now + seconds)
 
 
-def choose(lanes: Sequence[Lane], now: float) -> Lane | float:
-    """The open lane with the most room, of those the least used, or the seconds until one opens by itself
-    (infinite: none will)."""
-    waits = [lane.wait(now) for lane in lanes]
-    open_now = [lane for lane, wait in zip(lanes, waits, strict=True) if wait <= 0]
+def choose(api_keys: Sequence[ApiKey], now: float) -> ApiKey | float:
+    """The key with the most room, of equals the least used. If none may send now, the seconds until one may (infinite:
+    none will before an answer arrives)."""
+    waits = [api_key.wait(now) for api_key in api_keys]
+    open_now = [api_key for api_key, wait in zip(api_keys, waits, strict=True) if wait <= 0]
     if not open_now:
         return min(waits)
-    return min(open_now, key=lambda lane: (lane.in_flight / lane.window.size, lane.count))
+    return min(open_now, key=lambda api_key: (api_key.in_flight / api_key.window.size, api_key.count))
 
 
-def describe_refusals(lanes: Sequence[Lane]) -> str:
+def describe_refusals(api_keys: Sequence[ApiKey]) -> str:
     """Why no key can be used: keys of one reason together, by their last characters; a hint where it is not the key."""
-    reasons: dict[str, list[Lane]] = {}
-    for lane in lanes:
-        if lane.refusal is not None:
-            reasons.setdefault(lane.refusal.message.rstrip("."), []).append(lane)
-    said = "; ".join(f"{', '.join(mask(lane.key) for lane in some)} {why}" for why, some in reasons.items())
-    if all(lane.refusal is not None and lane.refusal.status == 404 for lane in lanes):
+    reasons: dict[str, list[ApiKey]] = {}
+    for api_key in api_keys:
+        if api_key.refusal is not None:
+            reasons.setdefault(api_key.refusal.message.rstrip("."), []).append(api_key)
+    said = "; ".join(
+        f"{', '.join(mask(api_key.secret) for api_key in some)} {why}" for why, some in reasons.items()
+    )
+    if all(api_key.refusal is not None and api_key.refusal.status == 404 for api_key in api_keys):
         return f"the engine or the URL is not known there (a base_url usually ends in /v1): {said}"
     return f"no key can be used: {said}"

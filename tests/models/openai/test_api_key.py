@@ -6,19 +6,19 @@ from openai import AsyncOpenAI
 
 from toolgen_hf.models.config import OpenAIConfig
 from toolgen_hf.models.openai.failures import Failure
-from toolgen_hf.models.openai.lanes import STORM, Lane, describe_refusals
+from toolgen_hf.models.openai.rate_limits import STORM, ApiKey, describe_refusals
 
 LIMITED = Failure("limited", "429: slow down", wait=5.0, status=429)
 
 
-def lane() -> Lane:
+def new_key() -> ApiKey:
     client = AsyncOpenAI(api_key="sk-any", base_url="http://127.0.0.1:1/v1")
-    return Lane("sk-any", client, OpenAIConfig(engine="gpt-4o-mini"), 0.0)
+    return ApiKey("sk-any", client, OpenAIConfig(engine="gpt-4o-mini"), 0.0)
 
 
 def test_refusals_that_overtake_older_attempts_say_nothing_about_them() -> None:
     """Refusals come at once, texts after a while: eight in a row are no storm while texts are on their way."""
-    busy = lane()
+    busy = new_key()
     attempts = [busy.started(10) for _ in range(3 * STORM)]
     for attempt in attempts[STORM:]:
         busy.failed(attempt, LIMITED, 0.1)
@@ -28,7 +28,7 @@ def test_refusals_that_overtake_older_attempts_say_nothing_about_them() -> None:
 
 
 def test_a_key_that_is_only_refused_rests_as_long_as_the_engine_says() -> None:
-    refused = lane()
+    refused = new_key()
     for attempt in [refused.started(10) for _ in range(STORM)]:
         assert refused.wait(1.0) == 0
         refused.failed(attempt, LIMITED, 1.0)
@@ -37,7 +37,7 @@ def test_a_key_that_is_only_refused_rests_as_long_as_the_engine_says() -> None:
 
 
 def test_an_attempt_that_is_left_makes_room() -> None:
-    small = Lane("sk-any", lane().client, OpenAIConfig(engine="gpt-4o-mini", concurrency=1), 0.0)
+    small = ApiKey("sk-any", new_key().client, OpenAIConfig(engine="gpt-4o-mini", concurrency=1), 0.0)
     attempt = small.started(10)
     assert small.wait(0.0) == float("inf")
     small.left(attempt)
@@ -45,7 +45,7 @@ def test_an_attempt_that_is_left_makes_room() -> None:
 
 
 def test_keys_of_one_refusal_are_named_together_and_a_wrong_url_is_not_blamed_on_them() -> None:
-    wrong = [lane(), lane()]
+    wrong = [new_key(), new_key()]
     for one in wrong:
         one.failed(one.started(1), Failure("key", "404: Invalid URL.", status=404), 0.1)
     said = describe_refusals(wrong)
