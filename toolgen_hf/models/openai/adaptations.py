@@ -1,10 +1,10 @@
-"""What an engine wants sent otherwise: a few changes of a request, each made at most once in a run.
+"""Changes of a request that an engine asks for in its refusal. Each is made at most once in a run.
 
     400 "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
         {"max_tokens": 512, ...}  ->  {"max_completion_tokens": 512, ...}
 
-Only changes that keep the meaning of the settings are made: what a recipe asks for (a seed, a stop text) is never
-dropped. A text's key in the store comes from the settings, before any change.
+Every change keeps the meaning of the settings: what a recipe asks for (a seed, a stop text) is never dropped. The key
+of a text in the store comes from the settings, before any change.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from toolgen_hf.errors import RefusedError
 from toolgen_hf.models.config import OpenAIConfig
 from toolgen_hf.models.openai.messages import OPTIONAL
 
-if TYPE_CHECKING:  # it brings the client, which takes a second to import
+if TYPE_CHECKING:  # importing the client takes a second
     from toolgen_hf.models.openai.failures import Failure
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ _USER_ONLY = re.compile(
 
 
 def _says(said: str, *patterns: re.Pattern[str]) -> bool:
-    """Whether one sentence holds all of the patterns."""
+    """Whether one sentence matches all patterns."""
     return any(all(p.search(sentence) for p in patterns) for sentence in _SENTENCE.split(said))
 
 
@@ -54,7 +54,7 @@ def _parameter(name: str) -> re.Pattern[str]:
 
 
 def refused_parameter(failure: Failure, names: Iterable[str]) -> str | None:
-    """The first of ``names`` that the engine says it does not take, for a message."""
+    """The first of ``names`` that the engine says it does not accept."""
     return next((name for name in names if _says(failure.said, _parameter(name), _REFUSES)), None)
 
 
@@ -85,7 +85,7 @@ def _without_system(body: Body) -> Body | None:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change: what it does, the words by which an engine asks for it, and the new body (None: nothing to do)."""
+    """One change: what it does, whether an engine's words ask for it, and the new body (None: nothing to change)."""
 
     does: str
     is_wanted: Callable[[str], bool]
@@ -118,7 +118,7 @@ CHANGES = (
 
 
 class Shape:
-    """How requests to one engine are shaped: the changes that it has asked for so far, in order."""
+    """The changes that one engine has asked for so far, in order."""
 
     def __init__(self) -> None:
         self.changes: tuple[Change, ...] = ()
@@ -130,7 +130,7 @@ class Shape:
         return body
 
     def learn(self, failure: Failure, body: Body, count: int) -> bool:
-        """Whether a refused request can be sent again, changed as the engine wants it. A new change is logged.
+        """Whether a refused request can be sent again with a change. A new change is logged.
 
         Args:
             body: of the request, before any change.
@@ -150,7 +150,7 @@ class Shape:
 
 @cache
 def shape_of(base_url: str, api: str, engine: str) -> Shape:
-    """The shape of requests to one engine, for as long as this process runs: each stage makes a generator anew."""
+    """The shape of requests to one engine, kept while this process runs, over all stages."""
     return Shape()
 
 

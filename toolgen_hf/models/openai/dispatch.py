@@ -1,10 +1,10 @@
-"""Sends requests from one event loop: as many at once as the engine takes, each until it is answered.
+"""Sends requests from one event loop: as many at once as the engine accepts, each until it is answered.
 
-Everything here runs on the loop's own thread. A request that must wait (429, a server error) holds no slot
-while it does; whatever happens to one request, the others go on. It ends early when nothing can succeed.
+All of it runs on the loop's thread. A request that must wait (429, a server error) takes no slot while it waits, and
+the others go on whatever happens to it. Sending ends early when nothing can succeed.
 
-Requests that are refused before any was answered are set aside: once one is answered they are refused for what
-they hold, each on its own; where none ever is, that is the failure of the run.
+A request that is refused before any request was answered is undecided. Once one is answered, the undecided ones were
+refused for their own content. If none is ever answered, the run has failed.
 """
 
 from __future__ import annotations
@@ -26,48 +26,46 @@ from toolgen_hf.models.openai.messages import EngineError, refused
 from toolgen_hf.models.openai.rate_limits import ApiKey, choose, describe_refusals
 
 MAX_LIMITED = 50
-"""So many 429s for one request, while as many others succeed, and it has failed."""
+"""A request has failed after so many 429s, if as many other requests succeeded meanwhile."""
 PASSING = (403, 404)
-"""From a URL and a key that have worked, these are a gateway's trouble, or about one request."""
+"""After a URL and key have worked, these statuses come from a gateway or concern one request."""
 LONGEST_POLL = 10.0
-"""Seconds between two attempts of a request at an engine that is starting, where it does not say."""
+"""Seconds between two attempts while an engine starts, unless it says how long to wait."""
 MAX_WAITING = 10_000
-"""So many jobs that wait for their time, and no more are taken."""
+"""No new jobs are taken while so many wait for their next attempt."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Job:
-    """One request on its way. ``tokens``: what it may need at most, prompt and completion.
+    """One request. ``tokens``: prompt and completion at most.
 
-    ``body`` is as the settings have it; ``changes`` of the engine's shape were made to it when it was last sent.
+    ``body`` follows the settings; the first ``changes`` of the engine's shape were applied when it was last sent.
     """
 
     position: int
     body: dict[str, Any]
     tokens: int
-    retries: int = 0  # of these ``counted``: not while the engine answers nobody
+    retries: int = 0  # of which ``counted`` while the engine answered others
     counted: int = 0
     limited: int = 0
-    successes: int = 0  # of others, before its first 429
+    successes: int = 0  # of other jobs, before its first 429
     changes: int = 0
 
 
 class Dispatcher:
-    """Works off jobs.
+    """Sends jobs.
 
     Args:
-        api_keys: one a key.
-        url: of the API.
-        concurrency: jobs in flight or arrived but not yet ``release``d, at most.
+        concurrency: jobs in flight, or answered and not yet released by ``step``, at most.
         max_retries: of one job, not counting 429s.
-        startup: how long an engine that is starting is waited for.
-        shape: how requests to this engine are shaped.
-        has_answered: whether the engine is known to answer such requests, from before.
-        parse: reads an answer; raises MalformedError where it is none.
-        deliver: told of each text; is thread-safe.
-        on_change: told when more jobs could be used, or when all is over; is thread-safe.
+        startup: decides how long to wait for an engine that is starting.
+        shape: the changes that this engine asks for.
+        has_answered: whether the engine has answered such requests before.
+        parse: reads an answer; raises MalformedError if it is not one.
+        deliver: gets each text; is thread-safe.
+        on_change: called when there is room for more jobs, or when all is over; is thread-safe.
     """
 
     def __init__(
@@ -88,24 +86,24 @@ class Dispatcher:
         self.shape, self.has_answered = shape, has_answered
         self.concurrency, self.max_retries = concurrency, max_retries
         self.parse, self.deliver, self.on_change = parse, deliver, on_change
-        self.failed: list[Failure] = []  # of jobs that were given up
-        self.refused: list[Failure] = []  # of jobs whose request the engine does not take
-        self.is_refused = False  # whether it took none at all, which is why it stopped
+        self.failed: list[Failure] = []  # of jobs that failed
+        self.refused: list[Failure] = []  # of jobs that the engine refused
+        self.is_refused = False  # whether it refused all, which is why sending stopped
         self.stopped: str | None = None  # why nothing more is sent
-        self.is_hungry = False  # more jobs could be used; step() answers
+        self.is_hungry = False  # there is room for more jobs; step() brings them
         self.is_over = False  # nothing will be delivered any more
         self._loop = asyncio.get_running_loop()
         self._keys = [api_key.secret for api_key in api_keys]
         self._ready: deque[Job] = deque()
         self._waiting: list[tuple[float, int, Job]] = []  # heap by the time from which a job may go
-        self._doubtful: list[tuple[Job, Failure]] = []  # refused before anything has succeeded
+        self._undecided: list[tuple[Job, Failure]] = []  # refused before any job was answered
         self._held = 0  # in flight, or delivered and not yet released
         self._is_last = False  # no more jobs will come
         self._tasks: dict[asyncio.Task[None], float] = {}  # in flight, since when
         self._timer: asyncio.TimerHandle | None = None
 
     def step(self, jobs: Sequence[Job] | None, released: int) -> None:
-        """Take more jobs (none: there are no more; None: not asked), and slots back whose texts are durable."""
+        """Take more jobs (an empty list: there are no more; None: not asked), and free the slots of stored texts."""
         self._held -= released
         if jobs is not None:
             self.is_hungry = False
@@ -123,21 +121,21 @@ class Dispatcher:
         self.on_change()
 
     def cancel(self) -> None:
-        """Leave what is in flight."""
+        """Cancel what is in flight."""
         for task in self._tasks:
             task.cancel()
 
     async def close(self) -> None:
-        """Leave what is in flight, and wait until it is left."""
+        """Cancel what is in flight, and wait until it has ended."""
         self.stop("closed")
         self.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _pump(self) -> None:
-        """Start all that may be started now, and come back when more may."""
+        """Start all jobs that may start now, and come back when more may."""
         try:
             self._advance()
-        except Exception as error:  # a defect: nobody may wait for ever on it
+        except Exception as error:  # a defect; the caller must not wait for ever
             self.stopped, self.is_over = self._defect(error), True
             self.on_change()
 
@@ -151,9 +149,9 @@ class Dispatcher:
         now = self._loop.time()
         while self._waiting and self._waiting[0][0] <= now:
             job = heapq.heappop(self._waiting)[2]
-            if job.retries:  # others first: they show whether it was this request or the engine
+            if job.retries:  # others first: they show whether the request or the engine failed
                 self._ready.append(job)
-            else:  # it was only asked to wait, and has
+            else:  # it only had to wait
                 self._ready.appendleft(job)
         again = self._waiting[0][0] - now if self._waiting else float("inf")
         while self._ready and self._held < self.concurrency and self.stopped is None:
@@ -167,9 +165,9 @@ class Dispatcher:
         self._tell(len(self._ready) < self.concurrency and len(self._waiting) < MAX_WAITING)
 
     def _tell(self, has_room: bool) -> None:
-        """Tell the caller what has changed for it: all is over, or there is room for more jobs."""
+        """Tell the caller if all is over or there is room for more jobs."""
         if not (self._tasks or self._ready or self._waiting) and (self._is_last or self.stopped is not None):
-            self._judge_doubtful()
+            self._judge_undecided()
             self.is_over = True
             self.on_change()
         elif has_room and not (self.is_hungry or self._is_last or self.stopped is not None):
@@ -185,7 +183,7 @@ class Dispatcher:
     def _on_done(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.stop(self._defect(error))  # a defect: no request may hang on it
+            self.stop(self._defect(error))  # a defect; no request may hang
         self._pump()
 
     async def _attempt(self, job: Job, api_key: ApiKey, attempt: int) -> None:
@@ -211,9 +209,9 @@ class Dispatcher:
             self.health.succeeded(now)
             self.startup.succeeded(now)
             self.has_answered = True
-            self._accept_doubtful()
+            self._accept_undecided()
             self.deliver(job.position, made)
-            if made.unusable:  # the others would be too, and each costs
+            if made.unusable:  # the others would be unusable too, and each costs
                 self.stop(made.unusable)
 
     def _on_failure(self, job: Job, api_key: ApiKey, attempt: int, failure: Failure) -> None:
@@ -241,12 +239,12 @@ class Dispatcher:
         elif self.has_answered:
             self._refuse(job, failure)
         else:
-            self._doubt(job, failure)
+            self._put_off(job, failure)
         if self.stopped is None and (warning := self.health.warning(failure, now)):
             logger.warning("%s", warning)
 
     def _is_sent_again(self, job: Job, failure: Failure) -> bool:
-        """Send a request again at once if the engine wants it in another shape than it had."""
+        """Send a request again at once if the engine wants it changed."""
         if not self.shape.learn(failure, job.body, job.changes):
             return False
         if self.stopped is None:
@@ -254,7 +252,7 @@ class Dispatcher:
         return True
 
     def _verdict(self, job: Job, failure: Failure, now: float, is_oldest: bool) -> str | None:
-        """Why to stop after this failure; None to go on. ``is_oldest``: no attempt before it may still be answered."""
+        """Why to stop after this failure; None to go on. ``is_oldest``: no earlier attempt is still in flight."""
         if failure.kind == "starting":
             self.health.begin_again(now)
             return self.startup.failed(failure, now)
@@ -266,11 +264,11 @@ class Dispatcher:
             self.is_refused = True
         return verdict
 
-    def _doubt(self, job: Job, failure: Failure) -> None:
-        """Set a refused request aside until one is answered."""
-        self._doubtful.append((job, failure))
+    def _put_off(self, job: Job, failure: Failure) -> None:
+        """Keep a refused request undecided until one is answered."""
+        self._undecided.append((job, failure))
         self.refused.append(failure)
-        if len(self._doubtful) == ENOUGH and self.stopped is None:
+        if len(self._undecided) == ENOUGH and self.stopped is None:
             logger.warning(
                 "the first %d requests were all refused, trying the others: %s", ENOUGH, failure.message
             )
@@ -302,9 +300,9 @@ class Dispatcher:
         elif self.stopped is None:
             heapq.heappush(self._waiting, (now + wait, job.position, job))
 
-    def _judge_doubtful(self) -> None:
-        """At the end: if nothing was answered, it was not the requests' own text."""
-        if self._doubtful and not self.has_answered and self.stopped is None:
+    def _judge_undecided(self) -> None:
+        """At the end: if nothing was answered, the requests were not refused for their own content."""
+        if self._undecided and not self.has_answered and self.stopped is None:
             self.is_refused = True
             self.stopped = f"every request was refused: {self.refused[0].message}"
             if self.failed:
@@ -313,17 +311,17 @@ class Dispatcher:
                     f"{len(self.failed)} failed ({self.failed[0].message})"
                 )
         if self.stopped is None:
-            self._accept_doubtful()
+            self._accept_undecided()
 
-    def _accept_doubtful(self) -> None:
-        for job, failure in self._doubtful:
+    def _accept_undecided(self) -> None:
+        for job, failure in self._undecided:
             self._deliver_refusal(job, failure)
-        self._doubtful.clear()
+        self._undecided.clear()
 
     def _refuse(self, job: Job, failure: Failure) -> None:
         self.refused.append(failure)
         self._deliver_refusal(job, failure)
 
     def _deliver_refusal(self, job: Job, failure: Failure) -> None:
-        self._held += 1  # until it is released, as any text
+        self._held += 1  # until step() releases it, like a text
         self.deliver(job.position, refused(failure.status or 0, failure.error or failure.message))

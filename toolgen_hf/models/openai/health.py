@@ -1,4 +1,4 @@
-"""Whether going on makes sense: the circuit breaker of a run."""
+"""When to give up: the circuit breaker of a run, and the wait for an engine that starts."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import replace
 from toolgen_hf.models.openai.failures import Failure
 
 ENOUGH = 10
-"""Failures in a row, over all requests, before anything is concluded from them."""
+"""Failures in a row, over all requests, before they count as trouble of the engine."""
 FIRST_PATIENCE = 5.0
-"""Seconds without any success at all, after which an engine counts as out of reach."""
+"""Seconds from the start without any success, after which an engine counts as out of reach."""
 LIMITED_PATIENCE = 600.0
 """Seconds of nothing but 429s."""
 STARTUP = 600.0
-"""Seconds that an engine is waited for that says that it is starting, where the config does not say."""
+"""Seconds to wait for an engine that says that it is starting, unless the config says how long."""
 TOLD_AGAIN = 60.0
-"""Seconds between two lines about an engine that is still starting."""
+"""Seconds between two log lines about an engine that is still starting."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Health:
 
     @property
     def is_out(self) -> bool:
-        """Whether the engine itself is in trouble: many requests failed, each at least once, and none succeeded."""
+        """Whether the engine itself fails: many different requests failed since the last success."""
         return len(self._who) >= ENOUGH
 
     def succeeded(self, now: float) -> None:
@@ -48,14 +48,14 @@ class Health:
         self.begin_again(now)
 
     def begin_again(self, now: float) -> None:
-        """Whatever failed before says nothing about what fails from now on."""
+        """Forget the failures so far."""
         self._since = now
         self._in_a_row = 0
         self._who.clear()
         self._has_warned = False
 
     def warning(self, failure: Failure, now: float) -> str | None:
-        """What to tell a person who watches, once in an outage; None where there is nothing to tell."""
+        """A warning for people, once in an outage; None if there is nothing to tell."""
         quiet = now - self._since
         if self._has_warned or quiet < FIRST_PATIENCE or not (self.is_out or failure.kind == "limited"):
             return None
@@ -70,7 +70,7 @@ class Health:
         """Why to stop after this failure of one request; None to go on.
 
         Args:
-            oldest: when the oldest attempt that is still in flight began; ``now`` if there is none.
+            oldest: the start of the oldest attempt in flight; ``now`` if there is none.
         """
         quiet = now - self._since
         if failure.kind == "limited":
@@ -95,11 +95,10 @@ class Health:
 
 
 class Startup:
-    """An engine that is being started: a model takes minutes to load, and is waited for.
+    """The wait for an engine that starts: loading a model takes minutes.
 
     Args:
-        wait: seconds; None: ``STARTUP`` for an engine that says that it is starting, and no time at all for one
-            that does not answer yet.
+        wait: seconds. None: ``STARTUP`` if the engine says that it is starting, no wait if nothing answers.
     """
 
     def __init__(self, wait: float | None) -> None:
@@ -109,7 +108,7 @@ class Startup:
         self._told = 0.0
 
     def judge(self, failure: Failure, is_new: bool) -> Failure:
-        """``failure``, taken for one of an engine that is starting where it may be; ``is_new``: it never answered."""
+        """``failure``, as one of a starting engine if it may be. ``is_new``: the engine has never answered."""
         if failure.kind == "starting" and not self.wait:
             return replace(failure, kind="retry")
         is_awaited = self._since is not None or (is_new and self._is_asked_for and self.wait > 0)
@@ -118,7 +117,7 @@ class Startup:
         return failure
 
     def failed(self, failure: Failure, now: float) -> str | None:
-        """Why not to wait any longer; None to wait."""
+        """Why to stop waiting; None to wait."""
         if self._since is None:
             self._since = self._told = now
             logger.warning(
@@ -135,7 +134,7 @@ class Startup:
         return None
 
     def succeeded(self, now: float) -> None:
-        """A text arrived: whatever was starting has started."""
+        """A text arrived: the engine has started."""
         if self._since is not None:
             logger.info("the engine is ready after %.0f s", now - self._since)
             self._since = None

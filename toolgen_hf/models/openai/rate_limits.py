@@ -15,20 +15,20 @@ from toolgen_hf.models.openai.keys import mask
 from toolgen_hf.models.openai.messages import MalformedError
 
 STORM = 8
-"""So many failures in a row, and a key rests for as long as the engine says. Refusals come at once and texts take their
-time: only a failure that no attempt begun before it may still contradict counts as the last of a row."""
+"""After so many failures in a row, a key pauses for as long as the engine says. Refusals come faster than texts, so a
+row ends only with a failure before which no attempt is still in flight."""
 PAUSE = 1.0
-"""Seconds of that rest where it does not say."""
+"""Seconds of that pause, if the engine does not say."""
 LONGEST_REST = 60.0
-"""Seconds that a key rests for what a header says at most; then an attempt is made all the same."""
+"""Seconds that a key pauses at most because of a header. Then an attempt is made anyway."""
 OVERLOADED = (503, 529)
 
 
 class Window:
     """Requests in flight at most: additive increase, multiplicative decrease, as TCP does (RFC 5681).
 
-    Grows by one for each window's worth of successes, up to ``ceiling``; shrinks to ``FACTOR`` of itself when
-    the engine says 429, at most once a ``PERIOD`` or round trip, since what is in flight tells of the old size.
+    It grows by one for each window of successes, up to ``ceiling``. It shrinks to ``FACTOR`` of its size on a 429, at
+    most once a ``PERIOD`` or round trip, because the requests in flight were sent with the old size.
     """
 
     FACTOR = 0.7
@@ -53,9 +53,9 @@ class Window:
 
 
 class Bucket:
-    """An allowance that refills evenly: ``per_minute`` units, saved for up to ``burst`` seconds.
+    """A token bucket: ``per_minute`` units, refilled evenly, saved for up to ``burst`` seconds.
 
-    It may be overdrawn by one withdrawal, so that a request larger than the burst can go at all.
+    One withdrawal may overdraw it, so that a request larger than the burst can be sent.
     """
 
     def __init__(self, per_minute: float | None, now: float, burst: float = 1.0) -> None:
@@ -95,7 +95,7 @@ class ApiKey:
 
     @property
     def in_flight(self) -> int:
-        """Attempts that are not answered yet."""
+        """Attempts without an answer so far."""
         return len(self._in_flight)
 
     def wait(self, now: float) -> float:
@@ -105,12 +105,12 @@ class ApiKey:
         return max(self._rests_until - now, self._requests.wait(now), self._tokens.wait(now))
 
     async def post(self, url: str, body: Mapping[str, Any]) -> httpx2.Response:
-        """One attempt; the answer is read as UTF-8, as JSON is.
+        """One attempt. The answer is read as UTF-8, like all JSON.
 
         Raises:
-            openai.OpenAIError: what the client makes of a failure.
-            TimeoutError: there is no whole answer in time; the client's own timeout is for each read.
-            MalformedError: what came is no HTTP that can be read.
+            openai.OpenAIError: the client's error.
+            TimeoutError: no complete answer in time. (The client's own timeout is for each read.)
+            MalformedError: the answer is not HTTP that can be read.
         """
         try:
             async with asyncio.timeout(self._timeout):
@@ -135,13 +135,13 @@ class ApiKey:
         return self.count
 
     def left(self, attempt: int) -> None:
-        """An attempt is not waited for any more."""
+        """An attempt was cancelled or has ended."""
         self._in_flight.pop(attempt, None)
 
     def succeeded(
         self, attempt: int, latency: float, over_estimate: int, headers: Mapping[str, str], now: float
     ) -> None:
-        """An attempt came back, having needed so many tokens less than was thought."""
+        """An attempt was answered; it took ``over_estimate`` tokens less than reserved."""
         self.left(attempt)
         self._failed_in_a_row = 0
         self.has_worked = True
@@ -182,7 +182,7 @@ def choose(api_keys: Sequence[ApiKey], now: float) -> ApiKey | float:
 
 
 def describe_refusals(api_keys: Sequence[ApiKey]) -> str:
-    """Why no key can be used: keys of one reason together, by their last characters; a hint where it is not the key."""
+    """Why no key can be used: the keys of each reason, by their last characters, and a hint if the URL is wrong."""
     reasons: dict[str, list[ApiKey]] = {}
     for api_key in api_keys:
         if api_key.refusal is not None:

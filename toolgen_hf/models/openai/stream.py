@@ -1,11 +1,11 @@
-"""Carries requests from a caller that waits to an event loop that does not, and the texts back.
+"""A synchronous stream of requests and texts over an event loop on a thread of its own.
 
-    caller's thread                       own thread, one event loop
-    requests ──(as they are wanted)──>  Dispatcher ──> engine
-    texts  <──(as they arrive)────────
+    caller's thread                        event loop
+    requests ──(as there is room)──>  Dispatcher ──> engine
+    texts    <──(as they arrive)────
 
-The caller makes each chunk durable before it asks for the next; only then are the slots of that chunk free
-again. So what a crash can lose, and a rerun pays again, is what was in flight: ``concurrency`` at most.
+The caller stores each chunk of texts before it asks for the next, and only then is there room for as many new requests.
+So a crash loses what was in flight, ``concurrency`` requests at most.
 """
 
 from __future__ import annotations
@@ -36,14 +36,13 @@ from toolgen_hf.models.openai.keys import redact
 from toolgen_hf.models.openai.rate_limits import ApiKey
 
 SWITCH = 0.0005
-"""Seconds that a thread keeps the interpreter while another wants it."""
+"""Seconds after which a thread hands the interpreter over to another that waits for it."""
 GRACE = 30.0
-"""Seconds that what is in flight is waited for once a run has been ended."""
-ONE_WISH = 1.0
-"""Seconds after a signal in which another is the same wish: ``timeout`` and schedulers send it to a process and its
-group."""
+"""Seconds to wait for requests in flight after a run was ended."""
+SAME_SIGNAL = 1.0
+"""Two signals within so many seconds count as one: ``timeout`` and schedulers signal a process and its group."""
 TAKING = 0.1
-"""Seconds after which requests that were found are sent, rather than more looked for: most may be in the store."""
+"""Seconds after which the requests found so far are sent. Most rows may need none, so finding more can take long."""
 _DEFAULT = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 _INTERRUPTED = "interrupted"
 
@@ -53,12 +52,12 @@ Arrival = tuple[int, Generation]
 
 
 class RequestStream:
-    """One stream of requests through one engine. Used once.
+    """Sends requests to one engine. Used once.
 
     Args:
-        parse: reads an answer; raises MalformedError where it is none.
-        shape: how requests to this engine are shaped.
-        has_answered: whether the engine is known to answer such requests, from before.
+        parse: reads an answer; raises MalformedError if it is not one.
+        shape: the changes that this engine asks for.
+        has_answered: whether the engine has answered such requests before.
     """
 
     def __init__(
@@ -73,29 +72,29 @@ class RequestStream:
     ) -> None:
         self._config, self._base_url, self._keys, self._path = config, base_url, keys, path
         self._parse, self._shape, self._has_answered = parse, shape, has_answered
-        self._arrived: SimpleQueue[Arrival | None] = SimpleQueue()  # None: see what the dispatcher wants
+        self._arrived: SimpleQueue[Arrival | None] = SimpleQueue()  # None: the dispatcher has news
         self._is_open = threading.Event()
-        self._died: BaseException | None = None  # of what the loop's thread ended, which it never should
+        self._died: BaseException | None = None  # what ended the loop's thread; nothing should
         self._loop: asyncio.AbstractEventLoop
         self._dispatcher: Dispatcher
         self._closing: asyncio.Event
-        self._signal: int | None = None  # that came meanwhile
+        self._signal: int | None = None  # that arrived
         self._signalled_at = 0.0
-        self._broken: Exception | None = None  # by what the stream of requests ended
+        self._broken: Exception | None = None  # raised by the caller's requests
 
     def run(self, requests: Iterable[tuple[dict[str, Any], int]]) -> Iterator[list[Arrival]]:
-        """Yields texts in chunks, by their position in ``requests`` (body, tokens at most).
+        """Yields texts in chunks, each with its position in ``requests`` (body, tokens at most).
 
         Raises:
             RefusedError: every request was refused.
-            GenerationError: why it ended early, or how many requests failed.
-            KeyboardInterrupt: after what was in flight had arrived. (SIGTERM ends the process then.)
-            Exception: what ``requests`` raised, likewise.
+            GenerationError: it ended early, or requests failed.
+            KeyboardInterrupt: after Ctrl-C, once the requests in flight are answered. (SIGTERM then ends the process.)
+            Exception: raised by ``requests``, once the requests in flight are answered.
         """
         thread = threading.Thread(target=self._work, name="toolgen-hf", daemon=True)
         thread.start()
         try:
-            with self._interrupts(), _taking_short_turns():
+            with self._interrupts(), _switching_often():
                 self._is_open.wait()
                 yield from self._exchange(enumerate(requests))
             self._raise_what_failed()
@@ -110,11 +109,11 @@ class RequestStream:
                 self._loop.call_soon_threadsafe(change)
 
     def _exchange(self, stream: Iterator[tuple[int, tuple[dict[str, Any], int]]]) -> Iterator[list[Arrival]]:
-        """Feed and collect until all is answered or given up."""
+        """Send requests and collect texts until all are answered or given up."""
         room, told = self._config.concurrency, False
         while self._died is None:
             dispatcher = self._dispatcher
-            is_over = dispatcher.is_over  # before the queue is emptied: nothing is delivered after it is set
+            is_over = dispatcher.is_over  # read first: nothing is delivered after it is set
             arrivals = self._collect(block=not is_over)
             if arrivals:
                 yield arrivals
@@ -124,7 +123,7 @@ class RequestStream:
             if self._signal is not None and not told:
                 told = True
                 logger.warning("interrupted: waiting for what is on its way (again to leave it)")
-                self._stop(_INTERRUPTED)  # it may have come before there was anything to stop
+                self._stop(_INTERRUPTED)  # the signal may have come before the loop was there
             elif dispatcher.is_hungry and self._signal is None and dispatcher.stopped is None:
                 jobs = self._feed(stream, room)
             self._in_loop(partial(dispatcher.step, jobs, len(arrivals)))
@@ -132,7 +131,7 @@ class RequestStream:
             yield rest
 
     def _feed(self, stream: Iterator[tuple[int, tuple[dict[str, Any], int]]], room: int) -> list[Job] | None:
-        """The next jobs; None where they cannot be made: what is on its way is paid, and so waited for."""
+        """The next jobs; None if the caller's requests raised. Requests in flight are paid for, so they are awaited."""
         try:
             return _take(stream, room)
         except Exception as error:
@@ -142,7 +141,7 @@ class RequestStream:
             return None
 
     def _collect(self, block: bool) -> list[Arrival]:
-        """All that has arrived, waiting for the first; once the run has been ended, only for so long."""
+        """All texts that arrived; ``block`` waits for the first, for ``GRACE`` seconds once the run was ended."""
         items: list[Arrival | None] = []
         try:
             if block:
@@ -155,7 +154,7 @@ class RequestStream:
         return [item for item in items if item is not None]
 
     def _work(self) -> None:
-        """The loop's thread. However it ends, the caller learns of it."""
+        """Run the loop on its thread, and tell the caller however it ends."""
         try:
             asyncio.run(self._serve())
         except BaseException as error:
@@ -165,7 +164,7 @@ class RequestStream:
             self._arrived.put(None)
 
     async def _serve(self) -> None:
-        """Open the client, work until the caller closes, close the client."""
+        """Open the client, work until the caller is done, close the client."""
         config = self._config
         self._loop, self._closing = asyncio.get_running_loop(), asyncio.Event()
         async with AsyncOpenAI(
@@ -180,7 +179,7 @@ class RequestStream:
             now = self._loop.time()
             self._dispatcher = Dispatcher(
                 [ApiKey(key, client.with_options(api_key=key), config, now) for key in self._keys],
-                self._base_url + self._path,  # whole: the client need not join it anew for each request
+                self._base_url + self._path,  # joined once, instead of by the client for each request
                 config.concurrency,
                 config.max_retries,
                 Health(max(60.0, 2 * config.timeout), now),
@@ -198,10 +197,9 @@ class RequestStream:
 
     @contextmanager
     def _interrupts(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM ends the sending and waits for what is in flight, a later one does not wait.
+        """The first Ctrl-C or SIGTERM stops sending and waits for the requests in flight; a later one does not wait.
 
-        Two within ``ONE_WISH`` are one. Where something else handles them, or in a thread of the caller's, all stays
-        as it is.
+        Other handlers of these signals stay in place. So does everything if this is not the main thread.
         """
         usual: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
@@ -212,7 +210,7 @@ class RequestStream:
                 self._signal, self._signalled_at = number, time.monotonic()
                 if self._is_open.is_set():
                     self._stop(_INTERRUPTED)
-            elif time.monotonic() - self._signalled_at >= ONE_WISH:
+            elif time.monotonic() - self._signalled_at >= SAME_SIGNAL:
                 restore()
                 signal.raise_signal(number)
 
@@ -224,8 +222,8 @@ class RequestStream:
             signal.signal(number, end)
         try:
             yield
-            if self._signal == signal.SIGINT:  # its twin must not break into what the caller does last
-                time.sleep(max(0.0, self._signalled_at + ONE_WISH - time.monotonic()))
+            if self._signal == signal.SIGINT:  # a second one must not interrupt what the caller still does
+                time.sleep(max(0.0, self._signalled_at + SAME_SIGNAL - time.monotonic()))
         finally:
             restore()
 
@@ -270,8 +268,8 @@ class RequestStream:
 
 
 @contextmanager
-def _taking_short_turns() -> Iterator[None]:
-    """Threads hand over ten times as often as usual: the loop answers while the caller works through its rows."""
+def _switching_often() -> Iterator[None]:
+    """Switch threads ten times as often as usual, so that the loop answers while the caller works on its rows."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(min(usual, SWITCH))
     try:
@@ -281,7 +279,7 @@ def _taking_short_turns() -> Iterator[None]:
 
 
 def _take(stream: Iterator[tuple[int, tuple[dict[str, Any], int]]], room: int) -> list[Job]:
-    """The next jobs, as many as there is room for and as are soon found; none if there are no more."""
+    """The next jobs, as many as there is room for and are found soon; none if there are no more."""
     until = time.monotonic() + TAKING
     jobs = []
     for position, (body, tokens) in stream:
