@@ -11,8 +11,7 @@ A comment before a fence says what the block is:
     <!-- not run: needs a GPU -->    not run, with the reason
 
 Without a comment, ``bash`` runs in this process through the real command line, ``python`` blocks share one namespace,
-``yaml`` must be a recipe or a part of one, and ``py`` must be an excerpt of an example. A page with ``<!-- slow -->``
-is left out of a quick test run.
+and ``yaml`` must be a recipe or a part of one. A page with ``<!-- slow -->`` is left out of a quick test run.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from toolgen_hf.recipe.mix import load_recipe
 
 ROOT = Path(__file__).parents[2]
 MARKS = ("file", "output", "exit", "row", "parsed", "not run")
-LANGUAGES = ("bash", "python", "py", "yaml", "", "text", "json", "csv", "toml")
+LANGUAGES = ("bash", "python", "yaml", "", "text", "json", "csv", "toml")
 _FENCE = re.compile(
     r"^(?:<!-- *(?P<mark>[^\n]*?) *-->\n+)?(?P<fence>```+)(?P<language>\w*)\n(?P<text>.*?)^(?P=fence)[ ]*$",
     re.MULTILINE | re.DOTALL,
@@ -123,9 +122,6 @@ class Site:
             self.printed = out.getvalue()
         elif block.language == "yaml":
             check_recipe(yaml.safe_load(text))
-        elif block.language == "py":
-            examples = (ROOT / "docs" / "examples").rglob("*.py")
-            assert any(text in file.read_text(encoding="utf-8") for file in examples), block.where
 
     def _bash(self, block: Block, text: str) -> None:
         self.printed = ""

@@ -27,10 +27,6 @@ NOT_RUN = {
     "CONTRIBUTING.md": ["makes an environment, or runs the tests"],
     "README.md": ["installs from the network, and asks a real model", "installs from the network"],
     "docs/concepts.md": ["of the run with the real model"],
-    "docs/how-to/endpoints.md": ["installs from the network", "needs vLLM and a GPU", "needs llama.cpp"],
-    "docs/how-to/local-models.md": ["installs from the network"],
-    "docs/how-to/resume-and-budget.md": ["what it says depends on the machine, its keys and its network"],
-    "docs/how-to/train-with-trl.md": ["installs from the network"],
 }
 """Every block that no test runs, with its reason."""
 
