@@ -454,13 +454,6 @@ def test_the_pages_blocks_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names["task"].name == "backwards"  # type: ignore[attr-defined]
 
 
-def test_the_pages_quotes_are_of_the_example() -> None:
-    written_there = "".join((EXAMPLE / name).read_text() for name in ("calendar_tool.py", "dates.py"))
-    quotes = re.findall(r"```py\n(.*?)```", PAGE, re.DOTALL)
-    assert len(quotes) == 2
-    assert all(quote in written_there for quote in quotes)
-
-
 def test_the_page_names_all_that_a_task_and_a_tool_have() -> None:
     from toolgen_hf import tasks, tools
 

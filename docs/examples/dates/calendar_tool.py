@@ -5,8 +5,8 @@
 
     value  =  date | whole number | add_days(date, number) | days_between(date, date) | weekday(date)
 
-What stands between the brackets was written by a model. It is cut into tokens by one regular expression and read by the
-grammar above; there are no names in it but the three functions, and length, depth and dates are bounded.
+A model writes the text between the brackets. One regular expression cuts it into tokens, and the grammar above parses
+them. The three functions are the only names. Length, depth and dates are limited.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _TOKEN = re.compile(
 
 
 def add_days(start: date, days: int) -> date:
-    """The date so many days later, or earlier if ``days`` is negative."""
+    """The date ``days`` days later, or earlier if ``days`` is negative."""
     return start + timedelta(days=days)
 
 
 def days_between(start: date, end: date) -> int:
-    """How many days it is from ``start`` to ``end``; negative if that is earlier."""
+    """The number of days from ``start`` to ``end``; negative if ``end`` is earlier."""
     return (end - start).days
 
 
 def weekday(day: date) -> str:
-    """Its English name."""
+    """The English name of the weekday."""
     return WEEKDAYS[day.weekday()]
 
 
@@ -66,16 +66,18 @@ class Calendar(Tool):
         """``"2024-03-16"``, ``"30"`` or ``"Saturday"``.
 
         Raises:
-            CallSyntaxError: not an expression, or a function of other arguments.
-            ForbiddenError: a name that is none of the functions.
-            LimitError: too long, too deep, or no date of the years 1 to 9999.
+            CallSyntaxError: it is not an expression, or a function gets the wrong arguments.
+            ForbiddenError: it has a name that is not one of the three functions.
+            LimitError: it is too long or too deep, or a date is not in the years 1 to 9999.
         """
         if len(argument) > MAX_LENGTH:
-            raise LimitError(f"expression of {len(argument)} characters; at most {MAX_LENGTH} are computed")
+            raise LimitError(
+                f"the expression has {len(argument)} characters; at most {MAX_LENGTH} are allowed"
+            )
         value, rest = _value(_tokens(argument), 0)
         if rest:
             raise CallSyntaxError(f"{rest[0][1]!r} is out of place in {argument!r}")
-        return str(value)  # of a date: 2024-03-16
+        return str(value)  # a date becomes 2024-03-16
 
 
 Token = tuple[str, str]
@@ -94,11 +96,11 @@ def _tokens(text: str) -> list[Token]:
 
 
 def _value(tokens: list[Token], depth: int) -> tuple[Any, list[Token]]:
-    """The value that the tokens begin with, and what comes after it."""
+    """The value at the start of the tokens, and the tokens after it."""
     if not tokens:
         raise CallSyntaxError("a date, a number or a function is missing at the end")
     if depth > MAX_DEPTH:
-        raise LimitError(f"nested deeper than {MAX_DEPTH}")
+        raise LimitError(f"the expression is nested deeper than {MAX_DEPTH}")
     (kind, text), rest = tokens[0], tokens[1:]
     if kind == "name":
         return _call(text, rest, depth)
@@ -112,7 +114,9 @@ def _value(tokens: list[Token], depth: int) -> tuple[Any, list[Token]]:
 
 def _call(name: str, tokens: list[Token], depth: int) -> tuple[Any, list[Token]]:
     if name not in FUNCTIONS:
-        raise ForbiddenError(f"{name!r} is no function of the calendar: there is {', '.join(FUNCTIONS)}")
+        raise ForbiddenError(
+            f"{name!r} is not a function of the calendar; the functions are {', '.join(FUNCTIONS)}"
+        )
     function, kinds = FUNCTIONS[name]
     values: list[Any] = []
     for mark in ["(", *[","] * (len(kinds) - 1)]:
@@ -125,7 +129,7 @@ def _call(name: str, tokens: list[Token], depth: int) -> tuple[Any, list[Token]]
     try:
         return function(*values), tokens
     except OverflowError:
-        raise LimitError(f"{name} leads out of the years 1 to 9999") from None
+        raise LimitError(f"the result of {name} is not in the years 1 to 9999") from None
 
 
 def _after(mark: str, tokens: list[Token], name: str) -> list[Token]:

@@ -1,4 +1,4 @@
-"""A task: questions about dates, with a date, a number of days or a weekday as the answer.
+"""A task: questions about dates. The answer is a date, a number of days or a weekday.
 
 question    "A parcel was sent on 31 January 2024 and took 45 days. On which day of the week did it arrive?"
 response    "It arrived on 16 March 2024, which is a Saturday. The answer is Saturday."
@@ -36,7 +36,7 @@ _ANSWER = re.compile(
 _MARKER = re.compile(r"\banswer(?:\sis)?\b:?", re.IGNORECASE)
 
 _DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_STEP = re.compile(  # of a worked solution
+_STEP = re.compile(  # one step of a worked solution
     rf"""(?P<first>{_DATE})\s
     (?:(?P<sign>[+-])\s(?P<days>[0-9]+)\sdays?\s=\s(?P<end>{_DATE})
       |-\s(?P<start>{_DATE})\s=\s[0-9]+\sdays?
@@ -78,7 +78,7 @@ PROMPTS: Final = {
 
 
 class Dates(Task):
-    """The normal form of an answer: ``"2024-03-16"``, ``"30"``, ``"saturday"``."""
+    """Answers in normal form are ``"2024-03-16"``, ``"30"`` and ``"saturday"``."""
 
     name = "dates"
     version = 1
@@ -88,12 +88,12 @@ class Dates(Task):
     prompts = PROMPTS
 
     def extract(self, text: str) -> str | None:
-        """What is stated, or else the last date, number or weekday of the text."""
+        """The stated answer, or else the last date, number or weekday in the text."""
         last = max(_ANSWER.finditer(text), key=lambda match: match.end(), default=None)
         return self.stated_answer(text) or _normal(last)
 
     def stated_answer(self, text: str) -> str | None:
-        """What follows the last "answer is"."""
+        """The answer after the last "answer is"."""
         markers = list(_MARKER.finditer(text))
         return _normal(_ANSWER.search(text, markers[-1].end()) if markers else None)
 
@@ -104,13 +104,13 @@ class Dates(Task):
         )
 
     def distance(self, prediction: str, answer: Sequence[str]) -> float:
-        """In days, between two dates, two numbers or two weekdays; ``inf`` from one kind to another."""
+        """The days between two dates, numbers or weekdays; ``inf`` if they are of different kinds."""
         place = _place(self.normalize(prediction))
         places = [_place(self.normalize(value)) for value in answer]
         return min((abs(at - place[1]) for kind, at in places if kind == place[0] != ""), default=inf)
 
     def annotate(self, question: str, solution: str, answer: Sequence[str]) -> Annotation:
-        """The steps of a solution as one call: the date that a step gives is computed where a later one needs it."""
+        """The steps of a solution as one call. A step that needs the date of an earlier step contains its call."""
         known: dict[str, str] = {}
         call = ""
         for step in _STEP.finditer(solution):
@@ -143,7 +143,7 @@ def _normal(match: re.Match[str] | None) -> str | None:
 
 
 def _place(form: str | None) -> tuple[str, int]:
-    """Of which kind an answer is, and where among its kind; no kind, of none."""
+    """The kind of an answer and its position in days; the kind is empty if there is no answer."""
     if form is None:
         return "", 0
     if form in WEEKDAYS:

@@ -1,9 +1,9 @@
-"""Writes questions.jsonl: 40 questions about dates with their answers, from a seed. Nothing here is guessed.
+"""Writes questions.jsonl: 40 questions about dates with their answers, from a seed.
 
     python docs/examples/dates/make_questions.py
 
-Every answer is computed with Python's ``datetime``, and again by the tool, from the worked solution (dates.py); they
-must be equal. No question stands twice.
+Every answer is computed twice: with Python's ``datetime``, and by the tool from the worked solution (dates.py). The two
+must be equal. Each question occurs once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ENDS = ("arrives", "ends", "sprouts", "is due in the next port", "ends")
 
 
 def questions(seed: int = 0) -> Iterator[dict[str, str]]:
-    """Rows of four kinds in turn, for ever."""
+    """An endless stream of rows: four kinds of question in turn."""
     random = Random(seed)
     while True:
         for kind in (after, between, weekday_after, before):
@@ -70,7 +70,7 @@ def row(question: str, answer: str, solution: str) -> dict[str, str]:
 
 
 def checked(count: int = COUNT) -> list[dict[str, str]]:
-    """The first rows, each with its answer found twice."""
+    """The first ``count`` rows, after the tool confirmed each answer."""
     task = get_task(f"{HERE / 'dates.py'}:Dates")
     rows: dict[str, dict[str, str]] = {}
     for made in questions():

@@ -17,8 +17,8 @@ from tests.support.engines import collect, generator, numbered
 from toolgen_hf.ask import Generation
 from toolgen_hf.errors import GenerationError
 from toolgen_hf.models.openai import batch_account
-from toolgen_hf.models.openai.batch_account import Account, OutOfReachError
 from toolgen_hf.models.openai.batch import outcome
+from toolgen_hf.models.openai.batch_account import Account, OutOfReachError
 from toolgen_hf.models.openai.bounds import lines_of
 from toolgen_hf.models.openai.messages import parse
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply

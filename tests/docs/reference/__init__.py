@@ -1,1 +1,0 @@
-"""What the code says about itself, as Markdown."""
