@@ -383,6 +383,7 @@ class Generating:
     def _send_missing(self, texts: Texts) -> int:
         sent: dict[int, _Missing] = {}  # by position in the stream
         count, is_whole = 0, False
+        unusable: Generation | None = None
         missing = self._missing[texts]
         self._most = MAX_ROWS_OF_A_BATCH if texts.generator.is_batch else MAX_ROWS
 
@@ -410,8 +411,12 @@ class Generating:
                 count += len(chunk)
                 for one, made in arrived:
                     del self._sent[one.keyed.key]
-                    self._ready.extend((split, row, texts.usable(made)) for split, row in one.rows)
+                    unusable = unusable or (made if made.unusable else None)
+                    if unusable is None:
+                        self._ready.extend((split, row, made) for split, row in one.rows)
                 self._advance(has_room=False)
+            if unusable is not None:  # said once all that was paid for is stored
+                texts.usable(unusable)
             if sent:
                 left = next(iter(sent.values())).keyed.request.prompt.user
                 raise GenerationError(
