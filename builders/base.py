@@ -13,7 +13,7 @@ from datasets.exceptions import DatasetGenerationError
 from toolgen_hf._utils import quiet_datasets
 from toolgen_hf.builders.columns import known, nearest
 from toolgen_hf.builders.inputs import Inputs, StrPath, digest, discard, is_damaged, seal
-from toolgen_hf.builders.rows import Row, fault, read_rows
+from toolgen_hf.builders.rows import Row, check_new_id, fault, read_rows
 from toolgen_hf.errors import ConfigError, DataError, ToolgenError
 
 if TYPE_CHECKING:
@@ -113,10 +113,8 @@ class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
             first = number
             for where, raw in self._read(path, split):
                 row = self._row(raw, where, f"{self.config.dataset}-{split}-{number}")
-                if self.ids_are_unique and seen.setdefault(row["id"], where) != where:
-                    raise fault(
-                        where, f"id {row['id']!r} stands at {seen[row['id']]} already: ids must differ"
-                    )
+                if self.ids_are_unique:
+                    check_new_id(row["id"], where, seen)
                 yield number, row
                 number += 1
             if number == first and not self.may_be_empty:

@@ -241,7 +241,7 @@ def test_raw_rows_are_checked_as_ever(write: Write, cache: Path, row: dict[str, 
 def test_raw_ids_must_differ(write: Write, cache: Path) -> None:
     row = {"id": "a", "question": "Q", "answer": "7"}
     path = write("out/data/raw/G/G.json", [row, row])
-    with pytest.raises(DataError, match=r"G.json:2: id 'a' stands at .*G.json:1 already"):
+    with pytest.raises(DataError, match=r"G.json:2: the id 'a' is already that of .*G.json:1"):
         load(Produced("raw", data_dir=path.parents[3], cache_dir=cache))
 
 
