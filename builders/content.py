@@ -66,7 +66,7 @@ _FOREIGN: Final = {
     b"<?xml": "is XML: save the rows as JSON Lines or CSV",
     b"version https://git-lfs": "is a Git LFS pointer and not the file itself: run 'git lfs pull'",
 }
-_JSON_START: Final = re.compile(r"\s*(\[\s*)?\{\s*[\"}]|\s*\[\s*\]")
+_JSON_START: Final = re.compile(r"""\s*(\[\s*["\[\]{]|\{\s*("[^"]*"\s*:|\}))""")
 SCORES_LINE: Final = re.compile(r"acc: \{.*\}, tool_rate: [\d.]+\s*")
 """The first line of the files that the method's evaluate.py writes; rows of JSON follow."""
 

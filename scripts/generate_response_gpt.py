@@ -36,9 +36,9 @@ def parser() -> Parser:
 
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
-    from toolgen_hf.published.ask import generate_response
+    from toolgen_hf.published.steps import generate_response
     from toolgen_hf.published.command import checked
-    from toolgen_hf.published.tasks import examples, source_name
+    from toolgen_hf.published.steps import examples
     from toolgen_hf.stages.respond import SourceConfig
 
     prompts = examples(options.example_file, options.task) if options.example_file else None
@@ -48,7 +48,6 @@ def step(options: Namespace, workspace: command.Workspace) -> command.Done:
     return generate_response(
         options.input,
         options.output,
-        source_name(options.output),
         source,
         workspace,
         options.task,

@@ -30,15 +30,13 @@ def parser() -> Parser:
 
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
-    from toolgen_hf.published.ask import generate_response
-    from toolgen_hf.published.tasks import source_name
+    from toolgen_hf.published.steps import generate_response
     from toolgen_hf.stages.respond import SourceConfig
 
     source = SourceConfig(generator=command.local(options))
     return generate_response(
         options.data_path,
         options.output_path,
-        source_name(options.output_path),
         source,
         workspace,
         options.task,

@@ -10,15 +10,21 @@ from typing import Any
 import pytest
 
 from toolgen_hf import Workspace
-from toolgen_hf.data.published import kept, read
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.models.config import AnnotationsConfig
 from toolgen_hf.models.given import match
-from toolgen_hf.published.ask import generate_tool_api
-from toolgen_hf.published.assemble import gold_response, merge
-from toolgen_hf.published.mixing import mix
-from toolgen_hf.published.scoring import response_files, score
-from toolgen_hf.published.tasks import examples, source_name, task_of
+from toolgen_hf.published.files import extras, kept, read
+from toolgen_hf.published.steps import (
+    examples,
+    generate_tool_api,
+    gold_response,
+    merge,
+    mix,
+    response_files,
+    score,
+    source_name,
+    task_of,
+)
 
 Row = dict[str, Any]
 INSTRUCTION = "Given a math problem, please answer it and you can use a calculator for help."
@@ -52,7 +58,7 @@ def test_a_file_of_any_hand(tmp_path: Path) -> None:
         {"id": None, "question": "And?", "answer": ["3", 4], "reason": 1},
     ]
     rows = read(write(tmp_path / "G_test.json", given, head="\ufeff", end="\r\n"), "raw")
-    assert rows.table["train"].to_list() == [
+    assert rows.rows.to_list() == [
         {"id": "G_test-train-0", "question": "How many?", "answer": ["1,000"], "solution": None},
         {"id": "7", "question": "¿Cuánto?", "answer": ["5"], "solution": None},
         {"id": "G_test-train-2", "question": "And?", "answer": ["3", "4"], "solution": None},
@@ -62,8 +68,8 @@ def test_a_file_of_any_hand(tmp_path: Path) -> None:
         given[1],
         {**given[2], "id": "G_test-train-2"},
     ]
-    assert rows.extras()[1] == {"source": ["mine"], "correct": "yes"}
-    assert len(rows.without([{"id": 7}])) == 2
+    assert extras(rows)[1] == {"source": ["mine"], "correct": "yes"}
+    assert len(rows.without({"7"})) == 2
 
 
 @pytest.mark.parametrize(
@@ -83,8 +89,8 @@ def test_what_no_step_can_use_is_named_with_its_line(tmp_path: Path, row: Row, m
 def test_mode_a_refuses_an_output_of_other_questions(tmp_path: Path) -> None:
     rows = read(write(tmp_path / "G.json", [{"id": 1, "question": "P", "answer": "2"}]), "raw")
     out = write(tmp_path / "out.json", [{"id": 1, "input": "Another", "answer": "2"}])
-    assert kept(out, "w", rows) == []
-    assert kept(tmp_path / "none.json", "a", rows) == []
+    assert kept(out, "w", rows) is None
+    assert kept(tmp_path / "none.json", "a", rows) is None
     with pytest.raises(
         ConfigError, match="another question under the id '1': give another output, or --mode w"
     ):

@@ -44,7 +44,7 @@ def mix(arguments: argparse.Namespace) -> None:
     from toolgen_hf._utils import check_apart
     from toolgen_hf.cli.options import open_workspace
     from toolgen_hf.data.tables import check_target, write_table
-    from toolgen_hf.flow.mix_files import beside, mix_files
+    from toolgen_hf.flow.mix_files import beside, mix_files, read_parts
     from toolgen_hf.recipe.mix import settings
     from toolgen_hf.report.screen import print_mix
 
@@ -61,7 +61,7 @@ def mix(arguments: argparse.Namespace) -> None:
     )
     with open_workspace(arguments) as workspace:
         config = settings({"parts": taken, **options})
-        mixed = mix_files(parts, workspace, config, arguments.task, held)
+        mixed = mix_files(read_parts(parts), workspace, config, arguments.task, held)
     (stage,) = (name for name in mixed.configs if name != "rejected")
     targets = {arguments.output: mixed.configs[stage], arguments.rejected: mixed.configs["rejected"]}
     for path, table in targets.items():

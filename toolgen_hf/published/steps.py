@@ -1,0 +1,599 @@
+"""The method's published steps, from files to files.
+
+    answer_questions   raw/GSM8K/GSM8K.json              -> the same rows in GSM8K_right.json and GSM8K_wrong.json
+    generate_tool_api  {"question": ..., "answer": "72"} -> {..., "tool": "calculator(48+48/2)"}
+    merge              GSM8K_right.json, stage1's GSM8K_wrong.json
+                                                         -> {"instruction", "input", "output", "id", "answer"}
+    gold_response      stage1's GSM8K.json -> {"id", "instruction", "input", "output", "answer", "pred"}
+    generate_response  {"input": ..., "answer": "72"}    -> {..., "response": "...", "pred": "72.0"}
+    score              GSM8K_*_response.json             -> {"query", "responses", "origin", "scores", "answer"}
+    mix                several files of one stage        -> one file of that stage
+
+Each runs the stage of the same name, with the same cache and store. A row keeps all of its fields and gets those of
+the step. A row that cannot be used is in ``..._rejected.json`` beside the output, with the reason.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toolgen_hf import schemas
+from toolgen_hf._utils import check_apart, words
+from toolgen_hf.builders.columns import nearest, pick, text
+from toolgen_hf.builders.inputs import from_files, listing, names
+from toolgen_hf.builders.layout import RESPONSE, name_and_split
+from toolgen_hf.builders.rows import Row, read_rows
+from toolgen_hf.data.export import PUBLISHED, stem
+from toolgen_hf.data.tables import Table, dataset
+from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.finetune import FinetuneConfig, finetune
+from toolgen_hf.flow import Result, run
+from toolgen_hf.flow.counts import collect_rejected
+from toolgen_hf.flow.mix_files import beside, by_split, mix_files, read_parts
+from toolgen_hf.models.config import GeneratorConfig, TeacherConfig, unique
+from toolgen_hf.models.given import Given, match, rejected
+from toolgen_hf.published.command import checked
+from toolgen_hf.published.files import (
+    WRITERS,
+    Mode,
+    Outcome,
+    check_output,
+    extras,
+    finish,
+    kept,
+    read,
+    rows_in,
+    rows_of,
+    splits_of,
+)
+from toolgen_hf.recipe import Recipe
+from toolgen_hf.runtime.workspace import Workspace
+from toolgen_hf.stages.answer import answer, unusable_answer
+from toolgen_hf.stages.draw import MixConfig
+from toolgen_hf.stages.execute import execute, execute_response
+from toolgen_hf.stages.respond import SourceConfig, respond
+from toolgen_hf.stages.score import Strategy, gather
+from toolgen_hf.stages.score import score as score_stage
+from toolgen_hf.stages.stage1 import gold, stage1
+from toolgen_hf.stages.tool_api import tool_api
+from toolgen_hf.tasks import TASKS, get_task
+from toolgen_hf.tasks.base import Task
+from toolgen_hf.tasks.prompts import Example, PromptSet
+
+UNVERIFIED = "the output does not give the answer"
+TWICE = "another row has this id"
+ENDING = f"{RESPONSE}.json"
+ORDER = ("gold", "chatgpt", "davinci", "vicuna", "alpaca")
+"""The published sources come first, in this order; others follow by name."""
+OTHERS = {"t-rex": "LAMA", "webq": "QA", "naturalq": "QA", "triviaqa": "QA", "mlqa": "MLQA"}
+"""The published datasets of tasks that this library does not have."""
+OURS = ("GSM8K", "SVAMP", "ASDiv")
+"""The published datasets of math problems."""
+
+logger = logging.getLogger(__name__)
+
+
+def answer_questions(
+    source: Path, folder: Path, student: GeneratorConfig, workspace: Workspace, task: str = "math"
+) -> Outcome | None:
+    """Let the model answer without a tool, and split the rows: ``GSM8K_right.json``, ``GSM8K_wrong.json``.
+
+    A row gets ``response`` and ``prediction``. Returns None in a dry run, which writes nothing; so do the other steps.
+
+    Raises:
+        ConfigError: the folder is a file.
+        DataError: the input is malformed.
+        GenerationError: the model failed; the texts that it wrote are in the store.
+    """
+    if folder.is_file():
+        raise ConfigError(
+            f"the output {str(folder)!r} is a file: give the folder for the files of right and wrong"
+        )
+    rows = read(source, "raw")
+    answered = answer(splits_of(rows), student, workspace, get_task(task))
+    if workspace.plan is not None:
+        return None
+    parts: dict[bool, list[Row]] = {True: [], False: []}
+    for given, row in zip(rows.given, rows_of(answered), strict=True):
+        if row["reason"] is None:
+            added = {"response": row["response"], "prediction": row["prediction"]}
+            parts[row["correct"]].append({**given, **added})
+    target = folder / source.with_suffix(".json").name
+    outputs = {
+        target.with_stem(f"{target.stem}_{verdict}"): parts[is_right]
+        for verdict, is_right in (("right", True), ("wrong", False))
+    }
+    return finish(len(rows), outputs, list(rows_of(collect_rejected(answered))), target)
+
+
+def generate_tool_api(
+    source: Path,
+    output: Path,
+    teachers: Sequence[TeacherConfig],
+    workspace: Workspace,
+    task: str = "math",
+    mode: Mode = "w",
+    max_attempts: int = 2,
+) -> Outcome | None:
+    """Get a tool call for every question. Each call is run, and accepted if its result is the gold answer.
+
+    A row gets ``tool``. One without a verified call goes to ``..._rejected.json``, with every attempt.
+
+    Raises:
+        ConfigError: in mode ``a``, the output has other questions under the same ids.
+        DataError: the input is malformed.
+        GenerationError: a teacher failed; the texts that it wrote are in the store.
+    """
+    check_output(output, source)
+    rows = read(source, "wrong", may_be_empty=True)  # the student may have answered everything right
+    there, new = _there_and_new(rows, output, mode)
+    called = tool_api(splits_of(new), teachers, workspace, get_task(task), max_attempts)
+    if workspace.plan is not None:
+        return None
+    made = [
+        {**given, "tool": row["tool_call"]}
+        for given, row in zip(new.given, rows_of(called), strict=True)
+        if row["reason"] is None
+    ]
+    fallen = [{**row, "stage": "tool_api"} for row in rows_of(collect_rejected(called))]
+    return finish(len(rows), {output: [*there, *made]}, fallen, output)
+
+
+def generate_response(
+    source: Path,
+    output: Path,
+    config: SourceConfig,
+    workspace: Workspace,
+    task: str = "math",
+    mode: Mode = "w",
+    field: str = "response",
+    prompts: PromptSet | None = None,
+) -> Outcome | None:
+    """Let one source respond to every question.
+
+    A row gets ``response``; ``pred``, the result of the response's call or the answer that it states; and
+    ``finish_reason``, which tells whether the response was cut.
+
+    Args:
+        output: such as ``GSM8K_davinci_response.json``; reports call the source ``davinci``.
+        field: the field that the response is written to.
+        prompts: the examples in the prompt; default the published ones.
+
+    Raises:
+        ConfigError: ``field`` would replace the question; or, in mode ``a``, the output has other questions under the
+            same ids.
+        DataError: the input is malformed.
+        GenerationError: the source failed; the texts that it wrote are in the store.
+    """
+    if field in ("id", "question", "input", "answer"):
+        raise ConfigError(f"output_text={field!r} would overwrite each row's own; choose response or output")
+    check_output(output, source)
+    rows = read(source, "raw")
+    there, new = _there_and_new(rows, output, mode)
+    name, grader = source_name(output), get_task(task)
+    responses = respond(splits_of(new), name, config, workspace, grader, prompts)
+    if workspace.plan is not None:
+        return None
+    ran = rows_of(execute(responses, workspace, grader, f"execute {name}"))
+    made = [
+        {
+            **given,
+            field: row["response"] or "",
+            "pred": row["prediction"],
+            "finish_reason": row["finish_reason"],
+        }
+        for given, row in zip(new.given, ran, strict=True)
+    ]
+    return finish(len(rows), {output: [*there, *made]}, [], output)
+
+
+def _there_and_new(rows: Table, output: Path, mode: Mode) -> tuple[list[Row], Table]:
+    """The rows that an output keeps, and the rows of the input that it lacks."""
+    there = kept(output, mode, rows)
+    return ([], rows) if there is None else (there.given, rows.without(set(there.rows["id"])))
+
+
+def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: str = "math") -> Outcome:
+    """Put right responses and tool calls together as stage 1, right ones first.
+
+    Every call is run and every answer read, whoever wrote the files; both must give an accepted answer. As in the
+    published code, which graded such files, the last number of a response counts as its answer. A row has the three
+    published fields first, then ``id``, ``answer`` and its other fields.
+
+    Raises:
+        DataError: an input is malformed.
+    """
+    check_output(output, right, wrong)
+    grader = get_task(task)
+    parts = {
+        "response": read(right, "right", ids_are_unique=False, may_be_empty=True),
+        "tool_call": read(wrong, "stage1_wrong", ids_are_unique=False, may_be_empty=True),
+    }
+    if not any(parts.values()):
+        raise DataError(
+            f"{str(right)!r} and {str(wrong)!r} hold no row; "
+            f"{WRITERS['right']} and {WRITERS['stage1_wrong']} write them"
+        )
+    taken: dict[str, Row] = {}
+    more: dict[str, Row] = {}
+    fallen: list[Row] = []
+    for column, rows in parts.items():
+        for row, extra in zip(rows.rows, extras(rows), strict=True):
+            ran = execute_response(row[column], grader)
+            call = ran.verified(row["answer"], grader) if column == "tool_call" else None
+            is_right = call is not None or (
+                column == "response" and grader.is_correct(ran.prediction, row["answer"])
+            )
+            reason = _unverified(is_right, row["answer"], grader)
+            if column == "tool_call" and not ran.uses_tool and reason in (None, UNVERIFIED):
+                reason = f"the tool is no call of {grader.tool.name!r}"
+            reason = TWICE if row["id"] in taken else reason
+            if reason is not None:
+                fallen.append(rejected(row["id"], "merge", reason, row))
+                continue
+            whole = {**dict.fromkeys(schemas.CALLED), **row, "attempts": []}
+            called = {"tool_call": str(call.call)} if call else {}  # without a text around it
+            taken[row["id"]] = {**whole, **called, "correct": column == "response"}
+            more[row["id"]] = extra
+    cloned = stage1(_splits(list(taken.values()), schemas.CALLED), workspace, grader.name)
+    first = ("instruction", "input", "output", "id", "answer")
+    made = [{name: row[name] for name in first} | more[row["id"]] for row in rows_of(cloned)]
+    return finish(sum(map(len, parts.values())), {output: made}, fallen, output)
+
+
+def _splits(rows: Sequence[Row], features: Any) -> Any:
+    """Rows as the split ``train``, as a stage takes them."""
+    return splits_of(Table([], dataset({name: [row[name] for row in rows] for name in features}, features)))
+
+
+def _unverified(is_right: bool, accepted: Sequence[str], task: Task) -> str | None:
+    """Why an output cannot be used; None if it can.
+
+    Args:
+        is_right: the output gives one of the ``accepted`` answers.
+    """
+    return unusable_answer(accepted, task) or (None if is_right else UNVERIFIED)
+
+
+def gold_response(
+    source: Path, output: Path, workspace: Workspace, raw: Path | None = None, task: str = "math"
+) -> Outcome:
+    """Turn stage 1's outputs into the responses of the source ``gold``.
+
+    Args:
+        raw: the questions; they give id and answer to rows that have only the three published fields.
+
+    Raises:
+        DataError: an input is malformed, or a row has no answer and there is no ``raw``.
+    """
+    check_output(output, source, *([raw] if raw is not None else []))
+    rows = read(source, "stage1", ids_are_unique=False)
+    named = list(rows.rows)
+    if raw is not None:
+        questions = {words(row["question"]): row for row in read(raw, "raw").rows}
+        for row in named:
+            found = questions.get(words(row["input"]), {})
+            row |= {"id": found.get("id", ""), "answer": found.get("answer")}
+    elif without := [row["input"][:60] for row in named if row["answer"] is None]:
+        raise DataError(
+            f"{str(source)!r}: the row about {without[0]!r} has no answer; give the questions with --raw"
+        )
+    grader = get_task(task)
+    cloned = _splits([row for row in named if row["id"]], schemas.STAGE1)
+    ran = rows_of(execute(gold(cloned, workspace), workspace, grader, "execute gold"))
+    made: dict[str, Row] = {}
+    fallen: list[Row] = []
+    for row, extra in zip(named, extras(rows), strict=True):
+        done = next(ran) if row["id"] else {}
+        reason = "the question is not among the raw ones"
+        if done:
+            reason = _unverified(done["correct"], done["answer"], grader) or (
+                TWICE if row["id"] in made else ""
+            )
+        if reason:
+            fallen.append(rejected(row["id"] or row["input"], "gold", reason, row))
+        else:
+            told = {name: row[name] for name in ("id", "instruction", "input", "output", "answer")}
+            made[row["id"]] = {**told, "pred": done["prediction"], **extra}
+    return finish(len(rows), {output: list(made.values())}, fallen, output)
+
+
+def score(
+    folder: Path,
+    target: Path,
+    workspace: Workspace,
+    task: str = "math",
+    strategy: Strategy = "distance",
+    sources: Sequence[str] = (),
+) -> list[Outcome]:
+    """Score every set of responses in a folder: the train split's, and those of other splits if there are any.
+
+    Only questions with a response of every source are scored, since trainers need rows of one length. Missing and
+    second responses, and those without a question, are counted and kept in ``GSM8K_rejected.json``.
+
+    Args:
+        target: a file, or a folder in which the file is called after the dataset.
+        sources: the sources to score besides gold; default all that have a file.
+
+    Raises:
+        ConfigError: a source has no file, or several splits are to go into one file.
+        DataError: there are no gold responses, or a file is malformed.
+    """
+    found = response_files(folder, sources)
+    is_file = target.suffix in (".json", ".jsonl")
+    if is_file and len(found) > 1:
+        raise ConfigError(
+            f"{str(target)!r} is one file, but {str(folder)!r} holds {', '.join(found)}: give a folder"
+        )
+    return [
+        _score_one(files, target if is_file else target / f"{name}.json", workspace, task, strategy)
+        for name, files in found.items()
+    ]
+
+
+def response_files(folder: Path, wanted: Sequence[str] = ()) -> dict[str, dict[str, Path]]:
+    """The files of responses by dataset name and source: ``{"GSM8K": {"gold": ..., "davinci": ...}}``.
+
+    Raises:
+        ConfigError: one of the ``wanted`` sources has no file.
+        DataError: there are no gold responses.
+    """
+    if folder.is_file():
+        raise DataError(f"{str(folder)!r} is a file: give the folder that it is in, with the gold responses")
+    there = {path.name.removesuffix(ENDING): path for path in listing(folder) if path.name.endswith(ENDING)}
+    found: dict[str, dict[str, Path]] = {
+        stem.removesuffix("_gold"): {} for stem in there if stem.endswith("_gold")
+    }
+    if not found:
+        raise DataError(
+            f"{str(folder)!r} holds no NAME_gold{ENDING}, which gold_response.py writes; it holds {names(folder)}"
+        )
+    for stem_, path in there.items():
+        longest = max((name for name in found if stem_.startswith(f"{name}_")), key=len, default=None)
+        if longest is not None:  # GSM8K_test before GSM8K
+            found[longest][stem_.removeprefix(f"{longest}_")] = path
+        else:
+            missing = path.with_name(f"{stem_.rpartition('_')[0]}_gold{ENDING}").name
+            logger.warning(
+                "%s is left out: there is no %s beside it (%s)", path.name, missing, WRITERS["responses"]
+            )
+    for name, files in found.items():
+        if absent := [source for source in wanted if source not in files]:
+            raise ConfigError(
+                f"no file {name}_{absent[0]}{ENDING} in {str(folder)!r}; there are {list(files)}"
+            )
+        rank = {source: at for at, source in enumerate(wanted or ORDER)}
+        chosen = sorted(files, key=lambda source: (source != "gold", rank.get(source, len(rank)), source))
+        found[name] = {s: files[s] for s in chosen if not wanted or s in (*wanted, "gold")}
+    return found
+
+
+def _score_one(
+    files: Mapping[str, Path], target: Path, workspace: Workspace, task: str, strategy: Strategy
+) -> Outcome:
+    check_output(target, *files.values())
+    grader = get_task(task)
+    rows = read(files["gold"], "responses", ids_are_unique=False, source="gold")
+    right: dict[str, Row] = {}
+    fallen: list[Row] = []
+    for row in rows_of(execute(splits_of(rows), workspace, grader, "execute gold")):
+        reason = _unverified(row["correct"], row["answer"], grader) or (TWICE if row["id"] in right else None)
+        if reason is None:
+            right[row["id"]] = row
+        else:
+            fallen.append(rejected(row["id"], "score", f"gold: {reason}", row))
+    questions = {key: row["question"] for key, row in right.items()}
+    sources: list[Given] = []
+    for source, path in files.items():
+        if source != "gold":
+            given = match(rows_in(path, "sources"), questions, source, "no gold response to this question")
+            fallen += [*given.missing(questions), *given.rejected]
+            sources.append(given)
+    whole = [key for key in right if all(key in given.responses for given in sources)]
+    responses = {"gold": {key: right[key]["response"] for key in whole}}
+    responses |= {given.source: given.responses for given in sources}
+    ends = {given.source: given.ends for given in sources}
+    executed = {}
+    for source, texts in responses.items():
+        asked = [
+            {
+                **{name: right[key][name] for name in ("id", "question", "answer")},
+                "source": source,
+                "response": texts[key],
+                "finish_reason": ends.get(source, {}).get(key),
+            }
+            for key in whole
+        ]
+        executed[source] = execute(
+            _splits(asked, schemas.RESPONSES), workspace, grader, f"execute {source}"
+        )
+    scored = score_stage(gather(executed, grader), workspace, grader, strategy)
+    made = [{name: row[name] for name in PUBLISHED["stage2"]} for row in rows_of(scored)]
+    notes = [note for given in sources if (note := given.empty())]
+    return finish(len(rows), {target: made}, fallen, target, notes)
+
+
+def mix(
+    sources: Sequence[Path],
+    output: Path,
+    takes: Sequence[Mapping[str, Any]],
+    workspace: Workspace,
+    order: str = "interleave",
+    seed: int = 0,
+    task: str = "math",
+) -> Outcome:
+    """Mix files of stage 1, or files of stage 2, each split by itself; a row stays as it is in its file.
+
+    A file's split is the end of its name: ``GSM8K_test.json`` goes to ``mix_test.json``. No question of a test file
+    enters another split, even if the test file is not given but lies beside a train file that is.
+
+    Args:
+        output: the file of the split that its name says; those of other splits are beside it.
+        takes: the ``weight`` or ``count`` of each file; an empty list takes every row.
+
+    Raises:
+        ConfigError: the number of takes differs from that of the files, a take makes no sense, or no file is of the
+            output's split.
+        DataError: a file is malformed, or one is of stage 1 and another of stage 2.
+    """
+    if takes and len(takes) != len(sources):
+        raise ConfigError(f"{len(takes)} weights or counts for {len(sources)} files: give one for each")
+    parts = dict(zip(unique([path.stem for path in sources]), sources, strict=True))
+    held = beside(parts)
+    outputs = _mix_outputs(output, sources)
+    for path in outputs.values():
+        check_output(path, *sources, *held.values())
+    asked = dict(zip(parts, takes, strict=False))
+    config = checked(MixConfig, parts=asked, order=order, seed=seed)
+    found = read_parts(parts)
+    mixed = mix_files(found, workspace, config, task, held)
+    given = {
+        (name, key): row
+        for name, part in found.items()
+        for table in part.tables.values()
+        for key, row in zip(table.rows["id"], table.given, strict=True)
+    }
+    (stage,) = (name for name in mixed.configs if name != "rejected")
+    drawn = {path: list(mixed.configs[stage][split]) for split, path in outputs.items()}
+    made = {path: [given[row["dataset"], row["id"]] for row in rows] for path, rows in drawn.items()}
+    fallen = [row for row in rows_of(mixed.configs["rejected"]) if row["dataset"] in parts]
+    notes = [f"the questions of {path}, which is not mixed, were kept out" for path in held.values()]
+    for name, take in asked.items():
+        count = sum(row["dataset"] == name for rows in drawn.values() for row in rows)
+        if isinstance(take.get("count"), int) and count < take["count"]:
+            notes.append(f"{name}: {count} of {take['count']}")
+    if (left := len(given) - sum(map(len, made.values())) - len(fallen)) > 0:
+        notes.append(f"{left} not drawn")
+    return finish(len(given), made, fallen, output, notes)
+
+
+def _mix_outputs(output: Path, sources: Sequence[Path]) -> dict[str, Path]:
+    """The output of each split.
+
+    Raises:
+        ConfigError: the output has the name of a split, and no file is of that split.
+    """
+    name, own = name_and_split(output)
+    paths = {
+        split: output if split == own else output.with_stem(stem(name, split) if name else split)
+        for split in by_split(sources)
+    }
+    if own not in paths:
+        what = ", ".join(map(repr, map(str, sources)))
+        raise ConfigError(
+            f"the output {str(output)!r} has the name of the {own} split, and by its name no input is of it: {what}; "
+            f"give the output {str(next(iter(paths.values())))!r}"
+        )
+    return paths
+
+
+def finetune_lora(source: Path, output: Path, settings: Mapping[str, Any], epochs: int | None = None) -> Path:
+    """Train an adapter for a few steps on a merged file; returns the checkpoint to use.
+
+    Args:
+        settings: of `FinetuneConfig`.
+        epochs: how often each row is seen, where ``settings`` has no ``max_steps``.
+
+    Raises:
+        ConfigError: a setting, the model or the output cannot be used.
+        DataError: the input is malformed, or has no row.
+        GenerationError: the training failed.
+    """
+    check_apart({"--data_path": source}, {"--output_dir": output})
+    ((path,),) = from_files(source, "train").values()
+    rows = [{"id": where, **row} for where, row in read_rows(path)]
+    if epochs is not None and "max_steps" not in settings:
+        rows_a_step = settings.get("batch_size", FinetuneConfig.model_fields["batch_size"].default)
+        settings = {**settings, "max_steps": max(1, epochs * math.ceil(len(rows) / rows_a_step))}
+    return finetune(rows, checked(FinetuneConfig, **settings), output, output.name).adapter
+
+
+def release(
+    data: Path,
+    dataset: str,
+    output: Path,
+    workspace: Workspace,
+    task: str = "math",
+    strategy: Strategy = "distance",
+) -> Result:
+    """Build a produced directory (Parquet, card, manifest) from one dataset's files, without asking a model.
+
+    It runs a recipe that starts from the folder's stage 1 and takes its responses from the folder's files.
+
+    Raises:
+        ConfigError: the output holds files of others.
+        DataError: there is no stage 1 or no source, or a file is malformed.
+    """
+    sources: dict[str, list[str]] = {}
+    for files in response_files(data / "stage2" / dataset).values():
+        for source, path in files.items():
+            if source != "gold":
+                sources.setdefault(source, []).append(str(path))
+    if not sources:
+        raise DataError(f"{str(data / 'stage2' / dataset)!r} holds no responses of a source besides gold")
+    recipe = Recipe.parse(
+        {
+            "name": dataset,
+            "task": task,
+            "dataset": {"source": f"{data}#stage1", "name": dataset},
+            "sources": {
+                source: {"generator": {"kind": "file", "path": paths}} for source, paths in sources.items()
+            },
+            "score": {"strategy": strategy},
+        },
+        f"{str(data)!r} with its sources",
+    )
+    return run(recipe, output, workspace)
+
+
+def task_of(dataset: str) -> str:
+    """The task of a dataset: math, unless it is a published one of another task.
+
+    Raises:
+        ConfigError: this library does not have the dataset's task.
+    """
+    if other := OTHERS.get(dataset.lower()):
+        raise ConfigError(
+            f"{dataset!r} is of the task {other!r}, which is not here yet; known: {', '.join(TASKS)}"
+        )
+    if dataset.lower() not in map(str.lower, OURS):
+        known = (*OURS, *OTHERS)
+        logger.warning(
+            "--dataset_name %r is none of %s: taken as one of math problems%s",
+            dataset,
+            ", ".join(known),
+            nearest(dataset, known),
+        )
+    return "math"
+
+
+def source_name(output: Path) -> str:
+    """The source in a file's name: ``GSM8K_davinci_response.json -> "davinci"``."""
+    return output.stem.removesuffix(RESPONSE).rpartition("_")[2] or output.stem
+
+
+def examples(path: Path, task: str) -> PromptSet:
+    """A few-shot prompt from a file of the published form: ``{"instruction", "input", "output"}`` a line.
+
+    Args:
+        path: the file, or a folder with ``math.json``.
+
+    Raises:
+        ConfigError: there is no such file, or it has no example.
+        DataError: it is malformed.
+    """
+    file = path / f"{task.lower()}.json" if path.is_dir() else path
+    if not file.is_file():
+        raise ConfigError(
+            f"no examples at {str(file)!r}; without --example_file, the published ones are shown"
+        )
+    rows = list(read_rows(file))
+    if not rows:
+        raise ConfigError(f"{str(file)!r} holds no example")
+    where, first = rows[0]
+    shown = tuple(Example(text(row, "input", at), text(row, "output", at)) for at, row in rows)
+    return PromptSet(str(pick(first, "instruction", where)), shown)
