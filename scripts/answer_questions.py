@@ -31,7 +31,7 @@ def parser() -> Parser:
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
     from toolgen_hf.errors import ConfigError
-    from toolgen_hf.published.steps import answer_questions
+    from toolgen_hf.published.ask import answer_questions
 
     if (options.engine is None) == (options.base_model is None):
         raise ConfigError(

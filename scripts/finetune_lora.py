@@ -61,7 +61,7 @@ def parser() -> Parser:
 
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
-    from toolgen_hf.published.steps import finetune_lora
+    from toolgen_hf.published.assemble import finetune_lora
 
     given = {name: getattr(options, name) for name in SETTINGS if getattr(options, name) is not None}
     if options.lora_target_modules:

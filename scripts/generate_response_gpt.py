@@ -36,9 +36,8 @@ def parser() -> Parser:
 
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
-    from toolgen_hf.published.steps import generate_response
+    from toolgen_hf.published.ask import examples, generate_response
     from toolgen_hf.published.command import checked
-    from toolgen_hf.published.steps import examples
     from toolgen_hf.stages.respond import SourceConfig
 
     prompts = examples(options.example_file, options.task) if options.example_file else None

@@ -30,7 +30,7 @@ def parser() -> Parser:
 
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
-    from toolgen_hf.published.steps import generate_response
+    from toolgen_hf.published.ask import generate_response
     from toolgen_hf.stages.respond import SourceConfig
 
     source = SourceConfig(generator=command.local(options))

@@ -38,8 +38,7 @@ def parser() -> Parser:
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
     from toolgen_hf.models.config import AnnotationsConfig
-    from toolgen_hf.published.steps import generate_tool_api
-    from toolgen_hf.published.steps import task_of
+    from toolgen_hf.published.ask import generate_tool_api, task_of
 
     teacher = AnnotationsConfig() if options.engine == "annotations" else command.engine(options)
     return generate_tool_api(

@@ -29,7 +29,7 @@ def parser() -> Parser:
 
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
-    from toolgen_hf.published.steps import gold_response
+    from toolgen_hf.published.assemble import gold_response
 
     return gold_response(options.input, options.output, workspace, options.raw, options.task)
 

@@ -29,7 +29,7 @@ def parser() -> Parser:
 
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
-    from toolgen_hf.published.steps import merge
+    from toolgen_hf.published.assemble import merge
 
     return merge(options.right, options.wrong, options.output, workspace, options.task)
 

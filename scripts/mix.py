@@ -46,7 +46,7 @@ def parser() -> Parser:
 
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
-    from toolgen_hf.published.steps import mix
+    from toolgen_hf.published.assemble import mix
 
     takes = [{"weight": weight} for weight in options.weight or ()] or [
         {"count": n} for n in options.count or ()

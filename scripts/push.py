@@ -51,7 +51,7 @@ def step(options: Namespace, workspace: command.Workspace) -> command.Done:
             "what is pushed? Give --dataset_name (files in the published layout) or --output_dir"
         )
     if name is not None:
-        from toolgen_hf.published.steps import release
+        from toolgen_hf.published.assemble import release
 
         directory = directory or Path("..") / "outputs" / name
         release(options.data_path, name, directory, workspace, options.task, options.strategy)

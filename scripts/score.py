@@ -32,7 +32,7 @@ def parser() -> Parser:
 
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
-    from toolgen_hf.published.steps import score
+    from toolgen_hf.published.assemble import score
 
     return score(
         options.data_path,

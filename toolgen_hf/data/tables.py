@@ -80,7 +80,7 @@ def read_split(
     given: list[Row] = []
     made: list[Row] = []
     places: dict[str, str] = {}
-    for path, where, row in ((path, *pair) for path in files for pair in read_rows(path)):
+    for path, where, row in ((file, *pair) for file in files for pair in read_rows(file)):
         if row.get("id") is None and new_id is not None:
             row = {"id": new_id(path, len(given)), **{k: value for k, value in row.items() if k != "id"}}
         made.append(convert(row, where))
@@ -144,13 +144,17 @@ def read_kept(
     """
     if not target.exists() or (target.is_file() and not target.stat().st_size):
         return {}
-    questions = {key: text for one in rows.values() for key, text in zip(one["id"], one["question"], strict=True)}
+    questions = {
+        key: text for one in rows.values() for key, text in zip(one["id"], one["question"], strict=True)
+    }
 
     def convert(row: Row, where: str) -> Row:
         made = _stage_row(row, features, where)
         key, way = made["id"], "give another output, or --mode w"
         if made.get("source", source) != source:
-            raise ConfigError(f"{where}: the output holds responses of {made['source']!r}, not of {source!r}: {way}")
+            raise ConfigError(
+                f"{where}: the output holds responses of {made['source']!r}, not of {source!r}: {way}"
+            )
         if questions.get(key, made["question"]) != made["question"]:
             raise ConfigError(f"{where}: another question under the id {key!r}: {way}")
         return made
@@ -248,7 +252,9 @@ def read_candidates(path: Path, task: str | Task) -> DatasetDict:
     tables = {}
     for split, files in _inputs(path).items():
         new_id = lambda _, number, s=split: f"{s}-{number}"  # noqa: E731
-        tables[split] = read_split(files, split, schemas.CANDIDATES, convert, new_id, ids_are_unique=False).rows
+        tables[split] = read_split(
+            files, split, schemas.CANDIDATES, convert, new_id, ids_are_unique=False
+        ).rows
     return DatasetDict(tables)
 
 

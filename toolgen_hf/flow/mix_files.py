@@ -137,25 +137,28 @@ def _same_dataset(path: Path, parts: Mapping[str, FilePart]) -> str | None:
 
 
 def _read(name: str, path: Path, own_ids: bool) -> FilePart:
-    tables: dict[str, Table] = {}
-    first: dict[str, str] = {}  # the stage of the first row, and its place
-    for split, files in _inputs(path).items():
-        for where, row in (pair for file in files for pair in read_rows(file)):
-            first = first or {STAGES["responses" in row]: where}
-            break
-        else:
+    inputs = _inputs(path)
+    stage, tables = "", {}
+    for split, files in inputs.items():
+        first = next((row for file in files for _, row in read_rows(file)), None)
+        if first is None:
             raise DataError(f"{', '.join(map(str, files))}: no row in this file")
-        ((stage, place),) = first.items()
-        kind, numbers = KINDS[stage], count()
-
-        def convert(row: Row, where: str, split: str = split) -> Row:
-            if STAGES["responses" in row] != stage:
-                raise fault(where, f"this is a row of {STAGES['responses' in row]}, but that of {place} is none")
-            told = row if own_ids else {**row, "id": None}
-            return kind.row(kind.completed(told), where, f"{name}-{split}-{next(numbers)}")
-
-        tables[split] = read_split(files, split, kind.features, convert, ids_are_unique=False)
+        stage = stage or STAGES["responses" in first]
+        tables[split] = _read_split(files, split, stage, name, own_ids)
     return FilePart(path, stage, tables)
+
+
+def _read_split(files: Iterable[Path], split: str, stage: str, name: str, own_ids: bool) -> Table:
+    kind, numbers = KINDS[stage], count()
+
+    def convert(row: Row, where: str) -> Row:
+        own = STAGES["responses" in row]
+        if own != stage:
+            raise fault(where, f"this is a row of {own}, but the first row of {name!r} is one of {stage}")
+        told = row if own_ids else {**row, "id": None}
+        return kind.row(kind.completed(told), where, f"{name}-{split}-{next(numbers)}")
+
+    return read_split(files, split, kind.features, convert, ids_are_unique=False)
 
 
 def _inputs(path: Path) -> Inputs:

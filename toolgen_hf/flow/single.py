@@ -1,8 +1,8 @@
 """One stage at a time, from a file to a file, with the settings of a recipe.
 
-    run_stage("answer", Path("raw.jsonl"), Path("answered.jsonl"), recipe, None, workspace)
-    in   {"id": "GSM8K-train-0", "question": "Natalia sold ...", "answer": ["72"], "solution": "..."}
-    out  {"id": "GSM8K-train-0", ..., "response": "The answer is 72.", "prediction": "72.0", "correct": true}
+run_stage("answer", Path("raw.jsonl"), Path("answered.jsonl"), recipe, None, workspace)
+in   {"id": "GSM8K-train-0", "question": "Natalia sold ...", "answer": ["72"], "solution": "..."}
+out  {"id": "GSM8K-train-0", ..., "response": "The answer is 72.", "prediction": "72.0", "correct": true}
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ def train(
         config = validated(FinetuneConfig, changed, f"finetune.{name} with {dict(changes)}")
     columns = ("id", "instruction", "input", "output")  # a published file has no more than the last three
     features = Features({name: schemas.STAGE1[name] for name in columns})
-    table = read_table(source, features, optional=["input"])  # rows in Alpaca's form may have an instruction alone
+    table = read_table(
+        source, features, optional=["input"]
+    )  # rows in Alpaca's form may have an instruction alone
     if "train" not in table and len(table) > 1:
         raise DataError(f"{str(source)!r} has no split 'train' to train on; there are {list(table)}")
     rows = table["train"] if "train" in table else next(iter(table.values()))

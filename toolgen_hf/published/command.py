@@ -18,7 +18,7 @@ from toolgen_hf.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from toolgen_hf.data.published import Outcome
+    from toolgen_hf.published.files import Outcome
     from toolgen_hf.models.config import LocalConfig, OpenAIConfig
     from toolgen_hf.runtime.workspace import Workspace as Workspace
 

@@ -1,16 +1,11 @@
-"""The method's published steps, from files to files.
+"""The published steps that make training sets out of files.
 
-    answer_questions   raw/GSM8K/GSM8K.json              -> the same rows in GSM8K_right.json and GSM8K_wrong.json
-    generate_tool_api  {"question": ..., "answer": "72"} -> {..., "tool": "calculator(48+48/2)"}
-    merge              GSM8K_right.json, stage1's GSM8K_wrong.json
-                                                         -> {"instruction", "input", "output", "id", "answer"}
-    gold_response      stage1's GSM8K.json -> {"id", "instruction", "input", "output", "answer", "pred"}
-    generate_response  {"input": ..., "answer": "72"}    -> {..., "response": "...", "pred": "72.0"}
-    score              GSM8K_*_response.json             -> {"query", "responses", "origin", "scores", "answer"}
-    mix                several files of one stage        -> one file of that stage
-
-Each runs the stage of the same name, with the same cache and store. A row keeps all of its fields and gets those of
-the step. A row that cannot be used is in ``..._rejected.json`` beside the output, with the reason.
+merge          GSM8K_right.json, stage1's GSM8K_wrong.json -> {"instruction", "input", "output", "id", "answer"}
+gold_response  stage1's GSM8K.json     -> {"id", "instruction", "input", "output", "answer", "pred"}
+score          GSM8K_*_response.json   -> {"query", "responses", "origin", "scores", "answer"}
+mix            several files of one stage -> one file of that stage
+finetune_lora  stage1's GSM8K.json     -> an adapter
+release        data/stage1/GSM8K/GSM8K.json, data/stage2/GSM8K/*_response.json -> a produced directory
 """
 
 from __future__ import annotations
@@ -23,7 +18,6 @@ from typing import Any
 
 from toolgen_hf import schemas
 from toolgen_hf._utils import check_apart, words
-from toolgen_hf.builders.columns import nearest, pick, text
 from toolgen_hf.builders.inputs import from_files, listing, names
 from toolgen_hf.builders.layout import RESPONSE, name_and_split
 from toolgen_hf.builders.rows import Row, read_rows
@@ -32,19 +26,16 @@ from toolgen_hf.data.tables import Table, dataset
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.finetune import FinetuneConfig, finetune
 from toolgen_hf.flow import Result, run
-from toolgen_hf.flow.counts import collect_rejected
 from toolgen_hf.flow.mix_files import beside, by_split, mix_files, read_parts
-from toolgen_hf.models.config import GeneratorConfig, TeacherConfig, unique
+from toolgen_hf.models.config import unique
 from toolgen_hf.models.given import Given, match, rejected
 from toolgen_hf.published.command import checked
 from toolgen_hf.published.files import (
     WRITERS,
-    Mode,
     Outcome,
     check_output,
     extras,
     finish,
-    kept,
     read,
     rows_in,
     rows_of,
@@ -52,149 +43,22 @@ from toolgen_hf.published.files import (
 )
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.runtime.workspace import Workspace
-from toolgen_hf.stages.answer import answer, unusable_answer
+from toolgen_hf.stages.answer import unusable_answer
 from toolgen_hf.stages.draw import MixConfig
 from toolgen_hf.stages.execute import execute, execute_response
-from toolgen_hf.stages.respond import SourceConfig, respond
 from toolgen_hf.stages.score import Strategy, gather
 from toolgen_hf.stages.score import score as score_stage
 from toolgen_hf.stages.stage1 import gold, stage1
-from toolgen_hf.stages.tool_api import tool_api
-from toolgen_hf.tasks import TASKS, get_task
+from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
-from toolgen_hf.tasks.prompts import Example, PromptSet
 
 UNVERIFIED = "the output does not give the answer"
 TWICE = "another row has this id"
 ENDING = f"{RESPONSE}.json"
 ORDER = ("gold", "chatgpt", "davinci", "vicuna", "alpaca")
 """The published sources come first, in this order; others follow by name."""
-OTHERS = {"t-rex": "LAMA", "webq": "QA", "naturalq": "QA", "triviaqa": "QA", "mlqa": "MLQA"}
-"""The published datasets of tasks that this library does not have."""
-OURS = ("GSM8K", "SVAMP", "ASDiv")
-"""The published datasets of math problems."""
 
 logger = logging.getLogger(__name__)
-
-
-def answer_questions(
-    source: Path, folder: Path, student: GeneratorConfig, workspace: Workspace, task: str = "math"
-) -> Outcome | None:
-    """Let the model answer without a tool, and split the rows: ``GSM8K_right.json``, ``GSM8K_wrong.json``.
-
-    A row gets ``response`` and ``prediction``. Returns None in a dry run, which writes nothing; so do the other steps.
-
-    Raises:
-        ConfigError: the folder is a file.
-        DataError: the input is malformed.
-        GenerationError: the model failed; the texts that it wrote are in the store.
-    """
-    if folder.is_file():
-        raise ConfigError(
-            f"the output {str(folder)!r} is a file: give the folder for the files of right and wrong"
-        )
-    rows = read(source, "raw")
-    answered = answer(splits_of(rows), student, workspace, get_task(task))
-    if workspace.plan is not None:
-        return None
-    parts: dict[bool, list[Row]] = {True: [], False: []}
-    for given, row in zip(rows.given, rows_of(answered), strict=True):
-        if row["reason"] is None:
-            added = {"response": row["response"], "prediction": row["prediction"]}
-            parts[row["correct"]].append({**given, **added})
-    target = folder / source.with_suffix(".json").name
-    outputs = {
-        target.with_stem(f"{target.stem}_{verdict}"): parts[is_right]
-        for verdict, is_right in (("right", True), ("wrong", False))
-    }
-    return finish(len(rows), outputs, list(rows_of(collect_rejected(answered))), target)
-
-
-def generate_tool_api(
-    source: Path,
-    output: Path,
-    teachers: Sequence[TeacherConfig],
-    workspace: Workspace,
-    task: str = "math",
-    mode: Mode = "w",
-    max_attempts: int = 2,
-) -> Outcome | None:
-    """Get a tool call for every question. Each call is run, and accepted if its result is the gold answer.
-
-    A row gets ``tool``. One without a verified call goes to ``..._rejected.json``, with every attempt.
-
-    Raises:
-        ConfigError: in mode ``a``, the output has other questions under the same ids.
-        DataError: the input is malformed.
-        GenerationError: a teacher failed; the texts that it wrote are in the store.
-    """
-    check_output(output, source)
-    rows = read(source, "wrong", may_be_empty=True)  # the student may have answered everything right
-    there, new = _there_and_new(rows, output, mode)
-    called = tool_api(splits_of(new), teachers, workspace, get_task(task), max_attempts)
-    if workspace.plan is not None:
-        return None
-    made = [
-        {**given, "tool": row["tool_call"]}
-        for given, row in zip(new.given, rows_of(called), strict=True)
-        if row["reason"] is None
-    ]
-    fallen = [{**row, "stage": "tool_api"} for row in rows_of(collect_rejected(called))]
-    return finish(len(rows), {output: [*there, *made]}, fallen, output)
-
-
-def generate_response(
-    source: Path,
-    output: Path,
-    config: SourceConfig,
-    workspace: Workspace,
-    task: str = "math",
-    mode: Mode = "w",
-    field: str = "response",
-    prompts: PromptSet | None = None,
-) -> Outcome | None:
-    """Let one source respond to every question.
-
-    A row gets ``response``; ``pred``, the result of the response's call or the answer that it states; and
-    ``finish_reason``, which tells whether the response was cut.
-
-    Args:
-        output: such as ``GSM8K_davinci_response.json``; reports call the source ``davinci``.
-        field: the field that the response is written to.
-        prompts: the examples in the prompt; default the published ones.
-
-    Raises:
-        ConfigError: ``field`` would replace the question; or, in mode ``a``, the output has other questions under the
-            same ids.
-        DataError: the input is malformed.
-        GenerationError: the source failed; the texts that it wrote are in the store.
-    """
-    if field in ("id", "question", "input", "answer"):
-        raise ConfigError(f"output_text={field!r} would overwrite each row's own; choose response or output")
-    check_output(output, source)
-    rows = read(source, "raw")
-    there, new = _there_and_new(rows, output, mode)
-    name, grader = source_name(output), get_task(task)
-    responses = respond(splits_of(new), name, config, workspace, grader, prompts)
-    if workspace.plan is not None:
-        return None
-    ran = rows_of(execute(responses, workspace, grader, f"execute {name}"))
-    made = [
-        {
-            **given,
-            field: row["response"] or "",
-            "pred": row["prediction"],
-            "finish_reason": row["finish_reason"],
-        }
-        for given, row in zip(new.given, ran, strict=True)
-    ]
-    return finish(len(rows), {output: [*there, *made]}, [], output)
-
-
-def _there_and_new(rows: Table, output: Path, mode: Mode) -> tuple[list[Row], Table]:
-    """The rows that an output keeps, and the rows of the input that it lacks."""
-    there = kept(output, mode, rows)
-    return ([], rows) if there is None else (there.given, rows.without(set(there.rows["id"])))
 
 
 def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: str = "math") -> Outcome:
@@ -245,20 +109,6 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
     return finish(sum(map(len, parts.values())), {output: made}, fallen, output)
 
 
-def _splits(rows: Sequence[Row], features: Any) -> Any:
-    """Rows as the split ``train``, as a stage takes them."""
-    return splits_of(Table([], dataset({name: [row[name] for row in rows] for name in features}, features)))
-
-
-def _unverified(is_right: bool, accepted: Sequence[str], task: Task) -> str | None:
-    """Why an output cannot be used; None if it can.
-
-    Args:
-        is_right: the output gives one of the ``accepted`` answers.
-    """
-    return unusable_answer(accepted, task) or (None if is_right else UNVERIFIED)
-
-
 def gold_response(
     source: Path, output: Path, workspace: Workspace, raw: Path | None = None, task: str = "math"
 ) -> Outcome:
@@ -300,6 +150,20 @@ def gold_response(
             told = {name: row[name] for name in ("id", "instruction", "input", "output", "answer")}
             made[row["id"]] = {**told, "pred": done["prediction"], **extra}
     return finish(len(rows), {output: list(made.values())}, fallen, output)
+
+
+def _splits(rows: Sequence[Row], features: Any) -> Any:
+    """Rows as the split ``train``, as a stage takes them."""
+    return splits_of(Table([], dataset({name: [row[name] for row in rows] for name in features}, features)))
+
+
+def _unverified(is_right: bool, accepted: Sequence[str], task: Task) -> str | None:
+    """Why an output cannot be used; None if it can.
+
+    Args:
+        is_right: the output gives one of the ``accepted`` answers.
+    """
+    return unusable_answer(accepted, task) or (None if is_right else UNVERIFIED)
 
 
 def score(
@@ -408,9 +272,7 @@ def _score_one(
             }
             for key in whole
         ]
-        executed[source] = execute(
-            _splits(asked, schemas.RESPONSES), workspace, grader, f"execute {source}"
-        )
+        executed[source] = execute(_splits(asked, schemas.RESPONSES), workspace, grader, f"execute {source}")
     scored = score_stage(gather(executed, grader), workspace, grader, strategy)
     made = [{name: row[name] for name in PUBLISHED["stage2"]} for row in rows_of(scored)]
     notes = [note for given in sources if (note := given.empty())]
@@ -491,27 +353,6 @@ def _mix_outputs(output: Path, sources: Sequence[Path]) -> dict[str, Path]:
     return paths
 
 
-def finetune_lora(source: Path, output: Path, settings: Mapping[str, Any], epochs: int | None = None) -> Path:
-    """Train an adapter for a few steps on a merged file; returns the checkpoint to use.
-
-    Args:
-        settings: of `FinetuneConfig`.
-        epochs: how often each row is seen, where ``settings`` has no ``max_steps``.
-
-    Raises:
-        ConfigError: a setting, the model or the output cannot be used.
-        DataError: the input is malformed, or has no row.
-        GenerationError: the training failed.
-    """
-    check_apart({"--data_path": source}, {"--output_dir": output})
-    ((path,),) = from_files(source, "train").values()
-    rows = [{"id": where, **row} for where, row in read_rows(path)]
-    if epochs is not None and "max_steps" not in settings:
-        rows_a_step = settings.get("batch_size", FinetuneConfig.model_fields["batch_size"].default)
-        settings = {**settings, "max_steps": max(1, epochs * math.ceil(len(rows) / rows_a_step))}
-    return finetune(rows, checked(FinetuneConfig, **settings), output, output.name).adapter
-
-
 def release(
     data: Path,
     dataset: str,
@@ -550,50 +391,22 @@ def release(
     return run(recipe, output, workspace)
 
 
-def task_of(dataset: str) -> str:
-    """The task of a dataset: math, unless it is a published one of another task.
-
-    Raises:
-        ConfigError: this library does not have the dataset's task.
-    """
-    if other := OTHERS.get(dataset.lower()):
-        raise ConfigError(
-            f"{dataset!r} is of the task {other!r}, which is not here yet; known: {', '.join(TASKS)}"
-        )
-    if dataset.lower() not in map(str.lower, OURS):
-        known = (*OURS, *OTHERS)
-        logger.warning(
-            "--dataset_name %r is none of %s: taken as one of math problems%s",
-            dataset,
-            ", ".join(known),
-            nearest(dataset, known),
-        )
-    return "math"
-
-
-def source_name(output: Path) -> str:
-    """The source in a file's name: ``GSM8K_davinci_response.json -> "davinci"``."""
-    return output.stem.removesuffix(RESPONSE).rpartition("_")[2] or output.stem
-
-
-def examples(path: Path, task: str) -> PromptSet:
-    """A few-shot prompt from a file of the published form: ``{"instruction", "input", "output"}`` a line.
+def finetune_lora(source: Path, output: Path, settings: Mapping[str, Any], epochs: int | None = None) -> Path:
+    """Train an adapter for a few steps on a merged file; returns the checkpoint to use.
 
     Args:
-        path: the file, or a folder with ``math.json``.
+        settings: of `FinetuneConfig`.
+        epochs: how often each row is seen, where ``settings`` has no ``max_steps``.
 
     Raises:
-        ConfigError: there is no such file, or it has no example.
-        DataError: it is malformed.
+        ConfigError: a setting, the model or the output cannot be used.
+        DataError: the input is malformed, or has no row.
+        GenerationError: the training failed.
     """
-    file = path / f"{task.lower()}.json" if path.is_dir() else path
-    if not file.is_file():
-        raise ConfigError(
-            f"no examples at {str(file)!r}; without --example_file, the published ones are shown"
-        )
-    rows = list(read_rows(file))
-    if not rows:
-        raise ConfigError(f"{str(file)!r} holds no example")
-    where, first = rows[0]
-    shown = tuple(Example(text(row, "input", at), text(row, "output", at)) for at, row in rows)
-    return PromptSet(str(pick(first, "instruction", where)), shown)
+    check_apart({"--data_path": source}, {"--output_dir": output})
+    ((path,),) = from_files(source, "train").values()
+    rows = [{"id": where, **row} for where, row in read_rows(path)]
+    if epochs is not None and "max_steps" not in settings:
+        rows_a_step = settings.get("batch_size", FinetuneConfig.model_fields["batch_size"].default)
+        settings = {**settings, "max_steps": max(1, epochs * math.ceil(len(rows) / rows_a_step))}
+    return finetune(rows, checked(FinetuneConfig, **settings), output, output.name).adapter
