@@ -18,12 +18,10 @@ MODERN = """toolgen-hf respond raw.jsonl responses/vicuna.jsonl --recipe mine.ya
 
 def parser() -> Parser:
     made = Parser(__doc__, EXAMPLE, MODERN)
-    made.add_argument("--data_path", type=Path, required=True, help="questions, such as GSM8K.json")
-    made.add_argument(
-        "--output_path", type=Path, required=True, help="the same rows with their response, and its pred"
-    )
+    made.add("--data_path", Path, "questions, such as GSM8K.json", required=True)
+    made.add("--output_path", Path, "the same rows with their response, and its pred", required=True)
     add_task(made)
-    add_mode(made, "w")  # the published script has none, and writes anew
+    add_mode(made, "w")  # the published script has no mode, and writes anew
     add_local(made)
     add_common(made)
     return made
@@ -34,14 +32,8 @@ def step(options: Namespace, workspace: command.Workspace) -> command.Done:
     from toolgen_hf.stages.respond import SourceConfig
 
     source = SourceConfig(generator=command.local(options))
-    return generate_response(
-        options.data_path,
-        options.output_path,
-        source,
-        workspace,
-        options.task,
-        options.mode,
-    )
+    files = (options.data_path, options.output_path)
+    return generate_response(*files, source, workspace, options.task, options.mode)
 
 
 if __name__ == "__main__":

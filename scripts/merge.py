@@ -16,13 +16,9 @@ MODERN = "toolgen-hf stage1 called.jsonl stage1.jsonl"
 
 def parser() -> Parser:
     made = Parser(__doc__, EXAMPLE, MODERN)
-    made.add_argument(
-        "--right", type=Path, required=True, help="questions with the LM's response, which is right"
-    )
-    made.add_argument("--wrong", type=Path, required=True, help="questions with a call in the field tool")
-    made.add_argument(
-        "--output", type=Path, required=True, help="instruction, input, output; then what a row brought"
-    )
+    made.add("--right", Path, "questions with the LM's response, which is right", required=True)
+    made.add("--wrong", Path, "questions with a call in the field tool", required=True)
+    made.add("--output", Path, "instruction, input, output; then the row's other fields", required=True)
     add_task(made)
     add_common(made)
     return made

@@ -15,27 +15,21 @@ MODERN = "toolgen-hf push outputs/quickstart user/set --version 1.0.0"
 
 def parser() -> Parser:
     made = Parser(__doc__, EXAMPLE, MODERN)
-    made.add_argument("--data_path", type=Path, default=Path("../data"), help="stage1/ and stage2/ are in it")
-    made.add_argument(
-        "--dataset_name", help="build a result from its files, such as GSM8K, before it is pushed"
+    made.add("--data_path", Path, "stage1/ and stage2/ are in it", default=Path("../data"))
+    made.add("--dataset_name", str, "build a result from its files, such as GSM8K, before it is pushed")
+    directory = (
+        "the produced directory; with --dataset_name, where it is built (default: ../outputs/DATASET_NAME)"
     )
-    made.add_argument(
-        "--output_dir", type=Path, help="the produced directory; with --dataset_name where it is built (default: "
-        "../outputs/DATASET_NAME)"
-    )  # fmt: skip
-    made.add_argument(
-        "--repo_id", required=True, help="the dataset repository, user/name; made if there is none"
-    )
+    made.add("--output_dir", Path, directory)
+    made.add("--repo_id", str, "the dataset repository, user/name; made if there is none", required=True)
     made.add_argument("--version", required=True, metavar="1.0.0", help="the tag is v1.0.0")
     made.add_argument("--private", action="store_true", help="the repository is private")
     made.add_argument("--create_pr", action="store_true", help="open a pull request, and set no tag")
-    made.add_argument(
-        "--revision", default="main", metavar="BRANCH", help="the branch to commit to (default: main)"
-    )
+    branch = "the branch to commit to (default: main)"
+    made.add_argument("--revision", default="main", metavar="BRANCH", help=branch)
     made.add_argument("--force", action="store_true", help="give the version's tag to this content")
-    made.add_argument(
-        "--strategy", choices=("distance", "consistency"), default="distance", help="of the scores"
-    )
+    strategies = ("distance", "consistency")
+    made.add_argument("--strategy", choices=strategies, default="distance", help="of the scores")
     add_task(made)
     add_common(made)
     return made
@@ -55,7 +49,7 @@ def step(options: Namespace, workspace: command.Workspace) -> command.Done:
 
         directory = directory or Path("..") / "outputs" / name
         release(options.data_path, name, directory, workspace, options.task, options.strategy)
-    push(Namespace(**{**vars(options), "directory": directory, "repo": options.repo_id}))
+    push(Namespace(**vars(options), directory=directory, repo=options.repo_id))
     return None
 
 
