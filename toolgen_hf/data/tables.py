@@ -246,7 +246,7 @@ def read_candidates(path: Path, task: str | Task) -> DatasetDict:
             "answer": [ran[0].prediction],
             "predictions": [r.prediction for r in ran],
             "uses_tool": [r.uses_tool for r in ran],
-            "fewshot_overlap": is_example(grader, row["query"].partition("\n")[2]),
+            "fewshot_overlap": is_example(grader, made["query"].partition("\n")[2]),
         }
 
     tables = {}

@@ -22,7 +22,6 @@ from toolgen_hf.builders.inputs import from_files, listing, names
 from toolgen_hf.builders.layout import RESPONSE, name_and_split
 from toolgen_hf.builders.rows import Row, read_rows
 from toolgen_hf.data.export import PUBLISHED, stem
-from toolgen_hf.data.tables import Table, dataset
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.finetune import FinetuneConfig, finetune
 from toolgen_hf.flow import Result, run
@@ -33,6 +32,7 @@ from toolgen_hf.published.command import checked
 from toolgen_hf.published.files import (
     WRITERS,
     Outcome,
+    as_split,
     check_output,
     extras,
     finish,
@@ -103,7 +103,7 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
             called = {"tool_call": str(call.call)} if call else {}  # without a text around it
             taken[row["id"]] = {**whole, **called, "correct": column == "response"}
             more[row["id"]] = extra
-    cloned = stage1(_splits(list(taken.values()), schemas.CALLED), workspace, grader.name)
+    cloned = stage1(as_split(list(taken.values()), schemas.CALLED), workspace, grader.name)
     first = ("instruction", "input", "output", "id", "answer")
     made = [{name: row[name] for name in first} | more[row["id"]] for row in rows_of(cloned)]
     return finish(sum(map(len, parts.values())), {output: made}, fallen, output)
@@ -128,12 +128,12 @@ def gold_response(
         for row in named:
             found = questions.get(words(row["input"]), {})
             row |= {"id": found.get("id", ""), "answer": found.get("answer")}
-    elif without := [row["input"][:60] for row in named if row["answer"] is None]:
+    elif without := [str(row["input"])[:60] for row in named if row["answer"] is None]:
         raise DataError(
             f"{str(source)!r}: the row about {without[0]!r} has no answer; give the questions with --raw"
         )
     grader = get_task(task)
-    cloned = _splits([row for row in named if row["id"]], schemas.STAGE1)
+    cloned = as_split([row for row in named if row["id"]], schemas.STAGE1)
     ran = rows_of(execute(gold(cloned, workspace), workspace, grader, "execute gold"))
     made: dict[str, Row] = {}
     fallen: list[Row] = []
@@ -150,11 +150,6 @@ def gold_response(
             told = {name: row[name] for name in ("id", "instruction", "input", "output", "answer")}
             made[row["id"]] = {**told, "pred": done["prediction"], **extra}
     return finish(len(rows), {output: list(made.values())}, fallen, output)
-
-
-def _splits(rows: Sequence[Row], features: Any) -> Any:
-    """Rows as the split ``train``, as a stage takes them."""
-    return splits_of(Table([], dataset({name: [row[name] for row in rows] for name in features}, features)))
 
 
 def _unverified(is_right: bool, accepted: Sequence[str], task: Task) -> str | None:
@@ -210,18 +205,19 @@ def response_files(folder: Path, wanted: Sequence[str] = ()) -> dict[str, dict[s
         raise DataError(f"{str(folder)!r} is a file: give the folder that it is in, with the gold responses")
     there = {path.name.removesuffix(ENDING): path for path in listing(folder) if path.name.endswith(ENDING)}
     found: dict[str, dict[str, Path]] = {
-        stem.removesuffix("_gold"): {} for stem in there if stem.endswith("_gold")
+        full.removesuffix("_gold"): {} for full in there if full.endswith("_gold")
     }
     if not found:
         raise DataError(
             f"{str(folder)!r} holds no NAME_gold{ENDING}, which gold_response.py writes; it holds {names(folder)}"
         )
-    for stem_, path in there.items():
-        longest = max((name for name in found if stem_.startswith(f"{name}_")), key=len, default=None)
-        if longest is not None:  # GSM8K_test before GSM8K
-            found[longest][stem_.removeprefix(f"{longest}_")] = path
+    for full, path in there.items():
+        datasets = [name for name in found if full.startswith(f"{name}_")]
+        if datasets:
+            longest = max(datasets, key=len)  # GSM8K_test before GSM8K
+            found[longest][full.removeprefix(f"{longest}_")] = path
         else:
-            missing = path.with_name(f"{stem_.rpartition('_')[0]}_gold{ENDING}").name
+            missing = path.with_name(f"{full.rpartition('_')[0]}_gold{ENDING}").name
             logger.warning(
                 "%s is left out: there is no %s beside it (%s)", path.name, missing, WRITERS["responses"]
             )
@@ -272,7 +268,7 @@ def _score_one(
             }
             for key in whole
         ]
-        executed[source] = execute(_splits(asked, schemas.RESPONSES), workspace, grader, f"execute {source}")
+        executed[source] = execute(as_split(asked, schemas.RESPONSES), workspace, grader, f"execute {source}")
     scored = score_stage(gather(executed, grader), workspace, grader, strategy)
     made = [{name: row[name] for name in PUBLISHED["stage2"]} for row in rows_of(scored)]
     notes = [note for given in sources if (note := given.empty())]

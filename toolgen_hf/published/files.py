@@ -23,7 +23,7 @@ from toolgen_hf.builders.layout import REJECTED, id_of
 from toolgen_hf.builders.produced import KINDS
 from toolgen_hf.builders.rows import Row, fault, read_rows
 from toolgen_hf.data.export import write_json_lines
-from toolgen_hf.data.tables import Table, read_kept, read_split
+from toolgen_hf.data.tables import Table, dataset, read_kept, read_split
 from toolgen_hf.errors import ConfigError, DataError
 
 Mode = Literal["w", "a"]
@@ -81,9 +81,11 @@ def read(
     """
     kind = KINDS[config]
     split, file = file_of(path)
+    filled = {"id", *kind.defaults, *kind.later, *defaults}
+    required = [name for name in kind.features if name not in filled]
 
     def convert(row: Row, where: str) -> Row:
-        for name in set(kind.features) - {"id", *kind.defaults, *kind.later, *defaults}:
+        for name in required:
             _check_column(row, name, config, where)
         told = {name: row[name] for name in KNOWN if name in row}
         return kind.row(kind.completed(told, **defaults), where, str(row["id"]))
@@ -118,8 +120,13 @@ def extras(table: Table) -> list[Row]:
 
 
 def splits_of(table: Table) -> DatasetDict:
-    """The rows as a stage takes them."""
+    """The rows of a file as a stage takes them."""
     return DatasetDict({str(table.rows.split): table.rows})
+
+
+def as_split(rows: Sequence[Row], features: Features) -> DatasetDict:
+    """Rows with all columns of ``features`` as a stage takes them: the split ``train``."""
+    return DatasetDict({"train": dataset({name: [row[name] for row in rows] for name in features}, features)})
 
 
 def rows_of(splits: DatasetDict) -> Iterator[Row]:
