@@ -140,10 +140,9 @@ def as_text(value: object, column: str, where: str) -> str:
             found = ascii(value[error.start])
             raise fault(where, f"{column!r} holds {found}, half of a character: repair it") from None
         return value
-    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-    if not is_number or not (
-        value.bit_length() < MAX_BITS if isinstance(value, int) else math.isfinite(value)
-    ):
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < MAX_BITS:
+        return str(value)
+    if not isinstance(value, float | Decimal) or not math.isfinite(value):
         raise fault(where, f"{column!r} is {shorten(value)}, neither text nor a number: write it as text")
     return str(int(value)) if value == int(value) else format(Decimal(str(value)), "f")
 

@@ -154,7 +154,7 @@ def _expand(paths: StrPath | Sequence[StrPath], data_dir: StrPath | None) -> lis
     listed = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not listed:
         raise DataError("data_files names no file: give a path, a list of paths, or {split: paths}")
-    for item in map(os.fspath, listed):
+    for item in (os.fspath(item) for item in listed):
         if "://" in item:
             raise DataError(f"{item}: only local files are read: download it first")
         if "\0" in item:

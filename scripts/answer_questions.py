@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_common, add_engine, add_local, add_task, main
+from toolgen_hf.published.command import Parser, add_engine, add_local, add_task, main
 
 EXAMPLE = """answer_questions.py --input ../data/raw/GSM8K/GSM8K.json --base_model PLMs/vicuna-7b \\
     --prompt_template vicuna"""
@@ -21,7 +21,6 @@ def parser() -> Parser:
     add_task(made)
     add_local(made, required=False)
     add_engine(made, None)
-    add_common(made)
     return made
 
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_common, main
+from toolgen_hf.published.command import Parser, main
 
 EXAMPLE = """finetune_lora.py --base_model PLMs/vicuna-7b --data_path ../data/stage1/GSM8K/GSM8K.json \\
     --output_dir vicuna-stage1-lora --prompt_template_name vicuna --max_steps 78"""
@@ -50,7 +50,6 @@ def parser() -> Parser:
         made.add(f"--{name}", kind, "default: chosen by the library for a few steps")
     for flag, meaning in WITHOUT_EFFECT.items():
         made.without_effect(flag, meaning)
-    add_common(made)
     return made
 
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_common, add_engine, add_mode, add_task, main
+from toolgen_hf.published.command import Parser, add_engine, add_mode, add_task, main
 
 EXAMPLE = """generate_response_gpt.py --input ../data/raw/GSM8K/GSM8K.json \\
     --output ../data/stage2/GSM8K/GSM8K_davinci_response.json --task math --mode w --multi_api_keys \\
@@ -26,7 +26,6 @@ def parser() -> Parser:
     add_task(made)
     add_mode(made)
     add_engine(made, "gpt-3.5-turbo")
-    add_common(made)
     return made
 
 

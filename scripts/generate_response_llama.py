@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_common, add_local, add_mode, add_task, main
+from toolgen_hf.published.command import Parser, add_local, add_mode, add_task, main
 
 EXAMPLE = """generate_response_llama.py --base_model PLMs/vicuna-7b --task math \\
     --data_path ../data/raw/GSM8K/GSM8K.json --lora_weights vicuna-stage1-lora-step-39 \\
@@ -23,7 +23,6 @@ def parser() -> Parser:
     add_task(made)
     add_mode(made, "w")  # the published script has no mode, and writes anew
     add_local(made)
-    add_common(made)
     return made
 
 

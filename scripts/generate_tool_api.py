@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_common, add_engine, add_mode, main
+from toolgen_hf.published.command import Parser, add_engine, add_mode, main
 
 EXAMPLE = """generate_tool_api.py --input ../data/raw/GSM8K/GSM8K_wrong.json \\
     --output ../data/stage1/GSM8K/GSM8K_wrong.json --dataset_name GSM8K --model w --multi_api_keys \\
@@ -24,7 +24,6 @@ def parser() -> Parser:
     made.add("--max_attempts", int, "how often one question is asked (default: 2)", default=2)
     add_mode(made)
     add_engine(made, "gpt-3.5-turbo-0301")
-    add_common(made)
     return made
 
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_common, add_task, main
+from toolgen_hf.published.command import Parser, add_task, main
 
 EXAMPLE = """mix.py --input ../data/stage1/GSM8K/GSM8K.json ../data/stage1/SVAMP/SVAMP.json \\
     --output ../data/stage1/mix/mix.json --weight 2 1"""
@@ -28,7 +28,6 @@ def parser() -> Parser:
     made.add_argument("--order", choices=orders, default="interleave", help="default: interleave")
     made.add("--seed", int, "which rows are drawn where not all are (default: 0)", default=0)
     add_task(made)
-    add_common(made)
     return made
 
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_common, main
+from toolgen_hf.published.command import Parser, main
 
 EXAMPLE = "pull.py --repo_id user/set --output_dir ../outputs/set --version 1.0.0"
 MODERN = "toolgen-hf pull user/set outputs/set --version 1.0.0"
@@ -18,7 +18,6 @@ def parser() -> Parser:
     made.add("--repo_id", str, "the dataset repository, user/name", required=True)
     made.add("--output_dir", Path, "where it goes: a produced directory, or a new one", required=True)
     made.add_argument("--version", metavar="1.0.0", help="which (default: the newest)")
-    add_common(made)
     return made
 
 

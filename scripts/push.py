@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_common, add_task, main
+from toolgen_hf.published.command import Parser, add_task, main
 
 EXAMPLE = "push.py --data_path ../data --dataset_name GSM8K --repo_id user/set --version 1.0.0"
 MODERN = "toolgen-hf push outputs/quickstart user/set --version 1.0.0"
@@ -31,7 +31,6 @@ def parser() -> Parser:
     strategies = ("distance", "consistency")
     made.add_argument("--strategy", choices=strategies, default="distance", help="of the scores")
     add_task(made)
-    add_common(made)
     return made
 
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_common, add_task, main
+from toolgen_hf.published.command import Parser, add_task, main
 
 EXAMPLE = """score.py --task math --model vicuna --lora_weights vicuna-stage1-lora \\
     --data_path ../data/stage2/GSM8K --target_path ../data/stage2/GSM8K"""
@@ -25,7 +25,6 @@ def parser() -> Parser:
     made.without_effect("--model", "in other tasks it asked this model with a tool's result; math needs none")
     made.without_effect("--lora_weights", "as --model")
     add_task(made)
-    add_common(made)
     return made
 
 

@@ -146,10 +146,14 @@ class _Reading:
         _check_bounds(node.start_mark.line + 1, self._count, len(self._within))
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
-        is_mapping = isinstance(node, yaml.MappingNode)
-        _check_tag(node, "map" if is_mapping else "seq")
         self._within.add(id(node))
-        made = self._mapping(node) if is_mapping else [self.value(item) for item in node.value]
+        made: Any
+        if isinstance(node, yaml.MappingNode):
+            _check_tag(node, "map")
+            made = self._mapping(node)
+        else:
+            _check_tag(node, "seq")
+            made = [self.value(item) for item in node.value]
         self._within.remove(id(node))
         return made
 

@@ -86,6 +86,8 @@ def test_mode_a_refuses_an_output_of_other_questions(tmp_path: Path) -> None:
         ConfigError, match="another question under the id '1': give another output, or --mode w"
     ):
         kept(out, "a", rows)
+    with pytest.raises(DataError, match=r"out.json:1: no column 'id'; there is 'input'"):
+        kept(write(out, [{"input": "P"}]), "a", rows)
 
 
 def test_merge_checks_what_it_is_given(tmp_path: Path, workspace: Workspace) -> None:

@@ -87,6 +87,7 @@ class _Noted(argparse.Action):
 def main(parser: Parser, step: Step, argv: Sequence[str] | None = None) -> int:
     """Parse the flags, run the step and log its closing line; returns an exit code, as ``toolgen-hf`` does."""
     ready_streams()
+    _add_common(parser)
     options = parser.parse_args(argv)
     options.command = lambda options: _run(parser.prog, step, options)
     return attempt(options)
@@ -122,7 +123,7 @@ def _in_flags(message: str) -> str:
     return message
 
 
-def add_common(parser: Parser) -> None:
+def _add_common(parser: Parser) -> None:
     """Where things are kept, and how much is printed."""
     parser.add("--cache_dir", Path, "where stages are cached (default: $TOOLGEN_HF_HOME)")
     parser.add("--store", Path, "the text store's file (default: store.sqlite in the cache)")
