@@ -1,4 +1,4 @@
-"""Anyone's questions: every kind of file gives the same rows, and each fault is named with its place."""
+"""Questions of any dataset: every kind of file gives the same rows, and each fault is named with its place."""
 
 from __future__ import annotations
 

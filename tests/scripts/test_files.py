@@ -308,7 +308,7 @@ def test_a_student_that_got_everything_right_needs_no_call(tmp_path: Path, works
 
 
 def test_a_worked_answer_is_read_as_gsm8k_has_it(tmp_path: Path, workspace: Workspace) -> None:
-    """With its worked solution, of which the annotations make a call; an answer that is no number is asked nobody."""
+    """The annotations make a call of its worked solution; no model is asked about an answer that is not a number."""
     worked = {"id": "a", "question": "1+2?", "answer": "1+2=<<1+2=3>>3\n#### 3"}
     rows = [worked, {"id": "b", "question": "Which?", "answer": "blue"}]
     source, output = write(tmp_path / "G_wrong.json", rows), tmp_path / "stage1" / "G_wrong.json"
@@ -374,7 +374,7 @@ def test_responses_without_gold_are_told_of(
     assert "SVAMP_davinci_response.json is left out: there is no SVAMP_gold_response.json" in caplog.text
 
 
-def test_a_dataset_that_is_not_known_is_taken_for_math_aloud(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dataset_that_is_not_known_is_taken_for_math_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert task_of("gsm8k") == "math"
     assert not caplog.records
     assert task_of("GSM9K") == "math"

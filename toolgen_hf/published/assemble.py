@@ -64,9 +64,9 @@ logger = logging.getLogger(__name__)
 def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: str = "math") -> Outcome:
     """Put right responses and tool calls together as stage 1, right ones first.
 
-    Every call is run and every answer read, whoever wrote the files; both must give an accepted answer. As in the
-    published code, which graded such files, the last number of a response counts as its answer. A row has the three
-    published fields first, then ``id``, ``answer`` and its other fields.
+    Every call is run, and the answer of every response is read; each must be an accepted one. As in the published
+    code, which graded such files, the last number of a response counts as its answer. A row has the three published
+    fields first, then ``id``, ``answer`` and its other fields.
 
     Raises:
         DataError: an input is malformed.
