@@ -374,7 +374,9 @@ def test_responses_without_gold_are_told_of(
     assert "SVAMP_davinci_response.json is left out: there is no SVAMP_gold_response.json" in caplog.text
 
 
-def test_a_dataset_that_is_not_known_is_taken_for_math_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dataset_that_is_not_known_is_taken_for_math_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     assert task_of("gsm8k") == "math"
     assert not caplog.records
     assert task_of("GSM9K") == "math"
