@@ -1,4 +1,4 @@
-"""Dataset builders: raw questions in, and what this project wrote.
+"""Dataset builders for raw questions and for produced directories.
 
     from toolgen_hf.builders import GSM8K, QA, Produced, load
 

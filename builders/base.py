@@ -1,4 +1,4 @@
-"""What the builders share: rows from files into the `datasets` cache, named by the files' bytes."""
+"""The base of the builders: rows from files go into the `datasets` cache under a digest of the files' bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from datasets.exceptions import DatasetGenerationError
 from toolgen_hf._utils import quiet_datasets
 from toolgen_hf.builders.columns import known, nearest
 from toolgen_hf.builders.inputs import Inputs, StrPath, digest, discard, is_damaged, seal
-from toolgen_hf.builders.rows import Row, fault, read_rows
+from toolgen_hf.builders.rows import Row, check_new_id, fault, read_rows
 from toolgen_hf.errors import ConfigError, DataError, ToolgenError
 
 if TYPE_CHECKING:
@@ -22,15 +22,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # `datasets` replaces `open`, `os.path` and `pathlib.Path` in every module that defines a builder (to stream
-# from URLs), so these modules leave files alone: inputs.py and rows.py touch them.
+# from URLs), so only inputs.py and rows.py touch files.
 
 
 def load(builder: DatasetBuilder) -> DatasetDict:
-    """Every split of a builder, from the cache if its inputs were seen before; no progress bars.
+    """Every split of a builder, from the cache if the same inputs were read before; without progress bars.
 
         load(GSM8K())["test"][0]["answer"]  # ["18"]
 
-    Safe for several processes at once. Raises `DataError` for bad input, and then caches nothing.
+    Several processes may do so at once.
+
+    Raises:
+        DataError: the input is bad; nothing is cached then.
     """
     with quiet_datasets():
         builder.download_and_prepare()
@@ -41,15 +44,15 @@ def load(builder: DatasetBuilder) -> DatasetDict:
 class RowsConfig(BuilderConfig):  # type: ignore[misc]
     """A config of a builder over files."""
 
-    dataset: str = ""  # the dataset's name in the ids that are made for its rows: "{dataset}-{split}-{n}"
-    language: str = ""  # of the questions that ship, as the Hub names languages; "" where it is not known
+    dataset: str = ""  # the dataset's name in the ids of rows without one: "{dataset}-{split}-{n}"
+    language: str = ""  # the language of bundled questions, as the Hub names it; "" if unknown
 
 
 class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
-    """A builder over local files: a subclass says which, and makes one row of the dataset from one of theirs.
+    """A builder over local files. A subclass names the files and turns one of their rows into one of the dataset.
 
-    The rows are cached under ``{module}/{config}/{VERSION}/{digest of the inputs}``: raise ``VERSION`` when
-    a change of code gives other rows for the same files.
+    The rows are cached under ``{module}/{config}/{VERSION}/{digest of the inputs}``: raise ``VERSION`` when a change
+    of code gives other rows for the same files.
     """
 
     BUILDER_CONFIG_CLASS = RowsConfig
@@ -67,7 +70,7 @@ class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
 
     @classmethod
     def known_config(cls, name: str) -> Any:
-        """The shipped config of this name. Raises `ConfigError` if there is none."""
+        """The config of this name. Raises `ConfigError` if there is none."""
         if name not in cls.builder_configs:
             choices = known(cls.builder_configs)
             hint = nearest(name, cls.builder_configs)
@@ -79,11 +82,11 @@ class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
         return read_rows(path)
 
     def _row(self, row: Row, where: str, new_id: str) -> Row:
-        """One row of the dataset. ``new_id`` is for a row that brings none."""
+        """One row of the dataset. A row without an id gets ``new_id``."""
         raise NotImplementedError
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
-        """As in `datasets`; but an error of this library arrives as itself, and damaged rows are made again."""
+        """As in `datasets`, except that our errors are not wrapped, and damaged cached rows are made again."""
         if is_damaged(self.cache_dir):
             logger.warning(
                 "%s: the cached rows in %s are damaged and are read again", self.name, self.cache_dir
@@ -98,7 +101,7 @@ class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
 
     def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
         super()._download_and_prepare(*args, **kwargs)
-        if digest(self.inputs) != self.hash:  # or other rows would be cached under this digest
+        if digest(self.inputs) != self.hash:  # the rows of other bytes must not be cached under this digest
             files = known(str(path) for paths in self.inputs.values() for path in paths)
             raise DataError(f"{files}: changed since this {type(self).__name__} was made: make a new one")
         seal(self._output_dir)
@@ -113,10 +116,8 @@ class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
             first = number
             for where, raw in self._read(path, split):
                 row = self._row(raw, where, f"{self.config.dataset}-{split}-{number}")
-                if self.ids_are_unique and seen.setdefault(row["id"], where) != where:
-                    raise fault(
-                        where, f"id {row['id']!r} stands at {seen[row['id']]} already: ids must differ"
-                    )
+                if self.ids_are_unique:
+                    check_new_id(row["id"], where, seen)
                 yield number, row
                 number += 1
             if number == first and not self.may_be_empty:

@@ -1,9 +1,9 @@
-"""From what a file holds to the text a row needs: picking columns, numbers to text, no blanks.
+"""From the values in a file to the text of a row: picking columns, writing numbers as text, refusing blanks.
 
     answers({"Answer": 51.0}, "Answer", where) -> ["51"]
     answers({"answer": {"value": "8", "aliases": ["8", "eight"]}}, "answer.aliases", where) -> ["8", "eight"]
 
-Whether an answer is a *number* is for the task to say, later and row by row; that there is one is said here.
+Every row must have an answer; whether it is a *number*, the task decides later.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ ALIASES: Final = {
     "prediction": "pred",
     "tool_call": "tool",
 }
-"""What the method's published files call a column of ours."""
-MAX_BITS: Final = 14_000  # about 4,200 digits
+"""By our name of a column its name in the method's published files."""
+MAX_BITS: Final = 14_000  # about 4,200 digits; Python writes out no longer integer
 
 
 def named(row: Container[str], column: str) -> str:
-    """The name under which a row has a column: ours, else the published one; ours where it has neither."""
+    """The name of a column in a row: the published name if the row has that alone, else ours."""
     return column if column in row or ALIASES.get(column) not in row else ALIASES[column]
 
 
 def pick(row: Row, column: str, where: str) -> object:
     """A row's value, by the name of a column or by a path: ``answer.value``, ``choices.0.text``.
 
-    A column that is called like the path is taken before it. Of a list of objects, ``answers.text`` is the list of
-    their texts.
+    A column with the whole path as its name comes first. For a list of objects, ``answers.text`` is the list of their
+    texts.
 
     Raises:
-        DataError: there is no such column; names the part that is missing, what is there, and the nearest name.
+        DataError: there is no such column; names the missing part, what is there, and the nearest name.
     """
     return _at(row, column.split("."), [], where) if column not in row else row[column]
 
 
 def _at(value: object, parts: list[str], above: list[str], where: str) -> object:
-    """What is at the rest of a path, ``parts``, of a value that is at ``above``."""
+    """The value at the path ``parts`` in ``value``, which is itself at the path ``above`` in its row."""
     if not parts:
         return value
     if isinstance(value, dict):
@@ -75,18 +75,18 @@ def known(choices: Iterable[str]) -> str:
 
 
 def nearest(name: object, choices: Iterable[str]) -> str:
-    """`` . Did you mean 'answer'?`` for ``'Answer'``, nothing if no choice is near."""
+    """``". Did you mean 'answer'?"`` for ``"Answer"``; ``""`` if no choice is near."""
     found = closest(str(name), choices)
     return f". Did you mean {found!r}?" if found else ""
 
 
 def text(row: Row, column: str, where: str) -> str:
-    """A column's text, a number written out; a list of one is that one. Raises `DataError` if it is null or blank."""
+    """A column's text, a number written out; of a list of one, its item. Raises `DataError` if it is null or blank."""
     return _filled(_only(pick(row, column, where), column, where), column, where)
 
 
 def optional_text(row: Row, column: str, where: str) -> str | None:
-    """A column's text, or None if it is null or blank; a list of one is that one."""
+    """As `text`, or None if the column is null or blank."""
     value = pick(row, column, where)
     value = None if value == [] else _only(value, column, where)
     found = "" if value is None else as_text(value, column, where)
@@ -94,7 +94,7 @@ def optional_text(row: Row, column: str, where: str) -> str | None:
 
 
 def optional_lines(row: Row, column: str, where: str) -> str | None:
-    """As `optional_text`, each item of a list on a line of its own: the steps of a solution."""
+    """As `optional_text`; a list, such as the steps of a solution, gives a line an item."""
     value = pick(row, column, where)
     items = value if isinstance(value, list) else [value]
     found = "\n".join(as_text(item, column, where) for item in items if item is not None)
@@ -112,7 +112,7 @@ def _only(value: object, column: str, where: str) -> object:
 
 
 def answers(row: Row, column: str, where: str) -> list[str]:
-    """Every accepted answer: a list's items, also of lists in it, or the one value.
+    """Every accepted answer: the one value, or the items of a list and of lists in it.
 
     Raises:
         DataError: there is none, or one is null, blank, or neither text nor a number.
@@ -128,20 +128,23 @@ def _flat(value: object) -> list[object]:
 
 
 def as_text(value: object, column: str, where: str) -> str:
-    """Text as it is, a number in its plainest form: ``51.0 -> "51"``, ``1e-07 -> "0.0000001"``."""
+    """Text as it is, a number in its plainest form: ``51.0 -> "51"``, ``1e-07 -> "0.0000001"``.
+
+    Raises:
+        DataError: the value is neither text nor a finite number, or UTF-8 cannot hold the text.
+    """
     if isinstance(value, str):
-        _check_unicode(value, column, where)
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:  # JSON can spell half of a surrogate pair
+            found = ascii(value[error.start])
+            raise fault(where, f"{column!r} holds {found}, half of a character: repair it") from None
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not _is_number(value):
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < MAX_BITS:
+        return str(value)
+    if not isinstance(value, float | Decimal) or not math.isfinite(value):
         raise fault(where, f"{column!r} is {shorten(value)}, neither text nor a number: write it as text")
-    if value == int(value):
-        return str(int(value))
-    return format(Decimal(str(value)), "f")
-
-
-def _is_number(value: float | Decimal) -> bool:
-    """Whether it is finite; of an integer, whether Python writes it out."""
-    return value.bit_length() < MAX_BITS if isinstance(value, int) else math.isfinite(value)
+    return str(int(value)) if value == int(value) else format(Decimal(str(value)), "f")
 
 
 def _filled(value: object, column: str, where: str) -> str:
@@ -151,12 +154,3 @@ def _filled(value: object, column: str, where: str) -> str:
     if not result.strip():
         raise fault(where, f"{column!r} is blank ({shorten(result)}): give it a value, or drop the row")
     return result
-
-
-def _check_unicode(value: str, column: str, where: str) -> None:
-    """JSON can spell half of a surrogate pair, which no file in UTF-8 (and no Arrow table) can hold."""
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        found = ascii(value[error.start])
-        raise fault(where, f"{column!r} holds {found}, half of a character: repair it") from None

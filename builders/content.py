@@ -1,9 +1,9 @@
-"""What a file holds, whatever it is called: its compression, its encoding, and its form.
+"""What a file holds, whatever its name: its compression, its encoding and its form.
 
     questions.CSV.gz   gzip, UTF-8 with a byte order mark, "csv"
-    train              none, UTF-8, "json"
+    train              not compressed, UTF-8, "json"
 
-The content decides; the ending of the name decides only where the content could be several things.
+The content decides. The ending of the name decides only where the content fits more than one form.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import json
 import lzma
 import re
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -38,14 +38,15 @@ FORMS: Final[dict[str, Form]] = {
 }
 """The usual endings of each form."""
 COMPRESSED: Final = (".gz", ".bz2", ".xz", ".zst")
-"""May follow any of them but ``.parquet``."""
+"""May follow any of these endings but ``.parquet``."""
 DELIMITERS: Final = ",;\t|"
-MAX_ROW: Final = 2**28
-"""Characters of one row, or of one line."""
+MAX_LINE: Final = 2**28
+"""Characters of one line."""
 
 _HEAD: Final = 2**16
-_MAX_SIZE: Final = 2**30  # of what a compressed file holds, unless that is less than 1,000 times its own size
+_MAX_SIZE: Final = 2**30
 _MAX_RATIO: Final = 1000
+"""A compressed file may hold ``_MAX_SIZE`` bytes, or this many times its own size if that is more."""
 
 _OPENERS: Final[dict[bytes, Callable[[Path], Any]]] = {
     b"\x1f\x8b": gzip.open,
@@ -65,24 +66,24 @@ _FOREIGN: Final = {
     b"<?xml": "is XML: save the rows as JSON Lines or CSV",
     b"version https://git-lfs": "is a Git LFS pointer and not the file itself: run 'git lfs pull'",
 }
-_KNOWN: Final = "JSON, JSON Lines, CSV and Parquet are read"
-FIGURES: Final = re.compile(r"acc: \{.*\}, tool_rate: [\d.]+\s*")
-"""The head of what the method's evaluate.py writes before its rows of JSON."""
+_JSON_START: Final = re.compile(r"""\s*(\[\s*["\[\]{]|\{\s*("[^"]*"\s*:|\}))""")
+SCORES_LINE: Final = re.compile(r"acc: \{.*\}, tool_rate: [\d.]+\s*")
+"""The first line of the files that the method's evaluate.py writes; rows of JSON follow."""
 
 
 def fault(where: str, message: str) -> DataError:
-    """The error for something wrong at a place: ``"data/train.jsonl:3: ..."``."""
+    """The error for a place in a file: ``"data/train.jsonl:3: ..."``."""
     return DataError(f"{where}: {message}")
 
 
 def shorten(value: object, limit: int = 60) -> str:
-    """A value's repr, cut for a message."""
+    """A value's repr, cut to fit into a message."""
     text = repr(value[: limit + 1] if isinstance(value, str | bytes) else value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def ending(path: Path) -> str:
-    """The ending that says the form, in small letters: ``questions.CSV.gz -> ".csv"``; else the last one."""
+    """The ending that names the form, in lower case: ``questions.CSV.gz -> ".csv"``."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes[-1:] and suffixes[-1] in COMPRESSED:
         suffixes.pop()
@@ -93,7 +94,7 @@ def form_of(path: Path) -> Form:
     """The form of a file's content.
 
     Raises:
-        DataError: it is none of the three; says what it is instead.
+        DataError: the content has none of the three forms; says what it is instead.
     """
     named, (head, is_compressed) = FORMS.get(ending(path)), _head(path)
     if head.startswith(b"PAR1"):
@@ -106,25 +107,24 @@ def form_of(path: Path) -> Form:
     text = _text(head)
     if text is None:
         if named is None:
-            raise fault(str(path), f"is not text (it begins with {shorten(head[:16])}); {_KNOWN}")
+            known = "JSON, JSON Lines, CSV and Parquet are read"
+            raise fault(str(path), f"is not text (it begins with {shorten(head[:16])}); {known}")
         return named
     if not text.strip():
         return named or "json"
     if text.lstrip()[0] in "[{":
-        return "csv" if named == "csv" and not _begins_json(text.lstrip()) else "json"
-    if named != "json":
-        return "csv"
-    return "csv" if not FIGURES.match(text) and _is_table(text) else "json"
+        return "csv" if named == "csv" and not _JSON_START.match(text) else "json"
+    return "csv" if named != "json" or (_is_table(text) and not SCORES_LINE.match(text)) else "json"
 
 
 @contextmanager
 def text_of(path: Path, newline: str = "\n") -> Iterator[io.TextIOWrapper]:
-    """A file's text, decompressed; a line ends with ``newline`` alone: U+2028 stands within one.
+    """A file's text, decompressed. Only ``newline`` ends a line: U+2028 does not.
 
     Raises:
-        DataError: it cannot be decompressed, or is not text in its encoding; names the line and the byte.
+        DataError: the file cannot be decompressed, or is not text in its encoding; names the line and the byte.
     """
-    encoding = encoding_of(_head(path)[0])
+    encoding = json.detect_encoding(_head(path)[0][:4])  # of UTF-8, UTF-16 and UTF-32
     with _bytes(path) as file, io.TextIOWrapper(file, encoding, newline=newline) as text:
         try:
             yield text
@@ -133,40 +133,39 @@ def text_of(path: Path, newline: str = "\n") -> Iterator[io.TextIOWrapper]:
 
 
 def lines(path: Path, newline: str = "\n") -> Iterator[tuple[str, str]]:
-    """Each line of a file with its place, ended as in the file. Raises as `text_of`, and for a line without end."""
+    """Each line of a file with its place. Raises as `text_of`, and if a line is longer than ``MAX_LINE``."""
     with text_of(path, newline) as text:
         number = 0
-        while line := text.readline(MAX_ROW):
+        while line := text.readline(MAX_LINE):
             number += 1
-            if len(line) == MAX_ROW:
-                raise fault(f"{path}:{number}", f"this line has more than {MAX_ROW:,} characters")
+            if len(line) == MAX_LINE:
+                raise fault(f"{path}:{number}", f"this line has more than {MAX_LINE:,} characters")
             yield f"{path}:{number}", line
 
 
-def encoding_of(head: bytes) -> str:
-    """UTF-8, UTF-16 or UTF-32, by the byte order mark or the zeros in the first bytes."""
-    return json.detect_encoding(head[:4])
-
-
 def delimiter_of(text: str, wanted: Collection[str] = ()) -> str:
-    """What separates the columns of a table that begins with ``text``: one of ``DELIMITERS``.
+    """The character that separates the columns of a table, one of ``DELIMITERS``.
 
-    Where the header has several of them, it is the one that makes more of the ``wanted`` columns, then one under which
-    all rows have the same number of cells, then the comma. (`csv.Sniffer` counts all characters of the text, and takes
-    letters at times.)
+    Where the header has several of them, the best one gives more of the ``wanted`` columns; then, the same number of
+    cells in all rows. (`csv.Sniffer` counts every character, and sometimes picks a letter.)
     """
-    found = {sign: _first_rows(text, sign) for sign in DELIMITERS}
-    split = {sign: rows for sign, rows in found.items() if rows and len(rows[0]) > 1}
+    tables = {sign: _first_rows(text, sign) for sign in DELIMITERS}
 
     def rank(sign: str) -> tuple[int, bool]:
-        header = {cell.strip() for cell in split[sign][0]}
-        return len(header & set(wanted)), _is_even(split[sign])
+        header = {cell.strip() for cell in tables[sign][0]}
+        return len(header & set(wanted)), len(set(map(len, tables[sign]))) == 1
 
-    return max(split, key=rank, default=",")  # the first of equal ones
+    possible = [sign for sign, rows in tables.items() if rows and len(rows[0]) > 1]
+    return max(possible, key=rank, default=",")  # the first of equal ones
+
+
+def head_text(path: Path) -> str:
+    """The first characters of a text file, without a byte order mark."""
+    return _text(_head(path)[0]) or ""
 
 
 def _first_rows(text: str, delimiter: str) -> list[list[str]]:
-    """The first rows as cells; the last one, which the head may cut, is left out."""
+    """The first rows as cells. The last one is left out where the head may have cut it."""
     rows: list[list[str]] = []
     with suppress(csv.Error):
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
@@ -175,47 +174,21 @@ def _first_rows(text: str, delimiter: str) -> list[list[str]]:
     return rows[:-1] if len(text) >= _HEAD // 4 and len(rows) > 1 else rows
 
 
-def _is_even(rows: Sequence[Sequence[str]]) -> bool:
-    return len({len(row) for row in rows}) == 1
-
-
-def head_text(path: Path) -> str:
-    """The first characters of a text file, without a byte order mark."""
-    return _text(_head(path)[0]) or ""
-
-
 def _is_table(text: str) -> bool:
     rows = _first_rows(text, delimiter_of(text))
-    return len(rows) > 1 and len(rows[0]) > 1 and _is_even(rows)
-
-
-def _begins_json(text: str) -> bool:
-    """Whether a text begins with a JSON value, or with one that its end cuts off."""
-    try:
-        json.JSONDecoder().raw_decode(text)
-    except json.JSONDecodeError as error:
-        return len(text) >= _HEAD // 4 and is_cut(error, text)
-    except (ValueError, RecursionError):
-        return True
-    return True
-
-
-def is_cut(error: json.JSONDecodeError, text: str) -> bool:
-    """Whether more text might mend what is wrong."""
-    return error.msg.startswith("Unterminated string") or error.pos >= len(text) - 16
+    return len(rows) > 1 and len(rows[0]) > 1 and len(set(map(len, rows))) == 1
 
 
 def _text(head: bytes) -> str | None:
-    """The head as text, None if it is none; a letter of an old code page is for the reader to name."""
-    encoding = encoding_of(head)
+    """The head as text; None if it is not text. A few bytes that do not decode are left to the reader to name."""
+    encoding = json.detect_encoding(head[:4])
     text = codecs.getincrementaldecoder(encoding)("replace").decode(head)
-    is_text = "\0" not in text or encoding != "utf-8"
-    bad = text.count("\ufffd")
-    return text if is_text and bad * 4 <= len(text) else None
+    is_text = ("\0" not in text or encoding != "utf-8") and text.count("\ufffd") * 4 <= len(text)
+    return text if is_text else None
 
 
 def _head(path: Path) -> tuple[bytes, bool]:
-    """The first bytes of what a file holds, and whether they are compressed in it."""
+    """The first bytes of a file's content, and whether the file is compressed."""
     with path.open("rb") as raw:
         is_compressed = _opener(raw.read(8)) is not None
     with _bytes(path) as file:
@@ -244,7 +217,7 @@ def _bytes(path: Path) -> Iterator[Any]:
 
 
 class _Decompressed(io.RawIOBase):
-    """What a compressed file holds, up to a size in proportion to the file's own."""
+    """The content of a compressed file, up to a size limit, so that a small file cannot fill the memory."""
 
     def __init__(self, inner: Any, path: Path) -> None:
         self._inner, self._path, self._size = inner, path, 0
@@ -266,27 +239,16 @@ class _Decompressed(io.RawIOBase):
 
 
 def _undecodable(path: Path, encoding: str) -> DataError:
-    """The error for the first byte that is no text: its line and its place there, or in the file."""
+    """The error for the first byte that cannot be decoded."""
     with _bytes(path) as file:
-        if encoding.startswith("utf-8"):
-            for number, line in enumerate(file, start=1):
-                try:
-                    line.removeprefix(codecs.BOM_UTF8 if number == 1 else b"").decode()
-                except UnicodeDecodeError as error:
-                    found = f"byte 0x{error.object[error.start]:02x} at position {error.start}"
-                    return fault(f"{path}:{number}", f"{found} is not UTF-8. Save the file as UTF-8")
-        decoder, position = codecs.getincrementaldecoder(encoding)(), 0
-        while True:
-            chunk = file.read(_HEAD)
-            waiting = len(decoder.getstate()[0])
-            try:
-                decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError as error:
-                at = position - waiting + error.start
-                found = (
-                    f"byte {at} of the file does not fit its encoding, {encoding.upper()} ({error.reason})"
-                )
-                return fault(str(path), f"{found}. Save the file as UTF-8")
-            if not chunk:
-                return fault(str(path), "changed while it was read: try again")
-            position += len(chunk)
+        try:
+            file.read().decode(encoding)
+        except UnicodeDecodeError as error:
+            before = error.object[: error.start]
+            if not encoding.startswith("utf-8"):
+                found = f"byte {len(before)} of the file does not fit its encoding, {encoding.upper()}"
+                return fault(str(path), f"{found} ({error.reason}). Save the file as UTF-8")
+            line, position = before.count(b"\n") + 1, len(before) - before.rfind(b"\n") - 1
+            found = f"byte 0x{error.object[error.start]:02x} at position {position} is not UTF-8"
+            return fault(f"{path}:{line}", f"{found}. Save the file as UTF-8")
+    return fault(str(path), "changed while it was read: try again")

@@ -1,11 +1,11 @@
-"""GSM8K, grade school math word problems (Cobbe et al. 2021): 7,473 to train on, 1,319 to test.
+"""GSM8K, grade school math word problems (Cobbe et al. 2021): 7,473 in train, 1,319 in test.
 
 An official row:
 
     {"question": "Natalia sold clips to 48 of her friends in April, ...",
      "answer": "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\\n... = <<48+24=72>>72 clips ...\\n#### 72"}
 
-and what becomes of it:
+becomes
 
     {"id": "GSM8K-train-0",
      "question": "Natalia sold clips to 48 of her friends in April, ...",
@@ -53,7 +53,7 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 @dataclass
 class GSM8KConfig(RowsConfig):
-    """Where GSM8K is taken from, if no files are given."""
+    """The source of GSM8K if no files are given."""
 
     source: str = "bundled"
     revision: str = HUB_REVISION  # of the Hub's repository, for source "hub"
@@ -67,7 +67,7 @@ class GSM8K(RowsBuilder):
         load(GSM8K(data_files={"train": "my-gsm8k.jsonl"}))  # files of the same form, also Parquet
         load(GSM8K(source="hub"))                            # openai/gsm8k, at a pinned revision
 
-    Raises `DataError` for files that are not as they should be, `HubError` if the Hub gives none.
+    Raises `DataError` for malformed files, `HubError` if the Hub cannot be read.
     """
 
     VERSION = "1.0.0"
@@ -132,7 +132,7 @@ def split_answer(official: str, where: str) -> tuple[str | None, str]:
 
 
 def is_worked(answer: str) -> bool:
-    """Whether a text is in the form that ``split_answer`` takes apart."""
+    """Whether a text ends in a ``#### answer`` line."""
     final = _FINAL.search(answer)
     return final is not None and bool(final["answer"].strip())
 
@@ -162,7 +162,7 @@ def _inputs(source: str, revision: str) -> Inputs:
 
 
 def _from_hub(name: str, revision: str) -> str:
-    """The local copy of a file; one of a pinned commit is downloaded once, and then found with no network."""
+    """The local copy of a file. A file of a pinned commit is downloaded once, and later found without a network."""
     try:
         return hf_hub_download(HUB_REPO, name, repo_type="dataset", revision=revision)
     except (httpx2.HTTPError, HFValidationError, OSError) as error:

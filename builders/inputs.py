@@ -1,9 +1,9 @@
-"""Where a builder's rows come from: local files, by split, and the digest of their bytes.
+"""The input files of a builder by split, and the digest of their bytes.
 
     {"train": (PosixPath("data/train.jsonl"),), "test": (PosixPath("data/test.jsonl"),)}
 
-The digest names the cached rows: an edited file gives new rows, whatever its clock says, and an unchanged
-one is not read twice, wherever it lies.
+The digest is the key of the cached rows: an edited file gives new rows, whatever its modification time, and the same
+bytes are not read twice, wherever the file lies.
 """
 
 from __future__ import annotations
@@ -41,24 +41,30 @@ def bundled(name: str) -> Path:
 def from_files(
     data_files: DataFiles, default_split: str | None = None, data_dir: StrPath | None = None
 ) -> Inputs:
-    """The inputs that ``data_files`` names, in ``data_dir`` if given: ``{split: path(s)}``, or paths alone.
+    """The files that ``data_files`` names, in ``data_dir`` if given: ``{split: path(s)}``, or paths alone.
 
-    A path alone belongs to the split it is called after (``test.jsonl``, ``train-00000-of-00002.parquet``),
-    else to ``default_split``. A path may be a pattern (``"data/*.jsonl"``). Raises `DataError` if a file is
-    missing, is no file, or belongs to no split.
+    A path alone belongs to the split in its name (``test.jsonl``, ``train-00000-of-00002.parquet``), else to
+    ``default_split``. A path may be a pattern (``"data/*.jsonl"``).
+
+    Raises:
+        DataError: a file is missing, is no regular file, or belongs to no split.
     """
-    splits: dict[str, list[Path]] = {}
     if isinstance(data_files, Mapping):
-        for split, paths in data_files.items():
-            splits[split] = _expand(paths, data_dir)
-    else:
-        for path in _expand(data_files, data_dir):
-            splits.setdefault(_split_of(path, default_split), []).append(path)
+        return ordered({split: _expand(paths, data_dir) for split, paths in data_files.items()})
+    splits: dict[str, list[Path]] = {}
+    for path in _expand(data_files, data_dir):
+        name = unsharded(path).lower()
+        split = name if name in SPLITS else default_split
+        if split is None:
+            raise DataError(
+                f"{path}: which split is this? Give data_files={{'train': {str(path)!r}}}, or 'test'"
+            )
+        splits.setdefault(split, []).append(path)
     return ordered(splits)
 
 
 def from_folder(data_dir: StrPath, default_split: str | None = None) -> Inputs:
-    """The inputs in a folder: each data file directly in it, by split as in `from_files`."""
+    """Each data file directly in a folder, by split as in `from_files`."""
     paths = [path for path in listing(data_dir) if is_data(path)]
     if not paths:
         raise DataError(
@@ -68,12 +74,12 @@ def from_folder(data_dir: StrPath, default_split: str | None = None) -> Inputs:
 
 
 def is_data(path: Path) -> bool:
-    """Whether a file in a folder is called as data is: by a known ending, or after a split with none."""
+    """Whether a file's name is that of data: it has a known ending, or it is the name of a split alone."""
     return ending(path) in SUFFIXES or path.name in SPLITS
 
 
 def digest(inputs: Inputs) -> str:
-    """32 hex digits that change with the files' bytes, names, order and splits, and with nothing else."""
+    """32 hex digits that depend on the files' bytes, names, order and splits alone."""
     total = hashlib.sha256()
     for split, paths in inputs.items():
         for path in paths:
@@ -86,13 +92,13 @@ def digest(inputs: Inputs) -> str:
 
 
 def seal(folder: StrPath) -> None:
-    """Note the digests of the Arrow files in a folder, in a file beside them."""
+    """Write the digests of the Arrow files in a folder to a file beside them."""
     digests = {path.name: file_xxh3(path) for path in sorted(Path(folder).glob("*.arrow"))}
     Path(folder, _SEAL).write_text(json.dumps(digests), encoding="utf-8")
 
 
 def is_damaged(folder: StrPath) -> bool:
-    """Whether a file in a folder is not as it was sealed; a folder that never was is taken as it is."""
+    """Whether an Arrow file has changed since `seal`; False for a folder that was never sealed."""
     note = Path(folder, _SEAL)
     if not note.exists():
         return False
@@ -104,12 +110,12 @@ def is_damaged(folder: StrPath) -> bool:
 
 
 def discard(folder: StrPath) -> None:
-    """Delete a folder and all that is in it."""
+    """Delete a folder."""
     shutil.rmtree(folder)
 
 
 def listing(folder: StrPath) -> list[Path]:
-    """What a folder holds, sorted. Raises `DataError` if it is no folder."""
+    """The entries of a folder, sorted. Raises `DataError` if it is no folder."""
     path = expanded(folder)
     if not path.is_dir():
         what = "is a file: give it as data_files" if path.exists() else "there is no such folder"
@@ -118,7 +124,7 @@ def listing(folder: StrPath) -> list[Path]:
 
 
 def names(folder: StrPath, limit: int = 10) -> str:
-    """What a folder holds, for a message: ``'a.txt', 'b'``."""
+    """The names in a folder for a message: ``'a.txt', 'b'``."""
     found = [repr(path.name) for path in listing(folder)]
     more = [f"and {len(found) - limit} more"] if len(found) > limit else []
     return ", ".join([*found[:limit], *more]) or "nothing"
@@ -131,11 +137,11 @@ def unsharded(path: Path) -> str:
 
 
 def whole(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """The shards of one split, in order. Raises `DataError` unless they are all there, and once each."""
+    """The shards of one split, in order. Raises `DataError` unless each shard is there exactly once."""
     shards = sorted(paths)
     marks = [mark for path in shards if (mark := _SHARD.search(path.stem))]
-    expected = [(i, len(marks)) for i in range(len(marks))]
-    if [(int(mark["index"]), int(mark["total"])) for mark in marks] != expected:
+    found = [(int(mark["index"]), int(mark["total"])) for mark in marks]
+    if found != [(i, len(marks)) for i in range(len(marks))]:
         have = ", ".join(repr(path.name) for path in shards)
         raise DataError(
             f"{shards[0].parent}: these shards are not one whole set: {have}. "
@@ -148,16 +154,16 @@ def _expand(paths: StrPath | Sequence[StrPath], data_dir: StrPath | None) -> lis
     listed = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not listed:
         raise DataError("data_files names no file: give a path, a list of paths, or {split: paths}")
-    remote = [item for item in listed if "://" in os.fspath(item)]
-    if remote:
-        raise DataError(f"{remote[0]}: only local files are read: download it first")
-    if odd := [item for item in listed if "\0" in os.fspath(item)]:
-        raise DataError(f"{os.fspath(odd[0])!r}: a path holds no NUL")
+    for item in (os.fspath(item) for item in listed):
+        if "://" in item:
+            raise DataError(f"{item}: only local files are read: download it first")
+        if "\0" in item:
+            raise DataError(f"{item!r}: a path holds no NUL")
     try:
         return [path for item in listed for path in _matches(expanded(Path(data_dir or "", item)))]
+    except DataError:
+        raise
     except (OSError, ValueError, RuntimeError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"{listed[0]!r}: this path cannot be looked up ({error})") from None
 
 
@@ -168,7 +174,7 @@ def _matches(path: Path) -> list[Path]:
     if path.exists():
         found = [path]
     else:
-        folder = next(above for above in path.parents if above.exists())  # whose name is no pattern
+        folder = next(above for above in path.parents if above.exists())  # its name is not a pattern
         pattern = str(path.relative_to(folder))
         found = sorted(match for match in folder.glob(pattern) if not match.is_dir())
     if not found:
@@ -180,21 +186,10 @@ def _matches(path: Path) -> list[Path]:
     return found
 
 
-def _split_of(path: Path, default: str | None) -> str:
-    name = unsharded(path)
-    if name.lower() in SPLITS:
-        return name.lower()
-    if default is None:
-        raise DataError(f"{path}: which split is this? Give data_files={{'train': {str(path)!r}}}, or 'test'")
-    return default
-
-
 def ordered(splits: Mapping[str, Sequence[Path]]) -> Inputs:
-    """The same, splits in their usual order. Raises `DataError` if one is called what no split can be."""
+    """The splits in their usual order. Raises `DataError` if a name cannot be that of a split."""
     for split in splits:
         if not isinstance(split, str) or not _SPLIT_NAME.fullmatch(split) or split == "all":
             raise DataError(f"{split!r} cannot name a split; use letters, digits and '_', and not 'all'")
     rank = {split: i for i, split in enumerate(SPLITS)}
-    return {
-        split: tuple(splits[split]) for split in sorted(splits, key=lambda name: (rank.get(name, 99), name))
-    }
+    return {name: tuple(splits[name]) for name in sorted(splits, key=lambda name: (rank.get(name, 99), name))}

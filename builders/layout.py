@@ -1,4 +1,4 @@
-"""Where a produced directory keeps each config: Parquet first, the published JSON layout else.
+"""The files of each config in a produced directory: Parquet if there is any, else the published JSON layout.
 
 stage2/train-00000-of-00001.parquet                 listed under `configs` in README.md
 data/raw/GSM8K/GSM8K.json                           raw, split train
@@ -22,7 +22,7 @@ from toolgen_hf.builders.inputs import SPLITS, Inputs, StrPath, listing, ordered
 from toolgen_hf.errors import DataError
 
 RESPONSE = "_response"
-"""Ends the name of a file of one source's responses."""
+"""The name of a file of one source's responses ends with this."""
 
 JSON_LAYOUT = {
     "raw": ("raw", ""),
@@ -33,18 +33,19 @@ JSON_LAYOUT = {
     "responses": ("stage2", RESPONSE),
     "stage2": ("stage2", ""),
 }
-"""For each config that is exported as JSON: the folder under ``data/``, and how its files' names end."""
+"""Of each config with a JSON export, the folder under ``data/`` and the end of its files' names."""
 
 REJECTED = "_rejected"
-"""Ends the name of a file of what fell out on the way to the one beside it."""
+"""The name of a file of rejected rows ends with this; it lies beside the output."""
 
 _ENDINGS = (*(ending for _, ending in JSON_LAYOUT.values() if ending), REJECTED)
 
 
 def locate(data_dir: StrPath, config: str, dataset_name: str | None = None) -> tuple[Inputs, str]:
-    """The files of a config, by split, and the dataset's name. ``dataset_name`` chooses its JSON exports.
+    """The files of a config by split, and the dataset's name. With ``dataset_name``, its JSON exports.
 
-    Raises `DataError` with what there is if the config or the dataset is not there.
+    Raises:
+        DataError: the config or the dataset is not there; says what is.
     """
     listing(data_dir)
     root = Path(data_dir).expanduser()
@@ -62,15 +63,15 @@ def locate(data_dir: StrPath, config: str, dataset_name: str | None = None) -> t
 
 
 def source_of(path: Path, dataset_name: str, split: str) -> str:
-    """The source that a responses file is called after: ``GSM8K_test_chatgpt_response.json -> "chatgpt"``."""
+    """The source in the name of a responses file: ``GSM8K_test_chatgpt_response.json -> "chatgpt"``."""
     rest = path.stem.removeprefix(dataset_name).removesuffix(RESPONSE)
     return rest.removeprefix(f"_{split}").removeprefix("_") or split
 
 
 def id_of(path: Path, split: str, number: int) -> str:
-    """The id of a row that brings none: ``GSM8K_test.json -> "GSM8K-test-0"``.
+    """The id of a row without one: ``GSM8K_test.json -> "GSM8K-test-0"``.
 
-    Another file has other ids: the third of ``GSM8K_wrong.json`` is not the third of ``GSM8K.json``.
+    The whole name of the file is in it, since the third row of ``GSM8K_wrong.json`` is not that of ``GSM8K.json``.
     """
     return f"{unsharded(path).removesuffix(f'_{split}')}-{split}-{number}"
 
@@ -103,17 +104,13 @@ def _parquet_configs(root: Path) -> set[str]:
 
 
 def _card_configs(root: Path) -> dict[str, dict[str, list[str]]]:
-    """What README.md's metadata says: ``{config: {split: patterns}}``, each pattern inside the directory."""
+    """The configs in README.md's metadata: ``{config: {split: patterns}}``, each pattern inside the directory."""
     card = root / "README.md"
     try:
         metadata: dict[str, Any] = (metadata_load(card) if card.exists() else None) or {}
-        configs = {
-            entry["config_name"]: dict(_patterns(entry["data_files"]))
-            for entry in metadata.get("configs", [])
-        }
-        paths = [
-            (name, PurePosixPath(p)) for name, splits in configs.items() for ps in splits.values() for p in ps
-        ]
+        entries = metadata.get("configs", [])
+        configs = {entry["config_name"]: dict(_patterns(entry["data_files"])) for entry in entries}
+        paths = [(name, PurePosixPath(p)) for name in configs for ps in configs[name].values() for p in ps]
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{card}: its `configs` cannot be read ({error!r})") from None
     for config, path in paths:
@@ -151,7 +148,7 @@ def _choose(names: Mapping[str, Path], wanted: str | None, where: str) -> str:
 
 
 def _json(folder: Path, config: str) -> Inputs:
-    """A config's JSON files by split: train goes without saying, other splits stand after the name."""
+    """A config's JSON files by split. Split train has the dataset's name alone, others add their own."""
     _, ending = JSON_LAYOUT[config]
     rests = {
         path: path.stem.removeprefix(folder.name) for path in sorted(folder.glob(f"{folder.name}*.json"))
@@ -162,7 +159,7 @@ def _json(folder: Path, config: str) -> Inputs:
     splits: dict[str, list[Path]] = {}
     for path, rest in (chosen if ending else plain).items():
         if not rest.startswith("_") and rest:
-            continue  # another dataset's, whose name only begins alike
+            continue  # of another dataset, whose name begins with this one's
         first = rest[1:].split("_")[0] if config == "responses" else rest[1:]
         split = first if first in named and first else "train"
         splits.setdefault(split, []).append(path)

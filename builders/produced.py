@@ -1,11 +1,11 @@
-"""What this project wrote, opened again: Parquet, or the JSON files of the method's published layout.
+"""Opens a produced directory: Parquet, or the JSON files of the method's published layout.
 
 A line of ``data/stage2/GSM8K/GSM8K.json``
 
     {"query": "please solve it\\nJean has ...", "responses": ["calculator(3*19)", "Jean has $54."],
      "origin": ["gold", "vicuna"], "scores": [20, 15], "answer": ["57.0", "54.0"]}
 
-gives the same row with the columns of `toolgen_hf.schemas.STAGE2`. It brings no id: ``GSM8K-train-0``.
+gives the same row with the columns of `toolgen_hf.schemas.STAGE2`. It has no id, so it gets ``GSM8K-train-0``.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _CALL_ALONE: dict[str, object] = {**_UNGRADED, "correct": False, "teacher": None
 
 
 RESPONSES = "responses-"
-"""Begins the name of the config of one source's executed responses: ``responses-chatgpt``."""
+"""The config of one source's executed responses begins with this: ``responses-chatgpt``."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """The columns of a config, those that its published JSON files leave out, and those that older versions lack."""
+    """The columns of a config, and the values of those that its published JSON files leave out."""
 
     features: Features
     description: str
@@ -48,14 +48,14 @@ class Kind:
 
     @property
     def later(self) -> dict[str, object]:
-        """The columns that data sets of earlier versions lack, null."""
+        """The columns that earlier versions did not write, as null."""
         return {name: None for name in self.features if name in schemas.LATER}
 
     def row(self, row: Row, where: str, new_id: str) -> Row:
-        """A row of this kind, from one of a file; columns that the schema does not know are left out.
+        """A row with the columns of this kind, from a row of a file; other columns are left out.
 
         Raises:
-            DataError: it lacks a column, or a value does not fit.
+            DataError: the row lacks a column, or a value does not fit.
         """
         row = {**row, "id": new_id if row.get("id") is None else row["id"]}
         found = {
@@ -65,14 +65,16 @@ class Kind:
         fitted = {name: fit(found[name], self.features[name], name, where) for name in found}
         _split_worked(fitted)
         if "scores" in fitted:
-            _check_lengths(fitted, where)
+            lengths = {name: len(fitted[name] or []) for name in ("responses", "origin", "scores", "answer")}
+            if len(set(lengths.values())) > 1:
+                raise fault(where, f"these must be of one length, one item a response: {lengths}")
         if "question" in fitted:
             text(fitted, "question", where)
             answers(fitted, "answer", where)
         return fitted
 
     def completed(self, row: Row, **defaults: object) -> Row:
-        """With the columns that published JSON leaves out."""
+        """The row with the columns that published JSON leaves out."""
         missing = {**self.later, **self.defaults, **defaults}
         return row | {name: value for name, value in missing.items() if named(row, name) not in row}
 
@@ -98,7 +100,7 @@ KINDS = {
 
 
 def kind_of(config: str) -> Kind | None:
-    """What is known of a config of this name; None for one that this library does not write."""
+    """The kind of a config; None if this library writes no such config."""
     return KINDS.get("executed" if config.startswith(RESPONSES) else config)
 
 
@@ -109,16 +111,19 @@ class Produced(RowsBuilder):
         load(Produced("stage1", data_dir="outputs/quickstart", dataset_name="mix"))  # stage1/mix/mix.json
         load(Produced("responses-chatgpt", data_dir="outputs/quickstart"))  # one source's, executed
 
-    The directory's Parquet is read; where a config has none, or a ``dataset_name`` is given, its JSON exports
-    are. Columns that the schema does not know are left out, but for a mix's ``dataset`` and ``task`` and the mark of
-    near duplicates. Raises `DataError` for a config that is not there and for a row that does not fit.
+    It reads the directory's Parquet; if a config has none, or with a ``dataset_name``, the JSON exports. Columns that
+    the schema lacks are left out, except a mix's ``dataset`` and ``task`` and the mark of near duplicates.
+
+    Raises:
+        ConfigError: this library writes no such config.
+        DataError: the config is not there, or a row does not fit.
     """
 
     VERSION = "1.3.0"
     BUILDER_CONFIGS = tuple(
         RowsConfig(name=name, version="1.3.0", description=kind.description) for name, kind in KINDS.items()
     )
-    may_be_empty = True  # a run may well answer nothing right, or reject nothing
+    may_be_empty = True  # a run may answer nothing right, or reject nothing
 
     def __init__(
         self,
@@ -148,7 +153,7 @@ class Produced(RowsBuilder):
         )
 
     def _as_dataset(self, split: str = "train", in_memory: bool = False) -> Dataset:
-        """As in `datasets`, which writes a split without rows but cannot open it."""
+        """As in `datasets`, which cannot open a split without rows."""
         if str(split) in self.info.splits and not self.info.splits[str(split)].num_examples:
             columns: dict[str, list[object]] = {name: [] for name in self.info.features}
             return Dataset.from_dict(columns, self.info.features, self.info.copy(), split)
@@ -167,9 +172,10 @@ class Produced(RowsBuilder):
 
 
 def fit(value: Any, feature: Any, column: str, where: str) -> Any:
-    """A value as its feature has it: a lone answer becomes a list, a number text where text is due.
+    """A value in the type of its feature: one answer becomes a list, a number becomes text. Null stays null.
 
-    Null stays null. Raises `DataError` for anything else that is not of the feature's type.
+    Raises:
+        DataError: the value does not fit the feature.
     """
     if value is None:
         return None
@@ -183,7 +189,10 @@ def fit(value: Any, feature: Any, column: str, where: str) -> Any:
             )
         return {name: fit(value.get(name), feature[name], f"{column}.{name}", where) for name in feature}
     if feature == Json():
-        return _from_json(value, column, where)
+        try:  # Parquet holds a Json column as text
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise fault(where, f"{column!r} holds {shorten(value)}, expected JSON ({error})") from None
     if feature == Value("string"):
         return as_text(value, column, where)
     kind = {"int64": int, "bool": bool}[feature.dtype]
@@ -194,16 +203,8 @@ def fit(value: Any, feature: Any, column: str, where: str) -> Any:
     return value
 
 
-def _from_json(value: Any, column: str, where: str) -> Any:
-    """A value of a Json column, which Parquet holds as text."""
-    try:
-        return json.loads(value) if isinstance(value, str) else value
-    except ValueError as error:
-        raise fault(where, f"{column!r} holds {shorten(value)}, expected JSON ({error})") from None
-
-
 def _split_worked(row: Row) -> None:
-    """GSM8K's own form of an answer, the worked solution and then ``#### 72``, as answer and solution."""
+    """Split an answer in GSM8K's own form, the worked solution and then ``#### 72``, into answer and solution."""
     if "scores" in row or len(row.get("answer") or []) != 1 or row["answer"][0] is None:
         return
     if is_worked(row["answer"][0]):
@@ -211,10 +212,3 @@ def _split_worked(row: Row) -> None:
         row["answer"] = [answer]
         if "solution" in row and row["solution"] is None:
             row["solution"] = solution
-
-
-def _check_lengths(row: Row, where: str) -> None:
-    """One origin, score and answer to each response."""
-    lengths = {name: len(row[name] or []) for name in ("responses", "origin", "scores", "answer")}
-    if len(set(lengths.values())) > 1:
-        raise fault(where, f"these must be of one length, one item a response: {lengths}")

@@ -1,4 +1,4 @@
-"""Anyone's questions and answers, from JSON, JSON Lines, CSV or Parquet, by a mapping of columns or paths.
+"""Questions and answers of any dataset, from JSON, JSON Lines, CSV or Parquet, by a mapping of columns or paths.
 
 SVAMP's own row
 
@@ -51,14 +51,13 @@ _CLOSERS = "\"')]”’»"
 
 @dataclass
 class QAConfig(RowsConfig):
-    """How a file's columns become a raw row's, and what the rows are called."""
+    """How a file's columns become those of a raw row, and the dataset's name."""
 
     dataset: str = "QA"
-    columns: dict[str, str] = field(
-        default_factory=dict
-    )  # "answer" -> "Answer"; question, answer map to themselves
-    split: str = "train"  # of files that are not called after one
-    bundled: str | None = None  # the file that ships with this package, for when none is given
+    # "answer" -> "Answer"; by default question and answer have these names in the file
+    columns: dict[str, str] = field(default_factory=dict)
+    split: str = "train"  # the split of files without a split in their name
+    bundled: str | None = None  # the file in this package that is read if none is given
     citation: str = ""
     homepage: str = ""
     license: str = ""
@@ -70,10 +69,12 @@ class QA(RowsBuilder):
         load(QA(data_files="faq.csv", columns={"question": "prompt", "answer": "gold"}, dataset_name="FAQ"))
         load(QA("svamp"))  # SVAMP, which ships with this package
 
-    ``columns`` names the file's column for ``question`` and ``answer`` (default: so called) and, if there is
-    one, for ``solution``, ``context`` (put before the question) and ``id`` (used as it is, and must differ
-    within a split; else a row is called ``{dataset_name}-{split}-{n}``). A column may be a path: ``answer.value``,
-    ``answers.text``, ``choices.0.text``. Raises `DataError` at the first row that cannot be used.
+    ``columns`` names the file's columns for ``question`` and ``answer`` (default: the same names) and, if there are
+    any, for ``solution``, ``context`` (goes before the question) and ``id`` (unique within a split; default
+    ``{dataset_name}-{split}-{n}``). A column may be a path: ``answer.value``, ``answers.text``, ``choices.0.text``.
+
+    Raises:
+        DataError: at the first row that cannot be used.
     """
 
     VERSION = "1.1.0"
@@ -146,7 +147,7 @@ class QA(RowsBuilder):
 
 
 def join(context: str | None, question: str) -> str:
-    """``"Ann has 3 pens", "How many?" -> "Ann has 3 pens. How many?"``; no second full stop."""
+    """``"Ann has 3 pens", "How many?" -> "Ann has 3 pens. How many?"``; adds a full stop if there is none."""
     if context is None:
         return question
     context = context.strip()

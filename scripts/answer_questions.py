@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_common, add_engine, add_local, add_task, main
+from toolgen_hf.published.command import Parser, add_engine, add_local, add_task, main
 
 EXAMPLE = """answer_questions.py --input ../data/raw/GSM8K/GSM8K.json --base_model PLMs/vicuna-7b \\
     --prompt_template vicuna"""
@@ -16,16 +16,11 @@ MODERN = "toolgen-hf answer raw.jsonl answered.jsonl"
 
 def parser() -> Parser:
     made = Parser(__doc__, EXAMPLE, MODERN)
-    made.add_argument("--input", type=Path, required=True, help="questions with answers, such as GSM8K.json")
-    made.add_argument(
-        "--output",
-        type=Path,
-        help="the folder for GSM8K_right.json and GSM8K_wrong.json (default: the input's)",
-    )
+    made.add("--input", Path, "questions with answers, such as GSM8K.json", required=True)
+    made.add("--output", Path, "the folder for GSM8K_right.json and GSM8K_wrong.json (default: the input's)")
     add_task(made)
     add_local(made, required=False)
     add_engine(made, None)
-    add_common(made)
     return made
 
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_common, main
+from toolgen_hf.published.command import Parser, main
 
 EXAMPLE = """finetune_lora.py --base_model PLMs/vicuna-7b --data_path ../data/stage1/GSM8K/GSM8K.json \\
     --output_dir vicuna-stage1-lora --prompt_template_name vicuna --max_steps 78"""
@@ -39,29 +39,22 @@ WITHOUT_EFFECT = {
 
 def parser() -> Parser:
     made = Parser(__doc__, EXAMPLE, MODERN)
-    made.add_argument("--base_model", required=True, help="a folder, a .gguf file, pip:NAME or a Hub id")
-    made.add_argument(
-        "--data_path", type=Path, required=True, help="the merged file: instruction, input, output"
-    )
-    made.add_argument(
-        "--output_dir", type=Path, required=True, help="the folder for checkpoint-1, checkpoint-2, ..."
-    )
-    made.add_argument("--prompt_template_name", "--prompt_template", default="alpaca", help="default: alpaca")
-    made.add_argument(
-        "--num_epochs", type=int, help="how often each row is seen, if --max_steps does not say it"
-    )
+    made.add("--base_model", str, "a folder, a .gguf file, pip:NAME or a Hub id", required=True)
+    made.add("--data_path", Path, "the merged file: instruction, input, output", required=True)
+    made.add("--output_dir", Path, "the folder for checkpoint-1, checkpoint-2, ...", required=True)
+    made.add("--prompt_template_name", str, "default: alpaca", "--prompt_template", default="alpaca")
+    made.add("--num_epochs", int, "how often each row is seen, if --max_steps is not given")
     made.add_argument("--lora_target_modules", nargs="+", help="layers (default: the attention projections)")
-    made.add_argument("--checkpoint", default="middle", help="middle, last or a step (default: middle)")
+    made.add("--checkpoint", str, "middle, last or a step (default: middle)", default="middle")
     for name, kind in SETTINGS.items():
-        made.add_argument(f"--{name}", type=kind, help="default: this library's own for a few steps")
+        made.add(f"--{name}", kind, "default: chosen by the library for a few steps")
     for flag, meaning in WITHOUT_EFFECT.items():
         made.without_effect(flag, meaning)
-    add_common(made)
     return made
 
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
-    from toolgen_hf.published.training import finetune_lora
+    from toolgen_hf.published.assemble import finetune_lora
 
     given = {name: getattr(options, name) for name in SETTINGS if getattr(options, name) is not None}
     if options.lora_target_modules:

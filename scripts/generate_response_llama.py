@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_common, add_local, add_mode, add_task, main
+from toolgen_hf.published.command import Parser, add_local, add_mode, add_task, main
 
 EXAMPLE = """generate_response_llama.py --base_model PLMs/vicuna-7b --task math \\
     --data_path ../data/raw/GSM8K/GSM8K.json --lora_weights vicuna-stage1-lora-step-39 \\
@@ -18,32 +18,21 @@ MODERN = """toolgen-hf respond raw.jsonl responses/vicuna.jsonl --recipe mine.ya
 
 def parser() -> Parser:
     made = Parser(__doc__, EXAMPLE, MODERN)
-    made.add_argument("--data_path", type=Path, required=True, help="questions, such as GSM8K.json")
-    made.add_argument(
-        "--output_path", type=Path, required=True, help="the same rows with their response, and its pred"
-    )
+    made.add("--data_path", Path, "questions, such as GSM8K.json", required=True)
+    made.add("--output_path", Path, "the same rows with their response, and its pred", required=True)
     add_task(made)
-    add_mode(made, "w")  # the published script has none, and writes anew
+    add_mode(made, "w")  # the published script has no mode, and writes anew
     add_local(made)
-    add_common(made)
     return made
 
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
     from toolgen_hf.published.ask import generate_response
-    from toolgen_hf.published.tasks import source_name
     from toolgen_hf.stages.respond import SourceConfig
 
     source = SourceConfig(generator=command.local(options))
-    return generate_response(
-        options.data_path,
-        options.output_path,
-        source_name(options.output_path),
-        source,
-        workspace,
-        options.task,
-        options.mode,
-    )
+    files = (options.data_path, options.output_path)
+    return generate_response(*files, source, workspace, options.task, options.mode)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_common, add_engine, add_mode, main
+from toolgen_hf.published.command import Parser, add_engine, add_mode, main
 
 EXAMPLE = """generate_tool_api.py --input ../data/raw/GSM8K/GSM8K_wrong.json \\
     --output ../data/stage1/GSM8K/GSM8K_wrong.json --dataset_name GSM8K --model w --multi_api_keys \\
@@ -18,39 +18,22 @@ MODERN = """toolgen-hf tool-api answered.jsonl called.jsonl \\
 
 def parser() -> Parser:
     made = Parser(__doc__, EXAMPLE, MODERN)
-    made.add_argument(
-        "--input", type=Path, required=True, help="questions with answers, such as GSM8K_wrong.json"
-    )
-    made.add_argument(
-        "--output", type=Path, required=True, help="the same rows with their call in the field tool"
-    )
-    made.add_argument(
-        "--dataset_name", default="GSM8K", help="decides the task: GSM8K, SVAMP, ASDiv (default: GSM8K)"
-    )
-    made.add_argument(
-        "--max_attempts", type=int, default=2, help="how often one question is asked (default: 2)"
-    )
+    made.add("--input", Path, "questions with answers, such as GSM8K_wrong.json", required=True)
+    made.add("--output", Path, "the same rows with their call in the field tool", required=True)
+    made.add("--dataset_name", str, "decides the task: GSM8K, SVAMP, ASDiv (default: GSM8K)", default="GSM8K")
+    made.add("--max_attempts", int, "how often one question is asked (default: 2)", default=2)
     add_mode(made)
     add_engine(made, "gpt-3.5-turbo-0301")
-    add_common(made)
     return made
 
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
     from toolgen_hf.models.config import AnnotationsConfig
-    from toolgen_hf.published.ask import generate_tool_api
-    from toolgen_hf.published.tasks import task_of
+    from toolgen_hf.published.ask import generate_tool_api, task_of
 
     teacher = AnnotationsConfig() if options.engine == "annotations" else command.engine(options)
-    return generate_tool_api(
-        options.input,
-        options.output,
-        [teacher],
-        workspace,
-        task_of(options.dataset_name),
-        options.mode,
-        options.max_attempts,
-    )
+    given = (options.input, options.output, [teacher], workspace, task_of(options.dataset_name))
+    return generate_tool_api(*given, options.mode, options.max_attempts)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_common, add_task, main
+from toolgen_hf.published.command import Parser, add_task, main
 
 EXAMPLE = """gold_response.py --input ../data/stage1/GSM8K/GSM8K.json \\
     --output ../data/stage2/GSM8K/GSM8K_gold_response.json"""
@@ -16,15 +16,10 @@ MODERN = "toolgen-hf gold stage1.jsonl responses/gold.jsonl"
 
 def parser() -> Parser:
     made = Parser(__doc__, EXAMPLE, MODERN)
-    made.add_argument("--input", type=Path, required=True, help="the merged file: instruction, input, output")
-    made.add_argument(
-        "--output", type=Path, required=True, help="id, instruction, input, output, answer, pred"
-    )
-    made.add_argument(
-        "--raw", type=Path, help="the questions, which give id and answer to rows without, such as GSM8K.json"
-    )
+    made.add("--input", Path, "the merged file: instruction, input, output", required=True)
+    made.add("--output", Path, "id, instruction, input, output, answer, pred", required=True)
+    made.add("--raw", Path, "the questions; they give id and answer to rows without, such as GSM8K.json")
     add_task(made)
-    add_common(made)
     return made
 
 

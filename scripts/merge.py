@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_common, add_task, main
+from toolgen_hf.published.command import Parser, add_task, main
 
 EXAMPLE = """merge.py --right ../data/raw/GSM8K/GSM8K_right.json --wrong ../data/stage1/GSM8K/GSM8K_wrong.json \\
     --output ../data/stage1/GSM8K/GSM8K.json"""
@@ -16,15 +16,10 @@ MODERN = "toolgen-hf stage1 called.jsonl stage1.jsonl"
 
 def parser() -> Parser:
     made = Parser(__doc__, EXAMPLE, MODERN)
-    made.add_argument(
-        "--right", type=Path, required=True, help="questions with the LM's response, which is right"
-    )
-    made.add_argument("--wrong", type=Path, required=True, help="questions with a call in the field tool")
-    made.add_argument(
-        "--output", type=Path, required=True, help="instruction, input, output; then what a row brought"
-    )
+    made.add("--right", Path, "questions with the LM's response, which is right", required=True)
+    made.add("--wrong", Path, "questions with a call in the field tool", required=True)
+    made.add("--output", Path, "instruction, input, output; then the row's other fields", required=True)
     add_task(made)
-    add_common(made)
     return made
 
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_common, add_task, main
+from toolgen_hf.published.command import Parser, add_task, main
 
 EXAMPLE = """score.py --task math --model vicuna --lora_weights vicuna-stage1-lora \\
     --data_path ../data/stage2/GSM8K --target_path ../data/stage2/GSM8K"""
@@ -16,32 +16,24 @@ MODERN = "toolgen-hf score executed stage2.jsonl --set score.strategy=distance"
 
 def parser() -> Parser:
     made = Parser(__doc__, EXAMPLE, MODERN)
-    made.add_argument(
-        "--data_path", type=Path, required=True, help="a folder with NAME_SOURCE_response.json, gold too"
-    )
-    made.add_argument("--target_path", type=Path, help="a folder, or a .json file (default: the folder)")
-    made.add_argument("--sources", nargs="+", default=[], help="only these, in this order (default: all)")
-    made.add_argument(
-        "--strategy", choices=("distance", "consistency"), default="distance", help="default: distance"
-    )
+    made.add("--data_path", Path, "a folder with NAME_SOURCE_response.json, gold too", required=True)
+    made.add("--target_path", Path, "a folder, or a .json file (default: the folder)")
+    sources = "only these, in this order (default: all)"
+    made.add_argument("--sources", nargs="+", default=[], help=sources)
+    strategies = ("distance", "consistency")
+    made.add_argument("--strategy", choices=strategies, default="distance", help="default: distance")
     made.without_effect("--model", "in other tasks it asked this model with a tool's result; math needs none")
     made.without_effect("--lora_weights", "as --model")
     add_task(made)
-    add_common(made)
     return made
 
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
-    from toolgen_hf.published.scoring import score
+    from toolgen_hf.published.assemble import score
 
-    return score(
-        options.data_path,
-        options.target_path or options.data_path,
-        workspace,
-        options.task,
-        options.strategy,
-        options.sources,
-    )
+    target = options.target_path or options.data_path
+    settings = (options.task, options.strategy, options.sources)
+    return score(options.data_path, target, workspace, *settings)
 
 
 if __name__ == "__main__":

@@ -224,6 +224,25 @@ def test_bad_input_is_named_and_nothing_is_written(
 
 
 @pytest.mark.usefixtures("scripted_models")
+def test_mode_a_keeps_the_rows_of_every_split(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        given = [{"id": f"{split}-{n}", "question": f"{n}+1?", "answer": str(n + 1)} for n in range(3)]
+        (tmp_path / "raw").mkdir(exist_ok=True)
+        text = "".join(json.dumps(row) + "\n" for row in given)
+        (tmp_path / "raw" / f"{split}.jsonl").write_text(text, encoding="utf-8")
+    out = tmp_path / "out"
+    command = ["answer", str(tmp_path / "raw"), str(out), "--recipe", write_recipe(tmp_path), "-q"]
+    assert main(command) == 0
+    (out / "test.jsonl").unlink()
+    mine = [{**row, "response": "my own"} for row in rows(out / "train.jsonl")[1:]]
+    (out / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in mine), encoding="utf-8")
+    assert main([*command, "--mode", "a"]) == 0
+    kept = rows(out / "train.jsonl")
+    assert (kept[:2], [row["id"] for row in kept]) == (mine, ["train-1", "train-2", "train-0"])
+    assert [row["id"] for row in rows(out / "test.jsonl")] == ["test-0", "test-1", "test-2"]
+
+
+@pytest.mark.usefixtures("scripted_models")
 def test_a_failing_backend_exits_1_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = write_recipe(tmp_path)
     assert main(["run", recipe, "--set", "answer.generator.model=fails"]) == 1

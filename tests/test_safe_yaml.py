@@ -1,4 +1,4 @@
-"""YAML that may be anybody's: read as plain data, or an error with file and line, in little time and memory."""
+"""Untrusted YAML: read as plain data, or an error with file and line, in little time and memory."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Reads YAML (and JSON, which is YAML) that may be anybody's, as plain data of bounded size.
+"""Reads YAML (and JSON, which is YAML) from untrusted files as plain data of bounded size.
 
 read_yaml(Path("mine.yaml"))     ->  {"name": "mine", "dataset": {"rows": {"train": 8}}, ...}
 parse_yaml("2024-01-01", "...")  ->  "2024-01-01"
 
-What comes out is what JSON has: text, finite numbers, true, false, null, lists and mappings. A key is the text that is
-written: ``no: 1`` has the key "no". So is a date, and a time such as ``12:30``. An alias is a copy.
+The result has what JSON has: text, finite numbers, true, false, null, lists and mappings. A key is always text:
+``no: 1`` has the key "no". A date or a time such as ``12:30`` is text too. An alias is a copy.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from toolgen_hf.errors import ConfigError
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 50_000
-"""Keys and values together, with every alias written out."""
+"""Keys and values together; an alias counts as what it stands for."""
 MAX_DEPTH = 40
 _LARGEST = 2**63 - 1
 _LONGEST = 80
 """Characters of a number: 64 binary digits, a sign, and room for ``_`` between them."""
 _TAG = "tag:yaml.org,2002:"
+_CONSTRUCTOR = yaml.SafeLoader("")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -33,7 +34,7 @@ def read_yaml(path: Path) -> Any:
     """The content of a file.
 
     Raises:
-        ConfigError: it cannot be read, or is none of this; names the file and the line.
+        ConfigError: the file cannot be read, or is not such YAML; names the file and the line.
     """
     try:
         with path.open("rb") as file:
@@ -54,10 +55,13 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """The value that a text is; ``where`` begins the message of an error.
+    """The value of a text.
+
+    Args:
+        where: the start of an error's message.
 
     Raises:
-        ConfigError: it is none of this.
+        ConfigError: the text is not such YAML.
     """
     try:
         return _parse(text)
@@ -71,6 +75,10 @@ class _UnfitError(Exception):
         self.line = line
 
 
+def _unfit(node: yaml.Node, problem: str) -> _UnfitError:
+    return _UnfitError(node.start_mark.line + 1, problem)
+
+
 def _parse(text: str) -> Any:
     loader: _Loader | None = None
     try:
@@ -78,9 +86,9 @@ def _parse(text: str) -> Any:
         node = loader.get_single_node()
         return None if node is None else _Reading().value(node)
     except yaml.reader.ReaderError as error:
-        line = text[: error.position].count("\n") + 1
-        character = f"the character U+{error.character:04X}"
-        raise _UnfitError(line, f"not valid YAML: {character} cannot stand here: take it out") from error
+        line, sign = text[: error.position].count("\n") + 1, f"U+{error.character:04X}"
+        problem = f"not valid YAML: the character {sign} cannot stand here: take it out"
+        raise _UnfitError(line, problem) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         hint = ": indent with spaces, not with tabs" if "'\\t'" in str(error.problem) else ""
@@ -91,8 +99,20 @@ def _parse(text: str) -> Any:
         raise _UnfitError(line, "not valid YAML: an escape that stands for no character") from error
 
 
+def _shown(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:40]}..."
+
+
+def _check_bounds(line: int, count: int, depth: int) -> None:
+    if count > MAX_VALUES:
+        problem = f"more than {MAX_VALUES:,} keys and values (an alias counts as what it stands for)"
+        raise _UnfitError(line, problem)
+    if depth > MAX_DEPTH:
+        raise _UnfitError(line, f"nested more than {MAX_DEPTH} deep, which no recipe is")
+
+
 class _Loader(yaml.SafeLoader):
-    """Composes nodes, as many and as deep as a recipe may have; constructs nothing."""
+    """Composes nodes up to the limits; constructs nothing."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - as its base has it
         first: [(tag, form) for tag, form in found if tag != f"{_TAG}timestamp"]
@@ -106,41 +126,34 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         self._count += 1
         self._depth += 1
-        _require_bounds(self.line + 1, self._count, self._depth)
+        _check_bounds(self.line + 1, self._count, self._depth)
         node: yaml.Node | None = super().compose_node(parent, index)
         self._depth -= 1
         return node
 
 
-def _require_bounds(line: int, count: int, depth: int) -> None:
-    if count > MAX_VALUES:
-        raise _UnfitError(
-            line, f"more than {MAX_VALUES:,} keys and values (an alias counts as what it stands for)"
-        )
-    if depth > MAX_DEPTH:
-        raise _UnfitError(line, f"nested more than {MAX_DEPTH} deep, which no recipe is")
-
-
 class _Reading:
-    """Nodes as plain data."""
+    """Turns nodes into plain data, up to the limits with every alias written out."""
 
     def __init__(self) -> None:
-        self._count = self._depth = 0
+        self._count = 0
         self._within: set[int] = set()
 
     def value(self, node: yaml.Node) -> Any:
-        line = node.start_mark.line + 1
         if id(node) in self._within:
-            raise _UnfitError(line, "an alias (*name) stands within what it stands for: write the values out")
+            raise _unfit(node, "an alias (*name) stands within what it stands for: write the values out")
         self._count += 1
-        _require_bounds(line, self._count, len(self._within))
+        _check_bounds(node.start_mark.line + 1, self._count, len(self._within))
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
-        _require_tag(node, "map" if isinstance(node, yaml.MappingNode) else "seq")
         self._within.add(id(node))
-        made = (
-            self._mapping(node) if isinstance(node, yaml.MappingNode) else [self.value(n) for n in node.value]
-        )
+        made: Any
+        if isinstance(node, yaml.MappingNode):
+            _check_tag(node, "map")
+            made = self._mapping(node)
+        else:
+            _check_tag(node, "seq")
+            made = [self.value(item) for item in node.value]
         self._within.remove(id(node))
         return made
 
@@ -151,90 +164,72 @@ class _Reading:
         for key_node, value_node in node.value:
             key, line = _key(key_node), key_node.start_mark.line + 1
             if key in seen:
-                raise _UnfitError(
-                    line, f"the key {_shown(key)!r} stands here again (first in line {seen[key]}): keep one"
-                )
+                again = f"the key {_shown(key)!r} stands here again (first in line {seen[key]})"
+                raise _UnfitError(line, f"{again}: keep one")
             seen[key] = line
-            if key_node.tag == f"{_TAG}merge":
-                many = isinstance(value_node, yaml.SequenceNode)
-                for source in value_node.value if many else [value_node]:  # the first has precedence
-                    if not isinstance(source, yaml.MappingNode):
-                        raise _UnfitError(line, "<<: merges a mapping (<<: *name), or a list of mappings")
-                    merged = {**self.value(source), **merged}
-            else:
+            if key_node.tag != f"{_TAG}merge":
                 own[key] = self.value(value_node)
+                continue
+            many = isinstance(value_node, yaml.SequenceNode)
+            for source in value_node.value if many else [value_node]:  # the first has precedence
+                if not isinstance(source, yaml.MappingNode):
+                    raise _UnfitError(line, "<<: merges a mapping (<<: *name), or a list of mappings")
+                merged = {**self.value(source), **merged}
         return {**merged, **own}
 
 
 def _key(node: yaml.Node) -> str:
-    line = node.start_mark.line + 1
-    if not isinstance(node, yaml.ScalarNode) or node.tag == f"{_TAG}null":
-        what = "an empty key" if isinstance(node, yaml.ScalarNode) else "a list or mapping as a key"
-        raise _UnfitError(line, f"{what}: a key is text, such as name")
-    _scalar(node)  # an unknown tag is one here too
+    if not isinstance(node, yaml.ScalarNode):
+        raise _unfit(node, "a list or mapping as a key: a key is text, such as name")
+    if node.tag == f"{_TAG}null":
+        raise _unfit(node, "an empty key: a key is text, such as name")
+    _scalar(node)  # refuses an unknown tag
     return _text(node)
 
 
 def _scalar(node: yaml.ScalarNode) -> Any:
     kind, text = node.tag.removeprefix(_TAG), node.value
-    line = node.start_mark.line + 1
-    if kind in ("str", "timestamp", "value", "merge") or (kind in ("int", "float") and ":" in text):
-        return _text(node)  # 12:30 is no number to the base of 60
     if kind == "null":
         return None
     if kind == "bool" and text.lower() in yaml.SafeLoader.bool_values:
         return yaml.SafeLoader.bool_values[text.lower()]
-    if kind in ("int", "float"):
-        return _number(node, kind, line)
-    _require_tag(node, "str")
+    if kind in ("int", "float") and ":" not in text:  # 12:30 is not a number to the base of 60
+        return _number(node, kind)
+    if kind not in ("int", "float", "timestamp", "value", "merge"):
+        _check_tag(node, "str")
     return _text(node)
 
 
-def _number(node: yaml.ScalarNode, kind: str, line: int) -> int | float:
+def _number(node: yaml.ScalarNode, kind: str) -> int | float:
     shown = _shown(node.value)
     if len(node.value) > _LONGEST:
-        raise _UnfitError(line, f"the number {shown} has {len(node.value):,} digits: put text into quotes")
-    construct = getattr(yaml.SafeLoader, f"construct_yaml_{kind}")
+        raise _unfit(node, f"the number {shown} has {len(node.value):,} digits: put text into quotes")
     try:
-        number: int | float = construct(_CONSTRUCTOR, node)
+        number: int | float = getattr(yaml.SafeLoader, f"construct_yaml_{kind}")(_CONSTRUCTOR, node)
     except ValueError:
-        raise _UnfitError(line, f"{shown} is no number") from None
+        raise _unfit(node, f"{shown} is no number") from None
     if not math.isfinite(number):
-        raise _UnfitError(
-            line, f"{shown} is no finite number: leave the key out, or write null, for no limit"
-        )
+        raise _unfit(node, f"{shown} is no finite number: leave the key out, or write null, for no limit")
     if isinstance(number, int) and abs(number) > _LARGEST:
-        raise _UnfitError(line, f"the number {shown} is not below 2^63: put text into quotes")
+        raise _unfit(node, f"the number {shown} is not below 2^63: put text into quotes")
     return number
 
 
-def _shown(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:40]}..."
-
-
-_CONSTRUCTOR = yaml.SafeLoader("")
-
-
-def _require_tag(node: yaml.Node, wanted: str) -> None:
+def _check_tag(node: yaml.Node, wanted: str) -> None:
     if node.tag != f"{_TAG}{wanted}":
         tag = _shown(node.tag.replace(_TAG, "!!"))
-        raise _UnfitError(
-            node.start_mark.line + 1,
-            f"the tag {tag!r} is not read: write plain text, numbers, lists and mappings",
-        )
+        raise _unfit(node, f"the tag {tag!r} is not read: write plain text, numbers, lists and mappings")
 
 
 def _text(node: yaml.ScalarNode) -> str:
-    """What is written; two escapes that are one character, as JSON writes it, become that."""
+    """The text; two escapes for one character, as JSON writes it, become that character."""
     text: str = node.value
     if "\0" in text:
-        raise _UnfitError(node.start_mark.line + 1, "the escape \\0 is no character of a recipe: take it out")
+        raise _unfit(node, "the escape \\0 is no character of a recipe: take it out")
     if not _SURROGATE.search(text):
         return text
     try:
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError:
-        line = node.start_mark.line + 1
-        raise _UnfitError(
-            line, "an escape that is half a character, such as \\ud83d: write the character"
-        ) from None
+        problem = "an escape that is half a character, such as \\ud83d: write the character"
+        raise _unfit(node, problem) from None

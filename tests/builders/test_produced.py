@@ -241,7 +241,7 @@ def test_raw_rows_are_checked_as_ever(write: Write, cache: Path, row: dict[str, 
 def test_raw_ids_must_differ(write: Write, cache: Path) -> None:
     row = {"id": "a", "question": "Q", "answer": "7"}
     path = write("out/data/raw/G/G.json", [row, row])
-    with pytest.raises(DataError, match=r"G.json:2: id 'a' stands at .*G.json:1 already"):
+    with pytest.raises(DataError, match=r"G.json:2: the id 'a' is already that of .*G.json:1"):
         load(Produced("raw", data_dir=path.parents[3], cache_dir=cache))
 
 
@@ -347,7 +347,7 @@ def test_one_sources_responses_are_a_config_of_their_own(tmp_path: Path, cache: 
 
 
 def test_files_of_any_hand_in_the_published_layout(write: Write, tmp_path: Path, cache: Path) -> None:
-    """Published names for columns, answers of every kind, what evaluate.py writes first, and what fell out beside."""
+    """Published names for columns, answers of every kind, the first line of evaluate.py, and rejected rows beside."""
     write("out/data/raw/G/G.json", [{"input": "Q", "answer": 7, "type": "extra"}])
     write("out/data/raw/G/G_right.json", [{"input": "Q", "answer": 7, "output": "7.", "pred": 7.0}])
     write("out/data/raw/G/G_rejected.json", [{"id": "G-train-1", "stage": "answer", "reason": "no response"}])

@@ -1,4 +1,4 @@
-"""Anyone's questions: every kind of file gives the same rows, and each fault is named with its place."""
+"""Questions of any dataset: every kind of file gives the same rows, and each fault is named with its place."""
 
 from __future__ import annotations
 
@@ -320,7 +320,7 @@ def test_duplicate_ids_name_both_lines(write: Write, cache: Path) -> None:
     path = write("train.jsonl", [{**GOOD, "id": 7}, {**GOOD, "id": 8}, {**GOOD, "id": "7"}])
     with pytest.raises(DataError) as caught:
         load(QA(data_files=path, columns={"id": "id"}, cache_dir=cache))
-    assert str(caught.value) == f"{path}:3: id '7' stands at {path}:1 already: ids must differ"
+    assert str(caught.value) == f"{path}:3: the id '7' is already that of {path}:1; ids must be unique"
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,8 @@ def test_content_decides_and_not_the_name(write: Write, name: str, content: str 
         ("question;answer, in euros", "Ann, Bob?;3", {"question": "Ann, Bob?", "answer, in euros": "3"}),
         ("question|id,answer", '"a|b",3', {"question|id": "a|b", "answer": "3"}),
         ("question\tanswer", "a,b;c|d\t3", {"question": "a,b;c|d", "answer": "3"}),
+        ("[id],question", "7,How many?", {"[id]": "7", "question": "How many?"}),
+        ('{"id",question', "7,How many?", {'{"id"': "7", "question": "How many?"}),
     ],
 )
 def test_the_delimiter_is_seen_in_the_header(

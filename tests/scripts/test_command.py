@@ -134,7 +134,7 @@ def test_a_url_of_ones_own_and_a_key_as_a_flag(tmp_path: Path, monkeypatch: pyte
     assert json.loads((tmp_path / "out.json").read_text())["tool"] == "calculator(1+1)"
 
 
-def test_nobody_is_asked_for_a_call_that_could_not_be_verified(
+def test_no_call_is_requested_that_could_not_be_verified(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = questions(tmp_path)

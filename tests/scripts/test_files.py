@@ -10,15 +10,12 @@ from typing import Any
 import pytest
 
 from toolgen_hf import Workspace
-from toolgen_hf.data.published import kept, read
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.models.config import AnnotationsConfig
 from toolgen_hf.models.given import match
-from toolgen_hf.published.ask import generate_tool_api
-from toolgen_hf.published.assemble import gold_response, merge
-from toolgen_hf.published.mixing import mix
-from toolgen_hf.published.scoring import response_files, score
-from toolgen_hf.published.tasks import examples, source_name, task_of
+from toolgen_hf.published.ask import examples, generate_tool_api, source_name, task_of
+from toolgen_hf.published.assemble import gold_response, merge, mix, response_files, score
+from toolgen_hf.published.files import extras, kept, read
 
 Row = dict[str, Any]
 INSTRUCTION = "Given a math problem, please answer it and you can use a calculator for help."
@@ -52,7 +49,7 @@ def test_a_file_of_any_hand(tmp_path: Path) -> None:
         {"id": None, "question": "And?", "answer": ["3", 4], "reason": 1},
     ]
     rows = read(write(tmp_path / "G_test.json", given, head="\ufeff", end="\r\n"), "raw")
-    assert rows.table["train"].to_list() == [
+    assert rows.rows.to_list() == [
         {"id": "G_test-train-0", "question": "How many?", "answer": ["1,000"], "solution": None},
         {"id": "7", "question": "¿Cuánto?", "answer": ["5"], "solution": None},
         {"id": "G_test-train-2", "question": "And?", "answer": ["3", "4"], "solution": None},
@@ -62,8 +59,8 @@ def test_a_file_of_any_hand(tmp_path: Path) -> None:
         given[1],
         {**given[2], "id": "G_test-train-2"},
     ]
-    assert rows.extras()[1] == {"source": ["mine"], "correct": "yes"}
-    assert len(rows.without([{"id": 7}])) == 2
+    assert extras(rows)[1] == {"source": ["mine"], "correct": "yes"}
+    assert len(rows.without({"7"})) == 2
 
 
 @pytest.mark.parametrize(
@@ -83,12 +80,14 @@ def test_what_no_step_can_use_is_named_with_its_line(tmp_path: Path, row: Row, m
 def test_mode_a_refuses_an_output_of_other_questions(tmp_path: Path) -> None:
     rows = read(write(tmp_path / "G.json", [{"id": 1, "question": "P", "answer": "2"}]), "raw")
     out = write(tmp_path / "out.json", [{"id": 1, "input": "Another", "answer": "2"}])
-    assert kept(out, "w", rows) == []
-    assert kept(tmp_path / "none.json", "a", rows) == []
+    assert kept(out, "w", rows) is None
+    assert kept(tmp_path / "none.json", "a", rows) is None
     with pytest.raises(
         ConfigError, match="another question under the id '1': give another output, or --mode w"
     ):
         kept(out, "a", rows)
+    with pytest.raises(DataError, match=r"out.json:1: no column 'id'; there is 'input'"):
+        kept(write(out, [{"input": "P"}]), "a", rows)
 
 
 def test_merge_checks_what_it_is_given(tmp_path: Path, workspace: Workspace) -> None:
@@ -309,7 +308,7 @@ def test_a_student_that_got_everything_right_needs_no_call(tmp_path: Path, works
 
 
 def test_a_worked_answer_is_read_as_gsm8k_has_it(tmp_path: Path, workspace: Workspace) -> None:
-    """With its worked solution, of which the annotations make a call; an answer that is no number is asked nobody."""
+    """The annotations make a call of its worked solution; no model is asked about an answer that is not a number."""
     worked = {"id": "a", "question": "1+2?", "answer": "1+2=<<1+2=3>>3\n#### 3"}
     rows = [worked, {"id": "b", "question": "Which?", "answer": "blue"}]
     source, output = write(tmp_path / "G_wrong.json", rows), tmp_path / "stage1" / "G_wrong.json"
@@ -375,7 +374,9 @@ def test_responses_without_gold_are_told_of(
     assert "SVAMP_davinci_response.json is left out: there is no SVAMP_gold_response.json" in caplog.text
 
 
-def test_a_dataset_that_is_not_known_is_taken_for_math_aloud(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dataset_that_is_not_known_is_taken_for_math_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     assert task_of("gsm8k") == "math"
     assert not caplog.records
     assert task_of("GSM9K") == "math"

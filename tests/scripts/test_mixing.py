@@ -13,7 +13,7 @@ from toolgen_hf import Workspace
 from toolgen_hf.builders.layout import name_and_split
 from toolgen_hf.cli import main
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.published.mixing import mix
+from toolgen_hf.published.assemble import mix
 
 LEAK = "What is 2 + 2?"
 

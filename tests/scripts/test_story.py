@@ -1,4 +1,4 @@
-"""The published story from the first step to the last, as somebody would type it, and the result on a hub."""
+"""All published steps from the first to the last, as a user types them, and the result on a hub."""
 
 from __future__ import annotations
 

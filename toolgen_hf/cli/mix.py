@@ -1,8 +1,9 @@
-"""``mix``: several files of stage 1 or stage 2 become one."""
+"""``toolgen-hf mix``: several files of stage 1 or of stage 2 become one."""
 
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from toolgen_hf.errors import ConfigError
 
 
 def add(commands: Commands) -> None:
-    """Add the commands of this group."""
+    """Add the command."""
     parser = add_command(
         commands,
         "mix",
@@ -44,7 +45,7 @@ def mix(arguments: argparse.Namespace) -> None:
     from toolgen_hf._utils import check_apart
     from toolgen_hf.cli.options import open_workspace
     from toolgen_hf.data.tables import check_target, write_table
-    from toolgen_hf.flow.mix_files import beside, mix_files
+    from toolgen_hf.flow.mix_files import beside, mix_files, read_parts
     from toolgen_hf.recipe.mix import settings
     from toolgen_hf.report.screen import print_mix
 
@@ -61,15 +62,14 @@ def mix(arguments: argparse.Namespace) -> None:
     )
     with open_workspace(arguments) as workspace:
         config = settings({"parts": taken, **options})
-        mixed = mix_files(parts, workspace, config, arguments.task, held)
+        mixed = mix_files(read_parts(parts), workspace, config, arguments.task, held)
     (stage,) = (name for name in mixed.configs if name != "rejected")
     targets = {arguments.output: mixed.configs[stage], arguments.rejected: mixed.configs["rejected"]}
-    for path, table in targets.items():
-        if path is not None:
-            check_target([str(split) for split in table], path)
-    for path, table in targets.items():
-        if path is not None:
-            write_table(table, path)
+    given = {path: table for path, table in targets.items() if path is not None}
+    for path, table in given.items():  # all of them, before the first is written
+        check_target([str(split) for split in table], path)
+    for path, table in given.items():
+        write_table(table, path)
     print_mix(mixed.facts)
 
 
@@ -86,35 +86,22 @@ def _pairs(given: list[str], form: str) -> dict[str, str]:
 
 
 def _number(text: str, where: str) -> int | float:
-    try:
-        return int(text)
-    except ValueError:
-        try:
-            return float(text)
-        except ValueError:
-            raise ConfigError(f"{where}: {text!r} is no number") from None
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    raise ConfigError(f"{where}: {text!r} is no number")
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
-    for what, does in (
-        (
-            "weight",
-            "its share of the mix, relative to the others'; the part that runs out first is taken whole",
-        ),
-        ("count", "so many rows of it in every split"),
-    ):
+    weight = "its share of the mix, relative to the others'; the part that runs out first is taken whole"
+    for what, does in (("weight", weight), ("count", "so many rows of it in every split")):
         parser.add_argument(
             f"--{what}", action="append", default=[], metavar="NAME=NUMBER", help=f"{does} (repeatable)"
         )
-    parser.add_argument(
-        "--order",
-        choices=("interleave", "concatenate"),
-        default="interleave",
-        help="each dataset's rows evenly over the whole, or one dataset after the other (default: interleave)",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="which rows are drawn where not all are (default: 0)"
-    )
+    order = "each dataset's rows evenly over the whole, or one dataset after the other (default: interleave)"
+    parser.add_argument("--order", choices=("interleave", "concatenate"), default="interleave", help=order)
+    seed = "which rows are drawn where not all are (default: 0)"
+    parser.add_argument("--seed", type=int, default=0, help=seed)
     parser.add_argument(
         "--duplicates",
         choices=("drop", "keep"),

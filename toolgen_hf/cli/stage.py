@@ -1,9 +1,12 @@
-"""One command a stage: from a file to a file, with the settings of a recipe."""
+"""One command a stage: from a file to a file, with the settings of a recipe.
+
+toolgen-hf answer raw.jsonl answered.jsonl
+toolgen-hf respond raw.jsonl responses/few.jsonl --name smollm2-fewshot
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from toolgen_hf.cli.options import (
@@ -16,11 +19,36 @@ from toolgen_hf.cli.options import (
     show_plan,
 )
 
+STAGES = {
+    "raw": ("write the questions of a recipe", "raw raw.jsonl --set 'dataset.rows={train: 8}'"),
+    "answer": ("let the student answer questions without a tool", "answer raw.jsonl answered.jsonl"),
+    "tool-api": ("get verified tool calls for the wrong ones", "tool-api answered.jsonl called.jsonl"),
+    "stage1": ("assemble the behavior cloning set", "stage1 called.jsonl stage1.jsonl"),
+    "finetune": (
+        "train a LoRA adapter on stage 1; prints the checkpoint to use",
+        "finetune stage1.jsonl adapters/vicuna --name vicuna --max-steps 48 --checkpoint last",
+    ),
+    "gold": ("turn stage 1's outputs into the gold responses", "gold stage1.jsonl responses/gold.jsonl"),
+    "respond": (
+        "let one source respond to every question",
+        "respond raw.jsonl responses/few.jsonl --name smollm2-fewshot",
+    ),
+    "execute": ("run the tool calls in responses", "execute responses/few.jsonl executed/few.jsonl"),
+    "score": (
+        "score the responses to each question (rows of responses, or a folder of executed sources)",
+        "score executed stage2.jsonl --set score.strategy=distance",
+    ),
+}
+"""What each stage does, and an example of its command."""
+
 
 def add(commands: Commands) -> None:
-    """Add the commands of this group."""
-    for stage, (command, does, example) in STAGES.items():
-        _add_stage(commands, stage, command, does, example)
+    """Add a command for each stage."""
+    others = {"raw": raw, "finetune": finetune}
+    for stage, (does, example) in STAGES.items():
+        description = f"{does[0].upper()}{does[1:]}: one stage, with the settings of a recipe."
+        command = others.get(stage, one_stage)
+        _add_flags(add_command(commands, stage, command, does, example, description=description), stage)
 
 
 def one_stage(arguments: argparse.Namespace) -> None:
@@ -33,15 +61,8 @@ def one_stage(arguments: argparse.Namespace) -> None:
     with open_workspace(arguments) as workspace:
         if arguments.dry_run:
             workspace.runner = Rehearsal()
-        run_stage(
-            arguments.stage,
-            arguments.input,
-            arguments.output,
-            recipe,
-            arguments.name,
-            workspace,
-            arguments.mode,
-        )
+        files = (arguments.input, arguments.output)
+        run_stage(arguments.stage, *files, recipe, arguments.name, workspace, arguments.mode)
         if workspace.plan is not None:
             show_plan(workspace.plan)
 
@@ -65,56 +86,7 @@ def finetune(arguments: argparse.Namespace) -> None:
     print(train(arguments.input, arguments.output, recipe, arguments.name, changes).adapter)
 
 
-STAGES: dict[str, tuple[Callable[[argparse.Namespace], None], str, str]] = {
-    "raw": (raw, "write the questions of a recipe", "raw raw.jsonl --set 'dataset.rows={train: 8}'"),
-    "answer": (
-        one_stage,
-        "let the student answer questions without a tool",
-        "answer raw.jsonl answered.jsonl",
-    ),
-    "tool-api": (
-        one_stage,
-        "get verified tool calls for the wrong ones",
-        "tool-api answered.jsonl called.jsonl",
-    ),
-    "stage1": (one_stage, "assemble the behavior cloning set", "stage1 called.jsonl stage1.jsonl"),
-    "finetune": (
-        finetune,
-        "train a LoRA adapter on stage 1; prints the checkpoint to use",
-        "finetune stage1.jsonl adapters/vicuna --name vicuna --max-steps 48 --checkpoint last",
-    ),
-    "gold": (
-        one_stage,
-        "turn stage 1's outputs into the gold responses",
-        "gold stage1.jsonl responses/gold.jsonl",
-    ),
-    "respond": (
-        one_stage,
-        "let one source respond to every question",
-        "respond raw.jsonl responses/few.jsonl --name smollm2-fewshot",
-    ),
-    "execute": (
-        one_stage,
-        "run the tool calls in responses",
-        "execute responses/few.jsonl executed/few.jsonl",
-    ),
-    "score": (
-        one_stage,
-        "score the responses to each question (rows of responses, or a folder of executed sources)",
-        "score executed stage2.jsonl --set score.strategy=distance",
-    ),
-}
-
-
-def _add_stage(
-    commands: Commands,
-    stage: str,
-    command: Callable[[argparse.Namespace], None],
-    does: str,
-    example: str,
-) -> None:
-    description = f"{does[0].upper()}{does[1:]}: one stage, with the settings of a recipe."
-    parser = add_command(commands, stage, command, does, example, description=description)
+def _add_flags(parser: argparse.ArgumentParser, stage: str) -> None:
     if stage != "raw":
         table = "JSON Lines (.json, .jsonl), Parquet or CSV, or a folder with one file a split"
         parser.add_argument("input", type=Path, help=table)
@@ -126,7 +98,15 @@ def _add_stage(
         what = "adapter under finetune" if stage == "finetune" else "source under sources"
         parser.add_argument("--name", required=True, help=f"which {what} in the recipe")
     if stage == "finetune":
-        _add_training(parser)
+        steps = "how many steps to train (default: the recipe's)"
+        parser.add_argument("--max-steps", type=positive, metavar="N", help=steps)
+        parser.add_argument(
+            "--checkpoint",
+            type=_checkpoint,
+            metavar="middle|last|N",
+            help="which checkpoint to use: the one nearest to half of the steps, the last, or the one after step N, "
+            "which must be saved (the recipe's save_every says after how many steps one is; default: the recipe's)",
+        )
     if stage in ("answer", "tool-api", "respond"):
         parser.add_argument(
             "--mode",
@@ -138,19 +118,6 @@ def _add_stage(
         add_spending(parser)
     add_common(parser)
     parser.set_defaults(stage=stage, name=None, mode="w", dry_run=False, max_cost=None)
-
-
-def _add_training(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--max-steps", type=positive, metavar="N", help="how many steps to train (default: the recipe's)"
-    )
-    parser.add_argument(
-        "--checkpoint",
-        type=_checkpoint,
-        metavar="middle|last|N",
-        help="which checkpoint to use: the one nearest to half of the steps, the last, or the one after step N, which "
-        "must be saved (the recipe's save_every says after how many steps one is; default: the recipe's)",
-    )
 
 
 def _checkpoint(text: str) -> str | int:

@@ -1,8 +1,7 @@
 """Files in and out.
 
-tables     any file of rows, one table a stage
-published  the published layout
-export     the JSON exports of a result
-produced   a produced directory, read and checked
+tables     reads and writes tables of rows, and keeps the rows of an output in mode a
+export     writes the JSON exports of a result
+produced   opens and checks a produced directory
 manifest   its manifest as typed values
 """

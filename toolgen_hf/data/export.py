@@ -29,15 +29,14 @@ from toolgen_hf._utils import replacing
 Row = Mapping[str, Any]
 
 _UNPAIRED = re.compile("[\ud800-\udfff]")
-"""Half of a character, as JSON can spell it."""
+"""Half of a surrogate pair, which JSON can spell and UTF-8 cannot hold."""
 MIX = "mix"
-"""What the published layout calls several datasets together."""
+"""The name of several datasets together in the published layout."""
 PUBLISHED = {
     "stage1": ("instruction", "input", "output"),
     "stage2": ("query", "responses", "origin", "scores", "answer"),
 }
 """The published columns of each stage."""
-_GRADED = ("id", "question", "answer", "response", "prediction")
 
 
 def stem(name: str, split: str) -> str:
@@ -50,7 +49,7 @@ def write_json_lines(path: Path, rows: Iterable[Row]) -> None:
     with replacing(path) as scratch, scratch.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
             line = json.dumps(row, ensure_ascii=False)
-            if not line.isascii() and _UNPAIRED.search(line):  # no UTF-8 has it, so it stays an escape
+            if not line.isascii() and _UNPAIRED.search(line):  # it stays an escape
                 line = json.dumps(row)
             file.write(line + "\n")
 
@@ -68,43 +67,40 @@ def export_json(
     Args:
         name: the dataset's name, such as ``GSM8K``.
         called: every question with the student's response (``schemas.CALLED``).
-        executed: the responses by source, ``gold`` among them (``schemas.EXECUTED``).
+        executed: the responses by source, including ``gold`` (``schemas.EXECUTED``).
     """
+    graded = ("id", "question", "answer", "response", "prediction")
     for split in called:
         first = stem(name, str(split))
-        raw, one, two = (root / stage / name for stage in ("raw", "stage1", "stage2"))
+
+        def write(stage: str, ending: str, rows: Iterable[Row], *fields: str, first: str = first) -> None:
+            picked = (_pick(row, *fields) if fields else row for row in rows)
+            write_json_lines(root / stage / name / f"{first}{ending}.json", picked)
+
         rows = called[split].to_list()
-        usable = [row for row in rows if row["response"] is not None]
-        write_json_lines(
-            raw / f"{first}.json", (_pick(r, "id", "question", "answer", "solution") for r in rows)
+        answered = [row for row in rows if row["response"] is not None]
+        write("raw", "", rows, "id", "question", "answer", "solution")
+        write("raw", "_right", (row for row in answered if row["correct"]), *graded)
+        write("raw", "_wrong", (row for row in answered if not row["correct"]), *graded)
+        calls = ({**row, "tool": row["tool_call"]} for row in rows if row["tool_call"])
+        write("stage1", "_wrong", calls, "id", "question", "answer", "tool")
+        write("stage1", "", stage1[split], *PUBLISHED["stage1"])
+        gold = (
+            {**_pick(row, "id", "instruction", "input", "output", "answer"), "pred": ran["prediction"]}
+            for row, ran in zip(stage1[split], executed["gold"][split], strict=True)
         )
-        write_json_lines(raw / f"{first}_right.json", (_pick(r, *_GRADED) for r in usable if r["correct"]))
-        write_json_lines(
-            raw / f"{first}_wrong.json", (_pick(r, *_GRADED) for r in usable if not r["correct"])
-        )
-        calls = (
-            {**_pick(r, "id", "question", "answer"), "tool": r["tool_call"]} for r in rows if r["tool_call"]
-        )
-        write_json_lines(one / f"{first}_wrong.json", calls)
-        write_json_lines(one / f"{first}.json", (_pick(r, *PUBLISHED["stage1"]) for r in stage1[split]))
-        write_json_lines(two / f"{first}_gold_response.json", _gold(stage1[split], executed["gold"][split]))
+        write("stage2", "_gold_response", gold)
         for source in (source for source in executed if source != "gold"):
-            responses = (_response(row) for row in executed[source][split])
-            write_json_lines(two / f"{first}_{source}_response.json", responses)
-        write_json_lines(two / f"{first}.json", (_pick(r, *PUBLISHED["stage2"]) for r in stage2[split]))
+            write("stage2", f"_{source}_response", map(_response, executed[source][split]))
+        write("stage2", "", stage2[split], *PUBLISHED["stage2"])
 
 
 def export_mix(root: Path, configs: Mapping[str, DatasetDict]) -> None:
-    """Write the mix's stages under ``root``, as far as there are any: ``stage1/mix/mix.json``, ``mix_test.json``."""
+    """Write the stages that a mix has under ``root``: ``stage1/mix/mix.json``, ``stage1/mix/mix_test.json``."""
     for stage, fields in PUBLISHED.items():
         for split, rows in configs.get(stage, {}).items():
             path = root / stage / MIX / f"{stem(MIX, str(split))}.json"
             write_json_lines(path, (_pick(row, *fields) for row in rows))
-
-
-def _gold(stage1: Iterable[Row], executed: Iterable[Row]) -> Iterable[Row]:
-    for row, ran in zip(stage1, executed, strict=True):
-        yield {**_pick(row, "id", "instruction", "input", "output", "answer"), "pred": ran["prediction"]}
 
 
 def _response(row: Row) -> Row:
@@ -114,7 +110,7 @@ def _response(row: Row) -> Row:
         "answer": row["answer"],
         "response": row["response"] or "",
         "pred": row["prediction"],
-        "finish_reason": row["finish_reason"],  # by which one that was cut is known again
+        "finish_reason": row["finish_reason"],  # tells whether the response was cut
     }
 
 

@@ -1,4 +1,9 @@
-"""One stage at a time, from a file to a file, with the settings of a recipe."""
+"""One stage at a time, from a file to a file, with the settings of a recipe.
+
+run_stage("answer", Path("raw.jsonl"), Path("answered.jsonl"), recipe, None, workspace)
+in   {"id": "GSM8K-train-0", "question": "Natalia sold ...", "answer": ["72"], "solution": "..."}
+out  {"id": "GSM8K-train-0", ..., "response": "The answer is 72.", "prediction": "72.0", "correct": true}
+"""
 
 from __future__ import annotations
 
@@ -16,6 +21,7 @@ from toolgen_hf.data.tables import (
     check_path,
     check_target,
     read_candidates,
+    read_kept,
     read_sources,
     read_table,
     write_table,
@@ -46,69 +52,35 @@ def run_stage(
 
     Args:
         name: for ``respond`` the source, by its name in the recipe.
-        mode: ``"w"`` writes the output anew; ``"a"`` keeps the rows that it has and adds the others.
+        mode: ``"w"`` writes the output anew; ``"a"`` keeps the rows that it has and adds those with new ids.
 
     Raises:
         ConfigError: the recipe has no such source, or ``target`` cannot hold the output or is the input.
         DataError: the input is malformed or lacks a column.
     """
     if stage == "respond":
-        _named(recipe.sources, name, "sources")
+        _entry(recipe.sources, name, "sources")
     check_apart({"the input": source}, {"the output": target})
     check_path(target)
     read, function = STAGES[stage]
     rows = read(source, recipe)
     check_target(list(rows), target)
-    kept = _kept(target, stage, rows, name) if mode == "a" else DatasetDict()
-    made = function(_without(rows, kept), recipe, name, workspace)
+    kept: dict[str, Any] = {}
+    if mode == "a":
+        features = flow.STAGES[stage.replace("-", "_")][0].features
+        kept = {split: one.rows for split, one in read_kept(target, features, rows, name).items()}
+    ids = {key for table in kept.values() for key in table["id"]}
+    new = {
+        split: table.select([at for at, key in enumerate(table["id"]) if key not in ids]) if ids else table
+        for split, table in rows.items()
+    }
+    made = function(DatasetDict(new), recipe, name, workspace)
     if workspace.plan is None:
         both = {
             str(split): concatenate_datasets([*([kept[split]] if split in kept else []), table])
             for split, table in made.items()
         }
         write_table(DatasetDict(both), target)
-
-
-def _kept(target: Path, stage: str, rows: DatasetDict, name: str | None) -> DatasetDict:
-    """What an output holds already, under the splits of the input.
-
-    Raises:
-        ConfigError: it is of another source, or of other questions under the same ids.
-    """
-    if not target.exists() or (target.is_file() and not target.stat().st_size):
-        return DatasetDict()
-    features = flow.STAGES[stage.replace("-", "_")][0].features
-    kept = read_table(target, features, next(iter(rows)) if target.is_file() else None)
-    questions = {row["id"]: row["question"] for table in rows.values() for row in table.select_columns(_KEY)}
-    for table in kept.values():
-        for row in table.select_columns([*_KEY, *(["source"] if "source" in features else [])]):
-            if row.get("source", name) != name:
-                raise ConfigError(
-                    f"{str(target)!r} holds responses of {row['source']!r}, not of {name!r}: give another output, "
-                    "or --mode w"
-                )
-            if questions.get(row["id"], row["question"]) != row["question"]:
-                raise ConfigError(
-                    f"{str(target)!r} has another question under the id {row['id']!r}: give another output, "
-                    "or --mode w"
-                )
-    return kept
-
-
-_KEY = ["id", "question"]
-
-
-def _without(rows: DatasetDict, kept: DatasetDict) -> DatasetDict:
-    """The rows whose id is not among those kept, of whatever split."""
-    known = {key for table in kept.values() for key in table["id"]}
-    if not known:
-        return rows
-    return DatasetDict(
-        {
-            split: table.select([at for at, key in enumerate(table["id"]) if key not in known])
-            for split, table in rows.items()
-        }
-    )
 
 
 def write_raw(target: Path, recipe: Recipe) -> None:
@@ -125,22 +97,24 @@ def train(
     """Train one of the recipe's adapters on the stage 1 rows at ``source``.
 
     Args:
-        changes: settings of `FinetuneConfig` in the place of the recipe's, such as ``{"checkpoint": "last"}``.
+        changes: settings of `FinetuneConfig` that replace the recipe's, such as ``{"checkpoint": "last"}``.
 
     Raises:
         ConfigError: the recipe has no such adapter, a setting makes no sense, or the model or the output cannot be
             used.
         DataError: the input is malformed or lacks a column.
     """
-    config = _named(recipe.finetune, name, "finetune")
+    config = _entry(recipe.finetune, name, "finetune")
     check_apart({"the input": source}, {"the output": target})
     check_parents(target)
     if changes:
         changed = {**config.model_dump(), **changes}
         config = validated(FinetuneConfig, changed, f"finetune.{name} with {dict(changes)}")
-    columns = ("id", "instruction", "input", "output")  # the published layout has no more than the last three
+    columns = ("id", "instruction", "input", "output")  # a published file has no more than the last three
     features = Features({name: schemas.STAGE1[name] for name in columns})
-    table = read_table(source, features, optional=["input"])  # rows of Alpaca's form may be all instruction
+    table = read_table(
+        source, features, optional=["input"]
+    )  # rows in Alpaca's form may have an instruction alone
     if "train" not in table and len(table) > 1:
         raise DataError(f"{str(source)!r} has no split 'train' to train on; there are {list(table)}")
     rows = table["train"] if "train" in table else next(iter(table.values()))
@@ -161,10 +135,10 @@ def _candidates(source: Path, recipe: Recipe) -> DatasetDict:
 
 
 def _respond(raw: DatasetDict, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
-    config = _named(recipe.sources, name, "sources")
+    config = _entry(recipe.sources, name, "sources")
     if config.generator.trained_adapter is not None:
         raise ConfigError(
-            f"sources.{name} wants the adapter {config.generator.adapter!r}, which a whole run would train: train it "
+            f"sources.{name} needs the adapter {config.generator.adapter!r}, which only a whole run trains: train it "
             f"with 'toolgen-hf finetune' and give --set sources.{name}.generator.adapter=ITS_CHECKPOINT"
         )
     return respond(raw, str(name), config, workspace, recipe.task)
@@ -189,7 +163,7 @@ STAGES: dict[str, tuple[Read, Function]] = {
 T = TypeVar("T")
 
 
-def _named(among: Mapping[str, T], name: str | None, where: str) -> T:
+def _entry(among: Mapping[str, T], name: str | None, where: str) -> T:
     if name is None or name not in among:
         raise ConfigError(f"the recipe has no {where}.{name}; it has: {', '.join(among) or 'none'}")
     return among[name]

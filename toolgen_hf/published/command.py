@@ -1,4 +1,9 @@
-"""What the scripts have in common: the published flags, an example in every help, exit codes, the closing line."""
+"""What the scripts share: the published flags, the form of the help, exit codes, the closing line.
+
+parser.add_argument("--input", ...); add_engine(parser, "gpt-3.5-turbo")     flags
+engine(options), local(options)                                              the settings that they describe
+sys.exit(main(parser(), step))                                               the run
+"""
 
 from __future__ import annotations
 
@@ -18,21 +23,21 @@ from toolgen_hf.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from toolgen_hf.data.published import Outcome
     from toolgen_hf.models.config import LocalConfig, OpenAIConfig
+    from toolgen_hf.published.files import Outcome
     from toolgen_hf.runtime.workspace import Workspace as Workspace
 
     Made = TypeVar("Made", bound=BaseModel)
 
 Done: TypeAlias = "Outcome | Sequence[Outcome] | None"
-"""What a script's step gives, for its closing line; None where there is nothing to say, as in a dry run."""
+"""What a step returns for its closing line; None if there is nothing to say, as in a dry run."""
 Step: TypeAlias = "Callable[[argparse.Namespace, Workspace], Done]"
 
 logger = logging.getLogger(__name__)
 
 
 class Parser(argparse.ArgumentParser):
-    """A script's command line. Flags are known with ``_`` and with ``-``, as the method's and ours are written."""
+    """A script's command line. A flag may be written with ``_``, as published, or with ``-``."""
 
     def __init__(self, description: str | None, example: str, modern: str) -> None:
         does, _, _ = (description or "").strip().partition("\n")
@@ -56,8 +61,18 @@ class Parser(argparse.ArgumentParser):
                 return other + sign + value
         return argument
 
+    def add(
+        self, flag: str, kind: Any, does: str, *more: str, default: Any = None, required: bool = False
+    ) -> None:
+        """A flag with a value; ``more`` are other names of it."""
+        self.add_argument(flag, *more, type=kind, default=default, required=required, help=does)
+
+    def add_switch(self, flag: str, does: str) -> None:
+        """A flag that may have the value True or False, as in the published scripts: ``--load_8bit True``."""
+        self.add_argument(flag, type=_boolean, nargs="?", const=True, default=False, help=does)
+
     def without_effect(self, flag: str, meaning: str) -> None:
-        """A published flag that changes nothing here; whoever gives it is told why, once."""
+        """A published flag that changes nothing here; a note says why, once, where it is given."""
         self.add_argument(flag, action=_Noted, nargs="?", help=f"no effect: {meaning}")
 
 
@@ -70,8 +85,9 @@ class _Noted(argparse.Action):
 
 
 def main(parser: Parser, step: Step, argv: Sequence[str] | None = None) -> int:
-    """Run a script: its flags, its step, its closing line on stderr; returns the exit code of ``toolgen-hf``."""
+    """Parse the flags, run the step and log its closing line; returns an exit code, as ``toolgen-hf`` does."""
     ready_streams()
+    _add_common(parser)
     options = parser.parse_args(argv)
     options.command = lambda options: _run(parser.prog, step, options)
     return attempt(options)
@@ -96,36 +112,32 @@ def _run(name: str, step: Step, options: argparse.Namespace) -> None:
 
 
 def _in_flags(message: str) -> str:
-    """A message about settings, with the flags that stand for them here."""
-    for setting, flag in (
-        ("base_url", "--base_url"),
-        ("keys_file", "--api_keys_file"),
-        ("allow_http", "--allow_http"),
-    ):
-        alone = rf"(?<![\w/'-]){setting}(?![\w./'])"  # and not in a path
-        message = re.sub(f"{alone}: ", f"{flag} ", message)
-        message = re.sub(alone, flag, message)
+    """A message with the flags of these scripts in place of the settings' names."""
+    for setting, flag in {
+        "base_url": "base_url",
+        "keys_file": "api_keys_file",
+        "allow_http": "allow_http",
+    }.items():
+        alone = rf"(?<![\w/'-]){setting}(?![\w./'])"  # not in a path
+        message = re.sub(alone, f"--{flag}", re.sub(f"{alone}: ", f"--{flag} ", message))
     return message
 
 
-def add_common(parser: Parser) -> None:
-    """Where things are kept, and how much is said."""
-    parser.add_argument("--cache_dir", type=Path, help="where stages are cached (default: $TOOLGEN_HF_HOME)")
-    parser.add_argument(
-        "--store", type=Path, help="the text store's file (default: store.sqlite in the cache)"
-    )
-    parser.add_argument(
-        "-q", "--quiet", action="store_true", help="no progress, no stage lines, no closing line"
-    )
+def _add_common(parser: Parser) -> None:
+    """Where things are kept, and how much is printed."""
+    parser.add("--cache_dir", Path, "where stages are cached (default: $TOOLGEN_HF_HOME)")
+    parser.add("--store", Path, "the text store's file (default: store.sqlite in the cache)")
+    quiet = "no progress, no stage lines, no closing line"
+    parser.add_argument("-q", "--quiet", action="store_true", help=quiet)
     parser.set_defaults(dry_run=False, max_cost=None)
 
 
 def add_task(parser: Parser) -> None:
-    parser.add_argument("--task", default="math", help="in any case: math, Math (default: math)")
+    parser.add("--task", str, "in any case: math, Math (default: math)", default="math")
 
 
 def add_mode(parser: Parser, default: str = "a") -> None:
-    """``--mode``, which the published instructions also write ``--model``."""
+    """``--mode``, which the published instructions also call ``--model``."""
     parser.add_argument(
         "--mode",
         "--model",
@@ -137,64 +149,35 @@ def add_mode(parser: Parser, default: str = "a") -> None:
 
 
 def add_engine(parser: Parser, default: str | None) -> None:
-    """Which engine, where it is, with which keys, for how much."""
-    parser.add_argument("--engine", default=default, help=f"also by its published name (default: {default})")
-    parser.add_argument(
-        "--base_url", help="any server with OpenAI's API, up to /v1 (default: $OPENAI_BASE_URL, else OpenAI)"
-    )
-    parser.add_argument(
-        "--api_keys_file",
-        "--api_key_file",
-        metavar="FILE",
-        help="API keys, one a line; all of them are used (default: $OPENAI_API_KEY)",
-    )
-    parser.add_argument(
-        "--allow_http",
-        type=_yes,
-        nargs="?",
-        const=True,
-        default=False,
-        help="send a key to another machine by http, where others on the way can read it",
-    )
+    """Which engine, its address, its keys, and what it may cost."""
+    parser.add("--engine", str, f"also by its published name (default: {default})", default=default)
+    url = "any server with OpenAI's API, up to /v1 (default: $OPENAI_BASE_URL, else OpenAI)"
+    parser.add("--base_url", str, url)
+    keys = "a file of API keys, one a line; all of them are used (default: $OPENAI_API_KEY)"
+    parser.add("--api_keys_file", str, keys, "--api_key_file")
+    http = "send a key to another machine by http, where others on the way can read it"
+    parser.add_switch("--allow_http", http)
     parser.without_effect("--multi_api_keys", "all keys of --api_keys_file are used in any case")
-    parser.add_argument(
-        "--api_key", help="a key; others on this machine can read it here, so rather $OPENAI_API_KEY"
-    )
-    parser.add_argument("--max_tokens", type=int, help="of a text (default: 128, 2048 for reasoning engines)")
-    parser.add_argument("--temperature", type=float, default=0.0, help="default: 0")
+    key = "a key; other users of this machine can read it here, so prefer $OPENAI_API_KEY"
+    parser.add("--api_key", str, key)
+    parser.add("--max_tokens", int, "tokens of a text (default: 128, 2048 for reasoning engines)")
+    parser.add("--temperature", float, "default: 0", default=0.0)
     add_spending(parser)
 
 
 def add_local(parser: Parser, required: bool = True) -> None:
-    """Which local model, with which adapter and prompt; decoding as published."""
-    parser.add_argument(
-        "--base_model",
-        required=required,
-        help="a folder, a .gguf file, pip:NAME or a Hub id, such as PLMs/vicuna-7b",
-    )
-    parser.add_argument(
-        "--lora_weights", default="", help="a LoRA adapter: a folder or a Hub id (default: none)"
-    )
-    parser.add_argument(
-        "--prompt_template",
-        default="alpaca",
-        help="alpaca, vicuna, chat, completion or a file (default: alpaca)",
-    )
-    parser.add_argument("--max_new_tokens", type=int, default=128, help="default: 128")
-    parser.add_argument("--num_beams", type=int, default=4, help="default: 4, as published")
-    parser.add_argument("--repetition_penalty", type=float, default=1.3, help="default: 1.3, as published")
-    parser.add_argument(
-        "--batch_size", type=int, help="sequences decoded together (default: this library's own)"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: auto)")
-    parser.add_argument(
-        "--load_8bit",
-        type=_yes,
-        nargs="?",
-        const=True,
-        default=False,
-        help="weights in 8 bits, on a CUDA GPU",
-    )
+    """Which local model, with which adapter and prompt; it decodes as published."""
+    model = "a folder, a .gguf file, pip:NAME or a Hub id, such as PLMs/vicuna-7b"
+    parser.add("--base_model", str, model, required=required)
+    parser.add("--lora_weights", str, "a LoRA adapter: a folder or a Hub id (default: none)", default="")
+    template = "alpaca, vicuna, chat, completion or a file (default: alpaca)"
+    parser.add("--prompt_template", str, template, default="alpaca")
+    parser.add("--max_new_tokens", int, "default: 128", default=128)
+    parser.add("--num_beams", int, "default: 4, as published", default=4)
+    parser.add("--repetition_penalty", float, "default: 1.3, as published", default=1.3)
+    parser.add("--batch_size", int, "sequences decoded together (default: chosen by the library)")
+    parser.add("--device", str, "auto, cpu, cuda, cuda:1 (default: auto)", default="auto")
+    parser.add_switch("--load_8bit", "weights in 8 bits, on a CUDA GPU")
 
 
 def engine(options: argparse.Namespace) -> OpenAIConfig:
@@ -203,44 +186,36 @@ def engine(options: argparse.Namespace) -> OpenAIConfig:
 
     if options.api_key:
         os.environ["OPENAI_API_KEY"] = options.api_key
+    names = ("engine", "base_url", "allow_http", "max_tokens", "temperature")
     return checked(
-        OpenAIConfig,
-        engine=options.engine,
-        base_url=options.base_url,
-        keys_file=options.api_keys_file,
-        allow_http=options.allow_http,
-        max_tokens=options.max_tokens,
-        temperature=options.temperature,
+        OpenAIConfig, keys_file=options.api_keys_file, **{name: getattr(options, name) for name in names}
     )
 
 
 def local(options: argparse.Namespace) -> LocalConfig:
     """The model that ``add_local``'s flags describe.
 
-    The published script gives temperature, top-p and top-k, and does not sample: a beam search, on which they have no
-    effect.
+    The published script gives temperature, top-p and top-k but does not sample: it runs a beam search, on which they
+    have no effect.
     """
     from toolgen_hf.models.config import LocalConfig
 
+    names = ("max_new_tokens", "num_beams", "repetition_penalty", "device")
     return checked(
         LocalConfig,
         model=options.base_model,
         adapter=adapter(options.lora_weights) if options.lora_weights else None,
         template=options.prompt_template,
-        max_new_tokens=options.max_new_tokens,
-        num_beams=options.num_beams,
-        repetition_penalty=options.repetition_penalty,
-        device=options.device,
         temperature=0.2,
         top_p=0.75,
         top_k=40,
+        **{name: getattr(options, name) for name in names},
         **({} if options.batch_size is None else {"batch_size": options.batch_size}),
         **({"quantization": "8bit"} if options.load_8bit else {}),
     )
 
 
-def _yes(text: str) -> bool:
-    """A switch as the published scripts also take it: ``--load_8bit True``."""
+def _boolean(text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
     return text.lower() == "true"
@@ -257,7 +232,7 @@ def checked(config: type[Made], **values: object) -> Made:
     """A config from flags.
 
     Raises:
-        ConfigError: names the flag, and what is wrong with its value.
+        ConfigError: a value makes no sense; names the flag.
     """
     from pydantic import ValidationError
 
