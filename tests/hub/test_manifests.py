@@ -18,15 +18,15 @@ from rich.console import Console
 
 from tests.hub.conftest import REPO, Repository, Sets
 from tests.hub.test_source import recipe
+from toolgen_hf.cli.hub import print_versions
 from toolgen_hf.data.manifest import Manifest, parse_manifest
 from toolgen_hf.data.produced import load_manifest, task_of
 from toolgen_hf.errors import ConfigError, DataError, HubError, ToolgenError
 from toolgen_hf.hub import diff, pull, push, versions
+from toolgen_hf.hub.card import update_card
 from toolgen_hf.hub.check import check_release
 from toolgen_hf.hub.compare import _source, _student
-from toolgen_hf.hub.merge import merge_cards
 from toolgen_hf.hub.remote import Remote
-from toolgen_hf.hub.show import print_versions
 from toolgen_hf.metrics.reading import is_produced
 from toolgen_hf.recipe.questions import load_raw
 from toolgen_hf.report.facts import results
@@ -326,7 +326,7 @@ def test_a_card_whose_header_cannot_be_read(header: str) -> None:
     with pytest.raises(
         HubError, match=r"the YAML header of README\.md on the Hub cannot be read, .*: mend it"
     ) as caught:
-        merge_cards("", f"---\n{header}\n---\nText\n", "---\na: 1\n---\nText\n")
+        update_card("---\na: 1\n---\nText\n", f"---\n{header}\n---\nText\n")
     assert len(str(caught.value)) < 500
 
 
