@@ -29,11 +29,9 @@ from toolgen_hf.hub.compare import _source, _student
 from toolgen_hf.hub.remote import Remote
 from toolgen_hf.metrics.reading import is_produced
 from toolgen_hf.recipe.questions import load_raw
-from toolgen_hf.report.facts import results
+from toolgen_hf.report.facts import card_facts
 from toolgen_hf.report.html.overview import overview
 from toolgen_hf.report.html.page import write_report
-from toolgen_hf.report.mixture import mixture
-from toolgen_hf.report.provenance import provenance
 from toolgen_hf.report.screen import print_summary
 from toolgen_hf.stages.duplicates import Match
 
@@ -166,9 +164,7 @@ def read(manifest: Manifest) -> None:
         _source(source)
     facts = {"name": "", "description": "", "citation": "", "license": "", "models": {}, "source_dataset": "", "homepage": "",
              "strategy": "", **manifest.data}  # fmt: skip
-    provenance(facts, "")
-    mixture(facts)
-    results(facts, {})
+    card_facts(facts, {})
 
 
 @pytest.mark.parametrize(("place", "value", "message"), WRONG)

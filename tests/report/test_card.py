@@ -23,7 +23,7 @@ from toolgen_hf.data.produced import open_manifest
 from toolgen_hf.flow import Result
 from toolgen_hf.flow.write import _loadable, is_current
 from toolgen_hf.metrics import evaluate_target
-from toolgen_hf.report.card import _licence, fill, render_card
+from toolgen_hf.report.card import fill_blocks, hub_licence, render_card
 from toolgen_hf.report.facts import TRAINERS
 from toolgen_hf.report.markdown import block, code, link, plain, table
 from toolgen_hf.report.plots import WHAT
@@ -191,7 +191,7 @@ def test_the_metadata_is_what_the_hub_wants(result: Result) -> None:
     ],
 )
 def test_licences_in_the_hubs_words(said: str, expected: dict[str, str]) -> None:
-    assert _licence(said) == expected
+    assert hub_licence(said) == expected
 
 
 def test_the_language_of_questions_that_ship_is_known(tmp_path: Path, scripted_models: None) -> None:
@@ -346,7 +346,7 @@ def test_code_holds_anything(tmp_path: Path) -> None:
 
 def test_a_block_without_its_fact_is_left_out() -> None:
     template = "a $x\n<!-- block -->\nb $y $x\n<!-- block -->\nc"
-    assert fill(template, {"x": "1", "y": ""}) == "a 1\n\nc\n"
+    assert fill_blocks(template, {"x": "1", "y": ""}) == "a 1\n\nc\n"
 
 
 def test_every_column_and_config_is_described() -> None:

@@ -35,12 +35,11 @@ from toolgen_hf.hub.remote import (
     wait,
 )
 from toolgen_hf.hub.repo import repository, tag_of
+from toolgen_hf.report.facts import PLACEHOLDER
 
 CARD = "README.md"
 UNMARKED = ".toolgen_hf/README.md"
 """Where older versions stored the card that they generated; they wrote no markers into README.md."""
-PLACEHOLDER = "PATH_OR_REPO"
-"""Stands for the repository in the code that the card shows."""
 LOOK_BACK = 20
 """How many commits and pull requests are searched for what an earlier push did."""
 
