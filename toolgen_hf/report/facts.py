@@ -49,7 +49,6 @@ _ALIKE = {
     "normalised": "normalised text",
     "near": "near duplicate",
 }
-_TERMS = "What a model wrote is under the licence or terms that the table of models gives for it."
 
 
 def card_facts(
@@ -65,44 +64,41 @@ def card_facts(
         plots: the names of the plots that were drawn.
     """
     summary = Summary.from_dict(manifest["summary"])
-    strategy = str(manifest["strategy"])
+    models = manifest.get("models", {})
     citation = manifest["citation"].strip()
     facts = {
         "title": plain(manifest["name"]),
         "description": plain(manifest["description"]),
         "version": plain(manifest["toolgen_hf"]),
-        "origin": _origin(manifest, summary),
         "configs": _configs(configs),
         "loading": _loading(configs),
         "training": _training(configs),
         "calling": "tool_calling" if "tool_calling" in configs else "",
         "ranking": "stage2" if "stage2" in configs else "",
-        "flow": _flow(summary),
         "counts": _counts(summary),
         "questions_count": f"{sum(summary.configs.get('raw', {}).values()):,}",
+        "responses": f"{sum(sum(source['scores'].values()) for source in summary.sources.values()):,}",
         "rejected_count": f"{sum(summary.rejected.values()):,}",
         "rejected": table(["reason", "questions"], [(plain(why), n) for why, n in summary.rejected.items()]),
         "near_duplicates": _near_duplicates(summary),
-        "student": model_name(manifest.get("models", {}).get("student")),
+        "student": model_name(models.get("student")),
         "student_table": _student(summary),
-        "calls": _calls(summary),
         "soundness": _soundness(summary),
         "sources": _sources(summary),
-        "strategy": strategy if "stage2" in configs else "",
-        "strategy_meaning": STRATEGIES.get(strategy, "see the library's documentation."),
+        "strategy": str(manifest["strategy"]) if "stage2" in configs else "",
+        "strategy_meaning": STRATEGIES.get(manifest["strategy"], "see the library's documentation."),
         "scores": _scores(summary),
         "columns": _columns(configs),
         "models": _models(manifest, summary),
+        "roles": ", ".join(map(_role, models)),
         "adapters": _adapters(manifest, summary),
         "prompts": _prompts(manifest, parse_yaml(recipe_yaml, "recipe.yaml") or {}),
         "recipe": details("The recipe, every default filled in", block(recipe_yaml, "yaml")),
-        "work": _work(manifest, summary),
-        "limits": bullets(_limits(manifest, summary)),
-        "licences": _licences(manifest),
         "citation": block(citation, "bibtex") if citation else "",
         **{f"{name}_plot": f"![{what}](plots/{name}.png)" * (name in plots) for name, what in WHAT.items()},
     }
-    return facts | _mix(manifest, summary)
+    parts = (_origin, _calls, _work, _limits, _mix)
+    return facts | {key: fact for part in parts for key, fact in part(manifest, summary).items()}
 
 
 # What there is to load
@@ -171,22 +167,6 @@ def _columns(configs: Mapping[str, DatasetDict]) -> str:
 # Counts and figures
 
 
-def _flow(summary: Summary) -> str:
-    def count(config: str) -> str:
-        splits = summary.configs.get(config, {})
-        apart = " + ".join(f"{rows:,} {plain(split)}" for split, rows in splits.items())
-        return f"{sum(splits.values()):,}" + (f" ({apart})" if len(splits) > 1 else "")
-
-    return (
-        f"Questions: {count('raw')}. In stage 1: {count('stage1')}. In stage 2: as many, with {_responses(summary):,} "
-        "responses. Every question is in stage 1, or was rejected with a reason."
-    )
-
-
-def _responses(summary: Summary) -> int:
-    return sum(sum(source["scores"].values()) for source in summary.sources.values())
-
-
 def _counts(summary: Summary) -> str:
     stages: dict[str, list[Mapping[str, Any]]] = {}
     for stage in summary.stages:
@@ -229,15 +209,15 @@ def _student(summary: Summary) -> str:
     )
 
 
-def _calls(summary: Summary) -> str:
+def _calls(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
     needed, verified = summary.calls_needed, sum(summary.teachers.values())
-    if not needed:
-        return ""
     by = ", ".join(f"{count:,} by {code(teacher)}" for teacher, count in summary.teachers.items())
-    return (
-        f"Of {needed:,} questions that need a call, {verified:,} have one that was verified ({share(verified, needed)})"
-        f"{': ' + by if by else ''}. Verified means that it was run, and its result is an accepted answer."
-    )
+    return {
+        "calls_needed": f"{needed:,}" if needed else "",
+        "verified": f"{verified:,}",
+        "verified_share": share(verified, needed) + (f": {by}" if by else ""),
+        "teachers": ", ".join(map(code, summary.teachers)),
+    }
 
 
 def _soundness(summary: Summary) -> str:
@@ -275,25 +255,37 @@ def _scores(summary: Summary) -> str:
 # Questions, models and prompts
 
 
-def _origin(manifest: Mapping[str, Any], summary: Summary) -> str:
-    count = sum(summary.configs.get("raw", {}).values())
-    said = f"The {count:,} questions are of {_dataset(manifest)}."
-    if outside := manifest.get("outside"):  # a task and a tool that are not this library's
-        parts = [
-            f"the {plain(what)} {code(part['name'])} (version {part['version']}) is written in {code(part['file'])}"
-            + (f" of {code(part['package'])}" if part.get("package") else "")
-            + f", SHA-256 {code(part['sha256'])}"
-            for what, part in outside.items()
-        ]
-        said += f" Not part of `toolgen_hf`: {'; '.join(parts)}."
-    source = manifest.get("source")
-    if not source:
-        return said
-    said += f" They were taken from {code(source['config'])} of {_place(source)}"
-    said += f" (commit {code(source['commit'])})" if source.get("commit") else ""
-    if source["config"] == "stage1":
-        return f"{said}: its stage 1 is used as it is, and neither student nor teachers were asked again."
-    return f"{said}."
+def _origin(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
+    def rows(config: str) -> str:
+        splits = summary.configs.get(config, {})
+        apart = " + ".join(f"{count:,} {plain(split)}" for split, count in splits.items())
+        return f"{sum(splits.values()):,}" + (f" ({apart})" if len(splits) > 1 else "")
+
+    outside = [
+        f"the {plain(what)} {code(part['name'])} (version {part['version']}) is written in {code(part['file'])}"
+        + (f" of {code(part['package'])}" if part.get("package") else "")
+        + f", SHA-256 {code(part['sha256'])}"
+        for what, part in (manifest.get("outside") or {}).items()
+    ]
+    source, taken = manifest.get("source") or {}, ""
+    if source:
+        commit = f" (commit {code(source['commit'])})" if source.get("commit") else ""
+        taken = f"{code(source['config'])} of {_place(source)}{commit}"
+    is_stage1 = source.get("config") == "stage1"
+    return {
+        "dataset": _dataset(manifest),
+        "licence": _licence(manifest, "has no stated licence here", "is under "),
+        "outside": "; ".join(outside),
+        "taken": "" if is_stage1 else taken,
+        "taken_stage1": taken if is_stage1 else "",
+        "rows_raw": rows("raw"),
+        "rows_stage1": rows("stage1"),
+    }
+
+
+def _licence(part: Mapping[str, Any], unknown: str, known: str) -> str:
+    licence = str(part.get("license", "unknown"))
+    return unknown if licence.lower() == "unknown" else known + plain(licence)
 
 
 def _dataset(part: Mapping[str, Any], name: str = "") -> str:
@@ -387,100 +379,71 @@ def _prompts(manifest: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
 # Work, limits and licences
 
 
-def _work(manifest: Mapping[str, Any], summary: Summary) -> str:
+def _work(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
+    made = bool(summary.generated)
     cached = sum(stage["cached"] for stage in summary.stages)
-    if not summary.generated:
-        stored = f"{summary.reused:,} from the store" if summary.reused else "every stage from its cache"
-        said = f"This run generated no text: it took {stored}."
-    else:
-        said = f"This run generated {summary.generated:,} texts and took {summary.reused:,} from the store"
-        if cached:
-            said += f"; {cached} of {len(summary.stages)} stages and splits came whole from the cache"
-        said += "."
-        if summary.prompt_tokens or summary.completion_tokens:
-            said += (
-                f" Those generated have {summary.completion_tokens:,} tokens, in answer to prompts of "
-                f"{summary.prompt_tokens:,}."
-            )
-        said += " What they cost is not known." if summary.cost is None else ""
-    if summary.cost:
-        said += f" They cost {dollars(summary.cost)}."
-    if summary.used.get("cost"):
-        said += f" All texts in this set together, whichever run generated them, cost {dollars(summary.used['cost'])}."
+    counted = made and (summary.prompt_tokens or summary.completion_tokens)
+    stored = f"{summary.reused:,} from the store" if summary.reused else "every stage from its cache"
     versions = {name: v for name, v in manifest.get("versions", {}).items() if v != "not installed"}
-    return f"{said} Versions: {', '.join(f'{name} {plain(v)}' for name, v in versions.items())}."
+    of_all = summary.used.get("cost")
+    return {
+        "generated": f"{summary.generated:,}" * made,
+        "taken_instead": "" if made else stored,
+        "reused": f"{summary.reused:,}",
+        "cached": f"{cached:,}" if made and cached else "",
+        "stages": f"{len(summary.stages):,}",
+        "completion_tokens": f"{summary.completion_tokens:,}" if counted else "",
+        "prompt_tokens": f"{summary.prompt_tokens:,}",
+        "unknown_cost": "not known" if made and summary.cost is None else "",
+        "cost": dollars(summary.cost) if summary.cost else "",
+        "cost_of_all": dollars(of_all) if of_all else "",
+        "versions": ", ".join(f"{name} {plain(v)}" for name, v in versions.items()),
+    }
 
 
-def _limits(manifest: Mapping[str, Any], summary: Summary) -> Iterator[str]:
+def _limits(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
     earlier = (manifest.get("source") or {}).get("models", {}).get("student")
-    who = model_name(manifest.get("models", {}).get("student") or earlier)
-    yield (
-        f"Which questions come with a tool call is a label of {who or 'the student that it was made with'}, not of the "
-        "question."
-    )
+    student = model_name(manifest.get("models", {}).get("student") or earlier)
     splits = summary.student["splits"].values()
-    if any(split["asked"] for split in splits) and not any(split["correct"] for split in splits):
-        yield "This student got no question right, so stage 1 holds calls only and cannot teach when not to call."
-    if summary.teachers:
-        yield (
-            "A call counts as verified by its result; a formula that is wrong and happens to give it would too. "
-            "`soundness` says which calls have a number of doubtful origin."
-        )
+    asked, correct = (sum(split[key] for split in splits) for key in ("asked", "correct"))
     stage1 = summary.configs.get("stage1", {})
-    if overlap := sum(summary.fewshot_overlap.values()):
-        yield (
-            f"{overlap:,} of {sum(stage1.values()):,} questions in stage 1 are among the examples that prompts show; "
-            "`fewshot_overlap` marks them."
-        )
-    if others := [split for split, rows in stage1.items() if split != "train" and rows]:
-        yield f"Rows of {', '.join(map(code, others))} are to evaluate with: do not train on them."
-    if tuned := [name for entry in manifest.get("finetune", {}).values() for name in entry["sources"]]:
-        yield f"{', '.join(map(code, tuned))} had seen the train split of stage 1 when responding to it."
-    if manifest["models"]:
-        yield (
-            "Sources bear the recipe's names; who they are is listed under Models. Where the paper asks ChatGPT, "
-            "InstructGPT, Vicuna or Alpaca, this set has the models listed there and no others; a prompt form called "
-            "`vicuna` or `alpaca` is a way to write a prompt, not that model."
-        )
-
-
-def _licences(manifest: Mapping[str, Any]) -> str:
-    licence = str(manifest["license"])
-    known = "has no stated licence here" if licence.lower() == "unknown" else f"is under {plain(licence)}"
-    said = f"{_dataset(manifest)} {known}; that holds for its questions and solutions in this set."
-    return f"{said} {_TERMS + ' ' if manifest['models'] else ''}Please cite the method and the data:"
+    overlap = sum(summary.fewshot_overlap.values())
+    tuned = [name for entry in manifest.get("finetune", {}).values() for name in entry["sources"]]
+    return {
+        "who": student or "the student that it was made with",
+        "none_right": f"none of {asked:,} questions" if asked and not correct else "",
+        "overlap": f"{overlap:,} of {sum(stage1.values()):,}" if overlap else "",
+        "evaluation": ", ".join(code(split) for split, rows in stage1.items() if split != "train" and rows),
+        "tuned": ", ".join(map(code, tuned)),
+    }
 
 
 # Mixes
 
 
 def _mix(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
-    """What a mix has to say of itself, and in place of other facts; "" for the rest."""
+    """What a mix says of its parts, in place of what one dataset says."""
+    kinds = ("questions", "rows", "undrawn", "before", "rejected")
     if not summary.mix:
-        return {"mixed": "", "mix_order": "", "repeats": ""}
-    parts: Mapping[str, Any] = manifest.get("parts", {})
+        keys = ("mixed", "mix_order", "mix_seed", "repeats", "parts", "parts_count", "parts_licences")
+        return dict.fromkeys((*keys, *(f"mix_{kind}" for kind in kinds)), "")
+    told: Mapping[str, Any] = manifest.get("parts", {})
     counts = mixed_counts(summary)
-    datasets = {name: _dataset(part, name) for name, part in parts.items()}
-    licences = {name: str(part.get("license", "unknown")) for name, part in parts.items()}
-    shown = [
-        f"questions and solutions of {datasets[name]}: "
-        + ("no stated licence here" if licence.lower() == "unknown" else plain(licence))
-        for name, licence in licences.items()
-    ]
     twice = list(map(plain, repeats(summary.mix)))
+    none = "None: every question stands once, and none of a split to evaluate with is in train."
     return {
-        "mixed": _parts(summary, parts, counts["rows"]),
-        "mix_order": f"Order: {ORDERS[summary.mix['order']]}. Seed: {summary.mix['seed']}. A part has the rows that "
-        "its weight or count asks for, none of them twice; the others are not drawn.",
-        "repeats": bullets(
-            twice or ["None: every question stands once, and none of a split to evaluate with is in train."]
+        "mixed": _parts(summary, told, counts["rows"]),
+        "mix_order": ORDERS[summary.mix["order"]],
+        "mix_seed": str(summary.mix["seed"]),
+        "repeats": bullets(twice or [none]),
+        **{f"mix_{kind}": f"{counts[kind]:,}" for kind in kinds},
+        "parts": ", ".join(_dataset(part, name) for name, part in told.items()),
+        "parts_count": str(len(summary.mix["parts"])),
+        "parts_licences": bullets(
+            f"questions and solutions of {_dataset(part, name)}: {_licence(part, 'no stated licence here', '')}"
+            for name, part in told.items()
         ),
-        "origin": f"It is a mix of {len(summary.mix['parts'])} parts: {', '.join(datasets.values())}.",
-        "flow": f"The parts have {counts['questions']:,} questions: {counts['rows']:,} are in the mix, in stage 1 and "
-        f"in stage 2 with {_responses(summary):,} responses; {counts['undrawn']:,} were not drawn, "
-        f"{counts['before']:,} were rejected before the mix and {counts['rejected']:,} by it, with a reason. The "
-        "figures below of the student and the tool calls are those of the parts before they were mixed.",
-        "licences": f"{bullets(shown)}\n\n{_TERMS} Please cite the method and the data:",
+        **dict.fromkeys(("dataset", "rows_raw"), ""),
     }
 
 
