@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,22 +206,17 @@ def print_diff(found: Diff) -> None:
         version = f" {side['version']}" if side["version"] else ""
         commit = f", commit {side['commit'][:8]}" if side["commit"] else ""
         console.print(Text(f"{word:<5}{side['asked']}: {side['name']}{version}{commit}"))
-    tables = [
-        _rows_table(found),
-        _figures_table(found),
-        _shifts_table("Rejected", "reason", found.rejected),
-        _shifts_table("Recipe", "key", found.recipe),
-    ]
+    tables = [table for table in _diff_tables(found) if table.row_count]
     for table in tables:
-        if table.row_count:
-            console.print("", table)
-    if not any(table.row_count for table in tables):
+        console.print("", table)
+    if not tables:
         console.print("\nno difference")
     for line in _examples(found):
         console.print(Text(line))
 
 
-def _rows_table(found: Diff) -> Table:
+def _diff_tables(found: Diff) -> Iterator[Table]:
+    """Rows, figures, rejected questions and keys of the recipe; each table lists only what changed."""
     table = _table("Rows", "config", "split", ">from", ">to", ">added", ">removed", ">changed", "columns")
     for config, splits in found.rows.items():
         for split, counts in splits.items():
@@ -230,39 +225,28 @@ def _rows_table(found: Diff) -> Table:
                 columns = ", ".join(f"{name} {count}" for name, count in counts["columns"].items())
                 sizes = (str(counts["rows"][side]) for side in ("from", "to"))
                 _add_row(table, config, split, *sizes, *moved, columns)
-    return table
-
-
-def _figures_table(found: Diff) -> Table:
-    """The figures of the student and the sources that changed."""
+    yield table
     table = _table("Figures", "of", "what", ">from", ">to", ">shift")
     figures = [("student", f"right without a tool, {split}", shift) for split, shift in found.student.items()]
     for name, shifts in found.sources.items():
         figures += [(name, key.replace("_", " "), shift) for key, shift in shifts.items()]
     for of, what, shift in figures:
         old, new = shift["from"], shift["to"]
+        form, change, times = (".2f", "+.2f", 1) if what == "mean score" else (".1%", "+.1f", 100)
+        unit = " points" if times == 100 else ""
         if old != new:
-            is_score = what == "mean score"
-            shown = [
-                "-" if value is None else f"{value:.2f}" if is_score else f"{value:.1%}"
-                for value in (old, new)
-            ]
-            if old is None or new is None:
-                moved = ""
-            else:
-                moved = f"{new - old:+.2f}" if is_score else f"{100 * (new - old):+.1f} points"
-            _add_row(table, of, what, *shown, moved)
-    return table
+            shown = ("-" if value is None else f"{value:{form}}" for value in (old, new))
+            is_shift = old is not None and new is not None
+            _add_row(table, of, what, *shown, f"{times * (new - old):{change}}{unit}" if is_shift else "")
+    yield table
+    for title, key, moved_keys in (("Rejected", "reason", found.rejected), ("Recipe", "key", found.recipe)):
+        table = _table(title, key, "from", "to")
+        for name, shift in moved_keys.items():
+            _add_row(table, name, _short(shift["from"]), _short(shift["to"]))
+        yield table
 
 
-def _shifts_table(title: str, what: str, shifts: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = _table(title, what, "from", "to")
-    for key, shift in shifts.items():
-        _add_row(table, key, _short(shift["from"]), _short(shift["to"]))
-    return table
-
-
-def _examples(found: Diff) -> Iterable[str]:
+def _examples(found: Diff) -> Iterator[str]:
     """Ids of added and removed rows, and one changed row, column by column."""
     for config in ("stage1", "stage2"):
         for split, counts in found.rows.get(config, {}).items():

@@ -111,8 +111,11 @@ def render_card(trained: Trained, step: int, image: str = "") -> str:
         "prompt": block(trained.prompt, "text"),
         "output": block(first.output, "text"),
         "call": (call or "tool(...)").replace("`", "'"),
-        "peft": block(_with_peft(trained), "python"),
-        "toolgen": block(_with_toolgen(trained), "python"),
+        "base_code": _base_code(trained),
+        "prompt_code": repr(trained.prompt).replace("`", r"\x60"),
+        "special_tokens": str(trained.config.template != "chat"),
+        "model": trained.public_name,
+        "form": trained.template,
         "settings": table(["setting", "value"], _settings(config)),
         "lengths": _lengths(trained),
     }
@@ -167,40 +170,13 @@ def _lengths(trained: Trained) -> str:
     )
 
 
-def _with_peft(trained: Trained) -> str:
-    name, gap = trained.public_name, "\n\n"
+def _base_code(trained: Trained) -> str:
+    """Python that sets ``base`` to what transformers opens."""
+    name = trained.public_name
     if trained.weights.path is None:
-        base = f'base = "{name}"'
-    elif name.startswith("pip:"):
-        gap = "\n"
-        base = (
+        return f'\nbase = "{name}"'
+    if name.startswith("pip:"):
+        return (
             f'from toolgen_hf.models.weights import resolve_model\n\nbase = resolve_model("{name}").folder()'
         )
-    else:
-        base = f'base = "{name}"  # the model\'s folder'
-    return f"""\
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer{gap}{base}
-adapter = "."  # this folder, or its id on the Hub
-
-tokenizer = AutoTokenizer.from_pretrained(base)
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter)
-prompt = {trained.prompt!r}
-inputs = tokenizer(prompt, return_tensors="pt"{", add_special_tokens=False" * (trained.config.template == "chat")})
-made = model.generate(**inputs, max_new_tokens=64, do_sample=False)
-print(tokenizer.decode(made[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
-"""
-
-
-def _with_toolgen(trained: Trained) -> str:
-    return f"""\
-from datasets import DatasetDict
-from toolgen_hf import LocalConfig, SourceConfig, Workspace, execute, respond
-from toolgen_hf.builders import GSM8K, load
-
-questions = DatasetDict(test=load(GSM8K())["test"].select(range(4)))
-tuned = LocalConfig(model="{trained.public_name}", adapter=".", template="{trained.template}", max_new_tokens=64)
-with Workspace() as workspace:
-    responses = respond(questions, "tuned", SourceConfig(generator=tuned), workspace)
-    print(execute(responses, workspace)["test"].to_pandas())
-"""
+    return f'\nbase = "{name}"  # the model\'s folder'

@@ -259,25 +259,23 @@ def hub_errors(repo_id: str, doing: str) -> Iterator[None]:
     """Turn the client's errors into a ``HubError`` that says what failed, why, and what to do."""
     try:
         yield
-    except GatedRepoError as error:
-        why = "it is gated; ask for access on its page first"
-        raise HubError(f"{doing} {repo_id!r}: {why}") from error
-    except RepositoryNotFoundError as error:
-        raise HubError(
-            f"{doing} {repo_id!r}: there is no such dataset repository, or it is private and the token is not allowed "
-            "to see it. Check the name; log in with 'hf auth login' or set HF_TOKEN"
-        ) from error
-    except RevisionNotFoundError as error:
-        why = f"{short(error)}; 'toolgen-hf versions {repo_id}' lists what there is"
-        raise HubError(f"{doing} {repo_id!r}: {why}") from error
-    except (HFValidationError, LocalTokenNotFoundError) as error:
-        raise HubError(f"{doing} {repo_id!r}: {error}") from error
-    except FAILURES as error:
-        raise HubError(f"{doing} {repo_id!r}: {_explained(error)}") from error
+    except (HFValidationError, LocalTokenNotFoundError, *FAILURES) as error:
+        raise HubError(f"{doing} {repo_id!r}: {_explained(error, repo_id)}") from error
 
 
-def _explained(error: BaseException) -> str:
+def _explained(error: BaseException, repo_id: str) -> str:
     cause = _cause(error)
+    if isinstance(cause, GatedRepoError):
+        return "it is gated; ask for access on its page first"
+    if isinstance(cause, RepositoryNotFoundError):
+        return (
+            "there is no such dataset repository, or it is private and the token is not allowed to see it. Check the "
+            "name; log in with 'hf auth login' or set HF_TOKEN"
+        )
+    if isinstance(cause, RevisionNotFoundError):
+        return f"{short(cause)}; 'toolgen-hf versions {repo_id}' lists what there is"
+    if isinstance(cause, HFValidationError | LocalTokenNotFoundError):
+        return str(cause)
     if isinstance(cause, HfHubHTTPError) and cause.response is not None:
         hint = {
             401: "log in with 'hf auth login' or set HF_TOKEN",
