@@ -110,6 +110,14 @@ def test_header(theirs: dict[str, Any], ours: dict[str, Any], merged: dict[str, 
     assert split_card(updated)[0] == merged
 
 
+def test_a_header_with_keys_and_values_of_any_kind() -> None:
+    odd = "---\n1: a\nno: 2024-01-01\nmine: &x [1, *x]\nlicense: 5\ntags: {a: 1}\nconfigs: [5, {config_name: 7}]\n---\n"
+    updated = update_card(card(NEW, license="mit", tags=["a"], configs=[]), odd, "---\na: [\n---\nx\n")
+    header, _ = split_card(updated)
+    assert (header[1], header["license"], header["tags"]) == ("a", "mit", ["a"])
+    assert header["configs"] == [{"config_name": 7}]
+
+
 def test_a_header_that_cannot_be_read_is_an_error() -> None:
     with pytest.raises(HubError, match="cannot be read, so what people wrote there would be lost"):
         update_card(card(NEW), "---\na: [b\n---\nOurs.\n")

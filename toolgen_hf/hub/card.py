@@ -91,7 +91,7 @@ def update_card(
         if marked := _MARKED.search(text):
             above, below = text[: marked.start()], text[marked.end() :]
         else:
-            above = _added_lines(split_card(unmarked)[1] if unmarked else "", text)
+            above = _added_lines(_HEADER.sub("", unmarked or ""), text)
     parts = [_MARKER.sub("", part).strip("\n") for part in (above, body, below)]
     text = "\n\n".join(part for part in (parts[0], f"{BEGIN}\n{parts[1]}\n{END}", parts[2]) if part)
     return f"---\n{yaml.safe_dump(header, sort_keys=False, allow_unicode=True)}---\n{text}\n"
@@ -113,7 +113,7 @@ def _update_header(
     if theirs.get("license") and ours.get("license", "unknown") == "unknown":
         ours = {key: value for key, value in ours.items() if key != "license"}
     else:
-        kept = {key: value for key, value in theirs.items() if not key.startswith("license")}
+        kept = {key: value for key, value in theirs.items() if not str(key).startswith("license")}
     merged = {**ours, **{key: value for key, value in kept.items() if key not in ours}}
     for key in ours.keys() & kept.keys():
         new, old = ours[key], kept[key]
