@@ -110,6 +110,11 @@ def test_header(theirs: dict[str, Any], ours: dict[str, Any], merged: dict[str, 
     assert split_card(updated)[0] == merged
 
 
+def test_a_byte_order_mark_before_the_header() -> None:
+    header, body = split_card(update_card(card(NEW), "\ufeff" + card("mine\n", viewer=False)))
+    assert (header, body.startswith("mine\n")) == ({"viewer": False}, True)
+
+
 def test_a_header_with_keys_and_values_of_any_kind() -> None:
     odd = "---\n1: a\nno: 2024-01-01\nmine: &x [1, *x]\nlicense: 5\ntags: {a: 1}\nconfigs: [5, {config_name: 7}]\n---\n"
     updated = update_card(card(NEW, license="mit", tags=["a"], configs=[]), odd, "---\na: [\n---\nx\n")

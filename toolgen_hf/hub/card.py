@@ -42,7 +42,7 @@ def split_card(card: str) -> tuple[dict[str, Any], str]:
     Raises:
         YAML_ERRORS: the header is not a YAML mapping.
     """
-    card = card.replace("\r\n", "\n")
+    card = card.removeprefix("\ufeff").replace("\r\n", "\n")
     found = _HEADER.match(card)
     if found is None:
         return {}, card
