@@ -102,8 +102,8 @@ def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_names_that_look_like_markup_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    from toolgen_hf.cli.hub import print_pushed
     from toolgen_hf.hub.release import Pushed
-    from toolgen_hf.hub.show import print_pushed
 
     print_pushed(Pushed("ann/set", "1.0.0", "0" * 40, True, "v1.0.0"), Path("[bold]x"))
     assert 'load_dataset("ann/set", "stage2", revision="v1.0.0")' in capsys.readouterr().out

@@ -18,22 +18,20 @@ from rich.console import Console
 
 from tests.hub.conftest import REPO, Repository, Sets
 from tests.hub.test_source import recipe
+from toolgen_hf.cli.hub import print_versions
 from toolgen_hf.data.manifest import Manifest, parse_manifest
 from toolgen_hf.data.produced import load_manifest, task_of
 from toolgen_hf.errors import ConfigError, DataError, HubError, ToolgenError
 from toolgen_hf.hub import diff, pull, push, versions
+from toolgen_hf.hub.card import update_card
 from toolgen_hf.hub.check import check_release
 from toolgen_hf.hub.compare import _source, _student
-from toolgen_hf.hub.merge import merge_cards
 from toolgen_hf.hub.remote import Remote
-from toolgen_hf.hub.show import print_versions
 from toolgen_hf.metrics.reading import is_produced
 from toolgen_hf.recipe.questions import load_raw
-from toolgen_hf.report.facts import results
+from toolgen_hf.report.facts import card_facts
 from toolgen_hf.report.html.overview import overview
 from toolgen_hf.report.html.page import write_report
-from toolgen_hf.report.mixture import mixture
-from toolgen_hf.report.provenance import provenance
 from toolgen_hf.report.screen import print_summary
 from toolgen_hf.stages.duplicates import Match
 
@@ -166,9 +164,7 @@ def read(manifest: Manifest) -> None:
         _source(source)
     facts = {"name": "", "description": "", "citation": "", "license": "", "models": {}, "source_dataset": "", "homepage": "",
              "strategy": "", **manifest.data}  # fmt: skip
-    provenance(facts, "")
-    mixture(facts)
-    results(facts, {})
+    card_facts(facts, {})
 
 
 @pytest.mark.parametrize(("place", "value", "message"), WRONG)
@@ -326,7 +322,7 @@ def test_a_card_whose_header_cannot_be_read(header: str) -> None:
     with pytest.raises(
         HubError, match=r"the YAML header of README\.md on the Hub cannot be read, .*: mend it"
     ) as caught:
-        merge_cards("", f"---\n{header}\n---\nText\n", "---\na: 1\n---\nText\n")
+        update_card("---\na: 1\n---\nText\n", f"---\n{header}\n---\nText\n")
     assert len(str(caught.value)) < 500
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from tests.hub.conftest import REPO, Clock, Repository, Sets
 from tests.support.hub import Fault, Incoming, LocalHub
 from toolgen_hf._utils import bytes_sha256
 from toolgen_hf.errors import ConfigError, DataError, HubError
-from toolgen_hf.hub import push
-from toolgen_hf.hub.merge import BASE_PATH
+from toolgen_hf.hub import pull, push
+from toolgen_hf.hub.card import BEGIN, END, generated_part, split_card
+from toolgen_hf.hub.release import UNMARKED
 
 
 def commits(hub: LocalHub) -> int:
@@ -31,7 +33,7 @@ def test_everything_is_in_one_commit_and_the_tag_is_on_it(hub_here: LocalHub, se
     assert hub_here.repo(REPO).tag_messages["v1.0.0"].startswith("stage2 12, stage1 12")
     files = hub_here.snapshot(REPO)
     local = {p.relative_to(sets.old).as_posix() for p in sets.old.rglob("*") if p.is_file()}
-    assert set(files) == {*local, BASE_PATH, ".gitattributes"}
+    assert set(files) == {*local, ".gitattributes"}
     manifest = json.loads(files["manifest.json"])
     assert {name: bytes_sha256(files[name]) for name in manifest["files"]} == manifest["files"]
     assert set(manifest["files"]) == set(files) - {"manifest.json", ".gitattributes"}
@@ -190,37 +192,107 @@ def test_retry_after_is_kept_to(repository: Repository, sets: Sets, clock: Clock
 
 
 def test_what_people_wrote_survives_every_later_push(repository: Repository, sets: Sets) -> None:
-    header, _, body = repository.files["README.md"].decode().removeprefix("---\n").partition("---\n")
-    data = yaml.safe_load(header)
+    data, body = split_card(repository.files["README.md"].decode())
     data |= {"license": "cc-by-4.0", "language": ["en"], "tags": [*data["tags"], "arithmetic"]}
-    data["tags"].remove("trice")
     data["configs"].append({"config_name": "theirs", "data_files": "theirs.csv"})
-    first, rest = body.split("\n", 1)
-    body = f"{first}\n\nA word from us.\n{rest}\n## Contact\n\nann@example.org\n"
-    text = f"---\n{yaml.safe_dump(data, sort_keys=False)}---\n{body}"
+    body = body.replace("The method", "A change inside, which is replaced. The method")
+    text = f"---\n{yaml.safe_dump(data, sort_keys=False)}---\nA word from us.\n{body}\n## Contact\n\nann@example.org\n"
     repository.hub.commit(REPO, {"README.md": text.encode(), "theirs.csv": b"a\n1\n"})
     for directory, version in ((sets.slim_new, "1.1.0"), (sets.slim_old, "1.2.0"), (sets.slim_new, "1.3.0")):
         push(directory, REPO, version)
         files = repository.at(f"v{version}")
-        header, _, body = files["README.md"].decode().removeprefix("---\n").partition("---\n")
-        merged = yaml.safe_load(header)
+        merged, body = split_card(files["README.md"].decode())
         assert (merged["license"], merged["language"]) == ("cc-by-4.0", ["en"])
-        assert "arithmetic" in merged["tags"]
-        assert "trice" not in merged["tags"]
+        assert {"arithmetic", "trice"} <= set(merged["tags"])
         assert [c["config_name"] for c in merged["configs"]] == ["stage2", "raw", "theirs"]
-        assert body.count("A word from us.") == body.count("ann@example.org") == 1
+        assert body.startswith(f"A word from us.\n\n{BEGIN}\n# sums\n")
+        assert body.endswith(f"\n{END}\n\n## Contact\n\nann@example.org\n")
+        assert "A change inside" not in body
         digests = json.loads(files["manifest.json"])["files"]
         assert digests["README.md"] == bytes_sha256(files["README.md"])
+
+
+def as_an_older_version(repository: Repository, edit: Callable[[str], str]) -> None:
+    """The first version as it was pushed before there were markers, and edited since."""
+    generated = generated_part(repository.files["README.md"].decode())
+    manifest = json.loads(repository.files["manifest.json"])
+    del manifest["card"]
+    manifest["files"] |= {name: bytes_sha256(generated.encode()) for name in ("README.md", UNMARKED)}
+    files = {"README.md": generated, UNMARKED: generated, "manifest.json": json.dumps(manifest)}
+    oid = repository.hub.commit(
+        REPO, {name: text.encode() for name, text in files.items()}, message="sums v1.0.0"
+    )
+    repository.hub.repo(REPO).refs["refs/tags/v1.0.0"] = oid
+    if (edited := edit(generated)) != generated:
+        repository.hub.commit(REPO, {"README.md": edited.encode()})
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_card_of_an_older_version_that_people_did_not_edit_is_replaced(
+    repository: Repository, sets: Sets, newline: str
+) -> None:
+    as_an_older_version(repository, lambda card: card.replace("\n", newline))
+    assert not push(sets.slim_old, REPO, "1.0.0").is_new
+    push(sets.slim_new, REPO, "1.1.0")
+    _, body = split_card(repository.files["README.md"].decode())
+    assert (body.startswith(BEGIN), body.endswith(f"{END}\n"), body.count("# sums\n")) == (True, True, 1)
+    assert UNMARKED not in repository.files
+    assert UNMARKED in repository.at("v1.0.0")
+
+
+def test_what_people_wrote_into_a_card_of_an_older_version_is_kept_above(
+    repository: Repository, sets: Sets, tmp_path: Path
+) -> None:
+    as_an_older_version(
+        repository,
+        lambda card: (
+            card.replace("# sums\n", "# sums\n\nA word from us.\n") + "\n## Contact\n\nann@example.org\n"
+        ),
+    )
+    for version in ("1.1.0", "1.2.0"):
+        push(sets.slim_new, REPO, version)
+        _, body = split_card(repository.files["README.md"].decode())
+        assert body.startswith(f"A word from us.\n\n## Contact\n\nann@example.org\n\n{BEGIN}\n# sums\n")
+        assert body.count("# sums\n") == 1
+
+
+def test_a_set_of_an_older_version_that_was_pulled_is_pushed_elsewhere_with_its_prose(
+    repository: Repository, sets: Sets, tmp_path: Path
+) -> None:
+    as_an_older_version(repository, lambda card: card)
+    manifest = json.loads(repository.files["manifest.json"])
+    edited = repository.files["README.md"] + b"\nA word from us.\n"
+    manifest["files"]["README.md"] = bytes_sha256(edited)
+    files = {"README.md": edited, "manifest.json": json.dumps(manifest).encode()}
+    repository.hub.repo(REPO).refs["refs/tags/v1.0.0"] = repository.hub.commit(REPO, files)
+    pull(REPO, tmp_path / "out", "1.0.0")
+    assert UNMARKED in json.loads((tmp_path / "out" / "manifest.json").read_text())["files"]
+    for repo in ("ann/copy", REPO):
+        push(tmp_path / "out", repo, "2.0.0")
+        _, body = split_card(repository.hub.snapshot(repo)["README.md"].decode())
+        assert body.startswith(f"A word from us.\n\n{BEGIN}\n# sums\n")
+        assert body.count("A word from us.") == 1
+
+
+def test_a_pulled_set_is_pushed_elsewhere_with_its_prose(
+    repository: Repository, sets: Sets, tmp_path: Path
+) -> None:
+    card = repository.files["README.md"] + b"\nA word from us.\n"
+    repository.hub.commit(REPO, {"README.md": card})
+    push(sets.slim_new, REPO, "1.1.0")
+    pull(REPO, tmp_path / "out")
+    push(tmp_path / "out", "ann/copy", "1.0.0")
+    copied = repository.hub.snapshot("ann/copy")["README.md"].decode()
+    assert copied == repository.files["README.md"].decode()
 
 
 def test_a_repository_made_by_hand_keeps_its_card(hub_here: LocalHub, sets: Sets) -> None:
     hub_here.create(REPO)
     hub_here.commit(REPO, {"README.md": b"---\nlicense: mit\n---\n# Ours\n\nBy hand.\n"})
     push(sets.slim_old, REPO, "1.0.0")
-    card = hub_here.snapshot(REPO)["README.md"].decode()
-    assert "license: mit" in card
-    assert "By hand." in card
-    assert "# sums" in card
+    header, body = split_card(hub_here.snapshot(REPO)["README.md"].decode())
+    assert header["license"] == "mit"
+    assert body.startswith(f"# Ours\n\nBy hand.\n\n{BEGIN}\n# sums\n")
 
 
 def test_a_card_with_a_broken_header_is_not_overwritten(repository: Repository, sets: Sets) -> None:

@@ -17,7 +17,7 @@ from toolgen_hf import Recipe, Workspace, run
 from toolgen_hf.errors import ConfigError, DataError, HubError
 from toolgen_hf.flow import Result, plan
 from toolgen_hf.hub import pull, push
-from toolgen_hf.hub.source import find
+from toolgen_hf.hub.fetch import find
 from toolgen_hf.report.screen import print_summary
 
 pytestmark = pytest.mark.usefixtures("scripted_models")

@@ -19,8 +19,8 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, Revi
 from huggingface_hub.hf_api import ModelInfo
 
 from toolgen_hf.errors import ConfigError, ToolgenError
+from toolgen_hf.hub.fetch import find_here
 from toolgen_hf.hub.repo import HUB, RepoRef, is_commit
-from toolgen_hf.hub.source import find_here
 from toolgen_hf.models.gguf import converted_folder
 from toolgen_hf.models.headers import parameters
 from toolgen_hf.models.licences import licence_of, stated

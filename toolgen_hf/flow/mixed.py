@@ -27,7 +27,7 @@ from toolgen_hf.flow.make import check_template, fingerprints, make, rehearse
 from toolgen_hf.flow.manifest import manifest_facts
 from toolgen_hf.flow.mix_manifest import mix_manifest
 from toolgen_hf.flow.write import is_current, write_produced
-from toolgen_hf.hub.source import Found, find
+from toolgen_hf.hub.fetch import Found, find
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.recipe.mix import MixRecipe
 from toolgen_hf.recipe.questions import load_raw, load_stage1

@@ -1,4 +1,4 @@
-"""A result on the Hub: push it as a version, list the versions, pull one, compare two.
+"""Produced directories as versions of a dataset repository on the Hub: push, list, pull and compare them.
 
 from toolgen_hf.hub import diff, pull, push, versions
 
@@ -20,15 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Diff", "Pushed", "Version", "diff", "pull", "push", "versions"]
 
-_HOMES = {  # none is called as what it holds, or the module would take its place
-    "compare": ("Diff", "diff"),
-    "fetch": ("Version", "pull", "versions"),
-    "release": ("Pushed", "push"),
-}
+_MODULES = {"Diff": "compare", "diff": "compare", "Pushed": "release", "push": "release"}
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{home}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'fetch')}"), name)

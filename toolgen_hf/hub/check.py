@@ -1,13 +1,12 @@
-"""What must hold before a produced directory leaves this machine: it is whole, valid, and holds no secret."""
+"""What must hold before a produced directory is pushed: it is whole and valid, and holds no secret."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-import yaml
 from datasets import Features
 
 from toolgen_hf import schemas
@@ -16,11 +15,11 @@ from toolgen_hf.builders.produced import kind_of
 from toolgen_hf.data.manifest import MANIFEST, Manifest
 from toolgen_hf.data.produced import open_manifest
 from toolgen_hf.errors import DataError
-from toolgen_hf.hub.merge import YAML_ERRORS
+from toolgen_hf.hub.card import YAML_ERRORS, split_card
 from toolgen_hf.secrets import Scanner
 
 ABOUT_THE_RUN = ("recipe.yaml", MANIFEST, "README.md")
-"""Files that this library writes about a run: no path of this machine belongs there. Rows may speak of any path."""
+"""Files about the run itself. No path of this machine belongs there; rows may mention any path."""
 _SHOWN = 20
 
 
@@ -28,7 +27,7 @@ def check_release(directory: Path) -> Manifest:
     """The manifest of a directory that may be released.
 
     Raises:
-        DataError: names everything that is wrong with it, and what to do.
+        DataError: it may not; lists all problems, and what to do.
     """
     try:
         manifest = open_manifest(directory)
@@ -36,9 +35,13 @@ def check_release(directory: Path) -> Manifest:
         raise DataError(
             f"{str(directory)!r} is no produced directory: {error}. Give the directory that 'toolgen-hf run' wrote"
         ) from error
-    problems = [*_digests(directory, manifest)]
+    problems = list(_check_digests(directory, manifest))
     if not problems:
-        problems = [*_counts(directory, manifest), *_card(directory), *_private(directory, manifest)]
+        problems = [
+            *_check_tables(directory, manifest),
+            *_check_card(directory),
+            *_check_private(directory, manifest),
+        ]
     if problems:
         listed = "".join(f"\n  - {problem}" for problem in problems[:_SHOWN])
         more = f"\n  and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
@@ -46,8 +49,7 @@ def check_release(directory: Path) -> Manifest:
     return manifest
 
 
-def _digests(directory: Path, manifest: Manifest) -> Iterator[str]:
-    """Every file as it was written."""
+def _check_digests(directory: Path, manifest: Manifest) -> Iterator[str]:
     for name, digest in manifest.files.items():
         path = directory / name
         if not path.is_file():
@@ -56,15 +58,15 @@ def _digests(directory: Path, manifest: Manifest) -> Iterator[str]:
             yield f"{name} was changed after it was written; run the recipe again (a card is edited on the Hub)"
 
 
-def _counts(directory: Path, manifest: Manifest) -> Iterator[str]:
-    """As many rows as the summary says, with the features of their config."""
+def _check_tables(directory: Path, manifest: Manifest) -> Iterator[str]:
+    """Row counts as in the summary, and the features of each config."""
     for config, splits in manifest.summary.configs.items():
         kind = kind_of(config)
         for split, rows in splits.items():
             files = sorted((directory / config).glob(f"{split}-*.parquet"))
             try:
                 there = sum(pq.read_metadata(path).num_rows for path in files)
-            except (OSError, ValueError) as error:  # of pyarrow
+            except (OSError, ValueError) as error:  # raised by pyarrow
                 yield f"{config}/{split} is no whole Parquet file ({error}); run the recipe again"
                 continue
             if there != rows:
@@ -72,33 +74,34 @@ def _counts(directory: Path, manifest: Manifest) -> Iterator[str]:
             for path in files:
                 found = Features.from_arrow_schema(pq.read_schema(path))
                 if kind is not None and found not in _known_features(kind.features):
-                    name = path.relative_to(directory).as_posix()
                     yield (
-                        f"{name} has not the features of {config!r}, but {found}; it is of another version of this "
-                        "library: run the recipe again"
+                        f"{path.relative_to(directory).as_posix()} has not the features of {config!r}, but {found}; it "
+                        "is of another version of this library: run the recipe again"
                     )
 
 
-def _card(directory: Path) -> Iterator[str]:
-    """The card's metadata is YAML, and names files that are there."""
+def _known_features(features: Features) -> list[Features]:
+    """A config's columns, with and without those that newer versions and mixes add."""
+    first = [features, schemas.SCORED] if features == schemas.STAGE2 else [features]
+    own = [*first, *map(schemas.marked, first)]
+    return [*own, *map(schemas.mixed, own)]
+
+
+def _check_card(directory: Path) -> Iterator[str]:
+    """The YAML header can be read, and the files that it names are there."""
     try:
-        text = (directory / "README.md").read_text(encoding="utf-8")
-        header, end, _ = text.removeprefix("---\n").partition("\n---\n")
-        if not (text.startswith("---\n") and end):
-            raise ValueError("it does not begin with a block between two lines of ---")
-        configs = yaml.safe_load(header)["configs"]
-        patterns = [(c["config_name"], file["path"]) for c in configs for file in c["data_files"]]
-        found = {pattern: list(directory.glob(pattern)) for _, pattern in patterns}
+        header, _ = split_card((directory / "README.md").read_text(encoding="utf-8"))
+        patterns = [(c["config_name"], file["path"]) for c in header["configs"] for file in c["data_files"]]
+        missing = [(config, pattern) for config, pattern in patterns if not any(directory.glob(pattern))]
     except (*YAML_ERRORS, OSError, NotImplementedError) as error:
         yield f"README.md: its YAML header cannot be read ({error!r}); run the recipe again"
         return
-    for config, pattern in patterns:
-        if not found[pattern]:
-            yield f"README.md: config {config!r} names {pattern!r}, and there is no such file; run the recipe again"
+    for config, pattern in missing:
+        yield f"README.md: config {config!r} names {pattern!r}, and there is no such file; run the recipe again"
 
 
-def _private(directory: Path, manifest: Manifest) -> Iterator[str]:
-    """Nothing that looks like a key in any file, nor one of this process's own; no path of this machine."""
+def _check_private(directory: Path, manifest: Manifest) -> Iterator[str]:
+    """No file holds what looks like a key, or one of this process's own; no path of this machine."""
     scanner = Scanner.here()
     for name in (*manifest.files, MANIFEST):
         found: dict[str, None] = {}
@@ -110,7 +113,7 @@ def _private(directory: Path, manifest: Manifest) -> Iterator[str]:
 
 
 def _texts(path: Path) -> Iterator[str]:
-    """A file's text; of Parquet, every string in it, some rows at a time."""
+    """A file's text; the strings of a Parquet file, a thousand rows at a time."""
     if path.suffix == ".parquet":
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(1000):
@@ -122,16 +125,6 @@ def _texts(path: Path) -> Iterator[str]:
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
             yield from _strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)
-
-
-def _known_features(features: Features) -> list[Features]:
-    """A config's columns, with or without those that newer versions and mixes have."""
-    first = [features, schemas.SCORED] if features == schemas.STAGE2 else [features]
-    own = [*first, *map(schemas.marked, first)]
-    return [*own, *(schemas.mixed(columns) for columns in own)]

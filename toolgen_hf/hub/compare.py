@@ -1,4 +1,4 @@
-"""What changed between two produced sets: two versions, two directories, or one of each.
+"""What changed between two produced sets. Each is a version on the Hub or a directory.
 
 diff("user/set@1.0.0", "outputs/quickstart").rows["stage2"]["train"]
 -> {"added": 8, "removed": 0, "changed": 3, "same": 37, "columns": {"scores": 3}, "examples": {...}}
@@ -16,23 +16,23 @@ import pyarrow.parquet as pq
 
 from toolgen_hf._utils import canonical_json
 from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.hub.fetch import Found, find
 from toolgen_hf.hub.repo import HUB, RepoRef
-from toolgen_hf.hub.source import Found, find
 from toolgen_hf.safe_yaml import read_yaml
 
 EXAMPLES = 3
 Row = Mapping[str, Any]
 Shift = dict[str, Any]
-"""``{"from": ..., "to": ...}``; None on the side where there is none."""
+"""``{"from": ..., "to": ...}``; None on the side that lacks it."""
 
 
 @dataclass(frozen=True)
 class Diff:
-    """Plain data about two sets, the old one first.
+    """Plain data about two sets.
 
-    ``rows``: per config and split how many were added, removed, changed and are the same, by id; which columns
-    changed in how many rows, and the first ids of each kind. ``student``: its accuracy by split. ``sources``: accuracy,
-    tool use rate and mean score by source. ``rejected``: counts by reason. ``recipe``: keys with their values.
+    ``rows``: by config and split, how many rows were added, removed, changed and are the same, by id; the columns that
+    changed, each with its number of rows; and the first ids. ``student``: accuracy by split. ``sources``: accuracy,
+    tool use rate and mean score by source. ``rejected``: counts by reason. ``recipe``: values by key.
     """
 
     old: dict[str, Any]
@@ -49,52 +49,38 @@ class Diff:
 
 
 def diff(old: str | Path, new: str | Path, token: str | None = None) -> Diff:
-    """Compare two produced sets, each a directory or ``user/repo@version`` (no version: the newest).
-
-    Raises:
-        ConfigError: one is neither.
-        DataError: a table or a recipe cannot be read.
-        HubError: a version cannot be read.
-    """
-    one, other = locate(old, token), locate(new, token)
-    summaries = one.manifest.data["summary"], other.manifest.data["summary"]
-    splits, sources = (_keys(*(summary[key] for summary in summaries)) for key in ("configs", "sources"))
-    return Diff(
-        _label(old, one),
-        _label(new, other),
-        {config: _rows(one.directory, other.directory, config) for config in splits},
-        _shifts(*(_student(summary) for summary in summaries)),
-        {
-            name: _shifts(*(_source(summary["sources"].get(name)) for summary in summaries))
-            for name in sources
-        },
-        {
-            name: shift
-            for name, shift in _shifts(*(s["rejected"] for s in summaries)).items()
-            if _moved(shift)
-        },
-        {
-            key: shift
-            for key, shift in _shifts(*(_recipe(part.directory) for part in (one, other))).items()
-            if _moved(shift)
-        },
-    )
-
-
-def locate(place: str | Path, token: str | None = None) -> Found:
-    """A directory, or a version of a repository.
+    """Compare two produced sets. Each is a directory or ``user/repo@version`` (without a version: the newest).
 
     Raises:
         ConfigError: it is neither.
-        HubError: the version cannot be read.
+        DataError: a table or a recipe cannot be read.
+        HubError: a version cannot be read.
     """
+    sets = [_locate(place, token) for place in (old, new)]
+    one, other = (found.manifest.data["summary"] for found in sets)
+    before, after = (found.directory for found in sets)
+    return Diff(
+        old=_label(old, sets[0]),
+        new=_label(new, sets[1]),
+        rows={config: _rows(before, after, config) for config in _keys(one["configs"], other["configs"])},
+        student=_shifts(_student(one), _student(other)),
+        sources={
+            name: _shifts(_source(one["sources"].get(name)), _source(other["sources"].get(name)))
+            for name in _keys(one["sources"], other["sources"])
+        },
+        rejected=_moved(_shifts(one["rejected"], other["rejected"])),
+        recipe=_moved(_shifts(_recipe(before), _recipe(after))),
+    )
+
+
+def _locate(place: str | Path, token: str | None) -> Found:
     if Path(place).is_dir():
         return find(str(place))
     try:
         ref = RepoRef.parse(str(place))
     except ConfigError as error:
         raise ConfigError(f"{str(place)!r} is no directory here, and no user/repo@version either") from error
-    return find(f"{HUB}{ref.repo_id}" + (f"@{ref.revision}" if ref.revision else ""), token=token)
+    return find(f"{HUB}{ref._replace(config=None)}", token=token)
 
 
 def _label(asked: str | Path, found: Found) -> dict[str, Any]:
@@ -108,20 +94,22 @@ def _label(asked: str | Path, found: Found) -> dict[str, Any]:
 
 
 def _rows(old: Path, new: Path, config: str) -> dict[str, dict[str, Any]]:
-    """By split; a split without any row on either side is left out."""
-    files = [sorted((root / config).glob("*.parquet")) for root in (old, new)]
-    splits = _keys(*({path.name.split("-")[0]: None for path in part} for part in files))
-    found = {split: _split(_read(old, config, split), _read(new, config, split)) for split in splits}
+    """By split; a split without rows on both sides is left out."""
+    files = (sorted((root / config).glob("*.parquet")) for root in (old, new))
+    one, other = ({path.name.split("-")[0]: None for path in part} for part in files)
+    found = {
+        split: _split(_read(old, config, split), _read(new, config, split)) for split in _keys(one, other)
+    }
     return {split: counts for split, counts in found.items() if counts["rows"] != {"from": 0, "to": 0}}
 
 
 def _read(root: Path, config: str, split: str) -> dict[str, list[Row]]:
-    """The rows of a split by id, of which some configs have several."""
+    """The rows of a split by id. In some configs several rows have the same id."""
     rows: dict[str, list[Row]] = defaultdict(list)
     for path in sorted((root / config).glob(f"{split}-*.parquet")):
         try:
             table = pq.read_table(path).to_pylist()
-        except (OSError, ValueError, NotImplementedError) as error:  # of pyarrow
+        except (OSError, ValueError, NotImplementedError) as error:  # raised by pyarrow
             raise DataError(
                 f"{path} is no Parquet file of rows: {error}; run the recipe or pull again"
             ) from error
@@ -131,30 +119,27 @@ def _read(root: Path, config: str, split: str) -> dict[str, list[Row]]:
 
 
 def _split(old: Mapping[str, list[Row]], new: Mapping[str, list[Row]]) -> dict[str, Any]:
-    counts, columns = Counter[str](), Counter[str]()
+    counts = Counter[str](added=0, removed=0, changed=0, same=0)
+    columns = Counter[str]()
     examples: dict[str, list[Any]] = {"added": [], "removed": [], "changed": []}
     for key in _keys(old, new):
         pairs, gone, added = _match(old.get(key, []), new.get(key, []))
         counts["same"] += len(old.get(key, [])) - len(pairs) - len(gone)
+        counts["changed"] += len(pairs)
         for kind, rows in (("removed", gone), ("added", added)):
             counts[kind] += len(rows)
             examples[kind] += [key] if rows and len(examples[kind]) < EXAMPLES else []
         for before, after in pairs:
-            changed = {
-                name: {"from": before.get(name), "to": after.get(name)} for name in _keys(before, after)
-            }
-            changed = {name: shift for name, shift in changed.items() if _moved(shift)}
-            counts["changed"] += 1
+            changed = _moved(_shifts(before, after))
             columns.update(list(changed))
             if len(examples["changed"]) < EXAMPLES:
                 examples["changed"].append({"id": key, "columns": changed})
     sizes = {"from": sum(map(len, old.values())), "to": sum(map(len, new.values()))}
-    kinds = {kind: counts[kind] for kind in ("added", "removed", "changed", "same")}
-    return {"rows": sizes, **kinds, "columns": dict(columns.most_common()), "examples": examples}
+    return {"rows": sizes, **counts, "columns": dict(columns.most_common()), "examples": examples}
 
 
 def _match(old: list[Row], new: list[Row]) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
-    """Rows of one id: changed ones in pairs, then what is left of the old and of the new."""
+    """Rows of one id: the changed ones in pairs, then the rest of the old ones and of the new ones."""
     after = {at: canonical_json(row) for at, row in enumerate(new)}
     before = []
     for row in old:
@@ -164,8 +149,9 @@ def _match(old: list[Row], new: list[Row]) -> tuple[list[tuple[Row, Row]], list[
             before.append(row)
         else:
             del after[same]
-    pairs = list(zip(before, (new[at] for at in after), strict=False))
-    return pairs, before[len(pairs) :], [new[at] for at in after][len(pairs) :]
+    left = [new[at] for at in after]
+    pairs = list(zip(before, left, strict=False))
+    return pairs, before[len(pairs) :], left[len(pairs) :]
 
 
 def _student(summary: Mapping[str, Any]) -> dict[str, float]:
@@ -176,13 +162,12 @@ def _student(summary: Mapping[str, Any]) -> dict[str, float]:
 def _source(source: Mapping[str, Any] | None) -> dict[str, float]:
     if not source or not source["responses"]:
         return {}
-    scores = {int(score): count for score, count in source["scores"].items()}
     found = {
         "accuracy": source["correct"] / source["responses"],
         "tool_use_rate": source["tool"] / source["responses"],
     }
-    if scores:
-        found["mean_score"] = sum(s * n for s, n in scores.items()) / sum(scores.values())
+    if total := sum(source["scores"].values()):
+        found["mean_score"] = sum(int(score) * n for score, n in source["scores"].items()) / total
     return found
 
 
@@ -210,8 +195,8 @@ def _shifts(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Shift]:
     return {key: {"from": old.get(key), "to": new.get(key)} for key in _keys(old, new)}
 
 
-def _moved(shift: Shift) -> bool:
-    return bool(shift["from"] != shift["to"])
+def _moved(shifts: Mapping[str, Shift]) -> dict[str, Shift]:
+    return {key: shift for key, shift in shifts.items() if shift["from"] != shift["to"]}
 
 
 def _keys(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> list[Any]:

@@ -1,4 +1,8 @@
-"""A dataset repository on the Hub, read through a connection that fails now and then."""
+"""A dataset repository on the Hub. Requests are retried where that can help; other failures become a ``HubError``.
+
+with hub_errors("user/set", "cannot read"):
+    Remote("user/set").tags()  # {"v1.0.0": "8f3c..."}
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,11 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import ceil
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import httpx2
 from huggingface_hub import GitCommitInfo, HfApi, constants, get_session
@@ -35,18 +38,17 @@ from toolgen_hf.hub.repo import is_commit
 REPO_TYPE = "dataset"
 TRIES = 6
 LONGEST_WAIT = 300.0
-"""Seconds; a Hub that asks for more is taken at its word by an error."""
+"""Seconds. If the Hub asks to wait longer, that is an error."""
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FAILURES = (HfHubHTTPError, httpx2.TransportError, LocalEntryNotFoundError, RuntimeError)
-"""What the client raises when the Hub or the line fails; the third where it finds nothing in its cache either, the
-last around a large file that was not sent."""
+"""What the client raises when the Hub or the network fails. It raises the last two around another error: one for a
+download that is not in the cache either, one for an upload."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """A repository at a commit: its files' names, and whether it is private."""
 
     commit: str
@@ -55,16 +57,23 @@ class Head:
 
 
 class Remote:
-    """A repository on the Hub. Every method may be repeated, and is, where another try may succeed.
+    """A dataset repository. Every method only reads, and is retried. ``hub_errors`` explains what it raises.
 
-    Raises what the client raises; ``hub_errors`` makes messages of it.
+    Raises:
+        HubError: the client is in offline mode, where it would return whatever revision is cached.
     """
 
     def __init__(self, repo_id: str, token: str | None = None) -> None:
-        self.repo_id, self.api = repo_id, connect(token)
+        if is_offline():
+            raise HubError(
+                "HF_HUB_OFFLINE is set: offline, the Hub's client ignores which revision is asked for and gives what "
+                "it has. Unset it, or use a directory that was pulled before"
+            )
+        self.repo_id = repo_id
+        self.api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token, library_name="toolgen_hf")
 
     def head(self, revision: str) -> Head:
-        """The commit that a branch, a tag or a commit id means now."""
+        """What a branch, a tag or a commit id points to now."""
         info = retried(lambda: self.api.dataset_info(self.repo_id, revision=revision))
         names = frozenset(str(file.rfilename) for file in info.siblings or ())
         return Head(_commit_id(info.sha), names, bool(info.private))
@@ -75,7 +84,7 @@ class Remote:
         return {str(ref.name): _commit_id(ref.target_commit) for ref in refs.tags}
 
     def pull_requests(self) -> dict[int, str]:
-        """Commits by number of the pull request, the newest first, whatever became of it."""
+        """Commits by number of the pull request, newest first, open and closed."""
         refs = retried(
             lambda: self.api.list_repo_refs(self.repo_id, repo_type=REPO_TYPE, include_pull_requests=True)
         )
@@ -84,13 +93,13 @@ class Remote:
         return dict(sorted(found.items(), reverse=True))
 
     def commits(self, revision: str) -> list[GitCommitInfo]:
-        """The history of a revision, the newest first."""
+        """The history of a revision, newest first."""
         return retried(
             lambda: self.api.list_repo_commits(self.repo_id, repo_type=REPO_TYPE, revision=revision)
         )
 
     def content(self, name: str, commit: str) -> bytes | None:
-        """A file's content at a commit; None if there is none (which is not to say: if it cannot be had now)."""
+        """A file at a commit; None if the commit has no such file. A failed download is an error, not None."""
         try:
             path = retried(
                 lambda: self.api.hf_hub_download(self.repo_id, name, repo_type=REPO_TYPE, revision=commit)
@@ -100,10 +109,10 @@ class Remote:
         return Path(path).read_bytes()
 
     def text(self, name: str, commit: str) -> str | None:
-        """A file's text at a commit; None if there is none.
+        """A text file at a commit; None if there is none.
 
         Raises:
-            HubError: it is no text.
+            HubError: it is not UTF-8.
         """
         content = self.content(name, commit)
         try:
@@ -117,7 +126,7 @@ class Remote:
         """The manifest at a commit.
 
         Raises:
-            DataError: there is none that this library wrote; says what is wrong with it.
+            DataError: there is none, or this library did not write it; says what is wrong.
         """
         content = self.content(MANIFEST, commit)
         if content is None:
@@ -125,7 +134,7 @@ class Remote:
         return parse_manifest(content, MANIFEST)
 
     def known_manifest(self, commit: str) -> Manifest | None:
-        """The manifest at a commit; None if there is none that this library wrote."""
+        """The manifest at a commit; None, with a warning, if there is none that this library wrote."""
         try:
             return self.manifest(commit)
         except DataError as error:
@@ -133,32 +142,14 @@ class Remote:
             return None
 
 
-def connect(token: str | None = None) -> HfApi:
-    """The Hub's client, at ``$HF_ENDPOINT`` or the public Hub.
-
-    Raises:
-        HubError: the client is in offline mode, in which it would quietly give whatever revision is cached.
-    """
-    if is_offline():
-        raise HubError(
-            "HF_HUB_OFFLINE is set: offline, the Hub's client ignores which revision is asked for and gives what it "
-            "has. Unset it, or use a directory that was pulled before"
-        )
-    return HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token, library_name="toolgen_hf")
-
-
 def is_offline() -> bool:
-    """Whether the Hub's client was told to do without the Hub, now or when it was imported."""
-    return constants.HF_HUB_OFFLINE or os.environ.get("HF_HUB_OFFLINE", "").upper() in (
-        "1",
-        "TRUE",
-        "YES",
-        "ON",
-    )
+    """Whether HF_HUB_OFFLINE is set, now or when the Hub's client was imported."""
+    told = os.environ.get("HF_HUB_OFFLINE", "").upper()
+    return constants.HF_HUB_OFFLINE or told in {"1", "TRUE", "YES", "ON"}
 
 
 def retried(call: Callable[[], T]) -> T:
-    """What ``call`` gives, which may be made again and again. Raises as ``answered`` does."""
+    """The result of ``call``, which must be safe to repeat. Raises as ``answered`` does."""
     for attempt in range(1, TRIES + 1):
         try:
             with answered():
@@ -172,25 +163,25 @@ def retried(call: Callable[[], T]) -> T:
 
 @contextmanager
 def answered() -> Iterator[None]:
-    """Around a call of the Hub's client, which takes for granted that the answer is one of the Hub.
+    """Around a call of the Hub's client, which takes every answer for one of the Hub.
 
     Raises:
-        HubError: the answer has another form (the page of a login, a proxy), cannot be unpacked or leads in a circle,
-            or the Hub asks to wait for longer than ``LONGEST_WAIT``.
+        HubError: the answer is something else (the page of a login or a proxy, a circle of redirects), or the Hub asks
+            to wait longer than ``LONGEST_WAIT``.
     """
     hooks = get_session().event_hooks
     if _check_wait not in hooks["response"]:
         get_session().event_hooks = {**hooks, "response": [*hooks["response"], _check_wait]}
     try:
         yield
-    except RecursionError as error:
+    except RecursionError as error:  # a kind of RuntimeError
         raise _not_the_hub(error) from error
     except (HubError, HFValidationError, LocalTokenNotFoundError, *FAILURES):
         raise
     except OSError as error:
         if (
             error.errno is not None
-        ):  # of this machine; the client's own, on a file that is not as announced, has none
+        ):  # this machine's; the client's own, for a file of another size, has no errno
             raise
         raise _not_the_hub(error) from error
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError, LookupError, AttributeError) as error:
@@ -205,11 +196,6 @@ def _not_the_hub(error: BaseException) -> HubError:
 
 
 def _commit_id(value: Any) -> str:
-    """A commit id that the Hub names.
-
-    Raises:
-        HubError: it is none.
-    """
     if not isinstance(value, str) or not is_commit(value):
         raise HubError(
             f"{endpoint()} gave an answer that is not one of the Hub: {repr(value)[:80]} is no commit id. Check "
@@ -219,15 +205,8 @@ def _commit_id(value: Any) -> str:
 
 
 def _check_wait(response: httpx2.Response) -> None:
-    """Read ``Retry-After`` before the client does, which would sleep for hours, and knows neither dates nor ``²``.
-
-    Raises:
-        HubError: the Hub asks to wait for longer than ``LONGEST_WAIT``.
-    """
-    if "retry-after" not in response.headers:
-        return
-    told = response.headers.pop("retry-after")
-    seconds = seconds_asked(told)
+    """Read ``Retry-After`` before the client does: it would sleep for hours, and fails on dates and on ``²``."""
+    seconds = seconds_asked(response.headers.pop("retry-after", ""))
     if seconds is None:
         return
     if seconds > LONGEST_WAIT:
@@ -239,7 +218,7 @@ def _check_wait(response: httpx2.Response) -> None:
 
 
 def seconds_asked(value: str) -> float | None:
-    """Seconds to wait, from ``Retry-After`` (a number or an HTTP date, RFC 9110); None if it says neither."""
+    """Seconds to wait by ``Retry-After`` (a number or an HTTP date, RFC 9110); None if it is neither."""
     value = value.strip()
     if value.isascii() and value.isdigit():
         return float(value)
@@ -249,19 +228,25 @@ def seconds_asked(value: str) -> float | None:
         return None
 
 
+def _cause(error: BaseException) -> BaseException:
+    """The error that the client wrapped, if it wrapped one."""
+    while isinstance(error, RuntimeError | LocalEntryNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
 def may_pass(error: BaseException) -> bool:
-    """Whether another try may succeed: others committed (409, 412), the Hub is busy or broken, the line is."""
-    if isinstance(error, RuntimeError | LocalEntryNotFoundError):
-        return error.__cause__ is not None and may_pass(error.__cause__)
-    if isinstance(error, HfHubHTTPError):
-        status = error.response.status_code if error.response is not None else 0
+    """Whether a retry may succeed: another commit came first (409, 412), the Hub is busy, or the network failed."""
+    cause = _cause(error)
+    if isinstance(cause, HfHubHTTPError):
+        status = cause.response.status_code if cause.response is not None else 0
         return status in (408, 409, 412, 425, 429) or status >= 500
-    return isinstance(error, httpx2.TransportError)
+    return isinstance(cause, httpx2.TransportError)
 
 
 def wait(error: BaseException, attempt: int) -> None:
-    """Wait as long as the Hub asks, or longer each time."""
-    cause = error.__cause__ if isinstance(error, RuntimeError | LocalEntryNotFoundError) else error
+    """Sleep as long as the Hub asks, or else longer at each attempt."""
+    cause = _cause(error)
     response = cause.response if isinstance(cause, HfHubHTTPError) else None
     asked = seconds_asked(response.headers.get("retry-after", "")) if response is not None else None
     seconds = min(30.0, 0.5 * 2.0**attempt) if asked is None else min(asked, LONGEST_WAIT)
@@ -271,32 +256,26 @@ def wait(error: BaseException, attempt: int) -> None:
 
 @contextmanager
 def hub_errors(repo_id: str, doing: str) -> Iterator[None]:
-    """The client's errors as ones that a person can act on.
-
-    Raises:
-        HubError: what failed, why, and what to do.
-    """
+    """Turn the client's errors into a ``HubError`` that says what failed, why, and what to do."""
     try:
         yield
-    except GatedRepoError as error:
-        raise HubError(f"{doing} {repo_id!r}: it is gated; ask for access on its page first") from error
-    except RepositoryNotFoundError as error:
-        raise HubError(
-            f"{doing} {repo_id!r}: there is no such dataset repository, or it is private and the token is not allowed "
-            "to see it. Check the name; log in with 'hf auth login' or set HF_TOKEN"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise HubError(
-            f"{doing} {repo_id!r}: {short(error)}; 'toolgen-hf versions {repo_id}' lists what there is"
-        ) from error
-    except (HFValidationError, LocalTokenNotFoundError) as error:
-        raise HubError(f"{doing} {repo_id!r}: {error}") from error
-    except FAILURES as error:
-        raise HubError(f"{doing} {repo_id!r}: {_explained(error)}") from error
+    except (HFValidationError, LocalTokenNotFoundError, *FAILURES) as error:
+        raise HubError(f"{doing} {repo_id!r}: {_explained(error, repo_id)}") from error
 
 
-def _explained(error: BaseException) -> str:
-    cause = error.__cause__ if isinstance(error, RuntimeError | LocalEntryNotFoundError) else error
+def _explained(error: BaseException, repo_id: str) -> str:
+    cause = _cause(error)
+    if isinstance(cause, GatedRepoError):
+        return "it is gated; ask for access on its page first"
+    if isinstance(cause, RepositoryNotFoundError):
+        return (
+            "there is no such dataset repository, or it is private and the token is not allowed to see it. Check the "
+            "name; log in with 'hf auth login' or set HF_TOKEN"
+        )
+    if isinstance(cause, RevisionNotFoundError):
+        return f"{short(cause)}; 'toolgen-hf versions {repo_id}' lists what there is"
+    if isinstance(cause, HFValidationError | LocalTokenNotFoundError):
+        return str(cause)
     if isinstance(cause, HfHubHTTPError) and cause.response is not None:
         hint = {
             401: "log in with 'hf auth login' or set HF_TOKEN",
@@ -304,19 +283,19 @@ def _explained(error: BaseException) -> str:
             429: "the Hub asks to slow down; run again in a few minutes",
         }.get(cause.response.status_code, "run again; what was there before is untouched")
         return f"{short(cause)}; {hint}"
-    if not may_pass(error):  # of an upload, as Xet says it
-        return f"{short(cause or error)}; run again, what was there before is untouched"
+    if not may_pass(error):  # an upload that Xet gave up
+        return f"{short(cause)}; run again, what was there before is untouched"
     return (
-        f"the Hub at {endpoint()} cannot be reached ({short(cause or error)}): check the network, or name a mirror "
-        "with HF_ENDPOINT, and run again; it goes on where it stopped"
+        f"the Hub at {endpoint()} cannot be reached ({short(cause)}): check the network, or name a mirror with "
+        "HF_ENDPOINT, and run again; it goes on where it stopped"
     )
 
 
 def endpoint() -> str:
-    """The Hub that is asked."""
+    """The address of the Hub in use."""
     return os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
 
 
 def short(error: BaseException) -> str:
-    """An error's message in one line."""
+    """An error's message on one line, at most 300 characters."""
     return (" ".join(str(error).split()) or type(error).__name__)[:300]

@@ -1,31 +1,28 @@
-"""How a dataset repository and its versions are named: ``user/repo@v1.1.0#stage1``."""
+"""Names of dataset repositories and their versions: ``user/repo@v1.1.0#stage1``. Imports nothing heavy."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from toolgen_hf.errors import ConfigError
 
 HUB = "hub:"
 STARTS = ("raw", "stage1")
-"""The configs that a recipe can start from: questions, or the set to imitate."""
+"""The configs that a recipe can start from."""
 
 _NUMBER = "(?:0|[1-9][0-9]*)"
 _PRE = f"(?:{_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
-_VERSION = re.compile(  # semver.org, ASCII alone; "v" stands before it in a tag
+_VERSION = re.compile(  # the grammar of semver.org, in ASCII; a tag has "v" before it
     rf"v?({_NUMBER})\.({_NUMBER})\.({_NUMBER})(?:-({_PRE}(?:\.{_PRE})*))?(?:\+([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?"
 )
 _LONGEST_VERSION = 100
-"""Characters. Git allows a tag 255 bytes at most, and Python a number of 4300 digits."""
+"""Characters. Git allows 255 bytes in a tag, and Python 4300 digits in a number."""
 _REF = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[^#\s]+))?(?:#(?P<config>[\w.-]+))?", re.ASCII)
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-@dataclass(frozen=True, slots=True)
-class RepoRef:
-    """``user/repo@v1.1.0#stage1``: a repository, and optionally a revision and a config of it."""
+class RepoRef(NamedTuple):
+    """``user/repo@v1.1.0#stage1``: a repository, with a revision and a config or without."""
 
     repo_id: str
     revision: str | None = None
@@ -33,10 +30,10 @@ class RepoRef:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a reference; ``hub:`` before it is allowed, and ``1.1.0`` for ``v1.1.0``.
+        """Read a reference. It may begin with ``hub:`` and may say ``1.1.0`` for ``v1.1.0``.
 
         Raises:
-            ConfigError: it is none.
+            ConfigError: it is not a reference.
         """
         found = _REF.fullmatch(text.removeprefix(HUB))
         if found is None:
@@ -54,7 +51,7 @@ class RepoRef:
 
 
 def is_produced(source: str) -> bool:
-    """Whether a recipe's source has the form of a produced set's, rightly or wrongly spelled."""
+    """Whether a recipe's source looks like a produced set (``hub:...`` or ``...#config``), even if it is misspelled."""
     return "#" in source or source.startswith(HUB)
 
 
@@ -62,10 +59,10 @@ def split_source(source: str) -> tuple[str, str]:
     """``"hub:user/repo@v1.1.0#raw" -> ("hub:user/repo@v1.1.0", "raw")``; a directory likewise.
 
     Raises:
-        ConfigError: it ends in no config that a recipe can start from, or names no repository.
+        ConfigError: the config is not one that a recipe can start from, or the repository's name is wrong.
     """
-    place, sign, config = source.rpartition("#")
-    if not sign or not place or config not in STARTS:
+    place, _, config = source.rpartition("#")
+    if not place or config not in STARTS:
         raise ConfigError(
             "write hub:user/repo@v1.0.0#raw (the questions of a produced set), hub:user/repo@v1.0.0#stage1, or a "
             "directory in place of hub:user/repo@v1.0.0"
@@ -76,10 +73,10 @@ def split_source(source: str) -> tuple[str, str]:
 
 
 def repository(text: str) -> str:
-    """The id of a repository that is named alone.
+    """Check the name of a repository that stands alone.
 
     Raises:
-        ConfigError: it is none, or a revision or config comes with it.
+        ConfigError: it is not one, or it has a revision or a config.
     """
     ref = RepoRef.parse(text)
     if ref.revision is not None or ref.config is not None:
@@ -90,22 +87,16 @@ def repository(text: str) -> str:
 
 
 def tag_of(version: str) -> str:
-    """The tag of a version: ``1.2.0`` and ``v1.2.0`` are ``v1.2.0``.
+    """The tag of a version: ``v1.2.0`` for ``1.2.0`` and ``v1.2.0``.
 
     Raises:
-        ConfigError: it is no semantic version, or git allows no such tag.
+        ConfigError: it is not a semantic version, or git does not allow the tag.
     """
-    if len(version) > _LONGEST_VERSION:
-        raise ConfigError(
-            f"{version[:20] + '...'!r} is no version: it has {len(version)} characters, and {_LONGEST_VERSION} are "
-            "the most; write three numbers, such as 1.2.0"
-        )
-    if version.endswith(".lock"):
-        raise ConfigError(f"{version!r} is no version: git allows no tag that ends in '.lock'; rename it")
     if not is_version(version):
+        shown = version if len(version) <= _LONGEST_VERSION else f"{version[:20]}..."
         raise ConfigError(
-            f"{version!r} is no version: write three numbers in ASCII digits without leading zeros, such as 1.2.0 or "
-            "1.2.0-rc.1 (semver.org)"
+            f"{shown!r} is no version: write three numbers in ASCII digits without leading zeros, such as 1.2.0 or "
+            f"1.2.0-rc.1 (semver.org), in at most {_LONGEST_VERSION} characters and without '.lock' at the end"
         )
     return f"v{version.removeprefix('v')}"
 
@@ -114,12 +105,12 @@ VersionOrder = tuple[tuple[int, int, int], bool, tuple[tuple[bool, int, str], ..
 
 
 def version_order(tag: str) -> VersionOrder:
-    """Sorts the tags of versions by precedence (semver.org, 11): ``1.0.0-rc.2 < 1.0.0-rc.10 < 1.0.0``.
+    """The sort key of a version (semver.org, 11): ``1.0.0-rc.2 < 1.0.0-rc.10 < 1.0.0``.
 
-    Build metadata (``1.0.0+x``) has no precedence; it decides last, so that the order is always the same.
+    Build metadata (``1.0.0+x``) has no precedence; it is compared last so that the order is always the same.
 
     Raises:
-        ConfigError: it is no version.
+        ConfigError: it is not a version.
     """
     found = _VERSION.fullmatch(tag_of(tag))
     assert found is not None
@@ -131,11 +122,11 @@ def version_order(tag: str) -> VersionOrder:
 
 
 def is_version(tag: str) -> bool:
-    """Whether a tag is one of a version: a semantic version that git allows as a tag."""
+    """Whether this is a semantic version that git allows as a tag."""
     fits = len(tag) <= _LONGEST_VERSION and not tag.endswith(".lock")
     return fits and _VERSION.fullmatch(tag) is not None
 
 
 def is_commit(revision: str) -> bool:
-    """Whether a revision is a whole commit id, which no tag or branch can move away from its content."""
-    return _COMMIT.fullmatch(revision) is not None
+    """Whether a revision is a whole commit id. A tag or branch can move; a commit id cannot."""
+    return re.fullmatch("[0-9a-f]{40}", revision) is not None

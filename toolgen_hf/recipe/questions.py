@@ -22,8 +22,8 @@ from toolgen_hf._utils import expanded
 from toolgen_hf.builders import GSM8K, QA, Produced, load
 from toolgen_hf.data.manifest import MANIFEST
 from toolgen_hf.errors import DataError
+from toolgen_hf.hub.fetch import Found, find, published_starts
 from toolgen_hf.hub.repo import HUB, split_source
-from toolgen_hf.hub.source import Found, find, published_starts
 from toolgen_hf.recipe.recipe import NAME, DatasetConfig
 from toolgen_hf.stages.near_duplicates import find as find_near
 

@@ -1,7 +1,7 @@
-"""The dataset card: YAML that tells ``load_dataset`` what there is, and prose made from what ran.
+"""The dataset card: YAML that tells ``load_dataset`` what there is, and prose about what ran.
 
-The prose is card.md, whose blocks are filled with facts (facts.py, provenance.py). A block of which a fact is empty is
-left out: what did not run is not in the card.
+The prose is card.md, whose blocks are filled with facts (facts.py). A block with an empty fact is left out, so what did
+not run is not in the card.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from datasets import DatasetDict, DatasetInfo, SplitDict, SplitInfo
 from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCardData
 
-from toolgen_hf.report.facts import plot_facts, results
-from toolgen_hf.report.mixture import mixture
-from toolgen_hf.report.provenance import provenance
+from toolgen_hf.report.facts import card_facts
 
 DEFAULT_CONFIG = "stage2"
 BLOCK = "\n<!-- block -->\n"
@@ -35,7 +33,7 @@ LICENCES = frozenset([
     "gpl-2.0", "gpl-3.0", "isc", "lgpl", "lgpl-2.1", "lgpl-3.0", "mit", "mpl-2.0", "ms-pl", "odbl", "odc-by",
     "openrail", "osl-3.0", "pddl", "postgresql", "unknown", "unlicense", "wtfpl", "zlib",
 ])  # fmt: skip
-"""What the Hub knows by these names (huggingface.co/docs/hub/repositories-licenses); any other is "other"."""
+"""The Hub's names of licences (huggingface.co/docs/hub/repositories-licenses). It calls any other "other"."""
 SIZES = {
     1_000: "n<1K",
     10_000: "1K<n<10K",
@@ -52,25 +50,25 @@ def render_card(
     recipe_yaml: str = "",
     plots: Sequence[str] = (),
 ) -> str:
-    """The README of a produced directory whose Parquet files lie under ``root``. Equal content gives equal bytes.
+    """The README of a produced directory whose Parquet files are under ``root``. Equal content gives equal bytes.
 
     Args:
-        configs: those that can be loaded, none without a row.
-        plots: the names of the plots that lie under ``root/plots``.
+        configs: those that can be loaded; none is empty.
+        plots: the names of the plots under ``root/plots``.
     """
-    block = yaml.safe_dump(_metadata(root, configs, manifest), sort_keys=False, allow_unicode=True)
-    facts = {
-        **results(manifest, configs),
-        **provenance(manifest, recipe_yaml),
-        **plot_facts(plots),
-        **mixture(manifest),
-    }
-    template = files("toolgen_hf.report").joinpath("card.md").read_text(encoding="utf-8")
-    return f"---\n{block}---\n{fill(template, facts)}"
+    facts = card_facts(manifest, configs, recipe_yaml, plots)
+    return fill("toolgen_hf.report", _metadata(root, configs, manifest), facts)
 
 
-def fill(template: str, facts: Mapping[str, str]) -> str:
-    """The template with its facts, without the blocks of which a fact is empty."""
+def fill(package: str, metadata: Mapping[str, Any], facts: Mapping[str, str]) -> str:
+    """The card.md of a package with its facts, without the blocks that have an empty one, below a YAML header."""
+    template = files(package).joinpath("card.md").read_text(encoding="utf-8")
+    header = yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True)
+    return f"---\n{header}---\n{fill_blocks(template, facts)}"
+
+
+def fill_blocks(template: str, facts: Mapping[str, str]) -> str:
+    """The template with its facts, without the blocks that have an empty one."""
     blocks = [Template(block.strip()) for block in template.split(BLOCK)]
     made = [
         block.substitute(facts) for block in blocks if all(facts[name] for name in block.get_identifiers())
@@ -78,40 +76,42 @@ def fill(template: str, facts: Mapping[str, str]) -> str:
     return "\n\n".join(made) + "\n"
 
 
-def _metadata(root: Path, configs: Mapping[str, DatasetDict], manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The YAML at the head, in the Hub's words."""
-    rows = sum(len(table) for splits in configs.values() for table in splits.values())
-    data = DatasetCardData(
-        pretty_name=manifest["name"],
-        language=manifest.get("language"),
-        task_categories=["text-generation"],
-        tags=_tags(configs, manifest),
-        size_categories=next((size for end, size in SIZES.items() if rows < end), "n>10M"),
-    )
-    infos = {config: _info(root, config, splits) for config, splits in configs.items()}
-    DatasetInfosDict(infos).to_dataset_card_data(data)
-    header: dict[str, Any] = {**_licence(str(manifest["license"])), **data.to_dict()}  # type: ignore[no-untyped-call]
-    header["configs"] = [_config_entry(root, config, splits) for config, splits in configs.items()]
-    return header
-
-
-def _tags(configs: Mapping[str, DatasetDict], manifest: Mapping[str, Any]) -> list[str]:
-    tags = ["tool-use", "function-calling", "trice", "toolgen_hf"]
-    tags += [str(manifest["task"])] if manifest.get("task") else []
-    return tags + (["trl"] if {"sft", "tool_calling", "preference"} & configs.keys() else [])
-
-
-def _licence(name: str) -> dict[str, str]:
-    """A licence in the Hub's words; its own name beside "other", where the Hub has none for it."""
+def hub_licence(name: str) -> dict[str, str]:
+    """The header keys of a licence: ``{"license": "mit"}``; for one unknown to the Hub, "other" and its name."""
     known = name.strip().lower().replace(" ", "-")
     if known in LICENCES:
         return {"license": known}
     return {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", known).strip("-") or "unnamed"}
 
 
+def _metadata(root: Path, configs: Mapping[str, DatasetDict], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The YAML header, with the Hub's keys."""
+    rows = sum(len(table) for splits in configs.values() for table in splits.values())
+    tags = ["tool-use", "function-calling", "trice", "toolgen_hf"]
+    tags += [str(manifest["task"])] if manifest.get("task") else []
+    tags += ["trl"] if {"sft", "tool_calling", "preference"} & configs.keys() else []
+    data = DatasetCardData(
+        pretty_name=manifest["name"],
+        language=manifest.get("language"),
+        task_categories=["text-generation"],
+        tags=tags,
+        size_categories=next((size for end, size in SIZES.items() if rows < end), "n>10M"),
+    )
+    infos = {config: _info(root, config, splits) for config, splits in configs.items()}
+    DatasetInfosDict(infos).to_dataset_card_data(data)
+    return {
+        **hub_licence(str(manifest["license"])),
+        **data.to_dict(),  # type: ignore[no-untyped-call]
+        "configs": [_config_entry(root, config, splits) for config, splits in configs.items()],
+    }
+
+
 def _config_entry(root: Path, config: str, splits: DatasetDict) -> dict[str, Any]:
-    """One entry of the YAML ``configs``. ``description`` carries the digest: of the keys that a config may
-    have it is the one that changes nothing but the reader's cache key."""
+    """One entry of the YAML ``configs``.
+
+    ``load_dataset`` caches a local directory by this entry and not by its files. So ``description`` holds a digest of
+    them; of all keys that an entry may have, it is the one that changes nothing else.
+    """
     digest = hashlib.sha256()
     for split in splits:
         for path in sorted((root / config).glob(f"{split}-*.parquet")):
@@ -129,9 +129,10 @@ def _info(root: Path, config: str, splits: DatasetDict) -> DatasetInfo:
     for split, rows in splits.items():
         size = pq.read_table(next((root / config).glob(f"{split}-*.parquet"))).nbytes
         sizes.add(SplitInfo(name=str(split), num_bytes=size, num_examples=len(rows)))
-    files_size = sum(path.stat().st_size for path in (root / config).glob("*.parquet"))
-    features = next(iter(splits.values())).features
-    total = sum(info.num_bytes for info in sizes.values())
     return DatasetInfo(
-        config_name=config, features=features, splits=sizes, download_size=files_size, dataset_size=total
+        config_name=config,
+        features=next(iter(splits.values())).features,
+        splits=sizes,
+        download_size=sum(path.stat().st_size for path in (root / config).glob("*.parquet")),
+        dataset_size=sum(info.num_bytes for info in sizes.values()),
     )

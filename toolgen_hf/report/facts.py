@@ -1,30 +1,33 @@
-"""What a card says of the rows: counts, sources, scores, columns. Each fact is Markdown, or "" of nothing.
+"""The facts in a dataset card, by the placeholders of card.md. Each is Markdown, or "" if there is nothing to say.
 
-    results(manifest, configs)["student_table"]  ->  "| split | questions | right | ..."
+card_facts(manifest, configs, recipe_yaml)["student_table"]  ->  "| split | asked | right | ..."
 
-Who wrote them and under which licence is in provenance.py. All comes from the manifest and the tables' columns.
+Everything comes from the manifest, the tables' columns and the recipe.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
 from toolgen_hf.builders.produced import RESPONSES
-from toolgen_hf.report.markdown import bullets, code, details, plain, table
+from toolgen_hf.report.figures import mixed_counts
+from toolgen_hf.report.markdown import block, bullets, code, details, link, plain, table
 from toolgen_hf.report.plots import WHAT
+from toolgen_hf.runtime.budget import dollars
 from toolgen_hf.runtime.summary import NOT_JUDGED, Summary, share
+from toolgen_hf.safe_yaml import parse_yaml
 from toolgen_hf.schemas import SOUNDNESS
 from toolgen_hf.stages.near_duplicates import in_words
 from toolgen_hf.stages.score import SCORES
 
-HERE = "PATH_OR_REPO"
-"""Stands in the snippets for where the data is; a push puts the repository there."""
-FIRST = ("stage1", "stage2")
-"""The configs whose columns are shown without being asked for."""
+PLACEHOLDER = "PATH_OR_REPO"
+"""Stands for the directory or repository in the code that the card shows. A push replaces it."""
+ANNOTATIONS = "annotations"
 STRATEGIES = {
     "distance": "a right response with gold's decision on the tool gets 20, a right one with the other decision 15; "
     "wrong ones get the levels that are left, the nearest to an accepted answer the highest; no answer gets 0.",
@@ -36,137 +39,153 @@ TRAINERS = {
     "tool_calling": "SFTTrainer(model, SFTConfig(assistant_only_loss=True), train_dataset={rows}).train()",
     "preference": "DPOTrainer(model, train_dataset={rows}).train()  # or RewardTrainer",
 }
+ORDERS = {
+    "interleave": "each part's rows evenly over the whole",
+    "concatenate": "one part after the other",
+}
+_ALIKE = {
+    "id": "the same row",
+    "exact": "exact text",
+    "normalised": "normalised text",
+    "near": "near duplicate",
+}
 
 
-def results(manifest: Mapping[str, Any], configs: Mapping[str, DatasetDict]) -> dict[str, str]:
-    """The facts by the card's placeholders; ``configs`` are those that can be loaded."""
+def card_facts(
+    manifest: Mapping[str, Any],
+    configs: Mapping[str, DatasetDict],
+    recipe_yaml: str = "",
+    plots: Sequence[str] = (),
+) -> dict[str, str]:
+    """The facts by placeholder.
+
+    Args:
+        configs: the tables that can be loaded.
+        plots: the names of the plots that were drawn.
+    """
     summary = Summary.from_dict(manifest["summary"])
-    strategy = str(manifest["strategy"])
-    return {
+    models = manifest.get("models", {})
+    citation = manifest["citation"].strip()
+    facts = {
+        "title": plain(manifest["name"]),
+        "description": plain(manifest["description"]),
+        "version": plain(manifest["toolgen_hf"]),
         "configs": _configs(configs),
         "loading": _loading(configs),
         "training": _training(configs),
         "calling": "tool_calling" if "tool_calling" in configs else "",
         "ranking": "stage2" if "stage2" in configs else "",
-        "flow": _flow(summary),
         "counts": _counts(summary),
         "questions_count": f"{sum(summary.configs.get('raw', {}).values()):,}",
+        "responses": f"{sum(sum(source['scores'].values()) for source in summary.sources.values()):,}",
         "rejected_count": f"{sum(summary.rejected.values()):,}",
-        "rejected": _rejected(summary),
+        "rejected": table(["reason", "questions"], [(plain(why), n) for why, n in summary.rejected.items()]),
         "near_duplicates": _near_duplicates(summary),
-        "student": _student_name(manifest),
+        "student": model_name(models.get("student")),
         "student_table": _student(summary),
-        "calls": _calls(summary),
         "soundness": _soundness(summary),
         "sources": _sources(summary),
-        "strategy": strategy if "stage2" in configs else "",
-        "strategy_meaning": STRATEGIES.get(strategy, "see the library's documentation."),
+        "strategy": str(manifest["strategy"]) if "stage2" in configs else "",
+        "strategy_meaning": STRATEGIES.get(manifest["strategy"], "see the library's documentation."),
         "scores": _scores(summary),
         "columns": _columns(configs),
+        "models": _models(manifest, summary),
+        "roles": ", ".join(map(_role, models)),
+        "adapters": _adapters(manifest, summary),
+        "prompts": _prompts(manifest, parse_yaml(recipe_yaml, "recipe.yaml") or {}),
+        "recipe": details("The recipe, every default filled in", block(recipe_yaml, "yaml")),
+        "citation": block(citation, "bibtex") if citation else "",
+        **{f"{name}_plot": f"![{what}](plots/{name}.png)" * (name in plots) for name, what in WHAT.items()},
     }
+    parts = (_origin, _calls, _work, _limits, _mix)
+    return facts | {key: fact for part in parts for key, fact in part(manifest, summary).items()}
 
 
-def plot_facts(plots: Sequence[str]) -> dict[str, str]:
-    """The plots that were drawn, as images with what they show in words."""
-    return {
-        f"{name}_plot": f"![{what}](plots/{name}.png)" if name in plots else "" for name, what in WHAT.items()
-    }
-
-
-def splits_of(configs: Mapping[str, Any]) -> list[str]:
-    """The names of all splits, in their order."""
-    return list(dict.fromkeys(str(split) for splits in configs.values() for split in splits))
+# What there is to load
 
 
 def _configs(configs: Mapping[str, DatasetDict]) -> str:
-    splits = splits_of(configs)
-    rows = [
-        (
-            code(name),
-            *(f"{len(held[split]):,}" if split in held else "" for split in splits),
-            _about(name, at == 0),
-        )
-        for at, (name, held) in enumerate(configs.items())
-    ]
-    numbers = range(1, 1 + len(splits))
-    return table(["config", *(f"{plain(split)} rows" for split in splits), "what it is"], rows, numbers)
-
-
-def _about(config: str, is_first: bool) -> str:
-    source = config.removeprefix(RESPONSES)
-    said = schemas.CONFIGS.get(config) or schemas.CONFIGS["responses-NAME"].replace("NAME", code(source))
-    return f"{said} (opens by default)" if is_first and config == "stage2" else said
+    splits = list(dict.fromkeys(str(split) for held in configs.values() for split in held))
+    rows: list[tuple[object, ...]] = []
+    for name, held in configs.items():
+        source = code(name.removeprefix(RESPONSES))
+        about = schemas.CONFIGS.get(name) or schemas.CONFIGS["responses-NAME"].replace("NAME", source)
+        if name == "stage2" and not rows:
+            about += " (opens by default)"
+        rows.append((code(name), *(len(held[split]) if split in held else "" for split in splits), about))
+    return table(["config", *(f"{plain(split)} rows" for split in splits), "what it is"], rows)
 
 
 def _loading(configs: Mapping[str, DatasetDict]) -> str:
-    """Code that opens what there is."""
-    first = next(
-        (name for name in configs if name.startswith(f"{RESPONSES}") and name != "responses-gold"), None
-    )
-    shown = [name for name in configs if not name.startswith(RESPONSES)] + ([first] if first else [])
+    """Code that opens every config, of the sources' responses one."""
+    sources = [name for name in configs if name.startswith(RESPONSES) and name != "responses-gold"]
+    shown = [name for name in configs if not name.startswith(RESPONSES)] + sources[:1]
     if not shown:
         return ""
-    lines = [f'{_variable(name)} = load_dataset("{HERE}", "{name}")' for name in shown]
+    names = {name: "responses" if name.startswith(RESPONSES) else name for name in shown}
     main, split = shown[0], next(iter(configs[shown[0]]))
-    version = f'{_variable(main)} = load_dataset("{HERE}", "{main}", revision="v1.0.0")'
     return "\n".join(
-        ["from datasets import load_dataset", "", *lines, f'print({_variable(main)}["{split}"][0])', "",
-         "# on the Hub, one version for ever; the repository's tags name them", version]
-    )  # fmt: skip
-
-
-def _variable(config: str) -> str:
-    return "responses" if config.startswith(RESPONSES) else config
+        [
+            "from datasets import load_dataset",
+            "",
+            *(f'{name} = load_dataset("{PLACEHOLDER}", "{config}")' for config, name in names.items()),
+            f'print({names[main]}["{split}"][0])',
+            "",
+            "# on the Hub, one version for ever; the repository's tags name them",
+            f'{names[main]} = load_dataset("{PLACEHOLDER}", "{main}", revision="v1.0.0")',
+        ]
+    )
 
 
 def _training(configs: Mapping[str, DatasetDict]) -> str:
-    """TRL's trainers on what there is to train on."""
-    there = [name for name in TRAINERS if "train" in configs.get(name, ())]
-    names = [
-        name for name in ("DPOTrainer", "SFTConfig", "SFTTrainer") if any(name in TRAINERS[c] for c in there)
+    """TRL's trainers for the configs that have a train split."""
+    lines = [
+        line.format(rows=f'{name}["train"]')
+        for name, line in TRAINERS.items()
+        if "train" in configs.get(name, ())
     ]
-    lines = [TRAINERS[name].format(rows=f'{name}["train"]') for name in there]
-    return "\n".join([f"from trl import {', '.join(names)}", "", *lines]) if there else ""
+    names = [name for name in ("DPOTrainer", "SFTConfig", "SFTTrainer") if f"{name}(" in "".join(lines)]
+    return "\n".join([f"from trl import {', '.join(names)}", "", *lines]) if lines else ""
 
 
-def _flow(summary: Summary) -> str:
-    def said(config: str) -> str:
-        splits = summary.configs.get(config, {})
-        apart = " + ".join(f"{rows:,} {plain(split)}" for split, rows in splits.items())
-        return f"{sum(splits.values()):,}" + (f" ({apart})" if len(splits) > 1 else "")
+def _columns(configs: Mapping[str, DatasetDict]) -> str:
+    """Every column. The sources' configs have the same columns and are listed once."""
+    groups: dict[str, list[str]] = {}
+    for name in configs:
+        groups.setdefault("responses-NAME" if name.startswith(RESPONSES) else name, []).append(name)
+    parts = {}
+    for group, names in groups.items():
+        about = {**schemas.MIXED, **schemas.COLUMNS.get(group, {})}
+        features = next(iter(configs[names[0]].values())).features
+        lines = bullets(f"{code(column)}: {about.get(column, 'not described')}" for column in features)
+        parts[group] = f"**{', '.join(map(code, names))}**\n\n{lines}"
+    first = [parts.pop(name) for name in ("stage1", "stage2") if name in parts]
+    rest = details("Columns of the other configs", "\n\n".join(parts.values())) if parts else ""
+    return "\n\n".join([*first, rest]).strip()
 
-    responses = sum(sum(source["scores"].values()) for source in summary.sources.values())
-    return (
-        f"Questions: {said('raw')}. In stage 1: {said('stage1')}. In stage 2: as many, with {responses:,} responses. "
-        "Every question is in stage 1, or was rejected with a reason."
-    )
+
+# Counts and figures
 
 
 def _counts(summary: Summary) -> str:
-    by_stage: dict[str, list[Mapping[str, Any]]] = {}
+    stages: dict[str, list[Mapping[str, Any]]] = {}
     for stage in summary.stages:
-        by_stage.setdefault(stage["stage"], []).append(stage)
+        stages.setdefault(stage["stage"], []).append(stage)
     rows = [
         (
             code(name),
-            " + ".join(f"{part['rows_in']:,}" for part in parts),
-            " + ".join(f"{part['rows_out']:,}" for part in parts),
+            *(" + ".join(f"{part[key]:,}" for part in parts) for key in ("rows_in", "rows_out")),
             sum(sum(part["rejected"].values()) for part in parts) or "",
         )
-        for name, parts in by_stage.items()
+        for name, parts in stages.items()
     ]
     splits = " + ".join(plain(split) for split in summary.configs.get("raw", {}))
-    made = table(["stage", "rows in", "rows out", "rejected"], rows, range(1, 4))
+    made = table(["stage", "rows in", "rows out", "rejected"], rows)
     return details(f"Rows in and out of every stage ({splits})", made) if made else ""
 
 
-def _rejected(summary: Summary) -> str:
-    rows = [(plain(reason), f"{count:,}") for reason, count in summary.rejected.items()]
-    return table(["reason", "questions"], rows, range(1, 2))
-
-
 def _near_duplicates(summary: Summary) -> str:
-    """What there is over splits; "" of a single split, or where no version of this library looked."""
+    """Near duplicates in two splits; "" if there is one split, or if an older version did not look for them."""
     if len(summary.configs.get("raw", {})) < 2 or summary.near_duplicates is None:
         return ""
     lines = [f"{plain(in_words(found))}." for found in summary.near_duplicates]
@@ -179,65 +198,32 @@ def _near_duplicates(summary: Summary) -> str:
     return bullets(lines)
 
 
-def _student_name(manifest: Mapping[str, Any]) -> str:
-    return model_alone(manifest.get("models", {}).get("student"))
-
-
-def model_alone(description: str | None) -> str:
-    """A generator's description without how it is prompted."""
-    return described(str(description).split(", ")[0]) if description else ""
-
-
-def described(text: str) -> str:
-    """A generator's own description: its parts in backticks stay code, whatever the names in it hold."""
-    parts = enumerate(text.split("`"))
-    made = (
-        "" if not part.strip() else code(part) if at % 2 else _kept_blanks(part, plain) for at, part in parts
-    )
-    return "".join(made)
-
-
-def _kept_blanks(text: str, convert: Callable[[str], str]) -> str:
-    """Converted, with the blanks at both ends where they were."""
-    return (" " if text[:1].isspace() else "") + convert(text) + (" " if text[-1:].isspace() else "")
-
-
 def _student(summary: Summary) -> str:
-    rows = [
-        (
-            plain(split),
-            f"{count['asked']:,}",
-            f"{count['correct']:,}",
-            share(count["correct"], count["asked"]),
-            f"{count['truncated']:,}",
-        )
-        for split, count in summary.student["splits"].items()
-        if count["asked"]
-    ]
-    return table(["split", "asked", "right", "accuracy", "cut at the token limit"], rows, range(1, 5))
-
-
-def _calls(summary: Summary) -> str:
-    needed, verified = summary.calls_needed, sum(summary.teachers.values())
-    if not needed:
-        return ""
-    by = ", ".join(f"{count:,} by {code(teacher)}" for teacher, count in summary.teachers.items())
-    return (
-        f"Of {needed:,} questions that need a call, {verified:,} have one that was verified ({share(verified, needed)})"
-        f"{': ' + by if by else ''}. Verified means that it was run, and its result is an accepted answer."
+    splits = {split: n for split, n in summary.student["splits"].items() if n["asked"]}
+    return table(
+        ["split", "asked", "right", "accuracy", "cut at the token limit"],
+        [
+            (plain(split), n["asked"], n["correct"], share(n["correct"], n["asked"]), n["truncated"])
+            for split, n in splits.items()
+        ],
     )
+
+
+def _calls(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
+    needed, verified = summary.calls_needed, sum(summary.teachers.values())
+    by = ", ".join(f"{count:,} by {code(teacher)}" for teacher, count in summary.teachers.items())
+    return {
+        "calls_needed": f"{needed:,}" if needed else "",
+        "verified": f"{verified:,}",
+        "verified_share": share(verified, needed) + (f": {by}" if by else ""),
+        "teachers": ", ".join(map(code, summary.teachers)),
+    }
 
 
 def _soundness(summary: Summary) -> str:
-    rows = [
-        (
-            code(verified_by),
-            *(f"{counts.get(name, 0):,}" for name in SOUNDNESS),
-            f"{counts.get(NOT_JUDGED, 0):,}",
-        )
-        for verified_by, counts in summary.calls.items()
-    ]
-    return table(["verified by", *SOUNDNESS, NOT_JUDGED], rows, range(1, 5))
+    kinds = [*SOUNDNESS, NOT_JUDGED]
+    rows = [(code(by), *(n.get(kind, 0) for kind in kinds)) for by, n in summary.calls.items()]
+    return table(["verified by", *kinds], rows)
 
 
 def _sources(summary: Summary) -> str:
@@ -245,44 +231,261 @@ def _sources(summary: Summary) -> str:
     rights = [f"right ({plain(split)})" for split in splits] if len(splits) > 1 else ["right"]
     rows = []
     for name, source in summary.sources.items():
-        if not source["responses"]:
-            continue
         parts = [source["splits"].get(split, {"correct": 0, "responses": 0}) for split in splits]
-        rows.append(
-            (
-                code(name),
-                f"{source['responses']:,}",
-                *(share(part["correct"], part["responses"]) for part in parts),
-                share(source["tool"], source["responses"]),
-                share(source["tool"] - source["failed"], source["tool"]),
-                share(source["need_agreed"], source["need_known"]),
+        if source["responses"]:
+            rows.append(
+                (
+                    code(name),
+                    source["responses"],
+                    *(share(part["correct"], part["responses"]) for part in parts),
+                    share(source["tool"], source["responses"]),
+                    share(source["tool"] - source["failed"], source["tool"]),
+                    share(source["need_agreed"], source["need_known"]),
+                )
             )
-        )
-    header = ["source", "responses", *rights, "calls the tool", "runs", "meets the need"]
-    return table(header, rows, range(1, len(header)))
+    return table(["source", "responses", *rights, "calls the tool", "runs", "meets the need"], rows)
 
 
 def _scores(summary: Summary) -> str:
-    rows = [
-        (code(name), *(f"{source['scores'].get(score, 0):,}" for score in SCORES))
-        for name, source in summary.sources.items()
-        if source["scores"]
+    given = {name: source["scores"] for name, source in summary.sources.items() if source["scores"]}
+    rows = [(code(name), *(scores.get(score, 0) for score in SCORES)) for name, scores in given.items()]
+    return table(["source", *SCORES], rows)
+
+
+# Questions, models and prompts
+
+
+def _origin(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
+    def rows(config: str) -> str:
+        splits = summary.configs.get(config, {})
+        apart = " + ".join(f"{count:,} {plain(split)}" for split, count in splits.items())
+        return f"{sum(splits.values()):,}" + (f" ({apart})" if len(splits) > 1 else "")
+
+    outside = [
+        f"the {plain(what)} {code(part['name'])} (version {part['version']}) is written in {code(part['file'])}"
+        + (f" of {code(part['package'])}" if part.get("package") else "")
+        + f", SHA-256 {code(part['sha256'])}"
+        for what, part in (manifest.get("outside") or {}).items()
     ]
-    return table(["source", *SCORES], rows, range(1, 1 + len(SCORES)))
+    source, taken = manifest.get("source") or {}, ""
+    if source:
+        commit = f" (commit {code(source['commit'])})" if source.get("commit") else ""
+        taken = f"{code(source['config'])} of {_place(source)}{commit}"
+    is_stage1 = source.get("config") == "stage1"
+    return {
+        "dataset": _dataset(manifest),
+        "licence": _licence(manifest, "has no stated licence here", "is under "),
+        "outside": "; ".join(outside),
+        "taken": "" if is_stage1 else taken,
+        "taken_stage1": taken if is_stage1 else "",
+        "rows_raw": rows("raw"),
+        "rows_stage1": rows("stage1"),
+    }
 
 
-def _columns(configs: Mapping[str, DatasetDict]) -> str:
-    """Every column of what there is; the sources' configs, which are alike, once."""
-    groups: dict[str, list[str]] = {}
-    for name in configs:
-        groups.setdefault("responses-NAME" if name.startswith(RESPONSES) else name, []).append(name)
-    parts = {}
-    for group, names in groups.items():
-        features = next(iter(configs[names[0]].values())).features
-        said = schemas.COLUMNS.get(group, {})
-        described = {**schemas.MIXED, **said}
-        lines = bullets(f"{code(column)}: {described.get(column, 'not described')}" for column in features)
-        parts[group] = f"**{', '.join(map(code, names))}**\n\n{lines}"
-    first = [parts.pop(name) for name in FIRST if name in parts]
-    rest = details("Columns of the other configs", "\n\n".join(parts.values())) if parts else ""
-    return "\n\n".join([*first, rest]).strip()
+def _licence(part: Mapping[str, Any], unknown: str, known: str) -> str:
+    licence = str(part.get("license", "unknown"))
+    return unknown if licence.lower() == "unknown" else known + plain(licence)
+
+
+def _dataset(part: Mapping[str, Any], name: str = "") -> str:
+    return link(str(part.get("source_dataset", name)), str(part.get("homepage", "")))
+
+
+def _place(source: Mapping[str, Any]) -> str:
+    at = f" at {code(source['revision'])}" if source.get("revision") else ""
+    return code(source["source_dataset"]) + at
+
+
+def model_name(description: str | None) -> str:
+    """A generator's description without the way in which it is prompted."""
+    return described(str(description).split(", ")[0]) if description else ""
+
+
+def described(text: str) -> str:
+    """A generator's description as Markdown: what is between backticks is code, whatever else the names in it hold."""
+    made = []
+    for at, part in enumerate(text.split("`")):
+        if part.strip() and at % 2:
+            made.append(code(part))
+        elif part.strip():
+            made.append(" " * part[0].isspace() + plain(part) + " " * part[-1].isspace())
+    return "".join(made)
+
+
+def _role(role: str) -> str:
+    part, _, role = role.rpartition(": ")
+    if part:
+        return f"{_role(role)} of part {code(part)}"
+    name = role.removeprefix("teacher ")
+    return role if role == "student" else f"teacher {code(name)}" if name != role else f"source {code(role)}"
+
+
+def _models(manifest: Mapping[str, Any], summary: Summary) -> str:
+    """A row for each model; one that has several roles comes once."""
+    licences = manifest.get("licences", {})
+    roles: dict[tuple[str, str], list[str]] = {}
+    for role, model in manifest["models"].items():
+        licence = licences.get(role, "not stated by its files")
+        roles.setdefault((str(model), str(licence)), []).append(_role(role))
+    rows = [(", ".join(names), described(model), plain(licence)) for (model, licence), names in roles.items()]
+    if ANNOTATIONS in summary.teachers:
+        what = "no model: the source's own worked solutions, composed into one call each"
+        rows.append((_role(f"teacher {ANNOTATIONS}"), what, plain(manifest["license"])))
+    return table(["asked as", "model", "licence or terms"], rows)
+
+
+def _adapters(manifest: Mapping[str, Any], summary: Summary) -> str:
+    rows_in = {stage["stage"]: stage["rows_in"] for stage in summary.stages}
+    rows = [
+        (
+            code(name),
+            code(tuned["model"]),
+            ", ".join(map(code, tuned["sources"])),
+            code(tuned["template"]),
+            rows_in.get(re.sub(r"([^ ]+)$", r"finetune \1", name), ""),
+            f"{tuned['checkpoint']} of {tuned['max_steps']}",
+            tuned["batch_size"],
+            f"{tuned['learning_rate']:g}",
+            f"{tuned['lora_r']}, {tuned['lora_alpha']}",
+        )
+        for name, tuned in manifest.get("finetune", {}).items()
+    ]
+    header = ["adapter", "of", "used by", "prompt form", "rows", "step used", "rows a step", "learning rate"]
+    return table([*header, "rank, alpha"], rows)
+
+
+def _prompts(manifest: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """Each prompt once, with the roles that it was used for."""
+    attempts = (recipe.get("tool_api") or {}).get("max_attempts", 1)
+    prompts: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
+    for role, prompt in manifest.get("prompts", {}).items():
+        prompts.setdefault(str(prompt), (prompt, []))[1].append(role)
+    parts = []
+    for prompt, roles in prompts.values():
+        asked = ", ".join(map(_role, roles))
+        count, seed = prompt["examples"], prompt["example_seed"]
+        order = "in the published order" if seed is None else f"shuffled by seed {seed}"
+        examples = f"{count} worked example{'s' if count > 1 else ''}, {order}" if count else "no examples"
+        again = ""
+        if attempts > 1 and any(role.startswith("teacher ") for role in roles):
+            again = f" Asked up to {attempts} times: a wrong call comes back with its result."
+        whole = f"system\n------\n{prompt['system'].rstrip()}\n\nuser\n----\n{prompt['user']}"
+        parts.append(f"{asked[0].upper()}{asked[1:]}: {examples}.{again}")
+        parts.append(details("The whole prompt", block(whole, "text")))
+    return "\n\n".join(parts)
+
+
+# Work, limits and licences
+
+
+def _work(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
+    made = bool(summary.generated)
+    cached = sum(stage["cached"] for stage in summary.stages)
+    counted = made and (summary.prompt_tokens or summary.completion_tokens)
+    stored = f"{summary.reused:,} from the store" if summary.reused else "every stage from its cache"
+    versions = {name: v for name, v in manifest.get("versions", {}).items() if v != "not installed"}
+    of_all = summary.used.get("cost")
+    return {
+        "generated": f"{summary.generated:,}" * made,
+        "taken_instead": "" if made else stored,
+        "reused": f"{summary.reused:,}",
+        "cached": f"{cached:,}" if made and cached else "",
+        "stages": f"{len(summary.stages):,}",
+        "completion_tokens": f"{summary.completion_tokens:,}" if counted else "",
+        "prompt_tokens": f"{summary.prompt_tokens:,}",
+        "unknown_cost": "not known" if made and summary.cost is None else "",
+        "cost": dollars(summary.cost) if summary.cost else "",
+        "cost_of_all": dollars(of_all) if of_all else "",
+        "versions": ", ".join(f"{name} {plain(v)}" for name, v in versions.items()),
+    }
+
+
+def _limits(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
+    earlier = (manifest.get("source") or {}).get("models", {}).get("student")
+    student = model_name(manifest.get("models", {}).get("student") or earlier)
+    splits = summary.student["splits"].values()
+    asked, correct = (sum(split[key] for split in splits) for key in ("asked", "correct"))
+    stage1 = summary.configs.get("stage1", {})
+    overlap = sum(summary.fewshot_overlap.values())
+    tuned = [name for entry in manifest.get("finetune", {}).values() for name in entry["sources"]]
+    return {
+        "who": student or "the student that it was made with",
+        "none_right": f"none of {asked:,} questions" if asked and not correct else "",
+        "overlap": f"{overlap:,} of {sum(stage1.values()):,}" if overlap else "",
+        "evaluation": ", ".join(code(split) for split, rows in stage1.items() if split != "train" and rows),
+        "tuned": ", ".join(map(code, tuned)),
+    }
+
+
+# Mixes
+
+
+def _mix(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
+    """What a mix says of its parts, in place of what one dataset says."""
+    kinds = ("questions", "rows", "undrawn", "before", "rejected")
+    if not summary.mix:
+        keys = ("mixed", "mix_order", "mix_seed", "repeats", "parts", "parts_count", "parts_licences")
+        return dict.fromkeys((*keys, *(f"mix_{kind}" for kind in kinds)), "")
+    told: Mapping[str, Any] = manifest.get("parts", {})
+    counts = mixed_counts(summary)
+    twice = list(map(plain, repeats(summary.mix)))
+    none = "None: every question stands once, and none of a split to evaluate with is in train."
+    return {
+        "mixed": _parts(summary, told, counts["rows"]),
+        "mix_order": ORDERS[summary.mix["order"]],
+        "mix_seed": str(summary.mix["seed"]),
+        "repeats": bullets(twice or [none]),
+        **{f"mix_{kind}": f"{counts[kind]:,}" for kind in kinds},
+        "parts": ", ".join(_dataset(part, name) for name, part in told.items()),
+        "parts_count": str(len(summary.mix["parts"])),
+        "parts_licences": bullets(
+            f"questions and solutions of {_dataset(part, name)}: {_licence(part, 'no stated licence here', '')}"
+            for name, part in told.items()
+        ),
+        **dict.fromkeys(("dataset", "rows_raw"), ""),
+    }
+
+
+def _parts(summary: Summary, parts: Mapping[str, Any], whole: int) -> str:
+    rows = []
+    for name, part in summary.mix["parts"].items():
+        source = parts.get(name, {}).get("source") or {}
+        splits = part["splits"]
+        kinds = ("questions", "before", "rejected", "undrawn")
+        rows.append(
+            (
+                code(name),
+                plain(part["dataset"])
+                + (f" (from {_place(source)})" if source.get("source_dataset") else ""),
+                plain(part["task"]),
+                plain(asked_for(part)),
+                *(sum(split[kind] for split in splits.values()) for kind in kinds),
+                " + ".join(f"{split['rows']:,} {plain(at)}" for at, split in splits.items()),
+                share(sum(split["rows"] for split in splits.values()), whole),
+            )
+        )
+    header = ["part", "dataset", "task", "asked for", "questions", "rejected before", "rejected here"]
+    return table([*header, "not drawn", "in the mix", "share"], rows)
+
+
+def asked_for(part: Mapping[str, Any]) -> str:
+    """How much of a part the recipe asks for: ``weight 2``, ``count train 20, test 8``, ``all``."""
+    for kind in ("weight", "count"):
+        asked = part.get(kind)
+        if asked is not None:
+            by_split = asked if isinstance(asked, Mapping) else {"": asked}
+            said = (f"{split} {'all' if n is None else f'{n:g}'}".strip() for split, n in by_split.items())
+            return f"{kind} {', '.join(said)}"
+    return "all"
+
+
+def repeats(mix: Mapping[str, Any]) -> Iterator[str]:
+    """The questions that stand twice, a line for each pair of parts: where, how alike, and whether they were kept."""
+    for found in mix["repeats"]:
+        count = f"{found['count']:,} of {found['part']}, {found['split']}"
+        where = f"in {found['of_split']} of {found['of']}"
+        example = " of ".join(found.get("example", ()))
+        such = f", such as {example}" if example and found["match"] == "near" else ""
+        kept = "rejected" if found["dropped"] else "kept"
+        yield f"{count}: also {where} ({_ALIKE[found['match']]}){such}, {kept}"

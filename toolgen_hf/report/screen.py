@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from toolgen_hf.report.mix_words import asked_for, repeats
+from toolgen_hf.report.facts import asked_for, repeats
 from toolgen_hf.runtime.budget import dollars
 from toolgen_hf.runtime.plan import Plan
 from toolgen_hf.runtime.summary import Summary, share, soundness_counts
