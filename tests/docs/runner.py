@@ -26,7 +26,6 @@ from tests.docs.pages import ROOT, Block
 from tests.docs.row import check_row
 from toolgen_hf.cli import main, parser
 from toolgen_hf.recipe import Recipe
-from toolgen_hf.recipe.mix import load_recipe
 
 WHOLE: dict[str, Any] = {
     "name": "whole",
@@ -79,7 +78,7 @@ class Site:
         (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / name).write_text(text, encoding="utf-8")
         if name.endswith(".yaml"):
-            load_recipe(self.folder / name)
+            Recipe.load(self.folder / name)
 
     def _bash(self, block: Block, text: str) -> None:
         self.printed = ""

@@ -25,7 +25,7 @@ from toolgen_hf.recipe import (
     ScoreConfig,
     ToolApiConfig,
 )
-from toolgen_hf.recipe.mix import MixRecipe, MixSettings, PartConfig
+from toolgen_hf.recipe.recipe import MixSettings, PartConfig
 from toolgen_hf.stages.respond import SourceConfig
 
 TITLES: dict[type[BaseModel], str] = {
@@ -42,7 +42,6 @@ TITLES: dict[type[BaseModel], str] = {
     AnnotationsConfig: "kind: annotations",
     FileConfig: "kind: file",
     PriceConfig: "price",
-    MixRecipe: "The recipe of a mix",
     MixSettings: "mix",
     PartConfig: "mix.parts.NAME",
 }

@@ -23,7 +23,6 @@ from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.flow import Result, plan
 from toolgen_hf.hub import diff, pull, push
 from toolgen_hf.metrics import evaluate_target
-from toolgen_hf.recipe.mix import load_recipe
 from toolgen_hf.report.html import write_report
 
 pytestmark = pytest.mark.usefixtures("scripted_models")
@@ -265,7 +264,7 @@ def test_a_part_may_name_a_recipe_and_change_it(tmp_path: Path) -> None:
     part = recipe.recipes["sums"]
     assert (part.score.strategy, part.dataset.seed) == ("consistency", 4)
     (tmp_path / "again.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
-    assert load_recipe(tmp_path / "again.yaml") == recipe
+    assert Recipe.load(tmp_path / "again.yaml") == recipe
 
 
 @pytest.mark.parametrize(
@@ -310,9 +309,47 @@ def test_a_part_that_names_no_recipe_is_named(tmp_path: Path, part: dict[str, An
         MixRecipe.load(tmp_path / "m.yaml")
 
 
-def test_the_recipe_of_a_mix_is_no_other(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"the recipe of a mix, which .* MixRecipe\.load reads it"):
-        Recipe.load("math-mix")
+def test_a_mix_is_a_recipe_and_its_yaml_has_no_other_keys() -> None:
+    mix = Recipe.load("math-mix")
+    assert MixRecipe.load("math-mix") == mix
+    saved = yaml.safe_load(mix.to_yaml())
+    assert list(saved) == ["name", "description", "mix", "output"]
+    assert list(saved["mix"]["parts"]["gsm8k"]) == ["weight", "recipe"]
+    assert "mix" not in yaml.safe_load(Recipe.load("quickstart").to_yaml())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"score": {"strategy": "consistency"}},
+            "score: unknown key beside mix .*mix.parts.NAME.recipe.score",
+        ),
+        ({"outptu": "x"}, "outptu: unknown key; did you mean 'output'?"),
+        ({"mix": {}}, "mix.parts: this key is required"),
+        ({"mix": 3}, "mix: give a mapping of keys"),
+        (
+            {"mix": {"parts": {"a": {"recipe": {"name": "b", "mix": {}, "x": 1}}}}},
+            "a.recipe: 'b' is a mix itself",
+        ),
+    ],
+)
+def test_what_a_mix_cannot_be(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Recipe.parse({**mix_data(tmp_path), **changes})
+
+
+@pytest.mark.parametrize(
+    "command", ["raw", "answer in.jsonl", "respond in.jsonl --name x", "finetune in --name x"]
+)
+def test_a_single_stage_runs_on_one_dataset(
+    tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, *more = command.split()
+    assert main([name, *more, "out.jsonl", "--recipe", "math-mix"]) == 2
+    assert "'math-mix' is the recipe of a mix, which 'toolgen-hf run' runs" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_made_is_said_before_anybody_is_asked(tmp_path: Path) -> None:
