@@ -1,4 +1,4 @@
-"""A recipe that came with a data set acts on nothing of the user's, however it is written; the user's own words do."""
+"""A recipe that came with a data set cannot use files, keys or servers of the user; the user's own changes can."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RUN = "task.py:Task"
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's folder: a recipe and a task of the user's own, and a data set with a task that leaves a mark."""
+    """The user's folder: a recipe and a task of the user, and a data set. Both tasks leave a file when they run."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "set").mkdir()
     (tmp_path / "set/manifest.json").write_text('{"toolgen_hf": "0.1.0", "files": {}}')
@@ -161,7 +161,7 @@ def test_its_data_files_are_its_own_and_not_those_that_are_here() -> None:
 
 @pytest.mark.parametrize("changes", [changes for changes, _ in ACTS if "task" not in changes])
 def test_what_a_user_wants_is_allowed_everywhere(changes: dict[str, Any]) -> None:
-    """On the command line, and in a file of the user's own: also of a recipe that lies in a data set."""
+    """With ``--set``, and in the user's own file, also for a recipe that lies in a data set."""
     Path("set/link.csv").symlink_to("/etc/hostname")
     plain = write("set/plain.yaml", PLAIN)
     wanted = [
@@ -321,7 +321,7 @@ INERT = {
     "instruction", "kind", "name", "near_duplicates", "order", "pairs", "prompt", "quantization", "revision", "rows",
     "splits", "stop", "strategy", "target_modules", "weight",
 }  # fmt: skip
-"""Fields with text that reaches nothing beside the recipe: it names, chooses, or is sent to a model."""
+"""Text fields that reach nothing outside of the recipe: names, choices, and text that is sent to a model."""
 
 
 def test_every_field_with_text_says_what_it_reaches_or_is_known_to_reach_nothing() -> None:

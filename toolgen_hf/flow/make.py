@@ -70,6 +70,7 @@ class Made:
 
 def make(recipe: Recipe, workspace: Workspace) -> Made:
     """Run every stage for one dataset. Only the caches and the store are written."""
+    recipe.require_one_dataset()
     reported = len(workspace.reports)
     raw, called, cloned, origin = begin(recipe, workspace)
     executed = {"gold": execute(gold(cloned, workspace), workspace, recipe.task, "execute gold")}

@@ -28,7 +28,7 @@ from toolgen_hf.stages.base import Batch, Stage
 from toolgen_hf.stages.draw import MixConfig, Take, arranged, draw, quotas
 from toolgen_hf.stages.duplicates import VERSION, Candidate, Repeat, judge, protected_first
 from toolgen_hf.stages.mix_tables import mixed_tables
-from toolgen_hf.stages.near_duplicates import Twins
+from toolgen_hf.stages.near_duplicates import Groups
 
 STAGES = ("stage1", "stage2")
 UNDRAWN = "not drawn"
@@ -142,15 +142,15 @@ def decide(
         for split, rows in pool.items()
         for part, key, question, reason, lacks in zip(*(rows[name] for name in columns), strict=True)
     ]
-    twins = near_duplicates.find([candidate.question for candidate in candidates])
-    repeats = iter(_repeats(candidates, twins, config, sets or {}))
+    groups = near_duplicates.find([candidate.question for candidate in candidates])
+    repeats = iter(_repeats(candidates, groups, config, sets or {}))
     decided = {
         split: _decide_split(rows, [next(repeats) for _ in rows["id"]], config)
         for split, rows in pool.items()
     }
     in_it = [is_in for fate in decided.values() for is_in in fate["in_raw"]]
     labels = [(c.split, is_in) for c, is_in in zip(candidates, in_it, strict=True)]
-    nearest = iter(twins.nearest(labels, lambda one, other: one[0] != other[0] and one[1] and other[1]))
+    nearest = iter(groups.nearest(labels, lambda one, other: one[0] != other[0] and one[1] and other[1]))
     for fate in decided.values():
         found = [next(nearest) for _ in fate["id"]]
         fate[schemas.NEAR] = [None if at is None else candidates[at].id for at in found]
@@ -158,7 +158,7 @@ def decide(
 
 
 def _repeats(
-    candidates: Sequence[Candidate], twins: Twins, config: MixConfig, sets: Mapping[str, str]
+    candidates: Sequence[Candidate], groups: Groups, config: MixConfig, sets: Mapping[str, str]
 ) -> list[Repeat | None]:
     """The question that each one repeats: the same one, or else a near duplicate in a split further from training."""
     judged = judge(candidates)
@@ -170,7 +170,7 @@ def _repeats(
     def leaks(one: tuple[str, str], other: tuple[str, str]) -> bool:
         return order.index(other[1]) < order.index(one[1]) and not (is_apart and one[0] == other[0])
 
-    nearest = twins.nearest([(sets.get(c.part, c.part), c.split) for c in candidates], leaks)
+    nearest = groups.nearest([(sets.get(c.part, c.part), c.split) for c in candidates], leaks)
     return [
         repeat
         if at is None or (repeat is not None and repeat.is_leak)

@@ -2,7 +2,7 @@
 
     find(["Ann had 3 red pens and 4 blue pens. She lost 2 red pens. How many red pens has she now?",
           "Bo had 9 red pens and 5 blue pens. He lost 8 red pens. How many blue pens has he now?"])
-    -> Twins(groups=[0, 1], links={(0, 1): 0.86})
+    -> Groups(groups=[0, 1], links={(0, 1): 0.86})
 
 Numbers and pronouns are removed from a text, and every name becomes the same sign. Then three things are compared: the
 word pairs of the whole text, the word pairs of the text before its last sentence, and the words that say what the text
@@ -10,9 +10,9 @@ is about. With many texts, MinHash LSH (datasketch, fixed seed) proposes pairs, 
 result does not depend on the order of the texts, the process or PYTHONHASHSEED. The word lists are English; texts in
 other languages are compared by all of their words.
 
-Measured on GSM8K (8,792 questions): 80 pairs are found; of 50 that were read, 48 tell the same story. Of twins made
-from GSM8K and SVAMP, it finds 99% with other numbers, names or units, 94% with a clause less, and 98% with another
-question.
+Measured on GSM8K (8,792 questions): 80 pairs are found; of 50 that were read, 48 tell the same story. Of variants that
+were made from GSM8K and SVAMP, it finds 99% with other numbers, names or units, 94% with a clause less, and 98% with
+another question.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class _Text:
 
 
 @dataclass(frozen=True)
-class Twins:
+class Groups:
     """Which texts are near duplicates of each other."""
 
     groups: Sequence[int]
@@ -154,14 +154,14 @@ def likeness(one: str, other: str) -> float | None:
     return 1.0 if found.groups[0] == found.groups[1] else found.links.get((0, 1))
 
 
-def find(questions: Sequence[str]) -> Twins:
+def find(questions: Sequence[str]) -> Groups:
     """The near duplicates among texts, equal texts included. The result for many texts is cached."""
     if len(questions) < _CACHED:
         return _find(questions)
     path = cache_home() / "near-duplicates" / f"{digest([VERSION, list(questions)])}.json"
     with suppress(OSError, ValueError, TypeError, KeyError):
         told = json.loads(path.read_text(encoding="utf-8"))
-        return Twins(told["groups"], {(one, other): alike for one, other, alike in told["links"]})
+        return Groups(told["groups"], {(one, other): alike for one, other, alike in told["links"]})
     found = _find(questions)
     links = [[*pair, alike] for pair, alike in found.links.items()]
     with suppress(OSError), replacing(path) as scratch:
@@ -285,7 +285,7 @@ def in_words(found: Mapping[str, Any]) -> str:
     )
 
 
-def _find(questions: Sequence[str]) -> Twins:
+def _find(questions: Sequence[str]) -> Groups:
     known: dict[Any, Any] = {}
     texts = [_read(question, known) for question in questions]
     plain = [normalise(question) for question in questions]
@@ -308,7 +308,7 @@ def _find(questions: Sequence[str]) -> Twins:
         alike = _compare(groups[one], groups[other])
         if alike is not None:
             links[one, other] = alike
-    return Twins([numbers[key] for key in keys], links)
+    return Groups([numbers[key] for key in keys], links)
 
 
 def _together(texts: Sequence[_Text]) -> _Text:
