@@ -13,8 +13,8 @@ from tests.support.hub import LocalHub
 from tests.support.models import model_files
 from tests.support.recipes import sums_data
 from toolgen_hf.cli import main
+from toolgen_hf.recipe import Recipe
 from toolgen_hf.recipe.files import shipped
-from toolgen_hf.recipe.mix import MixRecipe, load_recipe
 
 NEEDS_A_KEY = {"gsm8k"}
 
@@ -25,8 +25,8 @@ def test_a_shipped_recipe_is_shown(
 ) -> None:
     """With every model that it names on the Hub, at any revision, it wants nothing but a key."""
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    recipe = load_recipe(name)
-    for part in recipe.recipes.values() if isinstance(recipe, MixRecipe) else [recipe]:
+    recipe = Recipe.load(name)
+    for part in recipe.recipes.values():
         models = [
             part.student.generator,
             *part.finetune.values(),
@@ -57,8 +57,7 @@ def test_a_shipped_recipe_is_shown(
 
 
 def test_pins_are_whole_commits() -> None:
-    recipe = load_recipe("gsm8k-local")
-    assert not isinstance(recipe, MixRecipe)
+    recipe = Recipe.load("gsm8k-local")
     generators = [
         recipe.student.generator,
         *recipe.tool_api.teachers,

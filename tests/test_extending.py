@@ -20,7 +20,6 @@ from toolgen_hf.cli import main
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.flow.make import make
 from toolgen_hf.metrics import evaluate_target, tool_use
-from toolgen_hf.recipe.mix import load_recipe
 from toolgen_hf.recipe.questions import load_raw
 from toolgen_hf.report.html import write_report
 from toolgen_hf.stages.respond import SourceConfig, respond
@@ -230,7 +229,7 @@ def test_the_parts_of_a_mix_have_theirs(tmp_path: Path, dates: Path, monkeypatch
     (tmp_path / "mixes").mkdir()
     parts = {"dates": {"recipe": "dates/dates.yaml"}, "sums": {"recipe": "quickstart"}}
     (tmp_path / "mixes/mix.yaml").write_text(yaml.safe_dump({"name": "both", "mix": {"parts": parts}}))
-    mixed = load_recipe("mixes/mix.yaml")
+    mixed = Recipe.load("mixes/mix.yaml")
     assert mixed.recipes["dates"].task == "dates/dates.py:Dates"
     assert yaml.safe_load(mixed.to_yaml())["mix"]["parts"]["dates"]["recipe"]["task"] == "dates"
     assert sum(map(len, load_raw(mixed.recipes["dates"].dataset)[0].values())) == 40
@@ -250,7 +249,7 @@ def test_what_came_with_a_data_set_is_never_run(
     manifest.write_text(manifest.read_text().replace('"task": "dates"', '"task": "evil.py:Dates"'))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"lies in a data set and names the file 'evil.py:Dates'"):
-        load_recipe(recipe)
+        Recipe.load(recipe)
     for look in (evaluate_target, write_report):
         with pytest.raises(
             ConfigError, match=r"names the file 'evil.py:Dates' as its task, which is not run"
@@ -292,16 +291,16 @@ def test_a_recipe_that_came_with_a_data_set_sends_nobodys_keys(
     (tmp_path / "set/manifest.json").write_text('{"toolgen_hf": "0.1.0", "files": {}}')
     (tmp_path / "set/recipe.yaml").write_text(yaml.safe_dump(data))
     if message is None:
-        load_recipe(tmp_path / "set/recipe.yaml")
+        Recipe.load(tmp_path / "set/recipe.yaml")
         return
     with pytest.raises(ConfigError, match=rf"this recipe lies in a data set and names {message}"):
-        load_recipe(tmp_path / "set/recipe.yaml")
-    load_recipe(shutil.copy(tmp_path / "set/recipe.yaml", tmp_path))
+        Recipe.load(tmp_path / "set/recipe.yaml")
+    Recipe.load(shutil.copy(tmp_path / "set/recipe.yaml", tmp_path))
 
 
 def load_recipe_of(folder: Path, data: dict[str, object]) -> Recipe:
     (folder / "again.yaml").write_text(yaml.safe_dump(data))
-    return load_recipe(folder / "again.yaml")  # type: ignore[return-value]
+    return Recipe.load(folder / "again.yaml")  # type: ignore[return-value]
 
 
 @pytest.mark.usefixtures("scripted_models")

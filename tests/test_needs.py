@@ -26,8 +26,8 @@ from toolgen_hf.models.absent import AbsentConfig
 from toolgen_hf.models.config import LocalConfig
 from toolgen_hf.models.headers import parameters
 from toolgen_hf.models.weights import MODEL
+from toolgen_hf.recipe import MixRecipe
 from toolgen_hf.recipe.files import shipped
-from toolgen_hf.recipe.mix import MixRecipe
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
 
 PRICE = {"input": 1000.0, "output": 2000.0}

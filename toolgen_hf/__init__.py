@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from toolgen_hf.errors import ToolgenError
     from toolgen_hf.flow import run
     from toolgen_hf.models.config import AnnotationsConfig, LocalConfig, OpenAIConfig
-    from toolgen_hf.recipe import Recipe
-    from toolgen_hf.recipe.mix import MixRecipe
+    from toolgen_hf.recipe import MixRecipe, Recipe
     from toolgen_hf.runtime.workspace import Workspace
     from toolgen_hf.stages.answer import answer
     from toolgen_hf.stages.draw import MixConfig
@@ -32,7 +31,7 @@ _HOMES = {
     "LocalConfig": "models.config",
     "MixConfig": "stages.draw",
     "MixPart": "stages.mix",
-    "MixRecipe": "recipe.mix",
+    "MixRecipe": "recipe",
     "OpenAIConfig": "models.config",
     "Recipe": "recipe",
     "SourceConfig": "stages.respond",

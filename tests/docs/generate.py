@@ -40,7 +40,7 @@ from toolgen_hf.recipe import (
     ScoreConfig,
     ToolApiConfig,
 )
-from toolgen_hf.recipe.mix import MixRecipe, MixSettings, PartConfig
+from toolgen_hf.recipe.mix import MixSettings, PartConfig
 from toolgen_hf.stages import STAGES
 from toolgen_hf.stages.respond import SourceConfig
 
@@ -96,7 +96,6 @@ GENERATORS: dict[type[BaseModel], str] = {
     PriceConfig: "price",
 }
 MIX: dict[type[BaseModel], str] = {
-    MixRecipe: "The recipe of a mix",
     MixSettings: "mix",
     PartConfig: "mix.parts.NAME",
 }

@@ -1,4 +1,4 @@
-"""A recipe that came with a data set acts on nothing of the user's, however it is written; the user's own words do."""
+"""A recipe that came with a data set cannot use files, keys or servers of the user; the user's own changes can."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from toolgen_hf.cli import main
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.models.config import Reach
 from toolgen_hf.recipe.mistakes import _models_in
-from toolgen_hf.recipe.mix import load_recipe
 
 PLAIN: dict[str, Any] = {
     "name": "plain",
@@ -28,7 +27,7 @@ RUN = "task.py:Task"
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's folder: a recipe and a task of the user's own, and a data set with a task that leaves a mark."""
+    """The user's folder: a recipe and a task of the user, and a data set. Both tasks leave a file when they run."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "set").mkdir()
     (tmp_path / "set/manifest.json").write_text('{"toolgen_hf": "0.1.0", "files": {}}')
@@ -126,7 +125,7 @@ def test_what_came_with_a_data_set_does_not_act(how: str, changes: dict[str, Any
     }[how]
     recipe = write("set/recipe.yaml", data)
     with pytest.raises(ConfigError, match=rf"this recipe lies in a data set and names .*{message}"):
-        load_recipe(recipe)
+        Recipe.load(recipe)
     assert not ran()
 
 
@@ -148,9 +147,9 @@ def test_what_came_with_a_data_set_does_not_act(how: str, changes: dict[str, Any
 )
 def test_what_came_with_a_data_set_may_do(changes: dict[str, Any]) -> None:
     write("set/data/train.csv", "question,answer\n1+1?,2\n")
-    load_recipe(write("set/recipe.yaml", changed(changes)))
-    load_recipe(write("mine.yaml", mix(recipe="set/recipe.yaml")))
-    load_recipe(write("set/mix.yaml", mix(recipe="quickstart", set={"score.strategy": "consistency"})))
+    Recipe.load(write("set/recipe.yaml", changed(changes)))
+    Recipe.load(write("mine.yaml", mix(recipe="set/recipe.yaml")))
+    Recipe.load(write("set/mix.yaml", mix(recipe="quickstart", set={"score.strategy": "consistency"})))
 
 
 def test_its_data_files_are_its_own_and_not_those_that_are_here() -> None:
@@ -162,35 +161,35 @@ def test_its_data_files_are_its_own_and_not_those_that_are_here() -> None:
 
 @pytest.mark.parametrize("changes", [changes for changes, _ in ACTS if "task" not in changes])
 def test_what_a_user_wants_is_allowed_everywhere(changes: dict[str, Any]) -> None:
-    """On the command line, and in a file of the user's own: also of a recipe that lies in a data set."""
+    """With ``--set``, and in the user's own file, also for a recipe that lies in a data set."""
     Path("set/link.csv").symlink_to("/etc/hostname")
     plain = write("set/plain.yaml", PLAIN)
     wanted = [
         f"{key}={yaml.safe_dump(value, default_flow_style=True, width=1000)}"
         for key, value in changes.items()
     ]
-    load_recipe(plain, [change.removesuffix("\n").removesuffix("\n...") for change in wanted])
-    load_recipe(write("mine.yaml", changed(changes)))
-    load_recipe(write("mine.yaml", mix(recipe=plain, set=changes)))
+    Recipe.load(plain, [change.removesuffix("\n").removesuffix("\n...") for change in wanted])
+    Recipe.load(write("mine.yaml", changed(changes)))
+    Recipe.load(write("mine.yaml", mix(recipe=plain, set=changes)))
 
 
 def test_a_user_may_take_out_what_a_recipe_may_not_do_and_must_take_out_all() -> None:
     recipe = write("set/recipe.yaml", changed({"task": RUN, "answer.generator.keys_file": "keys.txt"}))
-    load_recipe(recipe, ["task=math", "answer.generator.keys_file=null"])
+    Recipe.load(recipe, ["task=math", "answer.generator.keys_file=null"])
     for some in (
         ["task=math"],
         ["answer.generator={kind: openai, engine: y}"],
         ["score.strategy=consistency"],
     ):
         with pytest.raises(ConfigError, match="lies in a data set"):
-            load_recipe(recipe, some)
+            Recipe.load(recipe, some)
     assert not ran()
 
 
 def test_all_that_is_refused_is_named_with_what_to_do() -> None:
     recipe = write("set/recipe.yaml", changed({"task": RUN, "answer.generator.keys_file": "keys.txt"}))
     with pytest.raises(ConfigError) as caught:
-        load_recipe(recipe)
+        Recipe.load(recipe)
     assert str(caught.value).count(f"{recipe}: this recipe lies in a data set and names") == 2
     assert (
         "copy the recipe elsewhere and run the copy, or give the key yourself, with --set task=VALUE"
@@ -204,7 +203,7 @@ def test_all_that_is_refused_is_named_with_what_to_do() -> None:
 def test_a_key_of_set_is_a_key_and_nothing_else(key: str) -> None:
     for where in ("set/mix.yaml", "mix.yaml"):
         with pytest.raises(ConfigError, match="unknown key"):
-            load_recipe(write(where, mix(recipe="quickstart", set={key: 1})))
+            Recipe.load(write(where, mix(recipe="quickstart", set={key: 1})))
     assert not ran()
 
 
@@ -222,7 +221,7 @@ def test_a_key_of_set_is_a_key_and_nothing_else(key: str) -> None:
 )
 def test_a_key_of_set_that_leads_nowhere(key: str, problem: str) -> None:
     with pytest.raises(ConfigError, match=rf"mix\.parts\.one\.set: .*{problem}"):
-        load_recipe(write("mix.yaml", mix(recipe="quickstart", set={key: 1})))
+        Recipe.load(write("mix.yaml", mix(recipe="quickstart", set={key: 1})))
 
 
 @pytest.mark.parametrize(
@@ -235,18 +234,18 @@ def test_a_mix_that_came_with_data_names_no_recipe_of_the_user(here: Path, named
     with pytest.raises(
         ConfigError, match=r"this mix lies in a data set and names the recipe .* outside of its folder"
     ):
-        load_recipe(write("set/mix.yaml", data))
-    load_recipe(write("mine.yaml", data))
+        Recipe.load(write("set/mix.yaml", data))
+    Recipe.load(write("mine.yaml", data))
 
 
 def test_a_mix_that_came_with_data_takes_sets_from_the_hub_and_its_folder_only() -> None:
-    load_recipe(write("set/mix.yaml", mix(source="hub:ann/set@v1.0.0")))
-    load_recipe(write("set/mix.yaml", mix(source="set")))
+    Recipe.load(write("set/mix.yaml", mix(source="hub:ann/set@v1.0.0")))
+    Recipe.load(write("set/mix.yaml", mix(source="set")))
     for source in ("outputs/mine", "/srv/set", "HUB:ann/set", "set/.."):
         with pytest.raises(
             ConfigError, match=r"which lies outside of its folder \(mix\.parts\.one\.source\)"
         ):
-            load_recipe(write("set/mix.yaml", mix(source=source)))
+            Recipe.load(write("set/mix.yaml", mix(source=source)))
 
 
 @pytest.mark.parametrize(
@@ -283,7 +282,7 @@ def test_a_recipe_came_with_data_wherever_it_lies_in_it_and_through_any_link(her
     write("damaged/manifest.json", '{"toolgen_hf": "0.1.0", "files":')
     write("broken/manifest.json", '{"toolgen_hf": ' + "[" * 100_000)
     with pytest.raises(ConfigError, match="lies in a data set and names the file"):
-        load_recipe(path.format(here=here))
+        Recipe.load(path.format(here=here))
     assert not ran()
 
 
@@ -291,7 +290,7 @@ def test_a_recipe_beside_a_data_set_is_the_users_own() -> None:
     write("outside.yaml", changed({"task": "own_task.py:Task"}))
     for path in ("outside.yaml", "set/../outside.yaml"):
         with pytest.raises(ConfigError, match=r"own_task\.py': no such file"):
-            load_recipe(path)
+            Recipe.load(path)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +321,7 @@ INERT = {
     "instruction", "kind", "name", "near_duplicates", "order", "pairs", "prompt", "quantization", "revision", "rows",
     "splits", "stop", "strategy", "target_modules", "weight",
 }  # fmt: skip
-"""Fields with text that reaches nothing beside the recipe: it names, chooses, or is sent to a model."""
+"""Text fields that reach nothing outside of the recipe: names, choices, and text that is sent to a model."""
 
 
 def test_every_field_with_text_says_what_it_reaches_or_is_known_to_reach_nothing() -> None:

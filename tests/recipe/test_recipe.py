@@ -11,12 +11,11 @@ from tests.support.recipes import sums_data
 from toolgen_hf import Recipe
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.recipe.files import shipped
-from toolgen_hf.recipe.mix import load_recipe
 
 
 @pytest.mark.parametrize("name", shipped())
 def test_a_shipped_recipe_is_valid_and_called_after_its_file(name: str) -> None:
-    assert load_recipe(name).name == name
+    assert Recipe.load(name).name == name
 
 
 def test_a_recipe_reads_back_from_what_it_writes(tmp_path: Path) -> None:

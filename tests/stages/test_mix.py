@@ -1,4 +1,4 @@
-"""The mix: nothing disappears, nothing stands twice, nothing of a test split is in train, and draws are stable."""
+"""The mix: no row is lost, no question comes twice, no test question is in train, and draws are stable."""
 
 from __future__ import annotations
 
@@ -336,7 +336,7 @@ def test_reports_count_rows_in_out_and_rejected(workspace: Workspace) -> None:
     assert (test.rows_in, test.rows_out, dict(test.rejected)) == (2, 1, {})
 
 
-def test_a_question_that_a_part_rejected_keeps_its_twin_out_of_train_but_not_out_of_its_own_split(
+def test_a_rejected_question_keeps_the_same_one_out_of_splits_nearer_to_training_only(
     workspace: Workspace,
 ) -> None:
     raw = {

@@ -1,4 +1,4 @@
-"""Near duplicates: the same story is found, another one that is asked alike is not, and nothing else decides."""
+"""Near duplicates: the same story is found, and another story with a similar question is not."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def splits(**questions: list[str]) -> DatasetDict:
 OTHER_TULIPS = TULIPS.replace("24", "31").replace("Rosa", "Ines")
 
 
-def test_a_question_is_marked_with_its_twin_in_another_split() -> None:
+def test_a_question_is_marked_with_its_near_duplicate_in_another_split() -> None:
     rows = splits(
         train=[FERRY, TULIPS, TULIPS.replace("7", "8")], test=["Another one?", OTHER_TULIPS], validation=[]
     )
@@ -190,7 +190,7 @@ def test_a_question_is_marked_with_its_twin_in_another_split() -> None:
     assert in_words(fact).startswith("1 of 2 questions of test have a near duplicate in train")
 
 
-def test_what_fell_out_is_nobodys_twin() -> None:
+def test_a_rejected_question_is_no_near_duplicate() -> None:
     rows = splits(train=[TULIPS], test=[OTHER_TULIPS])
     assert leaks(rows) == {"Q-train-0": "kept out of train: the test split has a near duplicate"}
     found = marks(rows, leaks(rows))

@@ -24,8 +24,7 @@ from toolgen_hf.hub.repo import HUB, split_source
 from toolgen_hf.models.config import LocalConfig, OpenAIConfig
 from toolgen_hf.models.weights import ADAPTER, MODEL
 from toolgen_hf.recipe import Recipe
-from toolgen_hf.recipe.mix import MixRecipe
-from toolgen_hf.recipe.questions import as_questions, fewer, load_raw, load_stage1
+from toolgen_hf.recipe.questions import as_questions, fewer, load_raw
 from toolgen_hf.recipe.roles import Role, remarks, roles_of
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages import near_duplicates
@@ -101,9 +100,7 @@ class Needs:
         return {**asdict(self), **totals, "can_run": not self.missing}
 
 
-def check(
-    recipe: Recipe | MixRecipe, workspace: Workspace | None = None, tokenizer: str | None = None
-) -> Needs:
+def check(recipe: Recipe, workspace: Workspace | None = None, tokenizer: str | None = None) -> Needs:
     """What ``run`` would need for a recipe, as far as it can be known here.
 
     Args:
@@ -116,14 +113,11 @@ def check(
     workspace = workspace or Workspace(progress=False)
     with workspace:  # it opens again when it is next used
         part = _Part(Shelf(), this_machine(workspace.cache_dir), tokenizer)
-        if isinstance(recipe, Recipe):
-            part.add(recipe, workspace)
-        else:
-            for name, each in recipe.recipes.items():
-                part.add(each, workspace, f"{name}: ")
-            for name, given in recipe.mix.parts.items():
-                if given.source is not None:
-                    part.add_set(f"{name}: {given.source}", part.shelf.look_for_set(given.source))
+        for name, each in recipe.recipes.items():
+            part.add(each, workspace, f"{name}: " if name else "")
+        for name, given in recipe.mix.parts.items() if recipe.mix else ():
+            if given.source is not None:
+                part.add_set(f"{name}: {given.source}", part.shelf.look_for_set(given.source))
         return part.needs(recipe.name)
 
 
@@ -308,11 +302,8 @@ class _Part:
 
 def _questions(recipe: Recipe) -> tuple[DatasetDict, int]:
     """The questions, and how many of them are in another split than is written."""
-    if recipe.answer is None:
-        rows, origin = load_stage1(recipe.dataset)
-        return as_questions(rows)[0], origin.moved
-    raw, origin = load_raw(recipe.dataset)
-    return raw, origin.moved
+    rows, origin = load_raw(recipe.dataset)
+    return as_questions(rows)[0] if recipe.answer is None else rows, origin.moved
 
 
 def _near_duplicates(raw: DatasetDict, moved: int) -> list[str]:

@@ -31,10 +31,10 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """``toolgen-hf run``"""
     from toolgen_hf import flow
-    from toolgen_hf.recipe.mix import load_recipe
+    from toolgen_hf.recipe import Recipe
     from toolgen_hf.report.screen import print_summary
 
-    recipe = load_recipe(arguments.recipe, arguments.set)
+    recipe = Recipe.load(arguments.recipe, arguments.set)
     with open_workspace(arguments) as workspace:
         if arguments.dry_run:
             show_plan(flow.plan(recipe, workspace), as_json=arguments.json)

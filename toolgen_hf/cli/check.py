@@ -38,10 +38,10 @@ def check(arguments: argparse.Namespace) -> int:
     """``toolgen-hf check``"""
     from toolgen_hf import check as needs
     from toolgen_hf.check.report import print_needs
-    from toolgen_hf.recipe.mix import load_recipe
+    from toolgen_hf.recipe import Recipe
     from toolgen_hf.runtime.workspace import Workspace
 
-    recipe = load_recipe(arguments.recipe, arguments.set)
+    recipe = Recipe.load(arguments.recipe, arguments.set)
     workspace = Workspace(arguments.cache_dir, arguments.store, progress=False)
     found = needs.check(recipe, workspace, arguments.tokenizer)
     if arguments.json:

@@ -46,8 +46,9 @@ def mix(arguments: argparse.Namespace) -> None:
     from toolgen_hf.cli.options import open_workspace
     from toolgen_hf.data.tables import check_target, write_table
     from toolgen_hf.flow.mix_files import beside, mix_files, read_parts
-    from toolgen_hf.recipe.mix import settings
+    from toolgen_hf.recipe.mistakes import validated
     from toolgen_hf.report.screen import print_mix
+    from toolgen_hf.stages.draw import MixConfig
 
     taken: dict[str, dict[str, Any]] = {}
     for what in ("weight", "count"):
@@ -61,7 +62,7 @@ def mix(arguments: argparse.Namespace) -> None:
         {"the output": arguments.output, "--rejected": arguments.rejected},
     )
     with open_workspace(arguments) as workspace:
-        config = settings({"parts": taken, **options})
+        config = validated(MixConfig, {"parts": taken, **options}, "the parts cannot be mixed so")
         mixed = mix_files(read_parts(parts), workspace, config, arguments.task, held)
     (stage,) = (name for name in mixed.configs if name != "rejected")
     targets = {arguments.output: mixed.configs[stage], arguments.rejected: mixed.configs["rejected"]}

@@ -1,4 +1,4 @@
-"""That every question is accounted for: what fell out is kept with its reason, and counts add up."""
+"""Checks that every question is kept or rejected with a reason, and that the numbers add up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from toolgen_hf.models.given import Given
 
 
 def collect_rejected(called: DatasetDict) -> DatasetDict:
-    """The rows that fell out, with the stage, the reason and what there was of them."""
+    """The rejected rows (``schemas.REJECTED``): the stage, the reason, and the row as JSON."""
 
     def table(rows: Dataset) -> Dataset:
         out = [row for row in rows if row["reason"] is not None]
@@ -31,10 +31,10 @@ def collect_rejected(called: DatasetDict) -> DatasetDict:
 
 
 def with_left_over(rejected: DatasetDict, cloned: DatasetDict, given: Sequence[Given]) -> DatasetDict:
-    """Also what files of responses lack for stage 1, and what they hold besides; the latter in the first split.
+    """Add the rows of stage 1 that a file of responses lacks, and to the first split the rows that it has too many.
 
     Args:
-        rejected: what fell out before.
+        rejected: what was rejected before.
         given: what each file was found to hold.
     """
     made, first = {}, next(iter(rejected))
@@ -50,10 +50,10 @@ def with_left_over(rejected: DatasetDict, cloned: DatasetDict, given: Sequence[G
 def check_counts(
     raw: DatasetDict, cloned: DatasetDict, gold: DatasetDict, scored: DatasetDict, rejected: DatasetDict
 ) -> None:
-    """Every question is in stage 1 or in rejected, all of stage 1 is in stage 2 or there, and all of it is right.
+    """Every question is in stage 1 or rejected. Every row of stage 1 is right, and is in stage 2 or rejected.
 
     Raises:
-        DataError: one of these does not hold, which is a defect of this library.
+        DataError: this does not hold, which is a defect of this library.
     """
     if wrong := [row["id"] for rows in gold.values() for row in rows if not row["correct"]]:
         raise DataError(
@@ -61,10 +61,10 @@ def check_counts(
         )
     for split in raw:
         asked, kept = len(raw[split]), len(cloned[split])
-        fallen = list(zip(rejected[split]["id"], rejected[split]["stage"], strict=True))
-        out = sum(stage != RESPOND for _, stage in fallen)
+        stages = list(zip(rejected[split]["id"], rejected[split]["stage"], strict=True))
+        out = sum(stage != RESPOND for _, stage in stages)
         unscored = {*cloned[split]["id"]} - {*scored[split]["id"]}
-        lost = unscored - {key for key, stage in fallen if stage == RESPOND}
+        lost = unscored - {key for key, stage in stages if stage == RESPOND}
         if asked != kept + out or kept != len(scored[split]) + len(unscored) or lost:
             raise DataError(
                 f"rows were lost in split {str(split)!r}: {asked} questions, {kept} in stage 1, {out} rejected, "
@@ -73,14 +73,14 @@ def check_counts(
 
 
 def require_right(gold: DatasetDict, source: str | None) -> None:
-    """Check that every row of a stage 1 that was made before gives its answer.
+    """Check that every row of a stage 1 from an earlier run gives its answer.
 
     Args:
         gold: its outputs, executed (``schemas.EXECUTED``).
-        source: where it comes from, as the recipe says it.
+        source: the set it is from, for the message.
 
     Raises:
-        DataError: one does not; says what it gives and what to do.
+        DataError: a row does not.
     """
     wrong = [(split, row) for split, rows in gold.items() for row in rows if not row["correct"]]
     if wrong:
@@ -95,10 +95,10 @@ def require_right(gold: DatasetDict, source: str | None) -> None:
 
 
 def require_usable(answered: DatasetDict) -> None:
-    """Check that there is a question that can be used.
+    """Check that at least one question can be used.
 
     Raises:
-        DataError: there is none; says why the first cannot.
+        DataError: none can; says why the first one cannot.
     """
     first = next((row for rows in answered.values() for row in rows), None)
     if first is None:

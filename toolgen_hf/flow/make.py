@@ -1,4 +1,4 @@
-"""The whole flow, from a recipe to a produced directory, readable from top to bottom.
+"""The whole method for one dataset, from top to bottom.
 
 builders ── raw ──> answer ──> right ─────────────────────┐
                        └────> wrong ──> tool_api ─────────┴──> stage1 ──> finetune
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,10 @@ from toolgen_hf.flow.counts import (
     require_usable,
     with_left_over,
 )
+from toolgen_hf.flow.manifest import facts_of, manifest
 from toolgen_hf.models import build
 from toolgen_hf.recipe import Recipe
-from toolgen_hf.recipe.questions import Origin, as_questions, fewer, load_raw, load_stage1
+from toolgen_hf.recipe.questions import Origin, as_questions, fewer, load_raw
 from toolgen_hf.runtime.plan import Plan
 from toolgen_hf.runtime.summary import Summary, summarize
 from toolgen_hf.runtime.workspace import Workspace
@@ -50,28 +51,26 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Made:
-    """All that a recipe gives, before it is written: the tables, and what exports and manifest are made from.
+    """Everything that a recipe gives, before it is written."""
 
-    ``called`` holds every question with the student's answer and the teachers' call, ``executed`` the responses by
-    source, ``configs`` what is written as Parquet.
-    """
-
-    recipe: Recipe
-    origin: Origin
-    sources: Mapping[str, SourceConfig]
-    called: DatasetDict
-    executed: Mapping[str, DatasetDict]
     configs: Mapping[str, DatasetDict]
+    """The tables, by config."""
     summary: Summary
-
-    def export(self, root: Path) -> None:
-        """Write the JSON exports under ``root``."""
-        scored, cloned = self.configs["stage2"], self.configs["stage1"]
-        export_json(root, self.origin.name, self.called, cloned, self.executed, scored)
+    manifest: Callable[[], Mapping[str, Any]]
+    """What the manifest records: everything but the key and the files, which are known last."""
+    export: Callable[[Path], None]
+    """Writes the JSON exports below a folder."""
+    source: Any
+    """The version of the produced set that it is made from, which is part of the result's key."""
+    dataset: str = ""
+    """The label of its rows in the column ``dataset`` of a mix."""
+    task: str = ""
+    """The label of its rows in the column ``task`` of a mix."""
 
 
 def make(recipe: Recipe, workspace: Workspace) -> Made:
-    """Run every stage that a recipe asks for; nothing is written but the caches and the store."""
+    """Run every stage for one dataset. Only the caches and the store are written."""
+    recipe.require_one_dataset()
     reported = len(workspace.reports)
     raw, called, cloned, origin = begin(recipe, workspace)
     executed = {"gold": execute(gold(cloned, workspace), workspace, recipe.task, "execute gold")}
@@ -98,34 +97,43 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
     summary = summarize(recipe.name, workspace.reports[reported:], asked, configs, executed)
     summary.near_duplicates = near_duplicates.facts(raw, near)
     summary.moved = origin.moved
-    return Made(recipe, origin, sources, called, executed, configs, summary)
+    return Made(
+        configs,
+        summary,
+        manifest=lambda: manifest(recipe, facts_of(recipe, sources, origin), summary),
+        export=lambda root: export_json(
+            root, origin.name, called, configs["stage1"], executed, configs["stage2"]
+        ),
+        source=origin.source,
+        dataset=origin.name,
+        task=get_task(recipe.task).name,
+    )
 
 
 def rehearse(recipe: Recipe, workspace: Workspace) -> Plan:
-    """What ``make`` would ask, without asking, of models and engines that are known to be there."""
+    """What ``make`` would ask of models and engines, without asking them. All of them must be usable."""
     with workspace.rehearsal() as found:
         if recipe.answer is None:
-            raw, _ = as_questions(load_stage1(recipe.dataset)[0])
+            raw, _ = as_questions(load_raw(recipe.dataset)[0])
         else:
             raw, _ = load_raw(recipe.dataset)
             run_tool_api(run_answer(raw, recipe, workspace), recipe, workspace)
         for name, source in recipe.sources.items():
             if source.generator.trained_adapter is None:
                 respond(raw, name, source, workspace, recipe.task)
-            else:  # an adapter that may not be trained yet: its texts are not known
+            else:  # the adapter may not be trained yet, so it is not known which texts are in the store
                 base = source.generator.model_copy(update={"adapter": None})
                 found.add_all(f"respond {name}", build(base), sum(map(len, raw.values())))
     return found
 
 
 def begin(recipe: Recipe, workspace: Workspace) -> tuple[DatasetDict, DatasetDict, DatasetDict, Origin]:
-    """Questions, their answers and calls, stage 1, and where it all comes from.
+    """The questions, the same with answers and calls, stage 1, and where the questions come from.
 
-    Where a recipe starts from a stage 1, nobody is asked: its rows are the questions, and none has an answer or a
-    call of this run.
+    If a recipe starts from a stage 1, its rows are the questions. No model is asked, so they have no answers and calls.
     """
     if recipe.answer is None:
-        cloned, origin = load_stage1(recipe.dataset)
+        cloned, origin = load_raw(recipe.dataset)
         warn_of_fewer(cloned, recipe)
         raw, unasked = as_questions(cloned)
         return raw, unasked, cloned, origin
@@ -138,10 +146,10 @@ def begin(recipe: Recipe, workspace: Workspace) -> tuple[DatasetDict, DatasetDic
 
 
 def check_template(recipe: Recipe, prefix: str = "") -> None:
-    """Find out, before any work, whether the model of ``tool_calling.tokenizer`` can be trained on tool calls.
+    """Check that the chat template of ``tool_calling.tokenizer`` renders tool calls.
 
     Raises:
-        ConfigError: its chat template leaves them out, or there is no such model.
+        ConfigError: it leaves them out, or there is no such model.
     """
     calling = recipe.tool_calling
     if calling.tokenizer is not None:
@@ -152,13 +160,13 @@ def check_template(recipe: Recipe, prefix: str = "") -> None:
 
 
 def warn_of_fewer(rows: DatasetDict, recipe: Recipe) -> None:
-    """Say where there are fewer rows than a recipe asks for."""
+    """Warn about splits with fewer rows than the recipe asks for."""
     for remark in fewer(rows, recipe.dataset):
         logger.warning("%s", remark)
 
 
 def run_answer(raw: DatasetDict, recipe: Recipe, workspace: Workspace) -> DatasetDict:
-    """The student's answers, with a recipe's settings."""
+    """The student's answers, with the recipe's settings."""
     drops = recipe.dataset.fewshot_overlap == "drop"
     student = recipe.student
     return answer(
@@ -167,12 +175,12 @@ def run_answer(raw: DatasetDict, recipe: Recipe, workspace: Workspace) -> Datase
 
 
 def dropped(raw: DatasetDict, recipe: Recipe) -> dict[str, str]:
-    """By id the questions that a recipe rejects for their near duplicates, each with the reason."""
+    """The questions that are rejected because of near duplicates: id -> reason."""
     return near_duplicates.leaks(raw) if recipe.dataset.near_duplicates == "drop" else {}
 
 
 def run_tool_api(answered: DatasetDict, recipe: Recipe, workspace: Workspace) -> DatasetDict:
-    """The teachers' calls, with a recipe's settings."""
+    """The teachers' calls, with the recipe's settings."""
     config = recipe.tool_api
     return tool_api(
         answered, config.teachers, workspace, recipe.task, config.max_attempts, config.example_seed
@@ -182,7 +190,7 @@ def run_tool_api(answered: DatasetDict, recipe: Recipe, workspace: Workspace) ->
 def for_training(
     cloned: DatasetDict, scored: DatasetDict, recipe: Recipe, workspace: Workspace
 ) -> dict[str, DatasetDict]:
-    """Both sets in the forms that trainers read."""
+    """Stage 1 and stage 2 in the forms that trainers read."""
     config, calling = recipe.preference, recipe.tool_calling
     return {
         "sft": sft(cloned, workspace),
@@ -192,7 +200,7 @@ def for_training(
 
 
 def with_adapters(recipe: Recipe, cloned: DatasetDict, workspace: Workspace) -> dict[str, SourceConfig]:
-    """Train the adapters that the sources want, and the sources with their adapters' paths filled in.
+    """Train the adapters that the sources use. Returns the sources with the paths of their adapters.
 
     Raises:
         DataError: there is no train split to train on, or it is empty.
@@ -210,7 +218,7 @@ def with_adapters(recipe: Recipe, cloned: DatasetDict, workspace: Workspace) -> 
 
 
 def train_adapter(name: str, recipe: Recipe, cloned: DatasetDict, workspace: Workspace) -> FinetuneResult:
-    """Train one adapter on stage 1's train split, or find it trained already."""
+    """Train one adapter on the train split of stage 1, unless it is trained already."""
     if "train" not in cloned or len(cloned["train"]) == 0:
         raise DataError(
             f"finetune {name!r} needs stage 1 rows in a split named 'train'; there are only "
@@ -233,7 +241,7 @@ def train_adapter(name: str, recipe: Recipe, cloned: DatasetDict, workspace: Wor
 
 
 def fingerprints(configs: Mapping[str, DatasetDict]) -> list[Any]:
-    """What identifies the tables of a result."""
+    """The identity of a result's tables."""
     return [
         [name, str(split), rows._fingerprint]
         for name, splits in configs.items()

@@ -1,10 +1,16 @@
-"""What the manifest of a result records: what was asked, with which models and versions, and what came of it."""
+"""What the manifest of a result records: the settings, models and versions, and what came of them.
+
+A mix records what its parts record: once where all parts agree, and otherwise under the part's name.
+
+{"models": {"student": "`SmolLM2` ..."}}                        both parts have the same student
+{"models": {"gsm8k: student": ..., "svamp: student": ...}}      they have not
+"""
 
 from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +34,44 @@ from toolgen_hf.tasks.prompts import (
 
 LIBRARIES = ("datasets", "huggingface_hub", "transformers", "peft", "torch", "openai", "pyarrow")
 TRAINED = ("template", "max_steps", "batch_size", "learning_rate", "lora_r", "lora_alpha", "seed")
+BY_ROLE = ("models", "licences", "generators", "prompts")
+OF_A_PART = ("source_dataset", "homepage", "license", "task", "outside", "strategy", "source", "version")
 
 
-def manifest_facts(
-    recipe: Recipe, sources: Mapping[str, SourceConfig], origin: Origin, summary: Summary
-) -> dict[str, Any]:
-    """Everything but the content's key and the files' digests, which the writer adds."""
-    generators = {role: build(config) for role, config in _models(recipe, sources).items()}
+def manifest(recipe: Recipe, facts: Mapping[str, Any], summary: Summary) -> dict[str, Any]:
+    """The manifest without the result's key and the files' digests, which the writer adds.
+
+    Args:
+        facts: what `facts_of` or `facts_of_parts` gives.
+    """
     return {
         "name": recipe.name,
         "description": recipe.description,
+        **{
+            key: facts[key] for key in ("task", "outside") if key in facts
+        },  # keys keep the order of older versions
+        "toolgen_hf": library_version("toolgen_hf"),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: library_version(name) for name in LIBRARIES},
+        },
+        "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **facts,
+        "summary": summary.to_dict(),
+    }
+
+
+def facts_of(recipe: Recipe, sources: Mapping[str, SourceConfig], origin: Origin) -> dict[str, Any]:
+    """The facts about one dataset.
+
+    Args:
+        sources: the sources as they were used, with the paths of their adapters.
+        origin: where the questions come from.
+    """
+    generators = {role: build(config) for role, config in _models(recipe, sources).items()}
+    return {
         "task": get_task(recipe.task).name,
         **_outside(recipe),
-        **stamp(),
         "source_dataset": origin.name,
         **({} if origin.source is None else {"source": dict(origin.source)}),
         "homepage": origin.homepage,
@@ -53,24 +84,64 @@ def manifest_facts(
         "generators": {role: dict(generator.identity()) for role, generator in generators.items()},
         "finetune": _finetune(recipe),
         "prompts": prompts_used(recipe),
-        "summary": summary.to_dict(),
     }
 
 
-def stamp() -> dict[str, Any]:
-    """When and with which versions a result is made."""
+def facts_of_parts(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The facts about a mix, from the manifests of its parts by name."""
+
+    def known(key: str) -> list[str]:
+        """The different values of a key in the parts that have it."""
+        return list(dict.fromkeys(str(part[key]) for part in parts.values() if part.get(key)))
+
+    homepages, languages = known("homepage"), known("language")
+    said: dict[str, list[Any]] = {}
+    for part in parts.values():
+        for role in {role: None for key in BY_ROLE for role in part.get(key, {})}:
+            said.setdefault(role, []).append([part.get(key, {}).get(role) for key in BY_ROLE])
+    agreed = {role for role, facts in said.items() if all(each == facts[0] for each in facts)}
+
+    def labelled(part: str, role: str) -> str:
+        return role if role in agreed else f"{part}: {role}"
+
     return {
-        "toolgen_hf": library_version("toolgen_hf"),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: library_version(name) for name in LIBRARIES},
+        "task": listed(known("task")),
+        "source_dataset": listed(known("source_dataset")),
+        "homepage": homepages[0] if len(homepages) == 1 else "",
+        "license": listed(known("license")) or "unknown",
+        "language": languages[0] if len(languages) == 1 else None,
+        "citation": "\n\n".join(text.strip() for text in known("citation")),
+        "strategy": listed(known("strategy")),
+        **{
+            key: {
+                labelled(name, role): value
+                for name, part in parts.items()
+                for role, value in part.get(key, {}).items()
+            }
+            for key in BY_ROLE
         },
-        "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "finetune": {
+            f"{name}: {adapter}": {
+                **tuned,
+                "sources": [labelled(name, source) for source in tuned["sources"]],
+            }
+            for name, part in parts.items()
+            for adapter, tuned in part.get("finetune", {}).items()
+        },
+        "parts": {
+            name: {key: part[key] for key in OF_A_PART if part.get(key)} for name, part in parts.items()
+        },
     }
+
+
+def listed(names: Sequence[str]) -> str:
+    """``"GSM8K, SVAMP and MATH"``"""
+    *most, last = names or [""]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _outside(recipe: Recipe) -> dict[str, Any]:
-    """The task and tool that are not this library's: versions, and digests of the files they are written in."""
+    """The version of a task or tool from outside of this library, and the digest of its file."""
     task = get_task(recipe.task)
     found = {
         what: {"name": part.name, "version": part.version, **source.facts()}
@@ -81,7 +152,7 @@ def _outside(recipe: Recipe) -> dict[str, Any]:
 
 
 def _models(recipe: Recipe, sources: Mapping[str, SourceConfig]) -> dict[str, GeneratorConfig]:
-    """Who was asked, by role."""
+    """The generators by role. Annotations are no model."""
     models: dict[str, GeneratorConfig] = {}
     if recipe.answer is not None:
         models["student"] = recipe.answer.generator
@@ -92,7 +163,7 @@ def _models(recipe: Recipe, sources: Mapping[str, SourceConfig]) -> dict[str, Ge
 
 
 def _finetune(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """How the adapters were trained that a source uses, and which sources these are."""
+    """How each adapter was trained that a source uses, and which sources use it."""
     users: dict[str, list[str]] = {}
     for source, config in recipe.sources.items():
         if (name := config.generator.trained_adapter) is not None:
@@ -111,7 +182,7 @@ def _finetune(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 
 def prompts_used(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """What each role was shown, with ``{question}`` and ``{answer}`` in the places of a row's."""
+    """The prompt of each role, with ``{question}`` and ``{answer}`` in place of a row's."""
     task, used = get_task(recipe.task), {}
     if recipe.answer is not None:
         told = recipe.answer.instruction
@@ -125,7 +196,7 @@ def prompts_used(recipe: Recipe) -> dict[str, dict[str, Any]]:
         used |= {f"teacher {name}": shown for name in teachers}
     for name, source in recipe.sources.items():
         if isinstance(source.generator, FileConfig):
-            continue  # nobody was asked
+            continue  # a file has no prompt
         if source.prompt == "instruction":
             used[name] = _shown(Prompt(task.instruction, "{question}"))
         else:
@@ -142,7 +213,7 @@ def _shown(prompt: Prompt, examples: int = 0, seed: int | None = None) -> dict[s
 
 
 def _language(dataset: DatasetConfig) -> str | None:
-    """Of the questions that ship; nobody knows that of other files."""
+    """The language of the questions if they ship with the library; for other files it is unknown."""
     if dataset.builder not in BUILDERS or dataset.data_dir or dataset.data_files:
         return None
     builder: Any = BUILDERS[dataset.builder]

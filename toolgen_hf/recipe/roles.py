@@ -1,4 +1,4 @@
-"""Who does what in a recipe: the student, the teachers, the adapters to train, the sources.
+"""Which generator does what in a recipe: the student, the teachers, the adapters to train, the sources.
 
 {answer: {generator: {kind: openai, engine: gpt-6-luna}}, ...}
 -> [Role(name="student", key="answer.generator", stage="answer", ...), Role(name="teacher annotations", ...), ...]
@@ -30,13 +30,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One use of a generator: its name for people, its key in the recipe, the stage that asks it (None: training)."""
+    """One use of a generator in a recipe."""
 
     name: str
+    """For messages: ``teacher gpt-6-luna``."""
     key: str
+    """The generator's key in the recipe."""
     config: GeneratorConfig | TeacherConfig
     stage: str | None
+    """The stage that asks it; None for an adapter that is trained."""
     rounds: int = 1
+    """How often it may be asked about one question."""
 
     @property
     def who(self) -> str:
@@ -45,71 +49,67 @@ class Role:
 
 
 def roles_of(recipe: Recipe) -> list[Role]:
-    """All of a recipe's, in the order in which they are needed."""
+    """All roles of a recipe, in the order in which they are needed."""
     roles = []
     if recipe.answer is not None:
         roles.append(Role("student", "answer.generator", recipe.answer.generator, "answer"))
         teachers, rounds = recipe.tool_api.teachers, recipe.tool_api.max_attempts
         for at, name in enumerate(unique([teacher.name for teacher in teachers])):
-            role = Role(f"teacher {name}", f"tool_api.teachers.{at}", teachers[at], "tool_api", rounds)
-            roles.append(role)
+            roles.append(Role(f"teacher {name}", f"tool_api.teachers.{at}", teachers[at], "tool_api", rounds))
     for name in recipe.trained:
-        tuned = recipe.finetune[name]
-        base = LocalConfig(
-            model=tuned.model,
-            revision=tuned.revision,
-            template=tuned.template,
-            device=tuned.device,
-            dtype=tuned.dtype,
+        settings = recipe.finetune[name].model_dump(
+            include={"model", "revision", "template", "device", "dtype"}
         )
-        roles.append(Role(f"adapter {name}", f"finetune.{name}", base, None))
+        roles.append(Role(f"adapter {name}", f"finetune.{name}", LocalConfig(**settings), None))
     for name, source in recipe.sources.items():
         roles.append(Role(f"source {name}", f"sources.{name}.generator", source.generator, f"respond {name}"))
     return roles
 
 
 def remarks(recipe: Recipe) -> list[str]:
-    """What is valid and gives less than one may expect."""
+    """Warnings about settings that are valid but give less than one may expect."""
     said = []
     if not recipe.sources:
         said.append(
             "sources: there is none, so stage 2 will hold the gold responses alone, and preference no pairs; stage 1 "
             "needs none"
         )
-    for name in recipe.finetune:
-        if name not in recipe.trained:
-            said.append(
-                f"finetune.{name}: no source has this adapter, so it is not trained: name it in a source's generator "
-                f"(adapter: finetune:{name}), or leave it out"
-            )
-    return said
+    return said + [
+        f"finetune.{name}: no source has this adapter, so it is not trained: name it in a source's generator "
+        f"(adapter: finetune:{name}), or leave it out"
+        for name in recipe.finetune
+        if name not in recipe.trained
+    ]
 
 
 def check_models(recipe: Recipe, meter: Meter, prefix: str = "") -> dict[str, str]:
-    """Find every model, adapter, template and engine before the first text is generated; warn of what gives little.
+    """Check that every model, adapter, template and engine exists, before the first text is generated.
 
-    ``prefix`` is what keys begin with in messages.
-    Why only texts that are in the store can be used of a role, by its key in the recipe, for those of which this is so.
+    Args:
+        prefix: what the recipe's keys begin with in messages; see `key_prefix`.
+
+    Returns:
+        Roles that cannot generate new text, by key, each with the reason (for example, a missing API key).
 
     Raises:
-        ConfigError: one is not there, or a budget cannot be kept to without its price; names the recipe's key.
+        ConfigError: one does not exist, or has no price although there is a budget; names the recipe's key.
     """
-    found: list[tuple[GeneratorConfig, str | None]] = []
-    silent = {}
     for remark in remarks(recipe):
         logger.warning("%s%s", prefix, remark)
+    checked: list[tuple[GeneratorConfig, str | None]] = []
+    silent = {}
     for role in roles_of(recipe):
-        if isinstance(role.config, AnnotationsConfig):
+        config = role.config
+        if isinstance(config, AnnotationsConfig):
             continue
-        there = (
-            role.config.model_copy(update={"adapter": None}) if role.config.trained_adapter else role.config
-        )
-        known = [reason for config, reason in found if config == there]  # in another role
+        if config.trained_adapter:
+            config = config.model_copy(update={"adapter": None})
+        known = [reason for other, reason in checked if other == config]  # the same in another role
         try:
-            reason = known[0] if known else _check(there, meter)
+            reason = known[0] if known else _check(config, meter)
         except ConfigError as error:
             raise ConfigError(f"{prefix}{role.key}: {error}") from error
-        found.append((there, reason))
+        checked.append((config, reason))
         if reason is not None:
             silent[role.key] = reason
     return silent
@@ -123,51 +123,48 @@ def _check(config: GeneratorConfig, meter: Meter) -> str | None:
 
 
 def planned_for(roles: Iterable[Role], plan: Plan) -> dict[str, Planned]:
-    """What a plan says of each role, by the role's key; nothing where its stage is cached or it is never asked."""
+    """The entries of a plan by the role's key. A role is missing if its stage is cached or it is never asked."""
     left: defaultdict[str, list[Planned]] = defaultdict(list)
     for entry in plan.entries:
-        left[entry.stage].append(entry)  # of tool_api one for each teacher that is a model, in their order
-    asked = [role for role in roles if role.stage and not _reads(role)]
+        left[entry.stage].append(entry)  # tool_api has one for each teacher that is a model, in their order
+    looked_up = (AnnotationsConfig, FileConfig)
+    asked = [role for role in roles if not (role.stage == "tool_api" and isinstance(role.config, looked_up))]
     return {role.key: left[role.stage].pop(0) for role in asked if role.stage and left[role.stage]}
 
 
-def _reads(role: Role) -> bool:
-    """Whether it is a teacher that is looked up, not asked: the annotations, or a file."""
-    return role.stage == "tool_api" and isinstance(role.config, AnnotationsConfig | FileConfig)
+def missing_texts(
+    recipe: Recipe, plan: Plan, silent: Mapping[str, str], prefix: str = ""
+) -> list[tuple[str, str]]:
+    """The texts that a recipe needs from roles that cannot generate new ones.
 
+    Args:
+        silent: what `check_models` gives.
 
-@dataclass(frozen=True, slots=True)
-class Unsaid:
-    """Texts that are not in the store, of a role that cannot be asked for them."""
-
-    key: str
-    reason: str
-    count: str
-
-
-def unsaid(recipe: Recipe, plan: Plan, silent: Mapping[str, str], prefix: str = "") -> list[Unsaid]:
-    """What keeps a recipe from running where the roles at these keys cannot be asked; ``prefix`` names a mix's part."""
+    Returns:
+        For each such role a line about its texts, and the reason: ``("answer.generator: 12 of its texts are not in
+        the store", "there is no key ...")``.
+    """
     planned = planned_for(roles_of(recipe), plan)
     found = []
     for key, reason in silent.items():
         entry = planned.get(key)
-        if entry is None or not entry.max_requests:
-            continue
-        is_open = entry.is_bound or entry.max_requests > entry.requests
-        count = f"up to {entry.max_requests}" if is_open else f"{entry.requests}"
-        found.append(Unsaid(f"{prefix}{key}", reason, count))
+        if entry is not None and entry.max_requests:
+            is_open = entry.is_bound or entry.max_requests > entry.requests
+            count = f"up to {entry.max_requests}" if is_open else f"{entry.requests}"
+            found.append((f"{prefix}{key}: {count} of its texts are not in the store", reason))
     return found
 
 
-def require_said(left: Iterable[Unsaid]) -> None:
-    """Stop before any work where texts are wanted that nobody can be asked for.
+def require_texts(missing: Iterable[tuple[str, str]]) -> None:
+    """Stop if texts are missing that no role can generate.
 
     Raises:
-        ConfigError: names each role, a reason that several share once.
+        ConfigError: names each role; a reason that several roles share is given once.
     """
-    told: dict[str, str] = {}  # line -> reason
-    for one in left:
-        why = "" if one.reason in told.values() else f", and {one.reason}"
-        told[f"{one.key}: {one.count} of its texts are not in the store{why}"] = one.reason
-    if told:
-        raise ConfigError("\n".join(told))
+    lines: list[str] = []
+    told: set[str] = set()
+    for line, reason in missing:
+        lines.append(line if reason in told else f"{line}, and {reason}")
+        told.add(reason)
+    if lines:
+        raise ConfigError("\n".join(lines))

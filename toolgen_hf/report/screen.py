@@ -40,7 +40,7 @@ def print_summary(summary: Summary, directory: str | Path, console: Console | No
 
 
 def print_mix(mix: Mapping[str, Any], console: Console | None = None) -> None:
-    """Print what was mixed: `toolgen_hf.stages.mix_tables.mix_facts`."""
+    """Print what was mixed: the facts that `toolgen_hf.mix` gives."""
     (console or Console()).print(_mix(mix))
 
 

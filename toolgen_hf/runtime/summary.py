@@ -32,7 +32,7 @@ class Summary:
     ``configs``: rows by config and split. ``examples``: one stage 1 and one stage 2 row, whole. ``fewshot_overlap``:
     by split, the rows of stage 1 that are among the prompts' examples. ``used``: what all texts in the result took,
     whichever run generated them (``texts``, ``prompt_tokens``, ``completion_tokens``, ``cost``; None where it is not
-    known). ``mix``: of a mix, what was mixed (`toolgen_hf.stages.mix_tables.mix_facts`), each part with its
+    known). ``mix``: of a mix, what was mixed (`toolgen_hf.stages.mix.mix`), each part with its
     ``source`` where it was not made by this run; ``student``, ``calls_needed`` and ``teachers`` are then of the parts
     as they were made.
     ``near_duplicates``: those over splits (`toolgen_hf.stages.near_duplicates.facts`; None where nothing looked for

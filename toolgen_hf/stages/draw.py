@@ -3,9 +3,9 @@
     quotas({"gsm8k": 7000, "svamp": 700}, {"gsm8k": Take(weight=2), "svamp": Take(weight=1)}, "train")
     -> {"gsm8k": 1400, "svamp": 700}
 
-Weights are shares of the mix. It is the largest in which they hold and no row comes twice: the part that runs out
-first is taken whole, and of the others as many as belong to that. Which rows these are is a matter of the seed and
-the rows' ids alone, so another part, another weight or a new row leaves the choice among the others as it is.
+Weights are shares of the mix. The mix is the largest one with these shares in which no row comes twice: the part that
+runs out first is used whole, and the others in proportion. Which rows are drawn depends only on the seed and the rows'
+ids. Another part, another weight or a new row does not change the choice among the others.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ NearDuplicates = Literal["apart", "drop", "keep"]
 
 
 class Take(Config):
-    """How much of a part is taken; by default all. Either for every split, or by split: ``{train: 2}``."""
+    """How many rows of a part are used; all by default. One value for every split, or one for each: ``{train: 2}``."""
 
     weight: float | dict[str, float] | None = None
-    """Its share of the mix, relative to the other weights. In a split where any part has one, a part with neither
-    weight nor count has 1; where none has, all is taken."""
+    """Its share of the mix, relative to the other weights. If any part has a weight in a split, a part with neither
+    weight nor count has weight 1 there. If no part has one, all rows are used."""
     count: int | dict[str, int | None] | None = None
-    """So many rows, whatever the others give (null: all). Splits that are not named are not taken."""
+    """The number of rows, whatever the other parts have (null: all). Splits that are not named are not used."""
 
     @field_validator("weight", mode="before")
     @classmethod
@@ -59,12 +59,12 @@ class Take(Config):
         return count
 
     def weight_in(self, split: str) -> Fraction | None:
-        """The weight in a split, exactly as written."""
+        """The weight in a split, as an exact fraction."""
         weight = self.weight.get(split) if isinstance(self.weight, dict) else self.weight
         return None if weight is None else Fraction(str(weight))
 
     def count_in(self, split: str, size: int) -> int | None:
-        """How many of ``size`` rows the count asks for; None without one."""
+        """How many of ``size`` rows the count asks for; None if there is no count."""
         if self.count is None:
             return None
         count = self.count.get(split, 0) if isinstance(self.count, dict) else self.count
@@ -75,31 +75,34 @@ class MixConfig(Config):
     """How parts become one set."""
 
     parts: Mapping[str, Take] = Field(default_factory=dict)
-    """How much is taken of each part; of one that is not named, all."""
+    """How many rows of each part are used. A part that is not named is used whole."""
     order: Order = "interleave"
-    """``interleave``: each part's rows evenly over the whole; ``concatenate``: one part after the other."""
+    """``interleave``: the rows of each part are spread evenly. ``concatenate``: one part after the other."""
     seed: int = 0
-    """Which rows are drawn where not all are."""
+    """Chooses the rows if only some are used."""
     duplicates: Literal["drop", "keep"] = "drop"
-    """What becomes of a question that a split has already: the later one, in the order of the parts, is rejected."""
+    """What happens to a question that a split already has: with ``drop`` it is rejected. The first part keeps it."""
     near_duplicates: NearDuplicates = "apart"
-    """What becomes of a question that tells the same story as one in a split further from training, with other numbers
-    or names. ``apart``: it is rejected if that one is of another part; a part's own splits stay as they are. ``drop``:
-    it is rejected. ``keep``: it stays. Those that stay are marked in the column ``near_duplicate_of``."""
+    """What happens to a question that tells the same story as one in a split further from training, with other numbers
+    or names. ``apart``: it is rejected if the other one is from another part. ``drop``: it is always rejected.
+    ``keep``: it stays. The column ``near_duplicate_of`` marks those that stay."""
 
 
 def _by_split(value: Any) -> Mapping[str, Any]:
-    """A setting by how its split is named in a message."""
+    """The values of a setting, each under what names its split in a message."""
     if isinstance(value, dict):
         return {f"{split}: ": item for split, item in value.items()}
     return {} if value is None else {"": value}
 
 
 def quotas(sizes: Mapping[str, int], takes: Mapping[str, Take], split: str) -> dict[str, int]:
-    """How many rows of each part a split of the mix has, of those that there are.
+    """How many of a part's rows are used in a split.
 
-    Shares are rounded to whole rows, halves up. A part without any row in the split leaves the others' proportions
-    as they are.
+    Shares are rounded to whole rows, halves up. A part without rows in the split does not change the proportions of
+    the others.
+
+    Args:
+        sizes: the rows of each part that can be used.
     """
     counts = {name: takes[name].count_in(split, size) for name, size in sizes.items()}
     weighted = [name for name, count in counts.items() if count is None and sizes[name]]
@@ -112,7 +115,7 @@ def quotas(sizes: Mapping[str, int], takes: Mapping[str, Take], split: str) -> d
 
 
 def draw(ids: Sequence[str], count: int, seed: int) -> list[int]:
-    """Which rows are taken, in their own order. Of one seed, fewer are always among more."""
+    """The places of ``count`` random rows, in their own order. A smaller count gives a subset of a larger one."""
     if count >= len(ids):
         return list(range(len(ids)))
     ranked = sorted(range(len(ids)), key=lambda at: (bytes_sha256(f"{seed}\0{ids[at]}".encode()), at))
@@ -120,7 +123,7 @@ def draw(ids: Sequence[str], count: int, seed: int) -> list[int]:
 
 
 def arranged(counts: Sequence[int], order: Order) -> list[tuple[int, int]]:
-    """The mix's rows as ``(part, row)``: interleaved, every stretch of it has the parts in their proportions."""
+    """The rows of the mix in order, as ``(part, row)``. Interleaved, every stretch has all parts in proportion."""
     rows = [(part, row) for part, count in enumerate(counts) for row in range(count)]
     if order == "concatenate":
         return rows

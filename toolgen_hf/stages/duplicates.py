@@ -1,9 +1,9 @@
-"""Questions that are the same, in one set or over several, and where each may stand.
+"""Questions that repeat another one: the same text, but for case, spaces and punctuation.
 
     judge([Candidate("svamp", "test", "S-1", "What is 2 + 3?"), Candidate("gsm8k", "train", "G-7", "what is 2+3 ?")])
     -> [None, Repeat(of=<S-1>, match="normalised", is_leak=True)]
 
-A question stands once, in the split that is furthest from training: test before every other split, and train last.
+A question is kept once, in the split that is furthest from training: first test, then other splits, and train last.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from typing import Literal
 from toolgen_hf.errors import DataError
 
 VERSION = 1
-"""Goes up whenever two texts may come to be the same, or no longer."""
+"""Must go up when other texts become equal."""
 
 Match = Literal["id", "exact", "normalised", "near"]
-"""``near``: the same story with other numbers or names (near_duplicates.py)."""
+"""How alike two questions are. ``near``: the same story with other numbers or names (near_duplicates.py)."""
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-") | {"⁄": "/"})
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _APOSTROPHES = re.compile(r"(?<=\w)['’ʼ](?=\w)")
 _MEANT = re.compile(r"(?<!\w)\.(?=\d)|(?<=\d)\.(?=\d)|-(?=\s*\d)|(?<=\d)!|[%*/^\\]")
-"""Punctuation that is part of a number or of what is done with it."""
+"""Punctuation that belongs to a number or an operation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A question of a part. One that fell out before is not usable; of the test split it keeps others out of train."""
+    """A question of a part. One that was rejected before is not usable, but still keeps others out of train."""
 
     part: str
     split: str
@@ -42,7 +42,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """That a question stands already: where, how alike the two are, and whether in a split further from training."""
+    """Which question another one repeats. ``is_leak``: that question is in a split further from training."""
 
     of: Candidate
     match: Match
@@ -50,11 +50,11 @@ class Repeat:
 
 
 def normalise(question: str) -> str:
-    """A question's words, numbers and symbols: equal for texts that differ in nothing else.
+    """The words, numbers and symbols of a question.
 
-    Case, white space, punctuation, and what Unicode has several spellings for (NFKC) make no difference. Numbers do:
-    ``1,000`` is ``1000``, but ``3.5`` is not ``35``, ``-5`` not ``5``, ``5²`` not ``52``; so do symbols such as
-    ``+`` and ``$``. A text of nothing but punctuation stays as it is.
+    Case, spaces, punctuation and different Unicode spellings (NFKC) are removed. Numbers keep their value: ``1,000``
+    becomes ``1000``, but ``3.5`` does not become ``35``, nor ``-5`` ``5``, nor ``5²`` ``52``. Symbols such as ``+`` and
+    ``$`` stay. A text of punctuation alone stays as it is.
     """
     apart = "".join(f" {sign} " if unicodedata.category(sign) == "No" else sign for sign in question)
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", apart).casefold())
@@ -74,45 +74,37 @@ def _sign(sign: str, is_meant: bool) -> str:
 
 
 def judge(candidates: Sequence[Candidate]) -> list[Repeat | None]:
-    """For each question whether it stands already; of several in one split the first stands.
+    """The question that each one repeats, or None. Of equal questions in one split, the first usable one is kept.
 
     Raises:
         DataError: two different questions have one id.
     """
     keys = [normalise(candidate.question) for candidate in candidates]
     verdicts: list[Repeat | None] = [None] * len(candidates)
-    held: dict[str, Candidate] = {}  # by key, in the splits before
+    held: dict[str, Candidate] = {}  # by key, in splits further from training
     ids: dict[str, int] = {}
     for split in protected_first([candidate.split for candidate in candidates]):
         there: dict[str, Candidate] = {}
         rows = [at for at, candidate in enumerate(candidates) if candidate.split == split]
-        for at in sorted(rows, key=lambda at: not candidates[at].is_usable):  # usable ones stand first
+        for at in sorted(rows, key=lambda at: not candidates[at].is_usable):  # usable ones come first
             candidate, key = candidates[at], keys[at]
             other = ids.setdefault(candidate.id, at)
             if keys[other] != key:
-                raise _two_of_one_id(candidates[other], candidate)
+                one = candidates[other]
+                where = [f"{c.question[:80]!r} in {c.split} of {c.part!r}" for c in (one, candidate)]
+                raise DataError(
+                    f"the id {one.id!r} is that of two questions, {where[0]} and {where[1]}: ids must be unique in a "
+                    "mix. Give one of the datasets another name (dataset.name in its recipe), or its rows other ids"
+                )
             first = held.get(key) or there.setdefault(key, candidate)
             if first is not candidate:
-                verdicts[at] = Repeat(first, _match(first, candidate), key in held)
+                same_text: Match = "exact" if first.question == candidate.question else "normalised"
+                verdicts[at] = Repeat(first, "id" if first.id == candidate.id else same_text, key in held)
         held = {**there, **held}
     return verdicts
 
 
 def protected_first(splits: Sequence[str]) -> list[str]:
-    """The names of splits, each once: test first, train last."""
+    """The names of the splits, each once, the furthest from training first: test, others, train."""
     rank = {"test": 0, "train": 2}
     return sorted(dict.fromkeys(splits), key=lambda split: rank.get(split, 1))
-
-
-def _match(one: Candidate, other: Candidate) -> Match:
-    if one.id == other.id:
-        return "id"
-    return "exact" if one.question == other.question else "normalised"
-
-
-def _two_of_one_id(one: Candidate, other: Candidate) -> DataError:
-    where = [f"{c.question[:80]!r} in {c.split} of {c.part!r}" for c in (one, other)]
-    return DataError(
-        f"the id {one.id!r} is that of two questions, {where[0]} and {where[1]}: ids must be unique in a mix. Give one "
-        "of the datasets another name (dataset.name in its recipe), or its rows other ids"
-    )

@@ -1,13 +1,12 @@
-"""Stage 9, the mix: several datasets and tasks as one stage 1 and one stage 2, of the same questions.
+"""The mix: several datasets and tasks as one stage 1 and one stage 2 with the same questions.
 
     in   {"gsm8k": MixPart({"stage1": ..., "stage2": ...}, "GSM8K"), "svamp": MixPart(..., "SVAMP")}
     out  {"id": "GSM8K-train-0", "instruction": ..., "input": ..., "output": ..., "dataset": "GSM8K", "task": "math"}
          {"id": "SVAMP-train-0", ...}
 
-Every row keeps its id, and gets the columns ``dataset`` and ``task``. What is not in the mix is accounted for: a
-question that stands already, or that is in a test split (duplicates.py), is rejected with the reason, and so is one of
-train that has a near duplicate in another part's test split (near_duplicates.py); what weights and counts do not ask
-for (draw.py) is counted as not drawn.
+Every row keeps its id, and gets the columns ``dataset`` and ``task``. A question is rejected with a reason if it
+repeats another one, if it is also in a test split (duplicates.py), or if it is in train and has a near duplicate in
+another part's test split (near_duplicates.py). Questions that weights and counts leave out (draw.py) are only counted.
 """
 
 from __future__ import annotations
@@ -28,68 +27,79 @@ from toolgen_hf.stages import near_duplicates
 from toolgen_hf.stages.base import Batch, Stage
 from toolgen_hf.stages.draw import MixConfig, Take, arranged, draw, quotas
 from toolgen_hf.stages.duplicates import VERSION, Candidate, Repeat, judge, protected_first
-from toolgen_hf.stages.mix_tables import mix_facts, mixed_tables
-from toolgen_hf.stages.near_duplicates import Twins
+from toolgen_hf.stages.mix_tables import mixed_tables
+from toolgen_hf.stages.near_duplicates import Groups
 
 STAGES = ("stage1", "stage2")
 UNDRAWN = "not drawn"
-"""The reason of what weights and counts do not ask for. It is counted, but neither kept nor rejected."""
+"""The reason of a question that weights and counts leave out. It is neither kept nor rejected."""
 POOL = Features(
     {
         **{name: Value("string") for name in ("part", "split", "id", "question")},
-        "at": Value("int64"),  # the row's place in its split's pool
-        "reason": Value("string"),  # why it fell out before the mix
+        "at": Value("int64"),  # the place of the row in the pool of its split
+        "reason": Value("string"),  # why an earlier stage rejected it
         "lacks": Value("string"),  # why it cannot be mixed
     }
 )
 PLAN = Features(
     {
         **{name: Value("string") for name in ("part", "split", "id", "reason")},
-        "place": Value("int64"),  # the row's place in the mix; null if it is not in it
-        "is_new": Value("bool"),  # the mix rejects it, not a stage before
-        "in_raw": Value("bool"),  # a question of the mix: it is in it, or would be had no stage rejected it
-        **{name: Value("string") for name in ("of_part", "of_split", "of_id", "match")},  # which it repeats
-        schemas.NEAR: Value(
-            "string"
-        ),  # of a question of the mix: its nearest near duplicate in another split of it
+        "place": Value("int64"),  # the place of the row in the mix; null if it is not in the mix
+        "is_new": Value("bool"),  # the mix rejects it, not an earlier stage
+        "in_raw": Value("bool"),  # in the mix, or it would be if no earlier stage had rejected it
+        **{name: Value("string") for name in ("of_part", "of_split", "of_id", "match")},  # what it repeats
+        schemas.NEAR: Value("string"),  # its nearest near duplicate in another split of the mix
     }
 )
 STAGE = Stage("mix", version=3, features=PLAN)
+_ALIKE = {
+    "id": "same id",
+    "exact": "exact text",
+    "normalised": "normalised text",
+    "near": "near duplicate",
+}
+_REPEAT = ("part", "split", "of", "of_split", "match", "dropped")
 
 
 @dataclass(frozen=True)
 class MixPart:
-    """One set of a mix: its tables by config, with ``stage1`` or ``stage2`` or both, its dataset's name and its task.
+    """One set of a mix: its tables by config, the name of its dataset, and its task.
 
-    ``raw`` and ``rejected`` are taken along, and so is any other table whose rows have the questions' ids. A table that
-    has the columns ``dataset`` and ``task``, as a mix has, keeps its own. The task is a label: nothing is graded here.
+    It needs ``stage1`` or ``stage2`` or both. ``raw`` and ``rejected`` are mixed too, and so is any other table whose
+    rows have the ids of the questions. A table that has the columns ``dataset`` and ``task``, because it is of a mix,
+    keeps them. The task is only a label, since nothing is graded here.
     """
 
     configs: Mapping[str, DatasetDict]
     dataset: str
     task: str = "math"
     splits_of: str | None = None
-    """The part whose other splits these are, where one dataset comes as several parts."""
+    """The part that this one has other splits of, if one dataset is given as several parts."""
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """The tables by config, and what was mixed as plain data: counts by part and split, and every repeated question."""
+    """The tables of a mix by config, and what was mixed as plain data (see `mix`)."""
 
     configs: dict[str, DatasetDict]
     facts: dict[str, Any]
 
 
 def mix(parts: Mapping[str, MixPart], workspace: Workspace, config: MixConfig = MixConfig()) -> Mixed:  # noqa: B008
-    """Mix several sets into one; stage 1 and stage 2 hold the same questions in the same order.
+    """Mix several sets into one. Stage 1 and stage 2 have the same questions in the same order.
 
-    Of each split: what weights and counts ask for (all by default), without a question that stands already, in the
-    order of ``parts``, and without one that is in a split further from training. ``rejected`` has these, with the
-    stage ``mix``, beside what the parts rejected.
+    Of equal questions in one split, the first part keeps its own. ``rejected`` has what the parts rejected, and what
+    the mix rejected, with the stage ``mix``.
+
+    Returns:
+        The tables, and as facts: the settings; ``parts``, with the dataset and task of each, what was asked for, and by
+        split the number of ``questions``, of those that an earlier stage rejected (``before``), that the mix rejected
+        (``rejected``), that are ``undrawn``, and that are in the mix (``rows``); and ``repeats``, the questions that
+        repeat another one: where, how alike, how many, and the ids of the first two.
 
     Raises:
-        ConfigError: the config names a part or a split that is not there.
-        DataError: a part has no stage that the others have, or two questions have one id.
+        ConfigError: the config names a part or a split that does not exist.
+        DataError: a part lacks a stage that the others have, or two questions have one id.
     """
     _check(parts, config)
     pool = _pool(parts)
@@ -107,7 +117,7 @@ def mix(parts: Mapping[str, MixPart], workspace: Workspace, config: MixConfig = 
         return decide({str(split): rows[:] for split, rows in pool.items()}, config, sets)
 
     def look_up(batch: Batch) -> Batch:
-        """The whole pool decides about every row; that is worked out once, and only where the cache has not all."""
+        """A row's fate depends on the whole pool, so it is decided once, when a row is not in the cache."""
         found = [decided()[split] for split in batch["split"]]
         rows = [(f, at) for f, at in zip(found, batch["at"], strict=True) if f["reason"][at] != UNDRAWN]
         return {name: [f[name][at] for f, at in rows] for name in PLAN}
@@ -115,33 +125,32 @@ def mix(parts: Mapping[str, MixPart], workspace: Workspace, config: MixConfig = 
     plan = STAGE.run(pool, look_up, settings, workspace)
     tables = {name: part.configs for name, part in parts.items()}
     labels = {name: {"dataset": part.dataset, "task": part.task} for name, part in parts.items()}
-    return Mixed(mixed_tables(tables, labels, plan), mix_facts(labels, pool, plan, config))
-
-
-_JUDGED = ("part", "id", "question", "reason", "lacks")
+    return Mixed(mixed_tables(tables, labels, plan), _facts(labels, pool, plan, config))
 
 
 def decide(
     pool: Mapping[str, Batch], config: MixConfig, sets: Mapping[str, str] | None = None
 ) -> dict[str, Batch]:
-    """What becomes of every row of every split: columns of ``POOL`` -> columns of ``PLAN``.
+    """Decide about every row: by split, columns of ``POOL`` in and columns of ``PLAN`` out.
 
-    ``sets``: by part the one whose splits it has, where that is another.
+    Args:
+        sets: the parts that have other splits of another part, with that part.
     """
+    columns = ("part", "id", "question", "reason", "lacks")
     candidates = [
         Candidate(part, split, key, question, reason is None and lacks is None)
         for split, rows in pool.items()
-        for part, key, question, reason, lacks in zip(*(rows[name] for name in _JUDGED), strict=True)
+        for part, key, question, reason, lacks in zip(*(rows[name] for name in columns), strict=True)
     ]
-    twins = near_duplicates.find([candidate.question for candidate in candidates])
-    repeats = iter(_repeats(candidates, twins, config, sets or {}))
+    groups = near_duplicates.find([candidate.question for candidate in candidates])
+    repeats = iter(_repeats(candidates, groups, config, sets or {}))
     decided = {
         split: _decide_split(rows, [next(repeats) for _ in rows["id"]], config)
         for split, rows in pool.items()
     }
     in_it = [is_in for fate in decided.values() for is_in in fate["in_raw"]]
     labels = [(c.split, is_in) for c, is_in in zip(candidates, in_it, strict=True)]
-    nearest = iter(twins.nearest(labels, lambda one, other: one[0] != other[0] and one[1] and other[1]))
+    nearest = iter(groups.nearest(labels, lambda one, other: one[0] != other[0] and one[1] and other[1]))
     for fate in decided.values():
         found = [next(nearest) for _ in fate["id"]]
         fate[schemas.NEAR] = [None if at is None else candidates[at].id for at in found]
@@ -149,9 +158,9 @@ def decide(
 
 
 def _repeats(
-    candidates: Sequence[Candidate], twins: Twins, config: MixConfig, sets: Mapping[str, str]
+    candidates: Sequence[Candidate], groups: Groups, config: MixConfig, sets: Mapping[str, str]
 ) -> list[Repeat | None]:
-    """For each question which it repeats: as it is, or else as a near duplicate in a split further from training."""
+    """The question that each one repeats: the same one, or else a near duplicate in a split further from training."""
     judged = judge(candidates)
     if config.near_duplicates == "keep":
         return judged
@@ -161,7 +170,7 @@ def _repeats(
     def leaks(one: tuple[str, str], other: tuple[str, str]) -> bool:
         return order.index(other[1]) < order.index(one[1]) and not (is_apart and one[0] == other[0])
 
-    nearest = twins.nearest([(sets.get(c.part, c.part), c.split) for c in candidates], leaks)
+    nearest = groups.nearest([(sets.get(c.part, c.part), c.split) for c in candidates], leaks)
     return [
         repeat
         if at is None or (repeat is not None and repeat.is_leak)
@@ -171,16 +180,18 @@ def _repeats(
 
 
 def _decide_split(rows: Batch, repeats: Sequence[Repeat | None], config: MixConfig) -> Batch:
-    keep = config.duplicates == "keep"
-    out = [r is not None and (r.is_leak or r.match == "id" or not keep) for r in repeats]
-    before = [reason is not None for reason in rows["reason"]]
-    reasons = [
-        reason or lacks or (_reason(split, repeat) if repeat is not None and is_out else None)
-        for split, reason, lacks, repeat, is_out in zip(
-            rows["split"], rows["reason"], rows["lacks"], repeats, out, strict=True
+    reasons: list[str | None] = []
+    out: list[bool] = []
+    for split, reason, lacks, repeat in zip(
+        rows["split"], rows["reason"], rows["lacks"], repeats, strict=True
+    ):
+        is_out = repeat is not None and (
+            repeat.is_leak or repeat.match == "id" or config.duplicates == "drop"
         )
-    ]
+        out.append(is_out)
+        reasons.append(reason or lacks or (_reason(split, repeat) if repeat is not None and is_out else None))
     places = _places(rows, [at for at, reason in enumerate(reasons) if reason is None], config)
+    before = [reason is not None for reason in rows["reason"]]
     of = [None if before[at] or rows["lacks"][at] else repeat for at, repeat in enumerate(repeats)]
     return {
         **{name: rows[name] for name in ("part", "split", "id")},
@@ -196,31 +207,25 @@ def _decide_split(rows: Batch, repeats: Sequence[Repeat | None], config: MixConf
 
 
 def _places(rows: Batch, usable: Sequence[int], config: MixConfig) -> dict[int, int]:
-    """Where in the mix each row is that is drawn."""
+    """The place in the mix of each row that is drawn."""
     by_part: dict[str, list[int]] = {}
     for at in usable:
         by_part.setdefault(rows["part"][at], []).append(at)
     sizes = {part: len(found) for part, found in by_part.items()}
     takes = {part: config.parts.get(part, Take()) for part in by_part}
-    split = next(iter(rows["split"]), "")
     drawn = [
         [by_part[part][at] for at in draw([rows["id"][row] for row in by_part[part]], count, config.seed)]
-        for part, count in quotas(sizes, takes, split).items()
+        for part, count in quotas(sizes, takes, next(iter(rows["split"]), "")).items()
     ]
     order = arranged([len(found) for found in drawn], config.order)
     return {drawn[part][row]: place for place, (part, row) in enumerate(order)}
 
 
 def _reason(split: str, repeat: Repeat) -> str:
-    alike = {
-        "id": "same id",
-        "exact": "exact text",
-        "normalised": "normalised text",
-        "near": "near duplicate",
-    }[repeat.match]
+    alike, of = _ALIKE[repeat.match], repeat.of
     if repeat.is_leak:
-        return f"kept out of {split}: it is in the {repeat.of.split} split of {repeat.of.part} ({alike})"
-    return f"duplicate of a question of {repeat.of.part} ({alike})"
+        return f"kept out of {split}: it is in the {of.split} split of {of.part} ({alike})"
+    return f"duplicate of a question of {of.part} ({alike})"
 
 
 def _check(parts: Mapping[str, MixPart], config: MixConfig) -> None:
@@ -247,7 +252,7 @@ def _stages(part: MixPart) -> list[str]:
 
 
 def _pool(parts: Mapping[str, MixPart]) -> DatasetDict:
-    """Every question of every part, by split (``POOL``)."""
+    """All questions of all parts, by split (``POOL``)."""
     splits = dict.fromkeys(
         str(split)
         for part in parts.values()
@@ -256,7 +261,11 @@ def _pool(parts: Mapping[str, MixPart]) -> DatasetDict:
     )
     made = {}
     for split in splits:
-        rows = [row for name, part in parts.items() for row in _questions(name, part, split)]
+        rows = [
+            {"part": name, "split": split, **row}
+            for name, part in parts.items()
+            for row in _questions(name, part, split)
+        ]
         columns: Batch = {name: [row.get(name) for row in rows] for name in POOL}
         columns["at"] = list(range(len(rows)))
         made[split] = Dataset.from_dict(columns, features=POOL, split=split)
@@ -265,7 +274,7 @@ def _pool(parts: Mapping[str, MixPart]) -> DatasetDict:
 
 
 def _questions(name: str, part: MixPart, split: str) -> Iterator[dict[str, Any]]:
-    """The questions of one part and split; those that fell out before come last."""
+    """The questions of one part and split. Those that an earlier stage rejected come last."""
 
     def column(config: str, values: str) -> dict[str, Any]:
         rows = part.configs.get(config, {}).get(split)
@@ -287,15 +296,45 @@ def _questions(name: str, part: MixPart, split: str) -> Iterator[dict[str, Any]]
             )
         there = {"stage1": key in one, "stage2": key in two}
         lacks = [f"its part has it not in {stage}" for stage in _stages(part) if not there[stage]]
-        yield {
-            "part": name,
-            "split": split,
-            "id": key,
-            "question": question,
-            "lacks": next(iter(lacks), None),
-        }
+        yield {"id": key, "question": question, "lacks": next(iter(lacks), None)}
     reasons = column("rejected", "reason")
     for key in raw:
         if key not in one and key not in two:
-            reason = reasons.get(key, "rejected")
-            yield {"part": name, "split": split, "id": key, "question": raw[key], "reason": reason}
+            yield {"id": key, "question": raw[key], "reason": reasons.get(key, "rejected")}
+
+
+def _facts(
+    labels: Mapping[str, Mapping[str, str]], pool: DatasetDict, plan: DatasetDict, config: MixConfig
+) -> dict[str, Any]:
+    counts: dict[str, dict[str, Counter[str]]] = {name: {} for name in labels}
+    repeats: Counter[tuple[Any, ...]] = Counter()
+    examples: dict[tuple[Any, ...], list[str]] = {}
+    for split, rows in pool.items():
+        for part, count in Counter(rows["part"]).items():
+            counts[part][str(split)] = Counter(questions=count, undrawn=count)
+        for row in plan[split]:
+            became = "rows" if row["reason"] is None else "rejected" if row["is_new"] else "before"
+            counts[row["part"]][str(split)].update({became: 1, "undrawn": -1})
+            if row["match"]:
+                where = (row["part"], split, row["of_part"], row["of_split"], row["match"], row["is_new"])
+                repeats[where] += 1
+                examples.setdefault(where, [row["id"], row["of_id"]])
+    kinds = ("questions", "before", "rejected", "undrawn", "rows")
+    return {
+        "order": config.order,
+        "seed": config.seed,
+        "duplicates": config.duplicates,
+        "parts": {
+            name: {
+                **labels[name],
+                **config.parts.get(name, Take()).model_dump(mode="json", include={"weight", "count"}),
+                "splits": {split: {kind: found[kind] for kind in kinds} for split, found in splits.items()},
+            }
+            for name, splits in counts.items()
+        },
+        "near_duplicates": config.near_duplicates,
+        "repeats": [
+            {**dict(zip(_REPEAT, key, strict=True)), "count": count, "example": examples[key]}
+            for key, count in repeats.items()
+        ],
+    }

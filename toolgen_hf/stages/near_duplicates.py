@@ -1,17 +1,18 @@
-"""Questions that tell one story: they differ in numbers, names, a unit, a clause, or in what is asked.
+"""Questions that tell the same story with other numbers, names or units, one clause less, or another last question.
 
     find(["Ann had 3 red pens and 4 blue pens. She lost 2 red pens. How many red pens has she now?",
           "Bo had 9 red pens and 5 blue pens. He lost 8 red pens. How many blue pens has he now?"])
-    -> Twins(groups=[0, 1], links={(0, 1): 0.86})
+    -> Groups(groups=[0, 1], links={(0, 1): 0.86})
 
-Numbers and pronouns are left out of a text, and a name is the same as any other name. What is left is compared: word
-pairs of the whole text, or of the text before its last sentence, and the words that say what the text is about.
-Of many texts MinHash LSH (hashes by datasketch, with a fixed seed) proposes pairs; each is then compared exactly. What
-is found does not depend on the order of the texts, on the process or on PYTHONHASHSEED. Word lists are English; texts
-in other languages are compared by all of their words.
+Numbers and pronouns are removed from a text, and every name becomes the same sign. Then three things are compared: the
+word pairs of the whole text, the word pairs of the text before its last sentence, and the words that say what the text
+is about. With many texts, MinHash LSH (datasketch, fixed seed) proposes pairs, and each pair is compared exactly. The
+result does not depend on the order of the texts, the process or PYTHONHASHSEED. The word lists are English; texts in
+other languages are compared by all of their words.
 
-Measured on GSM8K (8,792 questions): 80 pairs, 48 of 50 drawn ones are the same story. Of twins made from GSM8K and
-SVAMP by other numbers, names or units it finds 99%, by a dropped clause 94%, by another question 98%.
+Measured on GSM8K (8,792 questions): 80 pairs are found; of 50 that were read, 48 tell the same story. Of variants that
+were made from GSM8K and SVAMP, it finds 99% with other numbers, names or units, 94% with a clause less, and 98% with
+another question.
 """
 
 from __future__ import annotations
@@ -35,26 +36,26 @@ from toolgen_hf.stages.base import empty
 from toolgen_hf.stages.duplicates import normalise, protected_first
 
 VERSION = 1
-"""Goes up whenever two texts may come to be near duplicates, or no longer."""
+"""Must go up when other texts become near duplicates."""
 
-_WHOLE_BANDS, _STORY_BANDS = (30, 3), (10, 4)
-"""Bands and rows of MinHash LSH: whole texts with a Jaccard index of 0.5 are proposed with 98%, stories with one of
-0.75 with 98%."""
-_NEEDED = {3: 0.5, 4: 0.45, 0: 0.8, 1: 0.8, 2: 0.8}
-"""By the number of shared words of the topic and names, the Jaccard index of two texts' word pairs; 0.4 of more."""
+_BANDS = {"whole": (30, 3), "story": (10, 4)}
+"""Bands and rows of MinHash LSH. Whole texts with a Jaccard index of 0.5 and stories with 0.75 are proposed with a
+probability of 98%."""
+_NEEDED = {0: 0.8, 1: 0.8, 2: 0.8, 3: 0.5, 4: 0.45}
+"""The Jaccard index of word pairs that two texts need, by how many topic words and names they share. More need 0.4."""
 _MANY = 100
-"""Texts of which something may be said of all."""
+"""From this number of texts on, LSH proposes pairs, and words that most of the texts have are ignored."""
 _CACHED = 200
-"""Texts from which on the result is kept: it takes longer than to read it."""
+"""From this number of texts on, the result is cached."""
 _FEW = 6
-"""Word pairs, below which there are few."""
+"""Fewer word pairs than this are few."""
+_ENOUGH = 8
+"""A text needs this many words besides numbers. ``What is 2 + 3?`` has too few to compare."""
 _WORD = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*")
 _SENTENCE = re.compile(r"(?<=[.?!])\s+|(?<=[。？！])")
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")
-"""Letters of scripts without blanks between words: each is taken for a word."""
+"""Letters of scripts without spaces between words. Each counts as a word."""
 _NAME = "@"
-_ENOUGH = 8
-"""Words without numbers that a text must have: of ``What is 2 + 3?`` too little is left to compare."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -78,52 +79,46 @@ _RELATION = _words(
     "should may not no per into out up off down about between get got go take make made give gave buy bought need want "
     "end start first second whole day week month hour minute doe"
 )
-"""Words of nearly every question: that two texts share them says little."""
+"""Words of nearly every question. Two texts that share them need not be alike."""
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What is compared of a text, or of a part of it."""
+    """What is compared: of a whole text, or of its story."""
 
     pairs: frozenset[tuple[str, ...]]
     topic: frozenset[str]
     """The words that say what it is about."""
     names: frozenset[str]
 
-    def without(self, pairs: frozenset[tuple[str, ...]], topic: frozenset[str]) -> _View:
-        """Less what nearly all texts have."""
-        return _View(self.pairs - pairs, self.topic - topic, self.names)
-
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A question as it is compared."""
+    """A question, prepared for comparison."""
 
     masked: tuple[str, ...]
+    """Its words without numbers and pronouns, names as ``@``."""
     whole: _View
     story: _View
-    """Without its last sentence, which mostly asks the question; the whole of a single sentence."""
+    """Without the last sentence, which usually asks the question. A single sentence is all story."""
 
 
 @dataclass(frozen=True)
-class Twins:
-    """Which texts are near duplicates of which.
-
-    ``groups``: for each text the number of its group; texts of one group differ in numbers and names alone, or not at
-    all. ``links``: between near duplicates of different groups, the lower number first, how alike they are (0 to 1).
-    """
+class Groups:
+    """Which texts are near duplicates of each other."""
 
     groups: Sequence[int]
+    """The group of each text. Texts of one group differ at most in numbers and names."""
     links: Mapping[tuple[int, int], float]
+    """The similarity (0 to 1) of two groups that are near duplicates. The lower group number comes first."""
 
     def families(self) -> list[int]:
-        """For each text the number of its family: all that near duplicates lead to from one to another."""
+        """The family of each text: texts that a chain of near duplicates connects have the same number."""
         first = list(range(max(self.groups, default=-1) + 1))
 
         def root(at: int) -> int:
             while first[at] != at:
-                first[at] = first[first[at]]
-                at = first[at]
+                first[at] = at = first[first[at]]
             return at
 
         for one, other in self.links:
@@ -132,81 +127,74 @@ class Twins:
         return [root(group) for group in self.groups]
 
     def nearest(self, labels: Sequence[Hashable], allowed: Callable[[Any, Any], bool]) -> list[int | None]:
-        """For each text the place of its nearest near duplicate, None without one.
+        """The place of each text's nearest near duplicate, or None.
 
         Args:
-            labels: for each text, such as its split; one with None is left out.
-            allowed: whether a text with the first label may have a near duplicate with the second.
+            labels: a label for each text, such as its split.
+            allowed: whether a near duplicate with the second label counts for a text with the first.
         """
-        members: dict[int, dict[Hashable, int]] = {}
+        members: dict[int, dict[Hashable, int]] = {}  # group -> label -> the first text
         for at, (group, label) in enumerate(zip(self.groups, labels, strict=True)):
-            if label is not None:
-                members.setdefault(group, {}).setdefault(label, at)
-        linked: dict[int, list[tuple[float, int]]] = {}
+            members.setdefault(group, {}).setdefault(label, at)
+        near: dict[int, list[tuple[float, int]]] = {group: [(-2.0, group)] for group in members}
         for (one, other), alike in self.links.items():
-            linked.setdefault(one, []).append((-alike, other))
-            linked.setdefault(other, []).append((-alike, one))
-        near = {group: [group, *(other for _, other in sorted(found))] for group, found in linked.items()}
+            near[one].append((-alike, other))
+            near[other].append((-alike, one))
         known: dict[tuple[int, Hashable], int | None] = {}
         for group, label in zip(self.groups, labels, strict=True):
-            if label is not None and (group, label) not in known:
-                there = (
-                    pair for other in near.get(group, [group]) for pair in members.get(other, {}).items()
-                )
+            if (group, label) not in known:
+                there = (pair for _, other in sorted(near[group]) for pair in members[other].items())
                 known[group, label] = next((at for other, at in there if allowed(label, other)), None)
-        return [
-            None if label is None else known[group, label]
-            for group, label in zip(self.groups, labels, strict=True)
-        ]
+        return [known[pair] for pair in zip(self.groups, labels, strict=True)]
 
 
 def likeness(one: str, other: str) -> float | None:
-    """How alike two questions are, from 0 to 1, if they are near duplicates; else None."""
+    """The similarity of two questions, from 0 to 1, or None if they are no near duplicates."""
     found = _find([one, other])
     return 1.0 if found.groups[0] == found.groups[1] else found.links.get((0, 1))
 
 
-def find(questions: Sequence[str]) -> Twins:
-    """The near duplicates among texts; equal texts are among them. What was found once for many texts is cached."""
+def find(questions: Sequence[str]) -> Groups:
+    """The near duplicates among texts, equal texts included. The result for many texts is cached."""
     if len(questions) < _CACHED:
         return _find(questions)
     path = cache_home() / "near-duplicates" / f"{digest([VERSION, list(questions)])}.json"
     with suppress(OSError, ValueError, TypeError, KeyError):
         told = json.loads(path.read_text(encoding="utf-8"))
-        return Twins(told["groups"], {(one, other): alike for one, other, alike in told["links"]})
+        return Groups(told["groups"], {(one, other): alike for one, other, alike in told["links"]})
     found = _find(questions)
-    links = [[one, other, alike] for (one, other), alike in found.links.items()]
+    links = [[*pair, alike] for pair, alike in found.links.items()]
     with suppress(OSError), replacing(path) as scratch:
         scratch.write_text(json.dumps({"groups": found.groups, "links": links}), encoding="utf-8")
     return found
 
 
 class Mark(NamedTuple):
-    """Where a question's near duplicate is."""
+    """The nearest near duplicate of a question."""
 
     split: str
     id: str
 
 
 Marks = Mapping[str, Mapping[str, Mark]]
-"""By split and id, the nearest near duplicate in another split; nothing of a question without one."""
+"""Split -> id -> the nearest near duplicate in another split. Questions without one are left out."""
 
 
 def marks(questions: DatasetDict, without: Mapping[str, str] | None = None) -> Marks:
-    """The near duplicates over splits (columns ``id`` and ``question``).
+    """The near duplicates in other splits.
 
     Args:
-        without: the ids of questions that fell out, which are no question's near duplicate.
+        questions: splits with the columns ``id`` and ``question``.
+        without: ids of rejected questions, which do not count as near duplicates.
     """
-    fallen = without or {}
-    return _nearest(questions, lambda one, other: one[0] != other[0] and other[1], fallen)
+    return _nearest(questions, lambda one, other: one[0] != other[0] and other[1], without or {})
 
 
 def leaks(questions: DatasetDict) -> dict[str, str]:
-    """By id why a question has to fall out: it has a near duplicate in a split further from training.
+    """The questions to reject because a split further from training has a near duplicate: id -> reason.
 
     Raises:
-        DataError: a question that has to, and one of another split, have one id.
+        DataError: such an id is used in several splits.
     """
     order = protected_first([str(split) for split in questions])
     found = _nearest(questions, lambda one, other: order.index(other[0]) < order.index(one[0]), {})
@@ -224,16 +212,17 @@ def leaks(questions: DatasetDict) -> dict[str, str]:
 
 
 def _nearest(
-    questions: DatasetDict, allowed: Callable[[Any, Any], bool], fallen: Mapping[str, str]
+    questions: DatasetDict, allowed: Callable[[Any, Any], bool], rejected: Mapping[str, str]
 ) -> dict[str, dict[str, Mark]]:
-    rows = [
-        (str(split), key, question)
-        for split, table in questions.items()
-        for key, question in zip(table["id"], table["question"], strict=True)
-    ]
+    """Labels are ``(split, is not rejected)``."""
     made: dict[str, dict[str, Mark]] = {str(split): {} for split in questions}
     if len(questions) > 1:
-        labels = [(split, key not in fallen) for split, key, _ in rows]
+        rows = [
+            (str(split), key, question)
+            for split, table in questions.items()
+            for key, question in zip(table["id"], table["question"], strict=True)
+        ]
+        labels = [(split, key not in rejected) for split, key, _ in rows]
         nearest = find([question for _, _, question in rows]).nearest(labels, allowed)
         for (split, key, _), at in zip(rows, nearest, strict=True):
             if at is not None:
@@ -242,7 +231,7 @@ def _nearest(
 
 
 def read_marks(table: DatasetDict) -> Marks:
-    """The near duplicates over splits, from a table's columns ``id`` and ``near_duplicate_of``."""
+    """The near duplicates that a table already has, from its columns ``id`` and ``near_duplicate_of``."""
     split_of = {key: str(split) for split, rows in table.items() for key in rows["id"]}
     return {
         str(split): {
@@ -255,7 +244,7 @@ def read_marks(table: DatasetDict) -> Marks:
 
 
 def marked(table: DatasetDict, found: Marks) -> DatasetDict:
-    """A config's rows with the column ``near_duplicate_of``."""
+    """The rows of a config with the column ``near_duplicate_of``."""
     made = {}
     for split, rows in table.items():
         there = found.get(str(split), {})
@@ -272,10 +261,10 @@ def marked(table: DatasetDict, found: Marks) -> DatasetDict:
 
 
 def facts(questions: DatasetDict, found: Marks) -> list[dict[str, Any]]:
-    """What `marks` found, as plain data: for each pair of splits, the one further from training first.
+    """The number of near duplicates for each pair of splits, the one further from training first.
 
-    ``{"split": "test", "of_split": "train", "count": 12, "rows": 300, "example": ["A-test-3", "A-train-7"]}``: 12 of
-    the 300 questions of test have their nearest near duplicate in train.
+    ``{"split": "test", "of_split": "train", "count": 12, "rows": 300, "example": ["A-test-3", "A-train-7"]}``: for 12
+    of the 300 questions of test, the nearest near duplicate is in train.
     """
     order = protected_first([str(split) for split in questions])
     made: dict[tuple[str, str], dict[str, Any]] = {}
@@ -288,7 +277,7 @@ def facts(questions: DatasetDict, found: Marks) -> list[dict[str, Any]]:
 
 
 def in_words(found: Mapping[str, Any]) -> str:
-    """One entry of `facts`, for people."""
+    """One entry of `facts` as a sentence."""
     one, of = found["example"]
     return (
         f"{found['count']:,} of {found['rows']:,} questions of {found['split']} have a near duplicate in "
@@ -296,7 +285,7 @@ def in_words(found: Mapping[str, Any]) -> str:
     )
 
 
-def _find(questions: Sequence[str]) -> Twins:
+def _find(questions: Sequence[str]) -> Groups:
     known: dict[Any, Any] = {}
     texts = [_read(question, known) for question in questions]
     plain = [normalise(question) for question in questions]
@@ -304,115 +293,110 @@ def _find(questions: Sequence[str]) -> Twins:
         text.masked if len(text.masked) >= _ENOUGH else (same,)
         for text, same in zip(texts, plain, strict=True)
     ]
-    # Texts that are equal but for case have one key, though capitals tell names from other words.
+    # Texts that are equal but for case get one key, although capitals decide which words are names.
     first = {same: key for key, same in sorted(zip(keys, plain, strict=True), reverse=True)}
     keys = [first[same] for same in plain]
     numbers = {key: at for at, key in enumerate(dict.fromkeys(keys))}
     members: dict[int, list[_Text]] = {}
     for key, text in zip(keys, texts, strict=True):
         members.setdefault(numbers[key], []).append(text)
-    groups = {
-        number: _together(found) for number, found in members.items() if len(found[0].masked) >= _ENOUGH
-    }
-    groups = _without_frame(groups)
+    groups = {at: _together(found) for at, found in members.items() if len(found[0].masked) >= _ENOUGH}
+    if len(groups) >= _MANY:
+        groups = _without_frame(groups)
     links = {}
     for one, other in sorted(_proposed(groups)):
         alike = _compare(groups[one], groups[other])
         if alike is not None:
             links[one, other] = alike
-    return Twins([numbers[key] for key in keys], links)
+    return Groups([numbers[key] for key in keys], links)
 
 
 def _together(texts: Sequence[_Text]) -> _Text:
-    """Texts with the same words, as one: with the names of all."""
+    """Texts with the same words as one text with the names of all."""
     first = min(texts, key=lambda text: (sorted(text.whole.names), sorted(text.story.pairs)))
-    whole, story = (
-        frozenset().union(*(getattr(text, part).names for text in texts)) for part in ("whole", "story")
-    )
-    return replace(first, whole=replace(first.whole, names=whole), story=replace(first.story, names=story))
+    whole = replace(first.whole, names=frozenset().union(*(text.whole.names for text in texts)))
+    story = replace(first.story, names=frozenset().union(*(text.story.names for text in texts)))
+    return replace(first, whole=whole, story=story)
 
 
 def _without_frame(groups: Mapping[int, _Text]) -> dict[int, _Text]:
-    """Without what more than half of many texts have: an instruction before each, or ``how many``."""
-    if len(groups) < _MANY:
-        return dict(groups)
+    """Remove what more than half of the texts have, such as an instruction before each question."""
     pairs = Counter(pair for text in groups.values() for pair in text.whole.pairs)
     words = Counter(word for text in groups.values() for word in text.whole.topic)
-    common = frozenset(pair for pair, count in pairs.items() if count > len(groups) / 2)
-    topic = frozenset(word for word, count in words.items() if count > len(groups) / 2)
+    common = {pair for pair, count in pairs.items() if count > len(groups) / 2}
+    topic = {word for word, count in words.items() if count > len(groups) / 2}
+
+    def without(view: _View) -> _View:
+        return _View(view.pairs - common, view.topic - topic, view.names)
+
     return {
-        number: replace(
-            text, whole=text.whole.without(common, topic), story=text.story.without(common, topic)
-        )
-        for number, text in groups.items()
+        at: replace(text, whole=without(text.whole), story=without(text.story)) for at, text in groups.items()
     }
 
 
 def _proposed(groups: Mapping[int, _Text]) -> set[tuple[int, int]]:
-    """Pairs of groups that may be near duplicates: of few groups all, of many those that MinHash LSH proposes."""
+    """Pairs of groups that may be near duplicates: all pairs of a few groups, and otherwise what LSH proposes."""
     if len(groups) < _MANY:
         return set(combinations(groups, 2))
-    from datasketch import MinHash  # brings scipy: half a second
+    from datasketch import MinHash, MinHashLSH  # imports scipy, which takes half a second
 
     made: set[tuple[int, int]] = set()
-    for part, (bands, rows) in (("whole", _WHOLE_BANDS), ("story", _STORY_BANDS)):
-        sets = {number: _signed(getattr(text, part)) for number, text in groups.items()}
-        sets = {number: found for number, found in sets.items() if found}
+    for part, (bands, rows) in _BANDS.items():
+        sets = {at: signed for at, text in groups.items() if (signed := _signed(getattr(text, part)))}
+        lsh = MinHashLSH(num_perm=bands * rows, params=(bands, rows))
         hashes = MinHash.generator(sets.values(), num_perm=bands * rows, seed=1)
-        buckets: dict[tuple[int, bytes], list[int]] = {}
-        for number, minhash in zip(sets, hashes, strict=True):
-            values = minhash.hashvalues
-            for band in range(bands):
-                alike = buckets.setdefault((band, values[band * rows : (band + 1) * rows].tobytes()), [])
-                made.update((other, number) for other in alike)
-                alike.append(number)
+        for at, minhash in zip(sets, hashes, strict=True):
+            made.update((other, at) for other in lsh.query(minhash))
+            lsh.insert(at, minhash, check_duplication=False)
     return made
 
 
 def _signed(view: _View) -> list[bytes]:
-    """The word pairs that a text is found by: those with a word of its topic, unless there are few."""
+    """The word pairs for LSH: those with a topic word, or all if there are few of them."""
     of_topic = [pair for pair in view.pairs if not view.topic.isdisjoint(pair)]
-    chosen = of_topic if len(of_topic) >= _FEW else view.pairs
-    return [" ".join(pair).encode() for pair in chosen]
+    return [" ".join(pair).encode() for pair in (of_topic if len(of_topic) >= _FEW else view.pairs)]
 
 
 def _compare(one: _Text, other: _Text) -> float | None:
-    """How alike two texts are, if they are near duplicates.
+    """The similarity of two texts, or None if they are no near duplicates.
 
-    The fewer words of their topics and names they share, the more of their word pairs must be the same: the frame of
-    ``How many ... does she have left?`` makes no near duplicate.
+    Texts that share few topic words and names need more word pairs in common, because many questions share a frame
+    such as ``How many ... does she have left?``.
     """
-    whole = _jaccard(one.whole.pairs, other.whole.pairs)
-    shared = len(one.whole.topic & other.whole.topic) + len(one.whole.names & other.whole.names)
-    needed = _NEEDED.get(shared, 0.4)
-    if whole >= needed and _jaccard(one.whole.topic, other.whole.topic) >= 0.5:
+    whole, about = _jaccard(one.whole.pairs, other.whole.pairs), _shared(one.whole, other.whole)
+    if whole >= _NEEDED.get(about, 0.4) and _jaccard(one.whole.topic, other.whole.topic) >= 0.5:
         return whole
-    if whole >= 0.3 and shared >= 3:  # a clause less: nearly all of the shorter one is in the longer
+    if whole >= 0.3 and about >= 3:  # a clause less: nearly all of the shorter text is in the longer one
         parts = ((one.whole.pairs, other.whole.pairs), (one.whole.topic, other.whole.topic))
         if all(len(a & b) >= 0.8 * min(len(a), len(b)) for a, b in parts):
             return whole
-    story = _jaccard(one.story.pairs, other.story.pairs)
+    story = _jaccard(one.story.pairs, other.story.pairs)  # the same story with another question
     told = min(len(one.story.pairs), len(other.story.pairs))
     is_same = story >= 0.75 if told >= _FEW else story == 1 and told >= 4
-    if is_same and _jaccard(one.story.topic, other.story.topic) >= 0.5:  # asked otherwise
-        shared = len(one.story.topic & other.story.topic) + len(one.story.names & other.story.names)
-        return story if shared >= 2 else None
-    return None
+    is_about = _jaccard(one.story.topic, other.story.topic) >= 0.5 and _shared(one.story, other.story) >= 2
+    return story if is_same and is_about else None
+
+
+def _shared(one: _View, other: _View) -> int:
+    """How many topic words and names both have."""
+    return len(one.topic & other.topic) + len(one.names & other.names)
 
 
 def _jaccard(one: frozenset[Any], other: frozenset[Any]) -> float:
-    """The share of what either has that both have; 1 of nothing."""
+    """The size of the intersection divided by that of the union; 1 for two empty sets."""
     return len(one & other) / len(one | other) if one or other else 1.0
 
 
 def _read(question: str, known: dict[Any, Any]) -> _Text:
-    """A question as it is compared; ``known`` keeps each word and word pair once, for all texts."""
+    """Prepare a question; ``known`` holds each word and word pair once for all texts, to save memory."""
     text = unicodedata.normalize("NFKC", question)
     sentences = [part for part in _SENTENCE.split(text) if part.strip()]
-    words = [_masked(sentence, known) for sentence in _cased(sentences)]
-    story = words[:-1] if len(words) > 1 else words
-    masked = tuple(word for part, _ in words for word in part)
-    return _Text(masked, _view(words, known), _view(story, known))
+    words = [word for sentence in sentences for word in _WORD.findall(sentence) if word[0].isalpha()]
+    if 3 * sum(word[0].isupper() for word in words) > len(words) + 3:  # too many capitals to tell names by
+        sentences = [sentence.casefold() for sentence in sentences]
+    parts = [_masked(sentence, known) for sentence in sentences]
+    masked = tuple(word for part, _ in parts for word in part)
+    return _Text(masked, _view(parts, known), _view(parts[:-1] if len(parts) > 1 else parts, known))
 
 
 def _view(parts: Sequence[tuple[list[str], set[str]]], known: dict[Any, Any]) -> _View:
@@ -422,30 +406,22 @@ def _view(parts: Sequence[tuple[list[str], set[str]]], known: dict[Any, Any]) ->
     return _View(pairs, topic, frozenset(name for _, names in parts for name in names))
 
 
-def _cased(sentences: Sequence[str]) -> list[str]:
-    """Without capitals where they tell no name: in a text of which a third of the words or more has one."""
-    words = [word for sentence in sentences for word in _WORD.findall(sentence) if word[0].isalpha()]
-    capitals = sum(word[0].isupper() for word in words)
-    return [s.casefold() for s in sentences] if 3 * capitals > len(words) + 3 else list(sentences)
-
-
 def _masked(sentence: str, known: dict[Any, Any]) -> tuple[list[str], set[str]]:
-    """A sentence's words, every name as ``@`` and no number or pronoun; and the names."""
+    """The words of a sentence without numbers and pronouns, names as ``@``; and its names."""
     words: list[str] = []
     names: set[str] = set()
     for found in _WORD.findall(sentence):
         if _UNSPACED.search(found):
             words += found
             continue
-        word = found.casefold().replace("’", "'")
-        word = word.removesuffix("'s").replace("'", "")
+        word = found.casefold().replace("’", "'").removesuffix("'s").replace("'", "")
         if word[0].isdigit() or word in _NUMBERS or word in _PRONOUNS:
             continue
         if found[0].isupper() and word not in _FUNCTION and word not in _RELATION:
             words.append(_NAME)
             names.add(word)
         else:
-            singular = len(word) > 3 and word.endswith("s") and not word.endswith("ss")
-            word = word[:-1] if singular else word
+            is_plural = len(word) > 3 and word.endswith("s") and not word.endswith("ss")
+            word = word[:-1] if is_plural else word
             words.append(known.setdefault(word, word))
     return words, names

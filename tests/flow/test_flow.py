@@ -248,7 +248,7 @@ def in_a_process(
     folder = tmp_path / f"cwd-of-{name}"
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(SCRIPT, encoding="utf-8")
-    root = str(Path(__file__).parent.parent)
+    root = str(Path(__file__).parents[2])
     return subprocess.run(
         [sys.executable, name, str(recipe), str(tmp_path / "out" / "sums"), str(tmp_path / "cache")],
         cwd=folder,

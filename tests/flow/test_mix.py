@@ -1,4 +1,4 @@
-"""A mix from its recipe to a produced directory, and everything that reads one."""
+"""A mix: from its recipe to a produced directory, and every command that reads one."""
 
 from __future__ import annotations
 
@@ -23,24 +23,23 @@ from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.flow import Result, plan
 from toolgen_hf.hub import diff, pull, push
 from toolgen_hf.metrics import evaluate_target
-from toolgen_hf.recipe.mix import load_recipe
 from toolgen_hf.report.html import write_report
 
 pytestmark = pytest.mark.usefixtures("scripted_models")
 
 LEAK = {**ROWS[8], "question": "ann has 18  pens and buys 2 more; how many pens has she"}
-"""Sums' first test question in other letters."""
+"""The first test question of the sums, with other case and spaces."""
 CUPS = [LEAK, *({**row, "question": str(row["question"]).replace("pens", "cups")} for row in ROWS[:7])]
 
 
 @pytest.fixture(autouse=True)
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They take longer than all the rest, and have tests of their own."""
+    """Plots are slow and have tests of their own."""
     monkeypatch.setattr("toolgen_hf.flow.write.can_plot", lambda: False)
 
 
 def mix_data(folder: Path, **mix: Any) -> dict[str, Any]:
-    """Two parts: 8 + 4 sums about pens, 6 + 2 about cups, of which the first is a test question about pens."""
+    """Two parts: 8 + 4 sums about pens and 6 + 2 about cups. The first of the cups is a test question about pens."""
     sums, cups = sums_data(folder / "sums"), sums_data(folder / "cups")
     cups["dataset"] |= {"name": "Cups", "data_files": write_questions(folder / "cups", CUPS, 2)}
     cups |= {"name": "cups", "answer": {"generator": {"kind": "local", "model": "wrong"}}}
@@ -137,7 +136,7 @@ def test_a_rerun_asks_nothing_and_a_weight_runs_the_mix_alone(tmp_path: Path) ->
     }  # fmt: skip
 
 
-def test_what_is_made_already_is_mixed_without_asking_anybody(tmp_path: Path) -> None:
+def test_produced_sets_are_mixed_without_a_request(tmp_path: Path) -> None:
     data = mix_data(tmp_path / "questions")
     workspace = Workspace(tmp_path / "cache", progress=False)
     for name, part in data["mix"]["parts"].items():
@@ -265,7 +264,7 @@ def test_a_part_may_name_a_recipe_and_change_it(tmp_path: Path) -> None:
     part = recipe.recipes["sums"]
     assert (part.score.strategy, part.dataset.seed) == ("consistency", 4)
     (tmp_path / "again.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
-    assert load_recipe(tmp_path / "again.yaml") == recipe
+    assert Recipe.load(tmp_path / "again.yaml") == recipe
 
 
 @pytest.mark.parametrize(
@@ -310,12 +309,50 @@ def test_a_part_that_names_no_recipe_is_named(tmp_path: Path, part: dict[str, An
         MixRecipe.load(tmp_path / "m.yaml")
 
 
-def test_the_recipe_of_a_mix_is_no_other(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"the recipe of a mix, which .* MixRecipe\.load reads it"):
-        Recipe.load("math-mix")
+def test_a_mix_is_a_recipe_and_its_yaml_has_no_other_keys() -> None:
+    mix = Recipe.load("math-mix")
+    assert MixRecipe.load("math-mix") == mix
+    saved = yaml.safe_load(mix.to_yaml())
+    assert list(saved) == ["name", "description", "mix", "output"]
+    assert list(saved["mix"]["parts"]["gsm8k"]) == ["weight", "recipe"]
+    assert "mix" not in yaml.safe_load(Recipe.load("quickstart").to_yaml())
 
 
-def test_what_cannot_be_made_is_said_before_anybody_is_asked(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"score": {"strategy": "consistency"}},
+            "score: unknown key beside mix .*mix.parts.NAME.recipe.score",
+        ),
+        ({"outptu": "x"}, "outptu: unknown key; did you mean 'output'?"),
+        ({"mix": {}}, "mix.parts: this key is required"),
+        ({"mix": 3}, "mix: give a mapping of keys"),
+        (
+            {"mix": {"parts": {"a": {"recipe": {"name": "b", "mix": {}, "x": 1}}}}},
+            "a.recipe: 'b' is a mix itself",
+        ),
+    ],
+)
+def test_a_mistake_in_a_mix_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Recipe.parse({**mix_data(tmp_path), **changes})
+
+
+@pytest.mark.parametrize(
+    "command", ["raw", "answer in.jsonl", "respond in.jsonl --name x", "finetune in --name x"]
+)
+def test_a_single_stage_runs_on_one_dataset(
+    tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, *more = command.split()
+    assert main([name, *more, "out.jsonl", "--recipe", "math-mix"]) == 2
+    assert "'math-mix' is the recipe of a mix, which 'toolgen-hf run' runs" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_that_cannot_be_used_is_named_before_the_first_request(tmp_path: Path) -> None:
     data = mix_data(tmp_path / "questions")
     data["mix"]["parts"]["cups"]["recipe"]["dataset"]["name"] = "Sums"
     with pytest.raises(
@@ -331,7 +368,7 @@ def test_what_cannot_be_made_is_said_before_anybody_is_asked(tmp_path: Path) -> 
 
 
 def test_files_of_the_published_layout_are_a_part_by_a_recipe(tmp_path: Path) -> None:
-    """As a source they are none: ``check`` says so as ``run`` does, with what to write, and that runs."""
+    """As a source they are refused, by ``check`` and ``run``. The message shows a recipe for them, which runs."""
     own = tmp_path / "own" / "data"
     (own / "stage1" / "Mine").mkdir(parents=True)
     row = {"instruction": "Solve.", "input": "1+1?", "output": "calculator(1+1)", "answer": "2"}
