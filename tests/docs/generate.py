@@ -40,7 +40,7 @@ from toolgen_hf.recipe import (
     ScoreConfig,
     ToolApiConfig,
 )
-from toolgen_hf.recipe.mix import MixSettings, PartConfig
+from toolgen_hf.recipe.recipe import MixSettings, PartConfig
 from toolgen_hf.stages import STAGES
 from toolgen_hf.stages.respond import SourceConfig
 
