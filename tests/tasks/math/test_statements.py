@@ -440,7 +440,7 @@ def test_stated_answer_is_one_that_the_response_says_is_its_answer(text: str, an
 
 
 BLIND = [
-    json.loads(line) for line in (Path(__file__).parents[1] / "data" / "endings.jsonl").open(encoding="utf-8")
+    json.loads(line) for line in (Path(__file__).parents[2] / "data" / "endings.jsonl").open(encoding="utf-8")
 ]
 
 

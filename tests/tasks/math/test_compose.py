@@ -31,7 +31,7 @@ from toolgen_hf.tools.calculator import CALCULATOR
 from toolgen_hf.tools.expression import Expression, evaluate, operations, parse, render
 
 ROWS: list[dict[str, Any]] = [
-    json.loads(line) for line in (Path(__file__).parents[1] / "data" / "gsm8k_worked.jsonl").open()
+    json.loads(line) for line in (Path(__file__).parents[2] / "data" / "gsm8k_worked.jsonl").open()
 ]
 
 
