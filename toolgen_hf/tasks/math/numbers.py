@@ -127,11 +127,18 @@ WORDS: Final = {word: n for n, word in enumerate(_ONES.split())} | {
 SCALES: Final = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 """The words that multiply the number before them."""
 PARTS: Final = {
-    "half": 2, "halve": 2, "third": 3, "fourth": 4, "quarter": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
+    "half": 2, "halves": 2, "third": 3, "fourth": 4, "quarter": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
     "ninth": 9, "tenth": 10, "eleventh": 11, "twelfth": 12, "fifteenth": 15, "sixteenth": 16, "twentieth": 20,
     "hundredth": 100, "thousandth": 1000,
 }  # fmt: skip
-"""The words for parts, each with how many make a whole. ``"halves"`` is ``"halve"`` with an s."""
+"""The words for parts, each with how many make a whole."""
+
+
+def parts_of(word: str) -> int | None:
+    """How many parts of this name make a whole: 5 for ``"fifth"`` and ``"fifths"``."""
+    return PARTS.get(word) or PARTS.get(word.removesuffix("s"))
+
+
 _SHORT_SCALES: Final = SCALES | {
     **dict.fromkeys(("dozen", "dozens"), 12),
     **dict.fromkeys(("grand", "k", "K"), 10**3),
@@ -169,14 +176,17 @@ _CONTINENTAL = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]{1,2}|[0-9]{1,3}(?:\.
 _DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]{1,2}")
 _UNIT_AFTER = re.compile(r"[ ]?(?:[€£%]|(?!(?:and|or)\b)[^\W\d_])")
 _FIRST_GROUP = re.compile(r"[1-9][0-9]{0,2}")
-_NAMES: Final = frozenset(
+_NAME_WORDS: Final = (
     "step steps problem question part case option chapter method equation figure table version task example section"
-    " note footnote #".split()
+    " note footnote #"
 )
+_PLACE_WORDS: Final = (
+    "day week year month page round number level grade class room line item stop bus gate platform route"
+    " flight"
+)
+_NAMES: Final = frozenset(_NAME_WORDS.split())
 """A number after one of these words is a name: ``Step 3``."""
-_PLACES: Final = frozenset(
-    "day week year month page round number level grade class room line item stop bus gate platform route flight".split()
-)
+_PLACES: Final = frozenset(_PLACE_WORDS.split())
 """A number after one of these words is a label, unless an operator follows: ``day 3``."""
 _CODE_BEFORE = re.compile(rf"(?<![^\W\d_])(?:{_CODES}|US|HK)\.?$")
 _MONEY_BEFORE = re.compile(rf"(?:{CURRENCY})[ ]?$")
@@ -214,9 +224,9 @@ def _in_digits(text: str, match: re.Match[str]) -> Number | None:
     ):
         return None
     value, end = _token(match)
-    if value is None and _DECIMAL_COMMA.fullmatch(match["run"] or ""):
-        if _UNIT_AFTER.match(text, end) or _MONEY_BEFORE.search(before):  # "3,5 Liter"
-            value = float(match["run"].replace(",", "."))
+    is_decimal = value is None and _DECIMAL_COMMA.fullmatch(match["run"] or "") is not None
+    if is_decimal and (_UNIT_AFTER.match(text, end) or _MONEY_BEFORE.search(before)):  # "3,5 Liter"
+        value = float(match["run"].replace(",", "."))
     if value is not None and _TOUCHES.match(text, end):
         value, end = _touched(text, value, start, end, before)
     is_label = word in _PLACES and not _OPERATOR_AFTER.match(text, end)
@@ -342,7 +352,9 @@ def _touched(text: str, value: float, start: int, end: int, before: str) -> tupl
     if is_whole and (found := _AND_FRACTION.match(text, end)):
         over, under = int(found["over"] or 0), int(found["under"] or 0)
         if found["vulgar"] or 0 < over < under:  # "4/2" is a number of its own
-            return value + (unicodedata.numeric(found["vulgar"]) if found["vulgar"] else over / under), found.end()
+            return value + (
+                unicodedata.numeric(found["vulgar"]) if found["vulgar"] else over / under
+            ), found.end()
     if is_whole and (found := _AND_PART.match(text, end)):
         return value + 1 / PARTS[found["part"].lower()], found.end()
     if value < 25 and text[start:end].isdigit() and (found := _CLOCK.match(text, end)):
@@ -356,9 +368,10 @@ def _touched(text: str, value: float, start: int, end: int, before: str) -> tupl
         return (10.0 ** int(exponent_text) if is_ten else None), found.end()
     if found := _SCALE.match(text, end) or (_MONEY_SCALE.match(text, end) if is_money else None):
         return value * _SHORT_SCALES[found.groupdict().get("word") or found["letter"]], found.end()
-    if found := _VARIABLE.match(text, end):
-        if found["operator"] or found["letter"] not in _UNITS_OF_A_LETTER:
-            return None, found.end("letter")
+    if (found := _VARIABLE.match(text, end)) and (
+        found["operator"] or found["letter"] not in _UNITS_OF_A_LETTER
+    ):
+        return None, found.end("letter")
     if found := _COMPOUND.match(text, end):
         return None, found.end()
     if is_whole and (found := _CENTS.match(text, end)) and (is_money or found["unit"]):
@@ -381,7 +394,7 @@ _NO_NUMBER_AFTER = re.compile(
 )
 _WORD_FRACTION = re.compile(
     rf"(?<![\w-])(?P<over>{'|'.join(WORDS)})[ -]"
-    r"(?P<under>halve|third|quarter|fourth|fifth|sixth|eighth|tenth)s\b",
+    r"(?P<under>halves|thirds|quarters|fourths|fifths|sixths|eighths|tenths)\b",
     re.IGNORECASE,
 )
 _NEGATED = re.compile(r"\b(?:minus|negative)[ ]$", re.IGNORECASE)
@@ -409,7 +422,10 @@ def _in_words(text: str, match: re.Match[str]) -> Number | None:
         return None
     value: float | None
     if fraction := _WORD_FRACTION.match(text, start):
-        value, end = WORDS[fraction["over"].lower()] / PARTS[fraction["under"].lower()], fraction.end()
+        value, end = (
+            WORDS[fraction["over"].lower()] / (parts_of(fraction["under"].lower()) or 1),
+            fraction.end(),
+        )
     elif (value := _spelled(re.findall(r"\w+", match[0].lower()))) is not None:
         if half := _AND_PART.match(text, end):
             value, end = value + 1 / PARTS[half["part"].lower()], half.end()
@@ -422,7 +438,7 @@ def _in_words(text: str, match: re.Match[str]) -> Number | None:
 
 
 def read_words(text: str) -> float | None:
-    """The number that ``text`` spells out, if it says nothing else: ``"one hundred and five"``, ``"two and a half"``."""
+    """The number that ``text`` spells out, if that is all it says: ``"one hundred and five"``, ``"two and a half"``."""
     if len(text) > 200:
         return None
     words = re.findall(r"\w+|[^\w\s-]", text.lower())
@@ -471,7 +487,7 @@ _UNIT = re.compile(
 
 
 def read_bare(text: str) -> float | None:
-    """The number of a text that is only a number, with or without a unit: ``"-$1,234.50"``, ``"9 (apples)"``, ``"3/4"``."""
+    """The number of a text that is one number, maybe with its unit: ``"-$1,234.50"``, ``"9 (apples)"``, ``"3/4"``."""
     text = text.strip()
     if _SIMPLE.fullmatch(text) or (len(text) <= _MAX_BARE and _FLOAT.fullmatch(text)):
         return float(text)

@@ -11,8 +11,8 @@ A text is read in this order:
 
 1. the last marker (``\boxed``, ``####``, ``<answer>``, "the answer is", ``A:``) that a statement follows, and then a
    correction of that statement ("wait", "I mean");
-2. without a marker, the last sentence with a number. Notes, checks, questions, and sentences about another period ("over
-   7 days that would be $126") are skipped.
+2. without a marker, the last sentence with a number. Notes, checks, questions, and sentences about another period
+   ("over 7 days that would be $126") are skipped.
 
 In a sentence, the result of an equation comes first, then what follows "so" or "which is", then what is bold, then the
 number that the sentence predicates: 18 in "each gets 18 slices out of the 3 pizzas".
@@ -101,10 +101,13 @@ _ADVERBS: Final = _any(
     "then|therefore|thus|now|actually|indeed|in fact|simply|just|equal to|given by|exactly|about|approximately|around",
     "roughly|clearly|obviously",
 )
-_MAY_MARK = _i(  # a fast test: most texts have no marker
-    r"boxed|answer|####|a:|ans:|right |actual|true |real |ans\.|ans\*|correct|final|result|solution|antwort|réponse|reponse"
-    r"|respuesta|resposta|risposta|antwoord|odpowiedź|jawaban|cevap|ответ|答|正解|정답|الإجابة|الجواب|उत्तर|đáp án"
+_MARKER_WORDS: Final = (
+    "boxed|answer|####|a:|ans:|right |actual|true |real |ans.|ans*|correct|final|result|solution|antwort|réponse"
+    "|reponse"
+    "|respuesta|resposta|risposta|antwoord|odpowiedź|jawaban|cevap|ответ|答|正解|정답|الإجابة|الجواب|उत्तर|đáp án"
 )
+_MAY_MARK: Final = tuple(_MARKER_WORDS.split("|"))
+"""A fast test before the slow pattern: most texts hold none of these."""
 _MARKER = re.compile(
     rf"""
     (?P<box> \\(?:boxed|fbox)[ ]?\{{ )
@@ -136,7 +139,8 @@ _TAG_END = re.compile(r"</|\[/")
 _BLANK = re.compile(r"[\s:*_]{0,12}")
 _HEADING = re.compile(r"[ \t]*[0-9]{1,2}(?:[.)][ \t]|[ ][A-Z][a-z])")
 _DOUBTS: Final = _any(
-    "thought|assumed|guess|guessed|at first|initially|originally|if|whether|suppose|might think|not|wrong|incorrect|what"
+    "thought|assumed|guess|guessed|at first|initially|originally|if|whether|suppose|might think|not|wrong|incorrect",
+    "what",
 )
 _WHOSE: Final = _any("first|second|third|fourth|each|his|her|their|every|other")
 _DOUBTED = _i(rf"\b{_DOUBTS}\b[^.\n]{{0,40}}$|\b{_WHOSE}[ ]$")
@@ -144,7 +148,8 @@ _DOUBTED = _i(rf"\b{_DOUBTS}\b[^.\n]{{0,40}}$|\b{_WHOSE}[ ]$")
 
 def _marked(text: str) -> tuple[Reading | None, int]:
     """The statement after the last marker that has one, and where the statement begins."""
-    if not _MAY_MARK.search(text):
+    lowered = text.lower()
+    if not any(word in lowered for word in _MAY_MARK):
         return None, 0
     for marker in reversed(list(_MARKER.finditer(text))[-_MAX_MARKERS:]):
         if marker["words"] and _DOUBTED.search(text, max(0, marker.start() - 60), marker.start()):
@@ -432,12 +437,13 @@ _COMPARED: Final = _any(
     "above|below",
 )
 _SO: Final = _any(
-    "so|thus|therefore|hence|which gives|which makes|which means|which leaves|, making|, giving|, leaving|, meaning|i mean"
+    "so|thus|therefore|hence|which gives|which makes|which means|which leaves|, making|, giving|, leaving|, meaning",
+    "i mean",
 )
 _RESULTS: Final = _any(
-    "which is|which equals|which comes to|which totals|i.e.|that is,|totaling|totalling|comes to|comes out to|amounts to",
-    "adds up to|equals|is equal to|are equal to|was equal to|rounds to|rounds up to|rounds down to|rounded to",
-    "for a total of|a total of|the total of|it is|that is|this is|it's|that's",
+    "which is|which equals|which comes to|which totals|i.e.|that is,|totaling|totalling|comes to|comes out to",
+    "amounts to|adds up to|equals|is equal to|are equal to|was equal to|rounds to|rounds up to|rounds down to",
+    "rounded to|for a total of|a total of|the total of|it is|that is|this is|it's|that's",
 )
 _FIRST_THOUGHTS: Final = _any(
     "thought|at first|first got|initially|originally|expected|assumed|seems|seemed|wrong|unknown"
