@@ -23,7 +23,7 @@ from toolgen_hf.tasks.math.compose import (
     compose,
     explain,
 )
-from toolgen_hf.tasks.math.equations import read_equations
+from toolgen_hf.tasks.math.steps import read_equations
 from toolgen_hf.tasks.math.formula import MAX_ITEMS, canonical
 from toolgen_hf.tasks.math.mentions import Text
 from toolgen_hf.tasks.math.steps import Step, read_steps
