@@ -265,11 +265,9 @@ def _solved(sentence: str, start: int) -> Iterator[Step]:
         if len(letters) != 1:
             continue
         letter = letters.pop()
-        sides = (
-            _side(left, left.rpartition(_BREAK)[2], letter),
-            _side(right, right.partition(_BREAK)[0], letter),
-        )
-        expression = _solution(*sides) if sides[0] and sides[1] else None
+        first = _side(left, left.rpartition(_BREAK)[2], letter)
+        second = _side(right, right.partition(_BREAK)[0], letter)
+        expression = _solution(first, second) if first and second else None
         value = value_of(expression) if expression else None
         if expression and value is not None:
             yield Step(expression, value, begin, equals, equals + 1 + len(right), is_solved=True)
