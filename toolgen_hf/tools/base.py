@@ -67,7 +67,7 @@ class Tool(Protocol):
     def run(self, argument: str) -> str:
         """The result of the call as text.
 
-        A model wrote ``argument``: it is data of any length. Never evaluate it as code, and limit the work it can cause.
+        A model wrote ``argument``: it is data of any length. Never run it as code, and limit the work it can cause.
 
         Raises:
             ToolError: the call cannot be run (`CallSyntaxError`, `ForbiddenError`, `LimitError`, `UndefinedError`).
