@@ -23,10 +23,9 @@ from toolgen_hf.tasks.math.compose import (
     compose,
     explain,
 )
-from toolgen_hf.tasks.math.steps import read_equations
 from toolgen_hf.tasks.math.formula import MAX_ITEMS, canonical
 from toolgen_hf.tasks.math.mentions import Text
-from toolgen_hf.tasks.math.steps import Step, read_steps
+from toolgen_hf.tasks.math.steps import Step, read_equations, read_steps
 from toolgen_hf.tools.calculator import CALCULATOR
 from toolgen_hf.tools.expression import Expression, evaluate, operations, parse, render
 

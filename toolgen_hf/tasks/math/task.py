@@ -4,7 +4,7 @@ question    "Jean has 30 lollipops. She eats 2 and packs 2 in a bag. How many ba
 response    "30 - 2 = <<30-2=28>>28 are left, so 28 / 2 = 14 bags. The answer is 14."
 prediction  "14.0"        answer ["14"]        correct
 
-How numbers are read is in ``tasks/numbers.py``; which number of a response is its answer, in ``tasks/statements.py``.
+``numbers.py`` reads numbers. ``statements.py`` finds the number of a response that is its answer.
 """
 
 from __future__ import annotations
@@ -35,26 +35,28 @@ class Math(Task):
     def extract(self, text: str) -> str | None:
         r"""The number that a response gives as its answer, as ``toolgen_hf.tasks.math.statements`` finds it.
 
-        The last ``\boxed{...}``, ``####``, ``<answer>`` or "the answer is" with what corrects it; else the number that
-        the closing sentence is about; else the last number. None where it states no one number, such as "18 or 20".
+        The last ``\boxed{...}``, ``####``, ``<answer>`` or "the answer is" with its correction; else the number that
+        the closing sentence is about; else the last number. None if it states no single number, such as "18 or 20".
         """
         return normal_form(_read(text).value)
 
     def stated_answer(self, text: str) -> str | None:
-        """The same, but None where it is merely the last number of a text that never says that it is the answer."""
+        """The same, but None if it is only the last number of a text that never says that it is the answer."""
         reading = _read(text)
         return normal_form(reading.value) if reading.is_stated else None
 
     def normalize(self, value: str) -> str | None:
-        r"""``"72"`` as ``"72.0"``, ``"$1,234.5"`` as ``"1234.5"``, ``"9 (apples)"`` as ``"9.0"``, ``r"\frac{3}{4}"`` as
-        ``"0.75"``. A worked solution counts as the answer that it marks (``####``). Else None."""
+        r"""``"$1,234.5"`` gives ``"1234.5"``, ``"9 (apples)"`` gives ``"9.0"``, ``r"\frac{3}{4}"`` gives ``"0.75"``.
+
+        A worked solution gives the answer that it marks (``####``). Other texts give None.
+        """
         number = read_bare(value)
-        if number is None and _is_marked(value):
+        if number is None and any(mark in value for mark in ("####", "\\boxed", "<answer>")):
             number = _read(value).value
         return normal_form(number)
 
     def state(self, answer: str) -> str:
-        """``"72"`` and ``"72.0"`` as ``"The answer is 72."``, as the prompts ask for it."""
+        """``"72"`` and ``"72.0"`` give ``"The answer is 72."``, as the prompts ask for it."""
         return f"The answer is {answer.removesuffix('.0')}."
 
     def is_correct(self, prediction: str | None, answer: Sequence[str]) -> bool:
@@ -71,7 +73,7 @@ class Math(Task):
 
     def annotate(self, question: str, solution: str, answer: Sequence[str]) -> Annotation:
         """The solution's steps as one formula: ``"calculator((30-2)/2)"``."""
-        from toolgen_hf.tasks.math.compose import compose  # which grades by this very task
+        from toolgen_hf.tasks.math.compose import compose  # which grades with this task
 
         made = compose(question, solution, answer, self)
         call = f"{self.tool.name}({made.formula})" if made.formula else None
@@ -93,11 +95,6 @@ class Math(Task):
 
 def _read(text: str) -> Reading:
     return read_statement(final_response(text))
-
-
-def _is_marked(value: str) -> bool:
-    """Whether a gold answer comes with its marks: a boxed number, or a worked solution that ends on ``#### 7``."""
-    return "####" in value or "\\boxed" in value or "<answer>" in value
 
 
 MATH: Final = Math()
