@@ -28,6 +28,7 @@ from toolgen_hf.tasks.math.mentions import (
     constants,
     content,
     number,
+    stems,
     units,
 )
 from toolgen_hf.tasks.math.steps import Step
@@ -72,8 +73,6 @@ class Worked:
 
     def __init__(self, question: str, solution: str) -> None:
         self.question, self.solution = Text(question), Text(solution)
-        self._constants: dict[tuple[int, bool], frozenset[tuple[int, int]]] = {}
-        self._content: dict[int, frozenset[str]] = {}
         self.counts: set[tuple[int, Fraction]] = set()
         """Numbers that count the terms of an average, each with the place of its step."""
 
@@ -102,24 +101,17 @@ class Worked:
             return False
         if self.counts and (step.equals, value) in self.counts:
             return True
-        start, end = self.solution.sentence(step.equals)
-        if (start, near) not in self._constants:
-            words = self.solution.stems_of(start, end)
-            whole = words if near else self.question.stems | self.solution.stems
-            self._constants[start, near] = constants(whole, words)
-        return value.as_integer_ratio() in self._constants[start, near]
+        words = stems(self.solution.sentence_of(step.equals))
+        return value.as_integer_ratio() in constants(words if near else self.stems, words)
 
     @cached_property
-    def says_average(self) -> bool:
-        """Whether the question or the solution speaks of an average."""
-        return bool({"averag", "mean"} & (self.question.stems | self.solution.stems))
+    def stems(self) -> frozenset[str]:
+        """The stems of all words of both texts."""
+        return self.question.stems | self.solution.stems
 
     def content(self, step: Step) -> frozenset[str]:
         """What the sentence of a step is about."""
-        start, end = self.solution.sentence(step.equals)
-        if start not in self._content:
-            self._content[start] = content(self.solution.text[start:end])
-        return self._content[start]
+        return content(self.solution.sentence_of(step.equals))
 
     def overlap(self, left: frozenset[str], right: frozenset[str]) -> float:
         """How many words two passages share, from 0 to 2. A word that is frequent elsewhere counts less."""
@@ -461,7 +453,7 @@ def _with_sources(
 
 def _averaged(worked: Worked, earlier: Sequence[Step], expression: Expression) -> Fraction | None:
     """The number of terms, if an expression divides their sum by it and the text speaks of an average."""
-    if not worked.says_average or len(expression) < 3 or expression[-1] != "/":
+    if not {"averag", "mean"} & worked.stems or len(expression) < 3 or expression[-1] != "/":
         return None
     count = expression[-2]
     is_whole = len(expression) > 3

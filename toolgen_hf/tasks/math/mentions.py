@@ -186,7 +186,7 @@ class Text:
     @cached_property
     def stems(self) -> frozenset[str]:
         """The stems of all words; ``%`` is one."""
-        return self.stems_of(0, len(self.text))
+        return stems(self.text)
 
     @cached_property
     def sentences(self) -> list[int]:
@@ -212,11 +212,6 @@ class Text:
     def _span(self, starts: list[int], at: int) -> tuple[int, int]:
         index = bisect_right(starts, at)
         return starts[index - 1], starts[index] if index < len(starts) else len(self.text)
-
-    def stems_of(self, start: int, end: int) -> frozenset[str]:
-        """The stems of a passage; ``%`` is one."""
-        passage = self.text[start:end]
-        return frozenset(map(stem, _WORD.findall(passage))) | ({"%"} if "%" in passage else set())
 
     def context(self, start: int, end: int) -> Context:
         """What is written beside the number at ``start:end``."""
@@ -252,6 +247,13 @@ def _called_for(words: frozenset[str], near: frozenset[str]) -> frozenset[tuple[
     )
 
 
+@lru_cache(512)
+def stems(text: str) -> frozenset[str]:
+    """The stems of the words of a text; ``%`` is one."""
+    return frozenset(map(stem, _WORD.findall(text))) | ({"%"} if "%" in text else set())
+
+
+@lru_cache(512)
 def content(text: str) -> frozenset[str]:
     """The stems of the words that say what a text is about."""
     return frozenset(stem(word) for word in _WORD.findall(text) if word.lower() not in _STOP)
