@@ -55,12 +55,18 @@ class Composition:
     soundness: Soundness | None = None
 
 
-def compose(question: str, solution: str | None, answer: Sequence[str], task: Task) -> Composition:
+def compose(
+    question: str, solution: str | None, answer: Sequence[str], task: Task | None = None
+) -> Composition:
     """One formula with at least one operation that follows a worked solution and gives the answer.
 
     Raises nothing. A reason is ``NO_SOLUTION``, ``NO_STEPS`` or ``NO_LEAD``, or begins with ``WRONG_STEP`` or
-    ``ROUNDED``.
+    ``ROUNDED``. ``task`` runs and grades the formula; by default it is the math task.
     """
+    if task is None:
+        from toolgen_hf.tasks.math.task import MATH  # which uses this function
+
+        task = MATH
     if solution is None or not solution.strip():
         return Composition(None, NO_SOLUTION)
     worked = Worked(question, tidy(solution))
