@@ -23,6 +23,7 @@ from typing import Final
 from toolgen_hf.errors import ToolError
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.math.formula import Formulas, Soundness, Worked
+from toolgen_hf.tasks.math.grading import GRADING
 from toolgen_hf.tasks.math.steps import Step, parsed, read_equations, read_ratios, read_steps, tidy, value_of
 from toolgen_hf.tools.expression import operations, render
 
@@ -55,18 +56,12 @@ class Composition:
     soundness: Soundness | None = None
 
 
-def compose(
-    question: str, solution: str | None, answer: Sequence[str], task: Task | None = None
-) -> Composition:
+def compose(question: str, solution: str | None, answer: Sequence[str], task: Task = GRADING) -> Composition:
     """One formula with at least one operation that follows a worked solution and gives the answer.
 
     Raises nothing. A reason is ``NO_SOLUTION``, ``NO_STEPS`` or ``NO_LEAD``, or begins with ``WRONG_STEP`` or
     ``ROUNDED``. ``task`` runs and grades the formula; by default it is the math task.
     """
-    if task is None:
-        from toolgen_hf.tasks.math.task import MATH  # which uses this function
-
-        task = MATH
     if solution is None or not solution.strip():
         return Composition(None, NO_SOLUTION)
     worked = Worked(question, tidy(solution))
