@@ -1,4 +1,4 @@
-"""What a model says, apart from what it wrote besides: thinking, invented examples, special tokens."""
+"""Finds the response in a model's text that also holds thinking, invented examples and special tokens."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_what_is_cut(text: str, is_cut: bool, expected: bool) -> None:
     ).map("".join)
 )
 def test_a_response_is_its_own_response(text: str) -> None:
-    """So a table may be read any number of times."""
+    """A table may be read any number of times."""
     response = final_response(text)
     assert final_response(response) == response
 

@@ -1,4 +1,4 @@
-"""Worked solutions composed into formulas: real rows, hard ones, and what must hold for all."""
+"""Worked solutions composed into formulas: real rows, hard rows, and properties that hold for all."""
 
 from __future__ import annotations
 

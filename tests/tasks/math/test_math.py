@@ -1,4 +1,4 @@
-"""What a response is read to answer. The table is how language models really write."""
+"""The answer that is read from a response. The table shows how language models write."""
 
 from __future__ import annotations
 
