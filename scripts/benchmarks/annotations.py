@@ -1,10 +1,10 @@
-"""How many worked solutions the annotations teacher turns into a verified call, and how fast.
+"""Measures how many worked solutions the annotations teacher turns into a verified call, and how fast.
 
     python scripts/benchmarks/annotations.py                                      # the data that ships
     python scripts/benchmarks/annotations.py --gsm8k data/gsm8k --svamp SVAMP.json  # official files
 
-One line a dataset, then how sound the calls are (`toolgen_hf.schemas.SOUNDNESS`; the teacher's setting `accept` says
-which are taught), and what was rejected and why.
+For each dataset it prints one line, then the soundness of the calls (`toolgen_hf.schemas.SOUNDNESS`; the teacher's
+setting `accept` says which are taught), and the reasons of rejections.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which calls the teacher ``annotations`` teaches, and what the columns say of a call."""
+"""Which calls the teacher ``annotations`` teaches, and the columns of a call."""
 
 from __future__ import annotations
 

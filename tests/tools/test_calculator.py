@@ -1,4 +1,4 @@
-"""The calculator as a tool: calls in free text, results as published, and nothing that could run."""
+"""The calculator as a tool: calls in free text, results as published, and hostile arguments."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ def test_more_calls_than_a_response_has() -> None:
 
 
 def test_a_tool_that_finds_its_calls_itself() -> None:
-    """What a tool from outside takes for its first call is asked again of what comes after it."""
+    """After the first call of a tool from outside, its `find_call` reads the rest of the text."""
 
     class Marked(Tool):
         name, version, description = "marked", 1, "Says what stands between two marks."

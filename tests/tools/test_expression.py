@@ -1,4 +1,4 @@
-"""Arithmetic text: what it means, that printing and reading agree, and that brackets are few."""
+"""Arithmetic text: its value, that printing and reading agree, and that brackets are few."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Native tool calls: every form comes to the same call, and what is malformed is a call that fails."""
+"""Native tool calls: every form gives the same call, and a malformed call fails."""
 
 from __future__ import annotations
 

@@ -1,19 +1,18 @@
 """The tasks: what is asked, and how an answer is read and graded.
 
-Those that ship are a file and a line here; others come from outside, each as one file (``docs/extending.md``).
+A task that ships is a folder and a line here. Others come from outside, each as one file (``docs/extending.md``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final, cast
 
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.plugins import Kind, find, is_known, is_path, known_name, named, source_of
+from toolgen_hf.plugins import Registry, checked, is_path, source_of
 from toolgen_hf.tasks.base import Annotation, Task
 from toolgen_hf.tasks.math.task import MATH
-from toolgen_hf.tools import check_tool, checked
+from toolgen_hf.tools import check_tool
 from toolgen_hf.tools.base import Tool
 
 __all__ = [
@@ -32,76 +31,66 @@ TASKS: Final[dict[str, Task]] = {
 }
 TEXTS: Final = ("name", "instruction", "query_instruction")
 METHODS: Final = (
-    "extract",
-    "stated_answer",
-    "normalize",
-    "conclude",
-    "state",
-    "is_correct",
-    "distance",
-    "annotate",
-    "soundness",
-)
+    "extract", "stated_answer", "normalize", "conclude", "state", "is_correct", "distance", "annotate", "soundness"
+)  # fmt: skip
 PROMPTS: Final = ("answer", "tool_api", "respond")
 
 
 def get_task(task: str | Task) -> Task:
-    """The task that a user asks for: by name in any case, by the path of a file (which is run), or the task itself.
+    """The task with a name in any case, the task in a file (which is run), or the task itself.
 
         get_task("math")
         get_task("docs/examples/dates/dates.py:Dates")
 
-    A name is one that ships, or of an installed package (entry points ``toolgen_hf.tasks``).
+    A name is one that ships, or one of an installed package (entry points ``toolgen_hf.tasks``).
 
     Raises:
-        ConfigError: there is none (the message names those there are), it cannot be loaded, or it is no task.
+        ConfigError: there is none (the message names the known ones), it cannot be loaded, or it is no task.
     """
-    return check_task(task, "task") if not isinstance(task, str) else find(KIND, task)
+    return REGISTRY.find(task) if isinstance(task, str) else check_task(task, "task")
 
 
 def task_reference(task: str) -> str:
-    """How a recipe says which task it is: a file's path as it is, a name as it is registered. Nothing is imported.
+    """A recipe's reference to a task: a path as it is, a name as it is registered. It imports nothing.
 
     Raises:
         ConfigError: there is none of this name.
     """
-    return task if is_path(task) else known_name(KIND, task)
+    return task if is_path(task) else REGISTRY.known_name(task)
 
 
 def task_named(name: str, where: str) -> Task:
-    """The task that a data set says it is of. A data set is data: what it names is never loaded from a file.
+    """The task that a data set names. A data set is data, so no file that it names is loaded.
 
     Raises:
-        ConfigError: it is not known here; says how to give it.
+        ConfigError: the name is unknown here. The message says how to give the task.
     """
     hint = (
         "give its file with --task FILE.py:NAME (task= in Python), or install the package that it comes with"
     )
     if is_path(name):
         raise ConfigError(f"{where} names the file {name!r} as its task, which is not run: {hint}")
-    if not is_known(KIND, name):
+    if not REGISTRY.is_known(name):
         raise ConfigError(f"{where} is of the task {name!r}, which is not known here: {hint}")
-    return named(KIND, name)
+    return REGISTRY.named(name)
 
 
 def check_task(task: object, where: str) -> Task:
-    """``task``, if it has all that a task has; ``where`` begins the message if not.
+    """``task`` if it has all that a task has; ``where`` begins the message if not.
 
     Raises:
         ConfigError: names all that it lacks.
     """
     if hasattr(task, "find_call") and not hasattr(task, "tool"):
         name = getattr(task, "name", type(task).__name__)
-        raise ConfigError(
-            f"{where}: {name!r} is a tool; name a task that has it as its tool (docs/extending.md)"
-        )
+        raise ConfigError(f"{where}: {name!r} is a tool; name a task that uses it (docs/extending.md)")
     checked(task, where, TEXTS, METHODS)
     check_tool(getattr(task, "tool", None), f"{where}: its tool")
-    prompts = getattr(task, "prompts", None)
+    prompts: Any = getattr(task, "prompts", None)
     if isinstance(prompts, Mapping):
         lacks = [name for name in PROMPTS if name not in prompts]
     elif callable(getattr(prompts, "joinpath", None)):
-        lacks = [name for name in PROMPTS if not cast(Path, prompts).joinpath(f"{name}.json").is_file()]
+        lacks = [name for name in PROMPTS if not prompts.joinpath(f"{name}.json").is_file()]
     else:
         raise ConfigError(
             f"{where}: its prompts are {prompts!r:.80}: give a mapping by name, or a pathlib.Path"
@@ -114,13 +103,13 @@ def check_task(task: object, where: str) -> Task:
 
 
 def identity(part: Task | Tool) -> list[Any]:
-    """What identifies a task or a tool in fingerprints: name, version and, of one from outside, its source.
+    """The name and the version of a task or a tool, for fingerprints. Code from outside adds its digest.
 
-    A task's tool counts as part of it.
+    A task includes the digest of its tool.
     """
     parts = [part, part.tool] if hasattr(part, "tool") else [part]
     sources = [source.sha256 for each in parts if (source := source_of(each)) is not None]
     return [part.name, part.version, *sources]
 
 
-KIND: Final = Kind("task", "toolgen_hf.tasks", TASKS, check_task)
+REGISTRY: Final = Registry("task", "toolgen_hf.tasks", TASKS, check_task)

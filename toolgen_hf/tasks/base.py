@@ -1,11 +1,11 @@
-"""What a task is: how its questions are asked, how an answer is read and graded, and its tool.
+"""A task: how its questions are asked, how an answer is read and graded, and its tool.
 
     question    "Jean has 30 lollipops. She eats 2 and packs 2 in a bag. How many bags does she fill?"
     response    "30 - 2 = 28 are left, so 28 / 2 = 14 bags. The answer is 14."
     extract     "14.0"        is_correct("14.0", ["14"])  -> True
     annotate    "calculator((30-2)/2)", from the worked solution
 
-A task is a class with its texts, ``extract`` and ``normalize``; ``docs/extending.md`` writes one step by step.
+A task is a class with its texts, ``extract`` and ``normalize``. ``docs/extending.md`` writes one step by step.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ PromptData: TypeAlias = Mapping[str, Any] | Traversable
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """The tool call that a worked solution amounts to, or the ``reason`` why it gives none."""
+    """The tool call that a worked solution amounts to, or the ``reason`` why there is none."""
 
     call: str | None = None
     reason: str | None = None
     soundness: str | None = None
-    """Of the call, as in `toolgen_hf.schemas.SOUNDNESS`: ``explained``, ``ambiguous`` or ``unexplained``; None if the
-    task does not judge it, which is taught like an explained one."""
+    """One of `toolgen_hf.schemas.SOUNDNESS`: ``explained``, ``ambiguous`` or ``unexplained``. None if the task does not
+    judge the call, which is then taught like an explained one."""
 
 
 class Task(Protocol):
     """One kind of question. Stateless.
 
-    To be subclassed; what is not abstract may stay as it is.
+    Subclass it. Members that are not abstract may stay as they are.
     """
 
     name: str
-    """Small letters, digits, ``-`` and ``_``; stands in manifests and mixes."""
+    """Small letters, digits, ``-`` and ``_``. Manifests and mixes hold it."""
     version: int
-    """Goes up when gradings may change: what was made with another version is made anew."""
+    """Raise it when gradings may change. Rows of another version are then made again."""
     tool: Tool
     instruction: str
     """Stage 1's instruction: how the trained model will be asked."""
     query_instruction: str
-    """Stage 2's instruction; its query is this, a newline, and the question."""
+    """Stage 2's instruction. A query is this text, a newline, and the question."""
     prompts: PromptData
-    """What the student (``answer``), the few-shot sources (``respond``) and the teachers (``tool_api``) are shown: each
-    ``{"system": ..., "examples": [{"question", "output", "answer"}, ...]}``, or a folder with one such JSON file each
-    (a ``pathlib.Path``). Only ``tool_api`` shows answers; ``answer`` has no examples."""
+    """What the student (``answer``), the few-shot sources (``respond``) and the teachers (``tool_api``) see. Each is
+    ``{"system": ..., "examples": [{"question", "output", "answer"}, ...]}`` in a mapping, or a JSON file in a folder (a
+    ``pathlib.Path``). Only ``tool_api`` shows answers. ``answer`` has no examples."""
 
     @abstractmethod
     def extract(self, text: str) -> str | None:
@@ -60,12 +60,12 @@ class Task(Protocol):
         ...
 
     def stated_answer(self, text: str) -> str | None:
-        """The prediction that a response states in so many words; None where ``extract`` has to guess it."""
+        """The prediction that a response states explicitly; None if ``extract`` has to guess it."""
         return self.extract(text)
 
     @abstractmethod
     def normalize(self, value: str) -> str | None:
-        """A bare answer or a tool's result in normal form; None if it is no answer of this task."""
+        """The normal form of a bare answer or of a tool's result; None if it is no answer of this task."""
         ...
 
     async def conclude(self, question: str, call: ToolCall, result: str, ask: Ask) -> str | None:
@@ -77,7 +77,7 @@ class Task(Protocol):
         return self.normalize(result)
 
     def state(self, answer: str) -> str:
-        """A sentence that states an answer; ``extract`` reads it back."""
+        """A sentence that states an answer, from which ``extract`` reads the answer."""
         return f"The answer is {answer}."
 
     def is_correct(self, prediction: str | None, answer: Sequence[str]) -> bool:
@@ -85,21 +85,21 @@ class Task(Protocol):
         return prediction is not None and prediction in map(self.normalize, answer)
 
     def distance(self, prediction: str, answer: Sequence[str]) -> float:
-        """How far a prediction is from the nearest accepted answer; 0.0 if it is correct.
+        """The distance of a prediction to the nearest accepted answer; 0.0 if it is correct.
 
-        It ranks wrong responses; where nothing is nearer than anything else, all of them are ``inf`` away.
+        It ranks wrong responses. By default all of them are ``inf`` away.
         """
         return 0.0 if self.is_correct(self.normalize(prediction), answer) else inf
 
     def annotate(self, question: str, solution: str, answer: Sequence[str]) -> Annotation:
         """The tool call that a dataset's worked solution amounts to, for the teacher that needs no model.
 
-        It is only a proposal: it is run, and accepted if its result is an accepted answer. Raises nothing.
+        It is a proposal: it is run, and accepted if its result is an accepted answer. Raises nothing.
         """
         return Annotation(reason="this task reads no worked solutions")
 
     def soundness(self, question: str, call: str) -> str | None:
-        """How sound a call is that a model wrote, as in `toolgen_hf.schemas.SOUNDNESS`; None: it is not judged.
+        """How sound a model's call is, one of `toolgen_hf.schemas.SOUNDNESS`; None if the task does not judge it.
 
         It only marks the row. Raises nothing.
         """

@@ -1,7 +1,7 @@
-"""Who grades a row: the set's task, or in a mix of several tasks the row's own.
+"""Which task grades a row: that of its set or, in a mix of several tasks, its own.
 
-Graders(None, "math", "outputs/quickstart").of(None)                 # the set's
-Graders(None, "dates and math", "outputs/mixed").of("dates")         # the row's, by its column ``task``
+Graders(None, "math", "outputs/quickstart").of(None)                 # the set's task
+Graders(None, "dates and math", "outputs/mixed").of("dates")         # the row's task, from its column ``task``
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from toolgen_hf.tasks import get_task, task_named
 from toolgen_hf.tasks.base import Task
 
 DEFAULT = "math"
-"""The task of rows that nothing tells the task of."""
+"""The task of rows for which nothing names one."""
 
 
 @dataclass(frozen=True)
 class Graders:
     """The tasks of one set.
 
-    ``asked``: what the user says the task is. It grades every row but those that say to be of another.
-    ``own``: what the set says, None if nothing. ``where``: the set, for messages.
+    ``asked``: the task that the user gives. It grades all rows except those that name another task.
+    ``own``: the task that the set names, or None. ``where``: the set, for messages.
     """
 
     asked: Task | None
     own: str | None
     where: str
 
-    @lru_cache(maxsize=64)  # noqa: B019 - asked for every row; a few small objects are kept
+    @lru_cache(maxsize=64)  # noqa: B019 - called for every row; a few small objects are kept
     def of(self, label: str | None) -> Task:
-        """The task of a row that says to be of ``label``; None where it says nothing.
+        """The task of a row that names ``label``, or names none (None).
 
         Raises:
-            ConfigError: it is not known here; says how to give it.
+            ConfigError: the task is unknown here. The message says how to give it.
         """
         if self.asked is not None and label in (None, self.asked.name):
             return self.asked

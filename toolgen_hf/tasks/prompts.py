@@ -1,4 +1,4 @@
-"""The prompts of each task: those that ship as data files, ``{task}/prompts/{answer,tool_api,respond}.json``.
+"""The prompts of each task. Those that ship are data files, ``{task}/prompts/{answer,tool_api,respond}.json``.
 
 {"system": "Given a math problem, solve it. ...",
  "examples": [{"question": "Mrs. Hilt has 50 cents. ...", "output": "calculator(50/5)"}, ...]}
@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.resources.abc import Traversable
 from random import Random
 from typing import Any
 
@@ -23,7 +22,7 @@ from toolgen_hf.tasks.base import Task
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One worked example; ``answer`` only where the prompt shows the gold answer."""
+    """One worked example. ``answer`` is set only in prompts that show the gold answer."""
 
     question: str
     output: str
@@ -32,19 +31,19 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class PromptSet:
-    """A system text and the examples that go with it."""
+    """A system text and its examples."""
 
     system: str
     examples: tuple[Example, ...] = ()
 
     def ordered(self, seed: int | None) -> PromptSet:
-        """With its examples shuffled by ``seed``; None leaves them as they stand in the file."""
+        """The same with the examples shuffled by ``seed``; None keeps the order of the file."""
         if seed is None:
             return self
         return PromptSet(self.system, tuple(Random(seed).sample(self.examples, len(self.examples))))
 
     def settings(self) -> dict[str, Any]:
-        """As plain JSON data, for fingerprints and the manifest."""
+        """Plain JSON data, for fingerprints and the manifest."""
         return asdict(self)
 
 
@@ -52,68 +51,58 @@ def load_prompts(task: str | Task, name: str) -> PromptSet:
     """The prompts ``name`` of a task: ``answer``, ``tool_api`` or ``respond``.
 
     Raises:
-        ConfigError: the task has no such prompts, or they are not of their form.
+        ConfigError: the task has no such prompts, or they have another form.
     """
-    return _prompts(_task(task), name)
+    return _prompts(get_task(task) if isinstance(task, str) else task, name)
 
 
 def is_example(task: str | Task, question: str) -> bool:
-    """Whether a question is among the examples of a task's prompts, by its words."""
-    return words(question) in _example_questions(_task(task))
+    """Whether a question has the same words as one of the examples in the task's prompts."""
+    return words(question) in _example_questions(get_task(task) if isinstance(task, str) else task)
 
 
 def examples_digest(task: str | Task) -> str:
-    """What ``is_example`` depends on besides the question, for fingerprints."""
-    return digest(sorted(_example_questions(_task(task))))
-
-
-def _task(task: str | Task) -> Task:
-    return get_task(task) if isinstance(task, str) else task
+    """A digest of the questions that ``is_example`` compares with, for fingerprints."""
+    return digest(sorted(_example_questions(get_task(task) if isinstance(task, str) else task)))
 
 
 @cache
 def _prompts(task: Task, name: str) -> PromptSet:
-    where = f"the prompts {name!r} of the task {task.name!r}"
     given = task.prompts
     try:
-        data = given[name] if isinstance(given, Mapping) else _read(given.joinpath(f"{name}.json"))
-        examples = tuple(_example(row) for row in data.get("examples", ()))
-        return PromptSet(_text(data["system"]), examples)
+        if isinstance(given, Mapping):
+            data = given[name]
+        else:
+            data = json.loads(given.joinpath(f"{name}.json").read_text(encoding="utf-8"))
+        return PromptSet(_text(data["system"]), tuple(map(_example, data.get("examples", ()))))
     except (KeyError, TypeError, AttributeError, ValueError, OSError) as error:
         raise ConfigError(
-            f"{where} cannot be used ({type(error).__name__}: {error}): each is "
+            f"the prompts {name!r} of the task {task.name!r} cannot be used ({type(error).__name__}: {error}): each is "
             '{"system": "...", "examples": [{"question": "...", "output": "...", "answer": ["..."]}]}'
         ) from error
-
-
-def _read(file: Traversable) -> Any:
-    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def _example(row: Mapping[str, Any]) -> Example:
     answer = row.get("answer", ())
     if isinstance(answer, str):
-        raise TypeError(f"the answer {answer!r} is to be a list of texts")
+        raise TypeError(f"the answer {answer!r} must be a list of texts")
     return Example(_text(row["question"]), _text(row["output"]), tuple(map(_text, answer)))
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is to be a text")
+        raise TypeError(f"{value!r} must be a text")
     return value
 
 
 @cache
 def _example_questions(task: Task) -> frozenset[str]:
-    return frozenset(
-        words(example.question)
-        for name in ("tool_api", "respond")
-        for example in load_prompts(task, name).examples
-    )
+    shown = [example for name in ("tool_api", "respond") for example in _prompts(task, name).examples]
+    return frozenset(words(example.question) for example in shown)
 
 
 def answer_prompt(prompts: PromptSet, question: str) -> Prompt:
-    """The question alone, without examples."""
+    """The prompt with the question alone, without examples."""
     return Prompt(prompts.system, question)
 
 
@@ -126,7 +115,7 @@ def respond_prompt(prompts: PromptSet, question: str, example_count: int) -> Pro
 def tool_api_prompt(
     prompts: PromptSet, question: str, answer: Sequence[str], feedback: str | None = None
 ) -> Prompt:
-    """The teacher's prompt, as published; ``feedback`` on an earlier call is appended to the question."""
+    """The teacher's prompt, as published. ``feedback`` on an earlier call follows the question."""
     shown = "".join(
         f"Question: {e.question}\nGolden answers: {list(e.answer)}\nOutput: {e.output}\n"
         for e in prompts.examples

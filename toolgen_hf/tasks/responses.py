@@ -1,13 +1,13 @@
-r"""A response: what a model says in answer to its prompt, without what it wrote besides.
+r"""Finds the response in a model's text, without its thinking, invented examples and special tokens.
 
     "<think>3*6 is 18.</think>\n\nThe answer is 18."           response "The answer is 18.", thinking "3*6 is 18."
     "3*6 is 18.</think>The answer is 18."                      the same: the prompt had the opening tag
-    "<think>3*6 is"                                            response "", thinking "3*6 is": cut before its answer
-    "The answer is 18.\nInput: Tom has 5 ...\nOutput: 7"       response "The answer is 18.": the rest is invented
+    "<think>3*6 is"                                            response "", thinking "3*6 is": cut before the answer
+    "The answer is 18.\nInput: Tom has 5 ...\nOutput: 7"       response "The answer is 18.": the model invented the rest
     "<|im_start|>assistant\nThe answer is 18.<|im_end|>"       response "The answer is 18."
 
-What is graded, executed and taught is the response alone. A text without any such mark is its own response, to the last
-blank. Nothing here raises.
+Only the response is graded, executed and taught. A text without such marks is its own response, blanks included.
+Nothing here raises.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a text holds. ``is_cut``: it ends before its answer was reached, whatever number it ends on."""
+    """The response of a text. ``is_cut``: it ends before its answer, whatever number it ends on."""
 
     text: str
     thinking: str | None = None
@@ -28,37 +28,23 @@ class Response:
 
 
 def read_response(text: str, is_cut: bool = False) -> Response:
-    """The response in ``text``, its thinking apart.
+    """The response in ``text``, with its thinking apart.
 
     Args:
-        is_cut: the text was cut at the token limit. A response after which an invented example begins is whole anyway;
-            one whose thinking never ends is cut, whatever the engine says.
+        is_cut: the text was cut at the token limit. A response that an invented example follows is whole all the same.
+            A response whose thinking never ends is always cut.
     """
     said, thinking, never_ends = _split(text)
     response, runs_on = _end(said)
     return Response(response, thinking, (is_cut or never_ends) and not runs_on)
 
 
-def split_thinking(text: str) -> tuple[str, str | None]:
-    """The response without its thinking, and the thinking; None if there is none."""
-    said, thinking, _ = _split(text)
-    return said, thinking
-
-
-def end_at_run_on(text: str) -> str:
-    """The response up to where an invented next example or turn begins, without the special tokens of a chat template.
-
-    A question that is restated at the beginning is part of the response: ``"Question: 3*6? Answer: 18"``.
-    """
-    return _end(text)[0]
-
-
 def final_response(text: str) -> str:
-    """What is graded, executed and taught of ``text``."""
+    """The part of ``text`` that is graded, executed and taught."""
     return read_response(text).text
 
 
-# Thinking
+# ---------------------------------------------------------------------------------------------- thinking
 
 _NAMES = (
     "think(?:ing)?|thoughts?|thought[_ ]process|reason(?:ing)?|reflect(?:ion)?|scratch_?pad|analysis|deliberation"
@@ -85,7 +71,9 @@ _OTHER_MARKS: Final = tuple(
         r"\A\s*Here are my reasoning steps:(.*?)\[BEGIN FINAL RESPONSE\]((?!))?",  # Apriel
     )
 )
-"""Other ways to mark thinking, which are rewritten as tags; the second group matches where it never ends."""
+"""Other marks of thinking. They are rewritten as tags. The second group matches if the thinking never ends."""
+_MAY_THINK = re.compile(r"<(?![<0-9(.-])|[\[◁]|&lt;|\A\s*(?:analysis|Here )")
+"""A fast test before the slow patterns: most texts have no thinking."""
 _EMPTY_FENCE = re.compile(r"```\w*\s*```")
 _MENTION_BEFORE = re.compile(r"[\w,)][ \t]+$")
 _MENTION_AFTER = re.compile(r"[ \t]+[a-z]|[,.;:?!)]|[ \t]*$")
@@ -93,9 +81,11 @@ _MENTION_AFTER = re.compile(r"[ \t]+[a-z]|[,.;:?!)]|[ \t]*$")
 
 def _split(text: str) -> tuple[str, str | None, bool]:
     """The response, the thinking, and whether the thinking never ends."""
+    if not _MAY_THINK.search(text):
+        return text, None, False
     tagged = text
     for pattern in _OTHER_MARKS:
-        tagged = pattern.sub(_as_tag, tagged)
+        tagged = pattern.sub(lambda m: f"<think>{m[1]}{'</think>' if m[2] is None else ''}", tagged)
     marks = [mark for mark in _TAG.finditer(tagged) if not _is_quoted(tagged, mark)]
     if not marks:
         return text, None, False
@@ -105,12 +95,8 @@ def _split(text: str) -> tuple[str, str | None, bool]:
     return response, thinking or None, never_ends
 
 
-def _as_tag(match: re.Match[str]) -> str:
-    return f"<think>{match[1]}{'</think>' if match[2] is None else ''}"
-
-
 def _is_quoted(text: str, mark: re.Match[str]) -> bool:
-    """Whether the text only talks about the mark: ```<think>```."""
+    """Whether the mark is in quotes, since the text only talks about it."""
     before, after = text[max(0, mark.start() - 1) : mark.start()], text[mark.end() : mark.end() + 1]
     return before in ("`", '"', "'") and after in ("`", '"', "'")
 
@@ -118,14 +104,14 @@ def _is_quoted(text: str, mark: re.Match[str]) -> bool:
 def _blocks(text: str, marks: Sequence[re.Match[str]]) -> tuple[list[str], list[str], bool]:
     """The pieces outside and inside the tags, and whether the last block never ends.
 
-    A closing tag alone ends thinking that began with the text. Tags may be nested, and need not have one name.
+    A lone closing tag ends thinking that began with the text. Tags may be nested, and their names may differ.
     """
     said: list[str] = []
     thought: list[str] = []
-    names: list[str] = []  # of the blocks that are open, the outermost first
-    start = 0  # of what was not yet taken
+    names: list[str] = []  # the names of the open blocks, the outermost first
+    start = 0  # of the text that is not yet in a piece
     opening: re.Match[str] | None = None
-    inner_end: re.Match[str] | None = None  # a closing tag that can be the outermost's, if no other is
+    inner_end: re.Match[str] | None = None  # a closing tag that closes the outermost block if no other does
     for mark in marks:
         name = (mark["name"] or mark["name2"]).lower()
         if mark["void"]:
@@ -168,14 +154,14 @@ def _blocks(text: str, marks: Sequence[re.Match[str]]) -> tuple[list[str], list[
 
 
 def _is_mentioned(text: str, opening: re.Match[str]) -> bool:
-    """Whether an opening tag that nothing closes is a word of a sentence: "the tag <think> opens it"."""
+    """Whether an opening tag without a closing one is a word of a sentence: "the tag <think> opens it"."""
     line = text[text.rfind("\n", 0, opening.start()) + 1 : opening.start()]
     rest = text[opening.end() :].partition("\n")[0]
     return bool(_MENTION_BEFORE.search(line) and _MENTION_AFTER.match(rest))
 
 
 def _joined(pieces: Iterable[str]) -> str:
-    """The pieces around what was left out, with one gap where there were two."""
+    """The pieces as one text, with one gap between two pieces."""
     whole: list[str] = []
     gap = ""
     for piece in pieces:
@@ -192,7 +178,7 @@ def _joined(pieces: Iterable[str]) -> str:
     return "".join(whole)
 
 
-# Run-ons
+# ---------------------------------------------------------------------------------------------- run-ons
 
 _LEADING = re.compile(
     r"""\s*(?:(?:<\|im_start\|>(?:assistant)?|<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>|</?s>|<bos>
@@ -212,9 +198,9 @@ _END_TOKEN = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _QUESTION = "input|question|problem|instruction|query|prompt|human|user|q"
-_COUNTED = "example|exercise|task"  # without a number, "Task: 2 hours" may be a line of any solution
+_COUNTED = "example|exercise|task"  # only with a number: "Task: 2 hours" may be a line of any solution
 _PARTS: Final = (*_COUNTED.split("|"), "q")
-"""Words by which a response may count its own parts, from 1 on."""
+"""Words that may number the parts of a response: "Task 1: 2 hours. Task 2: 3 hours." """
 _ANSWER = r"output|(?:golden[ ])?answers?|a|response|solution|assistant|ai|bot|model"
 _NEXT = "next|new|another|similar|sample|practice|bonus|follow-?up"
 _MARKUP = r"[*_<>\[\](){}|]{0,3}"
@@ -255,14 +241,14 @@ def _end(text: str) -> tuple[str, bool]:
 
 
 def _run_ons(text: str) -> Iterator[int]:
-    """Where the text may go on with what is no response: at an end token, and at the question of a next example."""
+    """Where the response may end: at an end token, and at the question of a next example."""
     for token in _END_TOKEN.finditer(text):
         if not _is_quoted(text, token) and text[: token.start()].strip():
             yield token.start()
             break
-    seen: set[str] = set()  # the questions that the response itself began with
-    series: set[str] = set()  # the words that it counts its own parts by: "Task 1: 2 hours. Task 2: 3 hours."
-    answer_at = -1  # of the answer to the question that the response began with
+    seen: set[str] = set()  # labels of questions that the response restates at its beginning
+    series: set[str] = set()  # labels that number the parts of the response
+    answer_at = -1  # where the answer to a restated question begins
     for label in _LABEL.finditer(text):
         if label["answer"]:
             answer_at = label.end() if seen and answer_at < 0 else answer_at
@@ -285,7 +271,7 @@ def _run_ons(text: str) -> Iterator[int]:
 
 
 def _is_opening(before: str) -> bool:
-    """Whether nothing was answered yet: there is no text, or one such as "Sure, here is the problem:"."""
+    """Whether the text before a label answers nothing: it is empty, or "Sure, here is the problem:"."""
     before = before.strip(" \t\r\n#*_-=>`")
     if not before:
         return True

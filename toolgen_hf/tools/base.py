@@ -1,9 +1,9 @@
-"""What a tool is: a name, a way to find its call in free text, and a safe way to run it.
+"""A tool: a name, a way to find its call in free text, and a safe way to run it.
 
     "So she needs calculator(48+48/2) clips."   find_call -> ToolCall("calculator", "48+48/2", 13, 32)
     "48+48/2"                                   run       -> "72.0"
 
-A tool is a class with five texts, a version and ``run``; ``docs/extending.md`` writes one step by step.
+A tool is a class with four texts, a version and ``run``. ``docs/extending.md`` writes one step by step.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from toolgen_hf.errors import CallSyntaxError, LimitError
 from toolgen_hf.tools.expression import shorten
 
 MAX_CALLS: Final = 100
-"""Of one response: a model that repeats itself writes any number."""
+"""The most calls in one response. A model that repeats itself may write any number."""
 
 _BRACKET = re.compile(r"[()（）]")
 _BEFORE = re.compile(r"\n[ \t`*_>#\"'.-]*(?:\w{1,20}(?: \w{1,20})?:)?[ \t`*_\"']*\Z")
 _AFTER = re.compile(r"[ \t`*_.;\"']{0,20}(?:\n|\Z)")
-_OBJECT = re.compile(r"""\s*\{\s*["'](?P<name>\w+)["']\s*:\s*(?P<value>.*?)\s*\}\s*""", re.DOTALL)
-_KEYWORD = re.compile(r"\s*(?P<name>[^\W\d]\w*)\s*[=:]\s*(?P<value>.*?)\s*", re.DOTALL)
+_NAMED = re.compile(
+    r"""\s*\{\s*["'](?P<key>\w+)["']\s*:\s*(?P<entry>.*?)\s*\}\s*|\s*(?P<name>[^\W\d]\w*)\s*[=:]\s*(?P<value>.*?)\s*""",
+    re.DOTALL,
+)
 _QUOTED = re.compile(
     r"""\s*[rbfu]?(?P<quote>\"\"\"|["'`“‘])(?P<inner>(?:(?!(?P=quote)).)*)(?:(?P=quote)|[”’])\s*""", re.DOTALL
 )
@@ -33,7 +35,7 @@ _QUOTED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call found in a text, at ``text[start:end]``; ``argument`` is without quotes or a name around it."""
+    """A call at ``text[start:end]``. ``argument`` is without quotes and without a name."""
 
     tool: str
     argument: str
@@ -47,30 +49,28 @@ class ToolCall:
 class Tool(Protocol):
     """A tool that a response may call, written ``name(argument)``. Stateless: equal arguments give equal results.
 
-    To be subclassed; what is not abstract may stay as it is.
+    Subclass it. Methods that are not abstract may stay as they are.
     """
 
     name: str
-    """A word: what stands before the call's brackets."""
+    """The word before the brackets of a call."""
     version: int
-    """Goes up when results may change: what was made with another version is made anew."""
+    """Raise it when results may change. Rows of another version are then made again."""
     description: str
-    """What it does, in one sentence, for a model that is told of its tools."""
+    """One sentence for a model that is told of its tools."""
     parameter: str
-    """What the schema calls the one thing that stands between a call's brackets."""
+    """The name of the argument in the JSON schema."""
     parameter_description: str
-    """What that is, with an example."""
+    """What the argument is, with an example."""
 
     @abstractmethod
     def run(self, argument: str) -> str:
         """The result of the call as text.
 
-        ``argument`` was written by a model: it is data, of any length. Nothing of it may be evaluated as code, and the
-        work that it can cause must be bounded.
+        A model wrote ``argument``: it is data of any length. Never run it as code, and limit the work it can cause.
 
         Raises:
-            ToolError: the call cannot be run (`CallSyntaxError`, `ForbiddenError`, `LimitError`, `UndefinedError`);
-                nothing of it was.
+            ToolError: the call cannot be run (`CallSyntaxError`, `ForbiddenError`, `LimitError`, `UndefinedError`).
         """
         ...
 
@@ -78,7 +78,7 @@ class Tool(Protocol):
         """The first call in ``text``, ``name(argument)`` in any case; None if there is none.
 
         The argument may be quoted or named: ``name("argument")``, ``name(parameter="argument")``,
-        ``name({"parameter": "argument"})``. ``text[start:end]`` is the call as it was written. Linear in ``text``.
+        ``name({"parameter": "argument"})``. ``text[start:end]`` is the call as it was written. The time is linear.
 
         Raises:
             CallSyntaxError: the first call never closes.
@@ -86,19 +86,19 @@ class Tool(Protocol):
         return next(self._calls(text), None)
 
     def is_argument(self, argument: str) -> bool:
-        """Whether what stands in brackets after the tool's name, within a sentence, is meant as an argument.
+        """Whether the text in brackets is an argument; if not, a sentence only mentions the tool: "the calculator(s)".
 
-        If not, the sentence only mentions the tool: "the calculator(s)". It is not asked where the call stands alone on
-        its line.
+        It is called for a call within a sentence. A call that is alone on its line always counts.
         """
         return argument not in ("s", "es")
 
     def bare(self, argument: str) -> str:
         """The argument without the quotes or the name that it was written with."""
-        named = _OBJECT.fullmatch(argument) or _KEYWORD.fullmatch(argument)
         value = argument
-        if named and (named["name"].lower() == self.parameter.lower() or _QUOTED.fullmatch(named["value"])):
-            value = named["value"]
+        if named := _NAMED.fullmatch(argument):
+            name, inner = named["key"] or named["name"], named["entry"] if named["key"] else named["value"]
+            if name.lower() == self.parameter.lower() or _QUOTED.fullmatch(inner):
+                value = inner
         quoted = _QUOTED.fullmatch(value)
         return quoted["inner"] if quoted else value
 
@@ -106,40 +106,37 @@ class Tool(Protocol):
         closing: dict[int, int] | None = None
         end = 0
         for opening in _opening(self.name).finditer(text):
-            if opening.start() < end:  # within the argument of the call before
+            start, inner = opening.span()
+            if start < end:  # within the argument of the call before
                 continue
             closing = _pairs(text) if closing is None else closing
-            close = closing.get(opening.end() - 1)
-            written = text[opening.end() : close] if close is not None else _first_line(text, opening.end())
-            argument = self.bare(written)
+            close = closing.get(inner - 1)
+            written = text[inner : inner + 200].partition("\n")[0] if close is None else text[inner:close]
             after = len(text) if close is None else close + 1
-            if not _stands_alone(text, opening.start(), after) and not self.is_argument(argument):
+            argument = self.bare(written)
+            if not _stands_alone(text, start, after) and not self.is_argument(argument):
                 continue
             if close is None:
-                shown = shorten(text[opening.start() : opening.end() + 80])
-                raise CallSyntaxError(f"the call never closes: {shown}")
-            end = close + 1
-            yield ToolCall(self.name, argument, opening.start(), end)
+                raise CallSyntaxError(f"the call never closes: {shorten(text[start : inner + 80])}")
+            end = after
+            yield ToolCall(self.name, argument, start, end)
 
     def schema(self) -> dict[str, Any]:
-        """The tool as chat templates and APIs are told of it: the JSON schema of a function of one text."""
+        """The JSON schema of the tool for chat templates and APIs: a function with one text as its argument."""
         argument = {"type": "string", "description": self.parameter_description}
+        parameters = {
+            "type": "object",
+            "properties": {self.parameter: argument},
+            "required": [self.parameter],
+        }
         return {
             "type": "function",
-            "function": {
-                "name": self.name,
-                "description": self.description,
-                "parameters": {
-                    "type": "object",
-                    "properties": {self.parameter: argument},
-                    "required": [self.parameter],
-                },
-            },
+            "function": {"name": self.name, "description": self.description, "parameters": parameters},
         }
 
 
 def find_calls(tool: Tool, text: str) -> list[ToolCall]:
-    """Every call in ``text``, in order. A tool's own ``find_call`` decides what a call is.
+    """Every call in ``text``, in order. A tool with its own ``find_call`` decides what a call is.
 
     Raises:
         CallSyntaxError: a call never closes.
@@ -154,7 +151,7 @@ def find_calls(tool: Tool, text: str) -> list[ToolCall]:
 
 
 def _one_by_one(tool: Tool, text: str) -> Iterator[ToolCall]:
-    """Each first call of what is left; what was seen stays, so that places are those in the whole text."""
+    """The first call, then the first call after it. Dots replace what was read, so that places stay right."""
     while (call := tool.find_call(text)) is not None and call.end > call.start:
         yield call
         text = "." * call.end + text[call.end :]
@@ -166,7 +163,7 @@ def _opening(name: str) -> re.Pattern[str]:
 
 
 def _pairs(text: str) -> dict[int, int]:
-    """Where each bracket that closes does so."""
+    """The place of each opening bracket, with the place of its closing one."""
     closing: dict[int, int] = {}
     open_brackets: list[int] = []
     for bracket in _BRACKET.finditer(text):
@@ -177,11 +174,7 @@ def _pairs(text: str) -> dict[int, int]:
     return closing
 
 
-def _first_line(text: str, start: int) -> str:
-    return text[start : start + 200].partition("\n")[0]
-
-
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether there is nothing but markup and a label ("Output:") beside the call on its line."""
+    """Whether the line of a call has nothing else but markup and a label ("Output:")."""
     before = "\n" * (start < 80) + text[max(0, start - 80) : start]
     return bool(_BEFORE.search(before) and _AFTER.match(text, end))

@@ -1,9 +1,9 @@
-"""The calculator: arithmetic in, a number out, and nothing else ever.
+"""The calculator: it takes arithmetic, returns a number, and runs nothing else.
 
     "So she needs calculator(48+48/2) clips."   find_call -> ToolCall("calculator", "48+48/2", 13, 32)
     "48+48/2"                                   run       -> "72.0"
 
-What may stand between the brackets, and how it is read, is said in ``tools/expression.py``.
+``tools/expression.py`` says what may stand between the brackets and how it is read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WORDS = re.compile(r"\s*[^\W\d_]{2,},?\s+[^\W\d_]{2,}")
 
 
 class Calculator(Tool):
-    """Exact arithmetic on bounded expressions."""
+    """Exact arithmetic on expressions of limited size."""
 
     name = "calculator"
     version = 1
@@ -49,7 +49,7 @@ class Calculator(Tool):
         return repr(result + 0.0)  # -0.0 + 0.0 is 0.0
 
     def is_argument(self, argument: str) -> bool:
-        """An expression, or a calculation that goes wrong (``"3 apples*6"``); not ``"s"`` or ``"a tool"``."""
+        """True for an expression and for a calculation that goes wrong (``"3 apples*6"``), not for ``"a tool"``."""
         if _WORDS.match(argument) or not any(character.isdigit() for character in argument):
             return False
         try:
@@ -59,7 +59,7 @@ class Calculator(Tool):
         return True
 
     def bare(self, argument: str) -> str:
-        """As for any tool; a call within the call is its expression: ``calculator(calculator(3*6)-2)``."""
+        """As in any tool. A call within the call becomes its expression: ``calculator(calculator(3*6)-2)``."""
         value = super().bare(argument)
         return _NESTED.sub("", _KEYWORD.sub("", value, count=1) if _KEYWORD.match(value) else value)
 

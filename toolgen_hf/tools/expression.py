@@ -1,23 +1,23 @@
-"""Arithmetic as people and language models write it: parsed, computed and printed.
+"""Parses, computes and prints arithmetic as people and language models write it.
 
-An expression is held in postfix order, a flat tuple of exact numbers and operators:
+An expression is a flat tuple of exact numbers and operators in postfix order:
 
     parse("48+48/2")  ->  (48, 48, 2, "/", "+")      evaluate -> 72      render -> "48+48/2"
 
-Why not Python's own ``ast``: the notation is not Python's (``20%``, ``2(3+4)``, ``×``, ``$1,450``), and
-``ast.parse`` spends memory and stack on hostile text before any node can be checked. Here one regular
-expression cuts tokens and two stacks order them (Dijkstra's shunting yard): no recursion, and no names
-in the grammar, so there is nothing that could be run. Cost is linear in a length that is bounded first.
+Python's ``ast`` does not fit: it does not know this notation (``20%``, ``2(3+4)``, ``×``, ``$1,450``), and
+``ast.parse`` spends memory and stack on hostile text before a node can be checked. Here one regular expression cuts
+tokens and two stacks order them (Dijkstra's shunting yard). There is no recursion, and the grammar has no names, so
+nothing can be run. The length is limited first, and the cost is linear in it.
 
-How the ambiguous is read:
+Ambiguous notation is read like this:
 
-- ``20%`` is 0.2, so ``50*20%`` is 10 and ``100+20%`` is 100.2; but ``%`` right before a number or a
-  bracket is the remainder, as in Python: ``17%5`` is 2.
-- ``,`` separates thousands only in full groups of three after a non-zero digit: ``1,450`` and
-  ``12,000.5``; ``1,5`` and ``0,500`` might be decimals, so they are errors.
+- ``20%`` is 0.2, so ``50*20%`` is 10 and ``100+20%`` is 100.2. Directly before a number or a bracket, ``%`` is the
+  remainder, as in Python: ``17%5`` is 2.
+- ``,`` separates thousands only in full groups of three after a non-zero digit: ``1,450`` and ``12,000.5``. ``1,5`` and
+  ``0,500`` might be decimals, so they are errors.
 - A bracket beside a number or a bracket multiplies, as strongly as ``*``: ``6/2(1+2)`` is 9.
-- ``x``, ``X`` and ``of`` multiply; ``$`` and other currency signs carry no value.
-- ``48/2=24`` is ``48/2``: what follows a ``=`` is a claim that must be arithmetic, and is dropped.
+- ``x``, ``X`` and ``of`` multiply. ``$`` and other currency signs have no value.
+- ``48/2=24`` is ``48/2``. The part after ``=`` must be arithmetic, and is dropped.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ Expression: TypeAlias = tuple[Fraction | str, ...]
 """Postfix: decimal numbers, ``+ - * / // % **``, and the unary ``neg`` (minus) and ``percent``."""
 
 MAX_LENGTH: Final = 1000
-"""Characters of an expression: several times what a worked solution needs."""
+"""Characters of an expression, several times what a worked solution needs."""
 MAX_DEPTH: Final = 100
-"""Brackets and operators that wait for their right side."""
+"""Brackets and operators without their right side at one time."""
 MAX_BITS: Final = 4096
-"""Numerators and denominators stay exact up to here; beyond, a value goes on as a float."""
+"""Bits of numerators and denominators. A larger value becomes a float."""
 MAX_EXPONENT: Final = 400
-"""The ``400`` of ``1e400``, checked before the number is expanded."""
+"""The largest exponent, 400 in ``1e400``. It is checked before the number is expanded."""
 
 _ADD, _FLOOR, _MULTIPLY, _NEGATE, _POWER, _PERCENT, _NUMBER = range(1, 8)
 
 
 class _Binary(NamedTuple):
-    """An operator: how strongly it binds, and the weakest sides it takes without brackets."""
-
     apply: Callable[[Any, Any], Any]
     strength: int
+    """How strongly the operator binds."""
     left: int
+    """The weakest left side that needs no brackets."""
     right: int
 
 
@@ -95,12 +95,8 @@ _TOKEN = re.compile(
 )
 
 
-class _Token(NamedTuple):
-    kind: str
-    text: str
-
-
-_END: Final = _Token("end", "")
+_Token: TypeAlias = tuple[str, str]
+"""The kind, which is a group of the pattern, and the text."""
 
 
 def parse(text: str) -> Expression:
@@ -108,7 +104,7 @@ def parse(text: str) -> Expression:
 
     Raises:
         LimitError: longer than ``MAX_LENGTH``, deeper than ``MAX_DEPTH``, or a number out of bounds.
-        ForbiddenError: it holds a name, a string or anything else that a program could be made of.
+        ForbiddenError: it holds a name, a string or anything else that a program could consist of.
         CallSyntaxError: it is not an expression.
     """
     if len(text) > MAX_LENGTH:
@@ -124,7 +120,7 @@ def parse(text: str) -> Expression:
 
 
 def evaluate(expression: Expression) -> Value:
-    """The exact value, or a float where a root or the size of the numbers asks for one.
+    """The exact value, or a float if a root or the size of the numbers makes it necessary.
 
     Raises:
         UndefinedError: division by zero, or no real result.
@@ -147,8 +143,8 @@ def evaluate(expression: Expression) -> Value:
 def render(expression: Expression) -> str:
     """The expression as text, with the fewest brackets that keep its value.
 
-    ``(12/60)*50`` prints as ``12/60*50`` and ``a+(b-c)`` as ``a+b-c``, for the arithmetic is exact;
-    only a negative right side keeps brackets that it could do without: ``5-(-3)``.
+    ``(12/60)*50`` prints as ``12/60*50`` and ``a+(b-c)`` as ``a+b-c``, since the arithmetic is exact. Only a negative
+    right side keeps brackets that it does not need: ``5-(-3)``.
     """
     stack: list[tuple[str, int]] = []
     for item in expression:
@@ -168,41 +164,39 @@ def render(expression: Expression) -> str:
 
 
 def operations(expression: Expression) -> int:
-    """How many operations it takes; a sign or a percent sign is none."""
+    """The number of operations. A sign or a percent sign is none."""
     return sum(item in _BINARY for item in expression)
 
 
 def shorten(text: str, length: int = 60) -> str:
-    """``text`` quoted for a message, however long it is."""
+    """``text`` in quotes for a message, cut at ``length``."""
     return repr(text if len(text) <= length else f"{text[:length]}...")
 
 
 def _tokens(side: str) -> list[_Token]:
-    """The tokens of one side of ``=``, in ASCII, with implied ``*`` and percent signs made plain."""
+    """The tokens of one side of ``=`` in ASCII, with each implied ``*``, and percent signs told from remainders."""
     found = [(match.lastgroup or "", match.group()) for match in _TOKEN.finditer(side)]
-    written = [_Token(kind, _SYNONYMS.get(text, text)) for kind, text in found if kind != "blank"]
-    for token in written:
-        if token.kind == "forbidden":
-            raise ForbiddenError(f"{token.text!r} is no arithmetic")
+    written = [(kind, _SYNONYMS.get(text, text)) for kind, text in found if kind != "blank"]
+    if forbidden := next((text for kind, text in written if kind == "forbidden"), None):
+        raise ForbiddenError(f"{forbidden!r} is no arithmetic")
     tokens: list[_Token] = []
-    for token, following in zip_longest(written, written[1:], fillvalue=_END):
-        before = tokens[-1].kind if tokens else ""
-        if token.kind == "other":
-            hint = " (thousands are separated as in 1,450)" if token.text == "," else ""
-            raise CallSyntaxError(f"{token.text!r} is out of place{hint}")
-        if (before, token.kind) in (("number", "open"), ("close", "open"), ("close", "number")):
-            tokens.append(_Token("operator", "*"))
-        if token.text == "%" and following.kind not in ("number", "open"):
-            token = _Token("percent", "percent")
-        tokens.append(token)
+    for (kind, text), (following, _) in zip_longest(written, written[1:], fillvalue=("end", "")):
+        before = tokens[-1][0] if tokens else ""
+        if kind == "other":
+            hint = " (thousands are separated as in 1,450)" if text == "," else ""
+            raise CallSyntaxError(f"{text!r} is out of place{hint}")
+        if (before, kind) in (("number", "open"), ("close", "open"), ("close", "number")):
+            tokens.append(("operator", "*"))
+        is_percent = text == "%" and following not in ("number", "open")
+        tokens.append(("percent", "percent") if is_percent else (kind, text))
     return tokens
 
 
 def _to_postfix(tokens: list[_Token]) -> Expression:
-    """Operators wait on ``pending`` until one that binds less, or a closing bracket, lets them out."""
+    """Operators stay in ``pending`` until a closing bracket or an operator that binds less strongly follows."""
     output: list[Fraction | str] = []
     pending: list[str] = []
-    operand = False  # whether one has just ended, so that an operator may follow
+    operand = False  # an operand has just ended, so that an operator may follow
     for kind, text in tokens:
         if not operand and kind == "number":
             output.append(_number(text))
@@ -270,7 +264,7 @@ def _power(base: Value, exponent: Value) -> Value:
 
 
 def _bounded(value: Value | int) -> Value:
-    """``value``, exact as long as that is cheap."""
+    """``value``, exact up to ``MAX_BITS``, else as a float."""
     if not isinstance(value, float) and _bits(value) <= MAX_BITS:
         return Fraction(value)  # "//" of two fractions is an int
     number = float(value)
@@ -284,10 +278,10 @@ def _bits(value: Fraction | int) -> int:
 
 
 def _join(symbol: str, left: tuple[str, int], right: tuple[str, int]) -> tuple[str, int]:
-    """Both sides around an operator, and how strongly the whole binds.
+    """The text of an operation, and how strongly it binds.
 
-    ``//`` and ``%`` round, so a product that begins with one (``7//2*3``) is weaker: it can be the left
-    side of another product as it stands, but not the right.
+    ``//`` and ``%`` round, so a product that begins with one (``7//2*3``) is weaker: as the right side of another
+    product it needs brackets.
     """
     rule = _BINARY[symbol]
     rounds = symbol in ("//", "%") or (rule.strength == _MULTIPLY and left[1] == _FLOOR)

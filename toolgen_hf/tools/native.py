@@ -1,14 +1,14 @@
-r"""Tool calls as models and APIs write them natively, in this project's own form.
+r"""Rewrites tool calls in the native forms of models and APIs to this project's own form.
 
     <tool_call>{"name": "calculator", "arguments": {"expression": "3*6"}}</tool_call>    calculator(3*6)
     [TOOL_CALLS][{"name": "calculator", "arguments": {"expression": "3*6"}}]             calculator(3*6)
     Action: calculator\nAction Input: 3*6                                                calculator(3*6)
     {"content": null, "tool_calls": [{"function": {"name": "calculator", ...}}]}         calculator(3*6)
 
-Read are JSON objects with a name and arguments (OpenAI, Llama, Hermes and Qwen, Mistral, LangChain),
-``<function=NAME>``, ``<invoke name=...>``, ``<|python_tag|>``, GLM's, DeepSeek's and Harmony's tags, and ReAct. What a
-model wrote is data: it is parsed as JSON or taken as text, never evaluated. Malformed arguments are a call that fails,
-with a reason.
+It reads JSON objects with a name and arguments (OpenAI, Llama, Hermes and Qwen, Mistral, LangChain),
+``<function=NAME>``, ``<invoke name=...>``, ``<|python_tag|>``, the tags of GLM, DeepSeek and Harmony, and ReAct. A
+model's text is data: it is parsed as JSON or taken as text, never evaluated. A call with malformed arguments fails with
+a reason.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ from toolgen_hf.tools.base import Tool
 from toolgen_hf.tools.expression import shorten
 
 _LONGEST = 100_000
-"""Characters of a text that are read; what a model is asked for is far shorter."""
+"""Characters of a text that are read."""
 _MOST = 200
 """JSON objects that are tried in one text."""
 _NAMES = ("name", "tool", "tool_name", "action", "function")
 _ARGUMENTS = ("arguments", "parameters", "args", "action_input", "tool_input", "input")
-
 _NO_CALL = frozenset(("finish", "final", "final_answer", "answer", "respond", "none", "done"))
-"""What ReAct names as an action that ends without a tool."""
+"""Actions of ReAct that end without a tool."""
 
 _THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
 _NAME = r"(?P<name>[\w.\-]+)"
@@ -52,7 +51,7 @@ _TAGGED = [
         rf"<\|python_tag\|>\s*{_NAME}\.call\((?P<rest>[^\n]*)\)",
     )
 ]
-"""Forms in which the name stands outside of the arguments."""
+"""Forms with the name outside of the arguments."""
 _WRAPPED = [
     re.compile(pattern, re.DOTALL)
     for pattern in (
@@ -62,7 +61,7 @@ _WRAPPED = [
         r"<(?P<tag>tool_code|function_call|functioncall|tool)>(?P<rest>\s*\{.*?)(?:</(?P=tag)>|\Z)",
     )
 ]
-"""Forms in which a call stands between marks, as JSON."""
+"""Forms with the whole call as JSON between marks."""
 _BROKEN = re.compile(
     r'\{\s*"(?:name|tool|action)"\s*:\s*"(?P<name>[\w.\-]+)"\s*,\s*"(?:arguments|parameters|args|action_input|input)"\s*:'
     r"(?P<rest>.*)",
@@ -76,13 +75,14 @@ _PARAMETER = re.compile(
 )
 _KEYWORD = re.compile(r"""\s*(?P<key>\w+)\s*=\s*(?P<quote>["'])(?P<value>.*)(?P=quote)\s*""", re.DOTALL)
 _FENCE = re.compile(r"\A\s*```(?:\w+\n)?\s*(.*?)\s*(?:```\s*)?\Z", re.DOTALL)
+_NO_ARGUMENTS = "the call has no arguments"
 
 
 @dataclass(frozen=True, slots=True)
 class NativeCall:
-    """A call as it was written: ``text[start:end]``.
+    """A native call at ``text[start:end]``.
 
-    ``arguments`` are by name, or a text that stands alone; None where they cannot be read, and ``reason`` says why.
+    ``arguments`` are a mapping by name, or a single text. They are None if they cannot be read; ``reason`` says why.
     """
 
     name: str
@@ -92,7 +92,7 @@ class NativeCall:
     reason: str | None = None
 
     def written(self, tool: Tool) -> str:
-        """In this project's form, ``calculator(3*6)``; of a call that must fail, one that cannot be run."""
+        """The call in this project's form, ``calculator(3*6)``. A malformed call becomes one that cannot be run."""
         if self.name.rpartition(".")[2].casefold() != tool.name.casefold():
             return f"{tool.name}(there is no tool {_flat(self.name)!r})"
         argument = _argument(self.arguments, tool)
@@ -102,9 +102,9 @@ class NativeCall:
 
 
 def find_calls(text: str) -> list[NativeCall]:
-    """The native calls of a text, in its order; none of a text between ``<think>`` and ``</think>``.
+    """The native calls of a text in order, without those between ``<think>`` and ``</think>``.
 
-    Calls in this project's own form, ``calculator(3*6)``, are the tool's to find.
+    Calls in this project's own form, ``calculator(3*6)``, are found by the tool.
     """
     text = text[:_LONGEST]
     taken = [found.span() for found in _THINKING.finditer(text)]
@@ -118,52 +118,51 @@ def find_calls(text: str) -> list[NativeCall]:
     for pattern in _TAGGED:
         for found in pattern.finditer(text):
             if found["name"].casefold() not in _NO_CALL:
-                take([_tagged(found["name"], found["rest"], *found.span())], *found.span())
+                arguments, reason = _read(found["rest"])
+                take([NativeCall(found["name"], arguments, *found.span(), reason)], *found.span())
     for pattern in _WRAPPED:
         for found in pattern.finditer(text):
-            inside = [
-                call
-                for value, _, _ in _json_values(found["rest"])
-                for call in _from_json(value, *found.span())
-            ]
-            take(inside or _broken(found["rest"], *found.span()), *found.span())
+            values = [value for value, _, _ in _json_values(found["rest"])]
+            inside = [call for value in values for call in _from_json(value, *found.span())]
+            take(inside or _broken(_BROKEN.search(found["rest"]), *found.span()), *found.span())
     for value, start, end in _json_values(text):
         take(_from_json(value, start, end), start, end)
-    broken = _BROKEN.search(text)
-    if broken is not None:
-        take(_broken(broken.group(), *broken.span()), *broken.span())
+    if broken := _BROKEN.search(text):
+        take(_broken(broken, *broken.span()), *broken.span())
     return sorted(calls, key=lambda call: (call.start, call.end))
 
 
 def as_written(text: str | None, tool: Tool) -> str | None:
-    """A response with its native calls in this project's form; the same text where there is none."""
-    calls = find_calls(text) if text else []
+    """A response with its native calls in this project's form. A response without native calls stays the same."""
+    if not text or not (calls := find_calls(text)):
+        return text
     made, at = "", 0
     for call in calls:
-        made += (text or "")[at : call.start]
+        made += text[at : call.start]
         made += ("\n" if made and not made[-1].isspace() else "") + call.written(tool)
         at = call.end
-    return f"{made}{(text or '')[at:]}" if calls else text
+    return made + text[at:]
 
 
 def response_of(row: Mapping[str, Any], text: str | None, tool: Tool) -> str | None:
-    """What a row of responses says: its text, and after it the calls of its column ``tool_calls`` or ``function_call``.
+    """The response in a row: its text, then the calls of its column ``tool_calls`` or ``function_call``.
 
-    Without a text it is what the assistant says in its column ``messages`` after the last question: all turns, a line
-    each, calls and all.
+    A row with neither is read from its column ``messages``: what the assistant says after the last question, a line for
+    each message, with its calls.
     """
     calls = [call.written(tool) for call in _column_calls(row)]
     parts = [as_written(text, tool), *calls]
     if text is None and not calls:
-        parts = [_said(message, tool) for message in _turns(row.get("messages"))]
-    told = [part for part in parts if part]
-    return "\n".join(told) if told else text
+        told = [message for message in _listed(_loaded(row.get("messages"))) if isinstance(message, Mapping)]
+        asked = max((at for at, message in enumerate(told) if message.get("role") == "user"), default=-1)
+        roles = ("assistant", "model")
+        parts = [_said(message, tool) for message in told[asked + 1 :] if message.get("role") in roles]
+    return "\n".join(filter(None, parts)) or text
 
 
 def _column_calls(row: Mapping[str, Any]) -> list[NativeCall]:
-    found = [_loaded(row.get(name)) for name in ("tool_calls", "function_call")]
     calls: list[NativeCall] = []
-    for value in found:
+    for value in (_loaded(row.get(name)) for name in ("tool_calls", "function_call")):
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, str) and item.strip():
                 calls.append(NativeCall("?", None, reason=f"the call {shorten(item)} is no JSON"))
@@ -172,35 +171,21 @@ def _column_calls(row: Mapping[str, Any]) -> list[NativeCall]:
     return calls
 
 
-def _turns(messages: Any) -> Iterator[Mapping[str, Any]]:
-    """The assistant's messages after the last of the user."""
-    told = [m for m in _listed(_loaded(messages)) if isinstance(m, Mapping)]
-    asked = max((at for at, message in enumerate(told) if message.get("role") == "user"), default=-1)
-    return (message for message in told[asked + 1 :] if message.get("role") in ("assistant", "model"))
-
-
 def _said(message: Mapping[str, Any], tool: Tool) -> str:
     content = message.get("content")
-    parts = [content] if isinstance(content, str) else _listed(content)
     said: list[str | None] = []
-    for part in parts:
-        if isinstance(part, str):
-            said.append(as_written(part, tool))
-        elif isinstance(part, Mapping) and isinstance(part.get("text"), str):
-            said.append(as_written(part["text"], tool))
+    for part in [content] if isinstance(content, str) else _listed(content):
+        text = part.get("text") if isinstance(part, Mapping) else part
+        if isinstance(text, str):
+            said.append(as_written(text, tool))
         elif isinstance(part, Mapping) and part.get("type") == "tool_use":
             said += [call.written(tool) for call in _from_json(part, 0, 0)]
     said += [call.written(tool) for call in _column_calls(message)]
-    return "\n".join(part for part in said if part)
-
-
-def _tagged(name: str, rest: str, start: int, end: int) -> NativeCall:
-    arguments, reason = _read(rest)
-    return NativeCall(name, arguments, start, end, reason)
+    return "\n".join(filter(None, said))
 
 
 def _read(rest: str) -> tuple[Mapping[str, Any] | str | None, str | None]:
-    """Arguments as they stand after a name: JSON, tags for each, ``key="value"``, or one text alone."""
+    """The arguments after a name: JSON, a tag for each, ``key="value"``, or a single text. Else None and the reason."""
     parameters = {
         found["key"] or found["key2"]: (found["value"] or found["value2"] or "").strip()
         for found in _PARAMETER.finditer(rest)
@@ -211,21 +196,20 @@ def _read(rest: str) -> tuple[Mapping[str, Any] | str | None, str | None]:
     rest = (fenced[1] if fenced else rest).strip()
     if keyword := _KEYWORD.fullmatch(rest):
         return {keyword["key"]: keyword["value"]}, None
-    if rest[:1] in ("{", "["):
-        with suppress(ValueError, RecursionError):
-            value, _ = json.JSONDecoder().raw_decode(rest)
-            if isinstance(value, Mapping):
-                return value, None
-            return None, f"the arguments {shorten(rest)} have no names"
-        return None, f"the arguments {shorten(rest)} are no JSON"
-    with suppress(ValueError, RecursionError):
-        value = json.loads(rest)
-        rest = value if isinstance(value, str) else rest
-    return (rest, None) if rest else (None, "the call has no arguments")
+    value: Any = None
+    is_json = rest[:1] in ("{", "[")
+    with suppress(ValueError, RecursionError):  # an end tag with a typing error may follow an object
+        value = json.JSONDecoder().raw_decode(rest)[0] if is_json else json.loads(rest)
+    if is_json:
+        if isinstance(value, Mapping):
+            return value, None
+        return None, f"the arguments {shorten(rest)} {'are no JSON' if value is None else 'have no names'}"
+    rest = value if isinstance(value, str) else rest
+    return (rest, None) if rest else (None, _NO_ARGUMENTS)
 
 
 def _from_json(value: Any, start: int, end: int) -> list[NativeCall]:
-    """The calls that a JSON value is: one, or a list of them; none if it is something else."""
+    """The calls in a JSON value: one object, or a list of them; empty if it is something else."""
     if isinstance(value, list):
         found = [_from_json(item, start, end) for item in value[:_MOST]]
         return [call for calls in found for call in calls] if all(found) else []
@@ -237,37 +221,30 @@ def _from_json(value: Any, start: int, end: int) -> list[NativeCall]:
     if isinstance(value.get("function"), Mapping):
         return _from_json({**value["function"]}, start, end)
     name = next((value[key] for key in _NAMES if isinstance(value.get(key), str)), None)
-    given = next((key for key in _ARGUMENTS if value.get(key) is not None), None)
-    if name is None or (given is None and not {*_ARGUMENTS} & value.keys()):
+    given = [value[key] for key in _ARGUMENTS if key in value]
+    if name is None or not given:
         return []
-    arguments = value[given] if given else None
+    arguments = next((argument for argument in given if argument is not None), None)
+    reason = None
     if isinstance(arguments, str):
-        read, reason = _read(arguments)
-        return [NativeCall(name, read, start, end, reason)]
-    if isinstance(arguments, Mapping):
-        return [NativeCall(name, arguments, start, end)]
-    why = (
-        "the call has no arguments"
-        if arguments is None
-        else f"the arguments {shorten(str(arguments))} have no names"
-    )
-    return [NativeCall(name, None, start, end, why)]
+        arguments, reason = _read(arguments)
+    elif arguments is None:
+        reason = _NO_ARGUMENTS
+    elif not isinstance(arguments, Mapping):
+        arguments, reason = None, f"the arguments {shorten(str(arguments))} have no names"
+    return [NativeCall(name, arguments, start, end, reason)]
 
 
-def _broken(rest: str, start: int, end: int) -> list[NativeCall]:
-    """A call that cannot be read, if it says that it is one."""
-    named = _BROKEN.search(rest)
-    if named is None:
+def _broken(found: re.Match[str] | None, start: int, end: int) -> list[NativeCall]:
+    """A call whose JSON cannot be read."""
+    if found is None:
         return []
-    return [
-        NativeCall(
-            named["name"], None, start, end, f"the arguments {shorten(named['rest'].strip())} are no JSON"
-        )
-    ]
+    reason = f"the arguments {shorten(found['rest'].strip())} are no JSON"
+    return [NativeCall(found["name"], None, start, end, reason)]
 
 
 def _json_values(text: str) -> Iterator[tuple[Any, int, int]]:
-    """Every JSON object or list of a text that is not within another, with its place."""
+    """Every outermost JSON object or list of a text, with its place."""
     decoder, at = json.JSONDecoder(), 0
     for _ in range(_MOST):
         starts = [place for sign in "{[" if (place := text.find(sign, at)) >= 0]
@@ -275,28 +252,25 @@ def _json_values(text: str) -> Iterator[tuple[Any, int, int]]:
             return
         start = min(starts)
         try:
-            value, end = decoder.raw_decode(text, start)
+            value, at = decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
             at = start + 1
             continue
-        yield value, start, end
-        at = end
+        yield value, start, at
 
 
 def _argument(arguments: Mapping[str, Any] | str | None, tool: Tool) -> str | None:
-    """The one argument of the tool: that of its parameter's name, or the only one; None if there is none."""
+    """The argument with the name of the tool's parameter, or the only one; None if there is none."""
     if isinstance(arguments, str):
         call = re.fullmatch(rf"{re.escape(tool.name)}\s*\((.*)\)", arguments, re.IGNORECASE | re.DOTALL)
         return call[1] if call else arguments
-    if arguments is None:
-        return None
-    given = {key: value for key, value in arguments.items() if value is not None}
+    given = {key: value for key, value in (arguments or {}).items() if value is not None}
     value = given.get(tool.parameter, next(iter(given.values())) if len(given) == 1 else None)
     return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
 
 
 def _loaded(value: Any) -> Any:
-    """A value that a file holds as JSON text, as CSV does; the text itself if it is none."""
+    """The value of JSON text, which a CSV file has in its columns; other values stay the same."""
     if isinstance(value, str):
         with suppress(ValueError, RecursionError):
             return json.loads(value)
@@ -308,5 +282,5 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _flat(text: str) -> str:
-    """A text as it may stand between a call's brackets: without brackets of its own."""
+    """A text without brackets, so that it may stand inside a call."""
     return re.sub(r"[()]", " ", text)

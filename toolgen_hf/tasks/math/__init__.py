@@ -1,4 +1,4 @@
-"""Math word problems: the task, how numbers and worked solutions are read, and the prompts."""
+"""Math word problems: the task, the readers of numbers and of worked solutions, and the prompts."""
 
 from toolgen_hf.tasks.math.task import MATH, Math
 

@@ -1,11 +1,11 @@
-"""Steps of arithmetic linked into one formula, with where each of its numbers comes from.
+"""Links the steps of a solution into one formula, and finds where each of its numbers comes from.
 
-    48/2=24, 48+24=72        48 is the question's, 24 is what the first step gave, so        48+48/2
+    48/2=24, 48+24=72        48 is the question's, 24 is the result of the first step, so        48+48/2
 
-A number of a step comes from the question, from an earlier step, is a constant that the words call for, or comes from
-nowhere. Where the question states a number that an earlier step gave too, all readings are scored: by the sign and the
-noun beside the number, by the words of its sentence, and by which steps and numbers a reading leaves unused. The best
-one counts as meant if it is better than the next by ``MARGIN``.
+A number of a step comes from the question or from an earlier step, is a constant that the words call for, or has no
+source. If the question states a number that is also the result of an earlier step, all readings are scored: by the sign
+and the noun beside the number, by the words of its sentence, and by the steps and numbers that a reading leaves unused.
+The best reading counts as the meant one if its score is better than the next by ``MARGIN``.
 """
 
 from __future__ import annotations
@@ -28,20 +28,21 @@ from toolgen_hf.tasks.math.mentions import (
     constants,
     content,
     number,
+    stems,
     units,
 )
-from toolgen_hf.tasks.math.steps import Step, is_right
+from toolgen_hf.tasks.math.steps import Step
 from toolgen_hf.tools.expression import Expression
 
 MAX_ITEMS: Final = 100
-"""Numbers and operators of a formula; steps that use a result twice each would double it for ever."""
+"""Numbers and operators of a formula. Steps that use a result twice each would double it without end."""
 MAX_DEVIATIONS: Final = 2
 MAX_FORMULAS: Final = 200
-"""Tried for one step."""
+"""Formulas that are tried for one step."""
 MAX_READINGS: Final = 256
 """Readings that are compared."""
 MARGIN: Final = 1.0
-"""How much better than the next one a reading must be to count as the one that is meant."""
+"""How much better than the next one a reading must be to count as the meant one."""
 
 SAME_NOUN, OTHER_NOUN = 3.0, -0.3
 SAME_SIGN, OTHER_SIGN, SIGN_OR_NOUN = 0.5, -2.0, -0.7
@@ -50,7 +51,7 @@ ADDED_RATE, MULTIPLIED_RATE, CONSTANT, CALLED_FOR, NO_SOURCE = -1.0, 0.25, -0.5,
 UNUSED_STEP, UNUSED_NUMBER, USED_AGAIN, STATED_AGAIN, SAME_SOURCE = -3.0, -1.4, -0.8, -0.1, -2.5
 CANCELLED, ALONE = -5.0, -2.5
 CUT: Final = 4.0
-"""Sources that fit worse than the best one by this are left out where there are too many readings."""
+"""Sources that fit worse than the best one by this are dropped if there are too many readings."""
 CONFLICT: Final = -1.5
 """A link that fits worse than this is doubtful, even if there is no other."""
 
@@ -61,10 +62,10 @@ _STATED = re.compile(r"\s*[$€£]?\s*([0-9][0-9,.]*[0-9]|[0-9])?")
 
 Soundness: TypeAlias = Literal["explained", "ambiguous", "unexplained"]
 Place: TypeAlias = tuple[int, int]
-"""A number of a step: which step, and where in its expression."""
+"""A number of a step: the index of the step, and the position in its expression."""
 Links: TypeAlias = Mapping[Place, int | None]
-"""The step that stands for the number, or None if the number stays."""
-_Scores: TypeAlias = dict[int | None, float]
+"""For each place the step whose expression replaces the number, or None if the number stays."""
+_Items: TypeAlias = list[Fraction | str]
 
 
 class Worked:
@@ -72,27 +73,22 @@ class Worked:
 
     def __init__(self, question: str, solution: str) -> None:
         self.question, self.solution = Text(question), Text(solution)
-        self._constants: dict[tuple[int, bool], frozenset[tuple[int, int]]] = {}
-        self._content: dict[int, frozenset[str]] = {}
         self.counts: set[tuple[int, Fraction]] = set()
-        """Numbers that count the terms of an average, with the place of their step."""
+        """Numbers that count the terms of an average, each with the place of its step."""
 
     def stays(self, value: Fraction, step: Step, adds: bool) -> bool:
-        """Whether a number of a step may stand in a formula as it is: it is the question's, or a constant."""
+        """Whether a number of a step may be in a formula as it is: it is the question's, or a constant."""
         return any(self.mentions(value, step, adds)) or self.is_constant(value, step, adds)
 
     def explains(self, step: Step) -> bool:
-        """Whether all numbers of a step may stand in a formula as they are."""
-        added = _added(step)
-        return all(
-            self.stays(n, step, p in added) for p, n in enumerate(step.expression) if not isinstance(n, str)
-        )
+        """Whether all numbers of a step may be in a formula as they are."""
+        return all(self.stays(value, step, at in step.added) for at, value in step.numbers)
 
     def mentions(self, value: Fraction, step: Step, adds: bool) -> Iterator[Mention]:
         """The mentions of the question that a number of a step may be.
 
         Args:
-            adds: it is added or subtracted, which twice and the 4 of 1/4 cannot be.
+            adds: it is added or subtracted. The number of "twice" and the 4 of 1/4 never are.
         """
         for mention in self.question.of_value(value):
             is_points = mention.is_percent and value == mention.points
@@ -100,32 +96,25 @@ class Worked:
                 yield mention
 
     def is_constant(self, value: Fraction, step: Step, adds: bool, near: bool = False) -> bool:
-        """Whether the words call for this constant; with ``near`` those of the step's own sentence."""
+        """Whether the words call for this constant; with ``near`` only those of the step's own sentence."""
         if adds and value not in ADDED_CONSTANTS:
             return False
-        start, end = self.solution.sentence(step.equals)
         if self.counts and (step.equals, value) in self.counts:
             return True
-        if (start, near) not in self._constants:
-            words = self.solution.stems_of(start, end)
-            whole = words if near else self.question.stems | self.solution.stems
-            self._constants[start, near] = constants(whole, words)
-        return value.as_integer_ratio() in self._constants[start, near]
+        words = stems(self.solution.sentence_of(step.equals))
+        return value.as_integer_ratio() in constants(words if near else self.stems, words)
 
     @cached_property
-    def says_average(self) -> bool:
-        """Whether the question or the solution speaks of an average."""
-        return bool({"averag", "mean"} & (self.question.stems | self.solution.stems))
+    def stems(self) -> frozenset[str]:
+        """The stems of all words of both texts."""
+        return self.question.stems | self.solution.stems
 
     def content(self, step: Step) -> frozenset[str]:
         """What the sentence of a step is about."""
-        start, end = self.solution.sentence(step.equals)
-        if start not in self._content:
-            self._content[start] = content(self.solution.text[start:end])
-        return self._content[start]
+        return content(self.solution.sentence_of(step.equals))
 
     def overlap(self, left: frozenset[str], right: frozenset[str]) -> float:
-        """How much two passages say that is rarely said elsewhere, from 0 to 2."""
+        """How many words two passages share, from 0 to 2. A word that is frequent elsewhere counts less."""
         return min(2.0, sum(sorted(3 / max(3, self._frequency[word]) for word in left & right)))
 
     @cached_property
@@ -143,10 +132,19 @@ class Worked:
         return "%" in said or "percent" in said or bool({_HUNDRED, Fraction(1, 100)} & {*step.expression})
 
     def said_in_words(self, value: Fraction, step: Step) -> bool:
-        """Whether the sentence of a step says a number in words, perhaps as a share or a multiple."""
+        """Whether the sentence of a step says a number in words, maybe as a share or a multiple."""
         start, end = self.solution.sentence(step.equals)
         mentions = self.solution.of_value(value)
         return any(start <= m.start < end and self.solution.text[m.start].isalpha() for m in mentions)
+
+    def states_fraction(self, part: Sequence[Fraction | str]) -> bool:
+        """Whether ``part`` is a fraction such as ``5, 6, "/"`` that the question states."""
+        if part[2] != "/" or isinstance(part[0], str) or isinstance(part[1], str) or not part[1]:
+            return False
+        mentions = self.question.of_value(part[0] / part[1])
+        return any(
+            {part[0], part[1]} <= {*mention.values} and mention.points is not None for mention in mentions
+        )
 
 
 class Formulas:
@@ -163,15 +161,15 @@ class Formulas:
         self._giving: dict[tuple[int, int], list[int]] = {}
         for index, step in enumerate(self.steps):
             self._giving.setdefault(step.result.as_integer_ratio(), []).append(index)
-        self._is_cut = False  # a likely source was left out, so no reading counts as clear
+        self._is_cut = False  # a likely source was dropped, so no reading counts as clear
         self._producers = self._find_producers()
-        self._options = {p: self._scores(p, made) for p, made in self._producers.items() if made}
+        self._options = {place: self._scores(place, made) for place, made in self._producers.items() if made}
 
     def __iter__(self) -> Iterator[tuple[Expression, Soundness]]:
-        """The best reading first, then those in which a number stays that comes from a step."""
+        """The best reading first, then readings in which a number stays that is also the result of a step."""
         readings = sorted(self._readings(), key=lambda reading: -reading[0])
         made = [(score, links, self._expand(links)) for score, links in readings]
-        rivals: dict[object, float] = {}
+        rivals: dict[str, float] = {}
         for score, _, expression in made if len(made) > 1 else ():
             if expression is not None:
                 rivals.setdefault(canonical(expression), score)
@@ -181,62 +179,53 @@ class Formulas:
             if expression is not None:
                 yield expression, self._soundness(links, is_clear and score == made[0][0])
         for links in islice(_unlinked(readings[0][1]), MAX_FORMULAS):
-            expression = self._expand(links)
-            if expression is not None:
+            if (expression := self._expand(links)) is not None:
                 yield expression, self._soundness(links, False)
 
     def _find_producers(self) -> dict[Place, list[int]]:
-        """For each number that ``last`` may rest on, the steps that gave it, latest first."""
+        """For each number that ``last`` may rest on, the steps with that result, latest first."""
         found: dict[Place, list[int]] = {}
         waiting = [self.last]
-        for index in waiting:  # grows while it is walked
-            expression = self.steps[index].expression
-            stated = self._stated_fractions(index)
-            for position, item in enumerate(expression):
-                if not isinstance(item, str):
-                    made = [
-                        j
-                        for j in reversed(self._giving.get(item.as_integer_ratio(), ()))
-                        if j < index and not (self.steps[j].is_solved and self.steps[index].result == item)
-                    ]  # an equation that is solved for what the step gives does not lead to it
-                    found[index, position] = [] if position in stated else made
-                    waiting += [j for j in found[index, position] if j not in waiting]
+        for index in waiting:  # it grows while the loop runs
+            step = self.steps[index]
+            stated = {  # both numbers of a fraction that the question states, such as 5/6, stay
+                at
+                for start in range(len(step.expression) - 2)
+                if self.worked.states_fraction(step.expression[start : start + 3])
+                for at in (start, start + 1)
+            }
+            for position, value in step.numbers:
+                made = [
+                    j
+                    for j in reversed(self._giving.get(value.as_integer_ratio(), ()))
+                    if j < index and not (self.steps[j].is_solved and step.result == value)
+                ]  # an equation that is solved for the result of a step does not lead to the step
+                found[index, position] = [] if position in stated else made
+                waiting += [j for j in found[index, position] if j not in waiting]
         return found
-
-    def _stated_fractions(self, index: int) -> set[int]:
-        """Where a step has both numbers of a fraction that the question states, such as 5/6."""
-        expression = self.steps[index].expression
-        return {
-            at
-            for position in range(len(expression) - 2)
-            if _is_stated_fraction(self.worked, expression[position : position + 3])
-            for at in (position, position + 1)
-        }
 
     def _soundness(self, links: Links, is_clear: bool) -> Soundness:
         soundness: Soundness = "explained" if is_clear else "ambiguous"
         for index in self._reached(links):
             step = self.steps[index]
-            if not step.is_said or not is_right(step):
+            if not step.is_said or not step.is_right:
                 return "unexplained"
-            for position, item in enumerate(step.expression):
-                source = links.get((index, position))
-                if isinstance(item, str):
-                    continue
-                if source is None and not self.worked.stays(item, step, position in _added(step)):
-                    return "unexplained"
-                is_alone = source is not None and len(self._options[index, position]) == 1
-                if is_alone and self._fits_badly((index, position), source):
+            for position, value in step.numbers:
+                place = index, position
+                source = links.get(place)
+                if source is None:
+                    if not self.worked.stays(value, step, position in step.added):
+                        return "unexplained"
+                elif len(self._options[place]) == 1 and (
+                    _fit(self._beside(place), self._beside_result(source)) <= CONFLICT
+                ):
                     soundness = "ambiguous"
         return soundness
 
-    def _fits_badly(self, place: Place, source: int | None) -> bool:
-        return source is not None and _fit(self._beside(place), self._beside_result(source)) <= CONFLICT
-
     def _readings(self) -> Iterator[tuple[float, Links]]:
-        """Every way to read the numbers that may come from several places, with how well it fits."""
+        """All ways to choose the sources of the numbers, each with its score."""
         options = {p: sorted(s.items(), key=lambda item: -item[1]) for p, s in self._options.items()}
-        while prod(map(len, options.values())) > MAX_READINGS:  # the least likely source of all goes first
+        while prod(map(len, options.values())) > MAX_READINGS:  # drops the least likely source of all
             least = max(options.values(), key=lambda scores: (len(scores) > 1, scores[0][1] - scores[-1][1]))
             self._is_cut |= least[0][1] - least.pop()[1] < CUT
         if all(len(scores) == 1 for scores in options.values()):
@@ -261,58 +250,44 @@ class Formulas:
         return reached
 
     def _waste(self, links: Links, reached: set[int]) -> float:
-        """What speaks against a reading as a whole: steps and numbers that it does not use, or uses twice.
+        """The penalty of a reading as a whole: for steps and numbers that it leaves unused or uses twice.
 
         A last step that uses no other step is ``ALONE``.
         """
+        steps, question = self.steps, self.worked.question
         left = [j for j in range(self.last) if j not in reached and j not in self._repeated]
-        unused = sum(
-            all(self.steps[j].result not in self.steps[k].expression for k in left if k > j) for j in left
-        )
-        used = Counter((source, p) for p, source in links.items() if source is not None and p[0] in reached)
+        unused = sum(all(steps[j].result not in steps[k].expression for k in left if k > j) for j in left)
+        used = [
+            (source, place) for place, source in links.items() if source is not None and place[0] in reached
+        ]
         uses = Counter(source for source, _ in used)
-        twice = Counter(
-            (source, i, self.steps[i].expression[p])
-            for source, (i, p) in used
-            if len(self._options[i, p]) > 1
-        )
-        kept = Counter(
-            (i, self.steps[i].expression[p])
-            for i, p in self._options
-            if i in reached and links.get((i, p)) is None
-        )
-        surplus = [n - len(self.worked.question.of_value(value)) for (_, value), n in kept.items()]  # type: ignore[arg-type]
-        stated = Counter(
-            item.as_integer_ratio()
-            for i in reached
-            for p, item in enumerate(self.steps[i].expression)
-            if not isinstance(item, str) and links.get((i, p)) is None
-        )
-        missed = again = 0
-        for value, mentions in self._mentioned.items():
-            missed += not stated[value]
-            again += max(0, stated[value] - mentions)
+        twice = Counter((s, i, steps[i].expression[p]) for s, (i, p) in used if len(self._options[i, p]) > 1)
+        kept: Counter[tuple[int, Fraction]] = Counter()
+        stated: Counter[tuple[int, int]] = Counter()
+        for i in reached:
+            for p, value in steps[i].numbers:
+                if links.get((i, p)) is None:
+                    stated[value.as_integer_ratio()] += 1
+                    kept[i, value] += (i, p) in self._options
+        same = sum(max(0, n - len(question.of_value(value))) for (_, value), n in kept.items() if n > 1)
+        same += sum(count - 1 for count in twice.values())
         return (
             ALONE * (len(reached) == 1)
             + UNUSED_STEP * unused
-            + UNUSED_NUMBER * missed
+            + UNUSED_NUMBER * sum(not stated[value] for value in self._mentioned)
             + USED_AGAIN * sum(count - 1 for count in uses.values())
-            + STATED_AGAIN * again
-            + SAME_SOURCE * sum(count - 1 for count in twice.values())
-            + SAME_SOURCE
-            * sum(max(0, min(n, more)) for n, more in zip(kept.values(), surplus, strict=True) if n > 1)
+            + STATED_AGAIN * sum(max(0, stated[value] - count) for value, count in self._mentioned.items())
+            + SAME_SOURCE * same
             + CANCELLED * self._cancelled(links, reached)
         )
 
     @cached_property
     def _mentioned(self) -> dict[tuple[int, int], int]:
-        """The numbers that both a step gave and the question states, and how often it does."""
-        values = [self.steps[i].expression[p] for i, p in self._options]
-        found = {
-            n.as_integer_ratio(): len(self.worked.question.of_value(n))
-            for n in values
-            if not isinstance(n, str)
-        }
+        """The numbers that the question states and a step gave, each with how often the question states it."""
+        values = [
+            value for i, step in enumerate(self.steps) for p, value in step.numbers if (i, p) in self._options
+        ]
+        found = {value.as_integer_ratio(): len(self.worked.question.of_value(value)) for value in values}
         return {value: count for value, count in found.items() if count}
 
     def _cancelled(self, links: Links, reached: set[int]) -> int:
@@ -328,30 +303,29 @@ class Formulas:
     @cached_property
     def _repeated(self) -> set[int]:
         """The steps whose expression is part of a later one."""
-        found = set()
-        for j, step in enumerate(self.steps[: self.last]):
-            part = sorted(map(str, step.expression))
-            for later in self.steps[j + 1 :]:
-                whole = later.expression
-                ends = range(len(part), len(whole) + 1)
-                if any(sorted(map(str, whole[end - len(part) : end])) == part for end in ends):
-                    found.add(j)
-        return found
+        written = [[str(item) for item in step.expression] for step in self.steps]
+        return {
+            j
+            for j, part in enumerate(written[: self.last])
+            for whole in written[j + 1 :]
+            for end in range(len(part), len(whole) + 1)
+            if sorted(whole[end - len(part) : end]) == sorted(part)
+        }
 
-    def _scores(self, place: Place, made: list[int]) -> _Scores:
-        """How well each source of a number fits: None is the question or a constant, else it is a step."""
+    def _scores(self, place: Place, made: list[int]) -> dict[int | None, float]:
+        """How well each source of a number fits: a step, or None for the question and the constants."""
         index, position = place
         step, worked = self.steps[index], self.worked
         value = step.expression[position]
         assert not isinstance(value, str)
-        adds = position in _added(step)
+        adds = position in step.added
         mentions = list(worked.mentions(value, step, adds))
         is_constant = worked.is_constant(value, step, adds)
         if len(made) == 1 and not mentions and not is_constant:
             return {made[0]: 0.0}
         context = self._beside(place)
         words, in_sum = worked.content(step), self._in_sum(place)
-        scores: _Scores = {}
+        stays: list[float] = []
         for mention in mentions:
             score = _fit(context, worked.question.context(mention.start, mention.end))
             score += worked.overlap(words, content(worked.question.clause_of(mention.start)))
@@ -359,10 +333,10 @@ class Formulas:
             score += IN_WORDS * worked.said_in_words(value, step)
             if mention.is_rate:
                 score += MULTIPLIED_RATE if in_sum is None else ADDED_RATE
-            scores[None] = max(score, scores.get(None, score))
+            stays.append(score)
         if is_constant:
-            score = CALLED_FOR if worked.is_constant(value, step, adds, near=True) else CONSTANT
-            scores[None] = max(score, scores.get(None, score))
+            stays.append(CALLED_FOR if worked.is_constant(value, step, adds, near=True) else CONSTANT)
+        scores: dict[int | None, float] = {None: max(stays)} if stays else {}
         for j in made:
             scores[j] = (
                 _fit(context, self._beside_result(j))
@@ -376,151 +350,123 @@ class Formulas:
 
     @cached_property
     def _has_sources(self) -> list[bool]:
-        """For each step, whether each of its numbers comes from somewhere."""
+        """For each step, whether each of its numbers has a source."""
         found: list[bool] = []
         for index, step in enumerate(self.steps):
-            found.append(
-                step.is_said
-                and all(
-                    isinstance(item, str)
-                    or self.worked.stays(item, step, position in _added(step))
-                    or any(found[j] for j in self._giving.get(item.as_integer_ratio(), ()) if j < index)
-                    for position, item in enumerate(step.expression)
-                )
+            has = step.is_said and all(
+                self.worked.stays(value, step, at in step.added)
+                or any(found[j] for j in self._giving.get(value.as_integer_ratio(), ()) if j < index)
+                for at, value in step.numbers
             )
+            found.append(has)
         return found
 
     def _in_sum(self, place: Place) -> float | None:
-        """In a sum, the share of the other numbers that earlier steps gave; None for a number in no sum."""
+        """The share of the other numbers of a sum that earlier steps gave; None for a number outside of a sum."""
         index, position = place
-        expression = self.steps[index].expression
-        if not {item for item in expression if isinstance(item, str)} <= {"+", "-"}:
+        step = self.steps[index]
+        if not {item for item in step.expression if isinstance(item, str)} <= {"+", "-"}:
             return None
-        value = expression[position]
-        others = [p for p, item in enumerate(expression) if not isinstance(item, str) and item != value]
-        return sum(bool(self._producers[index, p]) for p in others) / max(1, len(others))
+        others = [at for at, item in step.numbers if item != step.expression[position]]
+        return sum(bool(self._producers[index, at]) for at in others) / max(1, len(others))
 
     def _beside(self, place: Place) -> Context:
-        """What stands beside a number of a step in the solution's prose; in a sum, at least what its result is."""
+        """What the solution writes beside a number of a step; in a sum at least what it writes beside the result."""
         index, position = place
         step, text = self.steps[index], self.worked.solution
         begin, _ = text.sentence(step.equals)
         begin = max([begin, *(s.end for s in self.steps[:index] if begin <= s.end <= step.equals)])
         found = [(number(m[0]), *m.span()) for m in _NUMBER.finditer(text.text, begin, step.equals)]
-        at = len(found)
-        for p in range(len(step.expression) - 1, position - 1, -1):
-            item = step.expression[p]
+        at, match = len(found), None
+        for item in reversed(step.expression[position:]):
             match = next((k for k in reversed(range(at)) if found[k][0] == item), None)
-            if p == position:
-                context = Context() if match is None else text.context(*found[match][1:])
-                for value, *span in found[:match]:  # what the sentence said about it before
-                    if value == item:
-                        context = Context(context.symbol, context.nouns | text.context(*span).nouns)
-                if not context.symbol and not context.nouns and self._in_sum(place) is not None:
-                    return self._beside_result(index)
-                return context
             at = at if match is None else match
-        raise AssertionError(place)
+        context = Context() if match is None else text.context(*found[match][1:])
+        for value, *span in found[:match]:  # what the sentence said about it before
+            if value == step.expression[position]:
+                context = Context(context.symbol, context.nouns | text.context(*span).nouns)
+        if not context.symbol and not context.nouns and self._in_sum(place) is not None:
+            return self._beside_result(index)
+        return context
 
     def _beside_result(self, index: int) -> Context:
-        """What stands beside the result of a step."""
+        """What the solution writes beside the result of a step."""
         if index not in self._contexts:
             step, text = self.steps[index], self.worked.solution
             match = _STATED.match(text.text, step.end)
-            span = match.span(1) if match and match[1] else (step.end, step.end)
-            context = text.context(*span)
-            sign = text.text[max(0, step.equals - 2) : step.equals + 3]
-            symbol = "$" if "$" in sign else context.symbol
+            symbol, nouns = text.context(*(match.span(1) if match and match[1] else (step.end, step.end)))
+            if "$" in text.text[max(0, step.equals - 2) : step.equals + 3]:
+                symbol = "$"
             begin, _ = text.sentence(step.equals)
             for found in _NUMBER.finditer(text.text, begin, step.equals):
                 if number(found[0]) == step.result:
                     other = text.context(*found.span())
-                    symbol, context = symbol or other.symbol, Context("", context.nouns | other.nouns)
-            self._contexts[index] = Context(symbol, context.nouns)
+                    symbol, nouns = symbol or other.symbol, nouns | other.nouns
+            self._contexts[index] = Context(symbol, nouns)
         return self._contexts[index]
 
     def _expand(self, links: Links) -> Expression | None:
-        """The formula; None if it outgrows ``MAX_ITEMS``. Links only go back, so each is ready in time."""
+        """The formula; None if it has more than ``MAX_ITEMS``. A link always points to an earlier step."""
         expanded: list[Expression] = []
         for index, step in enumerate(self.steps):
-            items: list[Fraction | str] = []
+            items: _Items = []
             for position, item in enumerate(step.expression):
                 source = links.get((index, position))
-                if (
-                    isinstance(item, str) and item == "percent" and items[-2:] == _TIMES_HUNDRED
-                ):  # points to percent and back
+                if item == "percent" and items[-2:] == _TIMES_HUNDRED:  # points to percent and back
                     del items[-2:]
                 else:
                     items += (item,) if source is None else expanded[source]
             expanded.append(tuple(items[: MAX_ITEMS + 1]))
         made = expanded[self.last]
-        return made if len(made) <= MAX_ITEMS and all(map(_is_decimal, made)) else None
+        is_decimal = all(isinstance(item, str) or 10**30 % item.denominator == 0 for item in made)
+        return made if len(made) <= MAX_ITEMS and is_decimal else None
 
 
 def _with_sources(
     worked: Worked, earlier: Sequence[Step], results: Mapping[Fraction, Step], step: Step
 ) -> Step:
-    """A step whose numbers without a source are written with numbers that have one, where there is one way to do so."""
+    """The step with each number that has no source written as numbers that have one, if there is one way to do so."""
     if (count := _averaged(worked, earlier, step.expression)) is not None:
         worked.counts.add((step.equals, count))
-    items: list[Fraction | str] = []
+    items: _Items = []
     for item in step.expression:
         items.append(item)
-        pair = items[-3:]
-        if (
-            isinstance(item, str)
-            and item == "/"
-            and len(pair) == 3
-            and not isinstance(pair[0], str)
-            and not isinstance(pair[1], str)
-            and pair[1]
-        ):
-            value = pair[0] / pair[1]
-            if not _is_stated_fraction(worked, pair) and not all(
-                n in results or worked.stays(n, step, False) for n in pair[:2] if not isinstance(n, str)
-            ):
-                if value in results and value.denominator > 1:
-                    items[-3:] = [value]
-                elif (rest := _rest(worked, value)) is not None:
-                    items[-3:] = rest
-    added = _added(replace(step, expression=tuple(items)))
-    for position in reversed(range(len(items))):
-        item = items[position]
-        if (
-            not isinstance(item, str)
-            and item not in results
-            and not worked.stays(item, step, position in added)
-        ):
-            ways = list(dict.fromkeys(_ways(worked, results, step, item)))
+        if item != "/" or len(items) < 3 or worked.states_fraction(items[-3:]):
+            continue
+        left, right = items[-3:-1]
+        if isinstance(left, str) or isinstance(right, str) or not right:
+            continue
+        if not all(n in results or worked.stays(n, step, False) for n in (left, right)):
+            value = left / right
+            if value in results and value.denominator > 1:
+                items[-3:] = [value]
+            elif (rest := _rest(worked, value)) is not None:
+                items[-3:] = rest
+    changed = replace(step, expression=tuple(items))
+    for position, value in reversed(changed.numbers):
+        if value not in results and not worked.stays(value, step, position in changed.added):
+            ways = list(dict.fromkeys(_ways(worked, results, value)))
             if len(ways) == 1:
                 items[position : position + 1] = ways[0]
     return step if len(items) == len(step.expression) else replace(step, expression=tuple(items))
 
 
 def _averaged(worked: Worked, earlier: Sequence[Step], expression: Expression) -> Fraction | None:
-    """The number of terms, where an expression divides their sum by it and the text speaks of an average."""
-    if not worked.says_average or len(expression) < 3 or expression[-1] != "/":
+    """The number of terms, if an expression divides their sum by it and the text speaks of an average."""
+    if not {"averag", "mean"} & worked.stems or len(expression) < 3 or expression[-1] != "/":
         return None
-    sums = (
-        [expression[:-2]]
-        if len(expression) > 3
-        else [s.expression for s in earlier if s.result == expression[0]]
-    )
     count = expression[-2]
+    is_whole = len(expression) > 3
+    sums = [expression[:-2]] if is_whole else [s.expression for s in earlier if s.result == expression[0]]
     for terms in sums:
-        if (
-            not isinstance(count, str)
-            and {i for i in terms if isinstance(i, str)} == {"+"}
-            and len(terms) == 2 * count - 1
-        ):
+        is_sum = {item for item in terms if isinstance(item, str)} == {"+"}
+        if not isinstance(count, str) and is_sum and len(terms) == 2 * count - 1:
             return count
     return None
 
 
-def _ways(
-    worked: Worked, results: Mapping[Fraction, Step], step: Step, value: Fraction
-) -> Iterator[Expression]:
-    """How a number that is not stated may follow from one that is: as percent, as the rest, in another unit."""
+def _ways(worked: Worked, results: Mapping[Fraction, Step], value: Fraction) -> Iterator[Expression]:
+    """How a number that is not stated may follow from a stated one: as percent, as the rest, in another unit."""
     before = results.get(value * 100)
     if before is not None and worked.is_percent(before):
         yield value * 100, "percent"
@@ -531,15 +477,14 @@ def _ways(
             for whole, end in ((_HUNDRED, ()), (_ONE, ("percent",))):
                 for sign, changed in (("-", _HUNDRED - points), ("+", _HUNDRED + points)):
                     if value == changed * whole / 100:
-                        yield (_HUNDRED, points, sign, *("percent",) * bool(end))
-        context = worked.question.context(mention.start, mention.end)
-        for factor in units(context.nouns):
+                        yield (_HUNDRED, points, sign, *end)
+        for factor in units(worked.question.context(mention.start, mention.end).nouns):
             if value == mention.values[0] * factor:
                 yield mention.values[0], factor, "*"
 
 
 def _rest(worked: Worked, share: Fraction) -> Expression | None:
-    """``1-1/4`` for 3/4 where the question states 1/4."""
+    """``1-1/4`` for 3/4 if the question states 1/4."""
     for mention in worked.question.mentions:
         if mention.points is not None and _ONE - mention.points / 100 == share:
             rest = mention.points / 100
@@ -547,17 +492,8 @@ def _rest(worked: Worked, share: Fraction) -> Expression | None:
     return None
 
 
-def _is_stated_fraction(worked: Worked, part: Sequence[Fraction | str]) -> bool:
-    if part[2] != "/" or isinstance(part[0], str) or isinstance(part[1], str) or not part[1]:
-        return False
-    return any(
-        {part[0], part[1]} <= {*mention.values} and mention.points is not None
-        for mention in worked.question.of_value(part[0] / part[1])
-    )
-
-
 def _fit(left: Context, right: Context) -> float:
-    """How well what stands beside two numbers agrees."""
+    """How well the texts beside two numbers agree."""
     score = 0.0
     if left.symbol and right.symbol:
         score += SAME_SIGN if left.symbol == right.symbol else OTHER_SIGN
@@ -568,23 +504,8 @@ def _fit(left: Context, right: Context) -> float:
     return score
 
 
-def _added(step: Step) -> set[int]:
-    """Where the numbers stand that are added or subtracted as they are; the coefficients of an equation multiply."""
-    added: set[int] = set()
-    expression = () if step.is_solved else step.expression
-    stack: list[int | None] = []
-    for position, item in enumerate(expression):
-        if not isinstance(item, str):
-            stack.append(position)
-        elif item not in ("neg", "percent"):
-            sides = stack.pop(), stack.pop()
-            added |= {side for side in sides if side is not None} if item in ("+", "-") else set()
-            stack.append(None)
-    return added
-
-
-def canonical(expression: Expression) -> object:
-    """Equal for formulas that differ only in the order of what they add, subtract, multiply and divide by."""
+def canonical(expression: Expression) -> str:
+    """A text that is equal for formulas that differ only in the order of terms and factors."""
     stack: list[tuple[str, object]] = []
     for item in expression:
         if not isinstance(item, str):
@@ -608,11 +529,6 @@ def canonical(expression: Expression) -> object:
 def _parts(side: tuple[str, object], kind: str) -> list[tuple[bool, object]]:
     """The terms of a sum or the factors of a product, each with whether it is subtracted or divided by."""
     return side[1] if side[0] == kind and isinstance(side[1], list) else [(False, side)]
-
-
-def _is_decimal(item: Fraction | str) -> bool:
-    """Whether a number can be written without rounding."""
-    return isinstance(item, str) or 10**30 % item.denominator == 0
 
 
 def _unlinked(links: Links) -> Iterator[Links]:

@@ -1,4 +1,4 @@
-"""What a text says around its numbers: the mentions of a question, and the constants that its words call for.
+"""The numbers that a text mentions, what is written around them, and the constants that its words call for.
 
     "She sold 40% of her two dozen eggs for $1.50 each, half of them on Monday."
 
@@ -8,8 +8,8 @@
     $1.50   1.5 or 150        symbol "$"
     half    2, 0.5 or 50
 
-A mention has several values where people calculate with several: a percentage as points or as a share, money in
-dollars or cents, half as ``/2``, ``*0.5`` or 50 percent. Linear in the text, and nothing here raises.
+A mention has several values if people calculate with several: a percentage as points or as a share, money in dollars or
+in cents, half as ``/2``, ``*0.5`` or 50 percent. The time is linear in the text. Nothing here raises.
 """
 
 from __future__ import annotations
@@ -21,30 +21,19 @@ from fractions import Fraction
 from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
 
-from toolgen_hf.tasks.math.numbers import WORDS, read_words
+from toolgen_hf.tasks.math.numbers import PARTS, SCALES, WORDS, parts_of, read_words
 
 _MAX_TEXT: Final = 20_000
 _HUNDRED: Final = Fraction(100)
 
-_PARTS: Final = {
-    "half": 2, "halves": 2, "third": 3, "fourth": 4, "quarter": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
-    "ninth": 9, "tenth": 10, "eleventh": 11, "twelfth": 12, "fifteenth": 15, "sixteenth": 16, "twentieth": 20,
-    "hundredth": 100, "thousandth": 1000,
-}  # fmt: skip
-"""``"a fifth of"`` is ``/5`` or ``*0.2``, ``"two-fifths"`` also 0.4; the fifth day is 5."""
 _MULTIPLES: Final = {
     "once": 1, "single": 1, "twice": 2, "double": 2, "doubled": 2, "doubles": 2, "doubling": 2, "pair": 2, "pairs": 2,
     "couple": 2, "both": 2, "twin": 2, "twins": 2, "second": 2, "thrice": 3, "triple": 3, "tripled": 3, "triples": 3,
     "tripling": 3, "triplets": 3, "quadruple": 4, "quadrupled": 4, "quadruples": 4, "quadruplets": 4, "quarters": 4,
     "quintuple": 5, "dozen": 12, "dozens": 12,
 }  # fmt: skip
-
-_FACTORS: Final = {
-    word: value
-    for word, value in {**_MULTIPLES, "half": 2}.items()
-    if word.startswith(("twice", "doubl", "thrice", "tripl", "quadr", "half")) and word != "triplets"
-}
-"""Words that multiply, and count nothing."""
+_FACTOR = re.compile("twice|doubl|thrice|triple(?!ts)|tripling|quadr|half")
+"""How the words begin that multiply and count nothing."""
 
 CONSTANTS: Final = {
     "0 1": "",
@@ -84,56 +73,56 @@ CONSTANTS: Final = {
     "3.14 3.1416 22": "pi circle circumference radius diameter circular",
     "1440": "day minute",
 }
-"""Numbers that a formula may hold without the question saying them, each with the words that call for it.
+"""Numbers that a formula may hold although the question does not say them, each with the words that call for it.
 
-0 and 1 need none: one is the whole, oneself, or the first.
+0 and 1 need no word: one is the whole, oneself, or the first.
 """
 
 ADDED_CONSTANTS: Final = frozenset(
     map(Fraction, (0, 1, 7, 12, 24, 28, 29, 30, 31, 52, 60, 90, 100, 180, 360, 365, 366))
 )
-"""The constants that are also added and subtracted, as in 7-2 days; the others only convert."""
+"""The constants that are also added and subtracted, as in 7-2 days. The others only convert."""
 _LARGE: Final = 12
 UNITS: Final = {
     "decade": 10, "year": 12, "week": 7, "day": 24, "hour": 60, "minute": 60, "dozen": 12, "foot": 12, "feet": 12,
     "yard": 3, "pound": 16, "kilogram": 1000, "kg": 1000, "kilometer": 1000, "km": 1000, "liter": 1000, "litre": 1000,
     "meter": 100, "dollar": 100, "gallon": 4, "quart": 4, "pair": 2, "ton": 2000, "month": 4,
 }  # fmt: skip
-"""How many of the next smaller unit each has: ``"3 weeks"`` are 3*7 days."""
+"""How many of the next smaller unit make one: ``"3 weeks"`` are 3*7 days."""
 
 _NAME: Final = r"[A-Z][a-z]+"
 _DAYS: Final = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
-_NUMERAL: Final = "|".join(
-    sorted({*WORDS, "hundred", "thousand", "million", "billion"}, key=len, reverse=True)
-)
-_DIGITS: Final = r"""
-    (?:
-        (?<![/.,0-9])
-        (?:(?P<whole>[0-9]{1,9})[ ])? (?P<numerator>[0-9]{1,9})/(?P<denominator>[0-9]{1,9}) (?![/.,]?[0-9]|/)
-      |
-        (?P<number>(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)
-        (?P<exponent>[eE][+-]?[0-9]{1,3}(?!\w))?
-        (?:[ ](?P<scale>hundred|thousand|million|billion|trillion)\b)?
-    )
-"""
+_DAY: Final = "|".join(_DAYS)
+_NUMERAL: Final = "|".join(sorted({*WORDS, *SCALES}, key=len, reverse=True))
+_SPECIAL: Final = "|".join([*PARTS, *(f"{part}s" for part in PARTS), *_MULTIPLES])
 _FOUND = re.compile(
-    rf"(?P<digits>{_DIGITS})"
-    rf"|(?P<numeral>\b(?:{_NUMERAL})(?:(?:[ -]|[ ]and[ ])(?:{_NUMERAL})\b)*\b)"
-    rf"|(?P<special>\b(?:{'|'.join([*_PARTS, *(f'{part}s' for part in _PARTS), *_MULTIPLES])})\b)"
-    rf"|(?P<range>(?-i:\b(?:{'|'.join(_DAYS)})[ ]?(?:to|through|until|-|–)[ ]?(?:{'|'.join(_DAYS)})\b))"
-    rf"|(?P<list>(?-i:\b{_NAME}(?:,[ ]{_NAME})*,?[ ](?:and|&)[ ]{_NAME}\b))",
+    rf"""
+    (?P<digits>
+        (?<![/.,0-9])
+        (?:(?P<whole>[0-9]{{1,9}})[ ])? (?P<numerator>[0-9]{{1,9}})/(?P<denominator>[0-9]{{1,9}}) (?![/.,]?[0-9]|/)
+      |
+        (?P<number>(?:[0-9]{{1,3}}(?:,[0-9]{{3}})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)
+        (?P<exponent>[eE][+-]?[0-9]{{1,3}}(?!\w))?
+        (?:[ ](?P<scale>{"|".join(SCALES)})\b)?
+    )
+    |(?P<numeral>\b(?:{_NUMERAL})(?:(?:[ -]|[ ]and[ ])(?:{_NUMERAL})\b)*\b)
+    |(?P<special>\b(?:{_SPECIAL})\b)
+    |(?P<range>(?-i:\b(?P<from>{_DAY})[ ]?(?:to|through|until|-|–)[ ]?(?P<to>{_DAY})\b))
+    |(?P<list>(?-i:\b{_NAME}(?:,[ ]{_NAME})*,?[ ](?:and|&)[ ]{_NAME}\b))
+    """,
     re.VERBOSE | re.IGNORECASE,
 )
 _PERCENT = re.compile(r"\s?(?:%|percent|percentage)", re.IGNORECASE)
 _CENTS = re.compile(r"\s?(?:¢|cents?\b)", re.IGNORECASE)
+_DOLLARS = re.compile(r"\s?dollars?\b")
 _THOUSANDS = re.compile(r"[kK]\b")
 _MONEY: Final = "$€£¥₹"
 _RATE = re.compile(r"[^.;,?!0-9]{0,30}?\b(?:per|each|every|an?)\b|\s?/", re.IGNORECASE)
+_EACH = re.compile(r"\b(?:per|each|every)\b[^.;,?!0-9]*$", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.;?!])\s+|\n")
 _CLAUSE = re.compile(r"[.;:?!,\n]\s|\n|\b(?:and|but|while|if|then)\b")
 _WORD = re.compile(r"[A-Za-z]+")
 _NOUNS = re.compile(r"%?[ -]*(?:[A-Za-z'’-]+[ /]*){0,4}")
-_EACH = re.compile(r"\b(?:per|each|every)\b[^.;,?!0-9]*$", re.IGNORECASE)
 _IGNORED: Final = (
     "a an the of in on at to for from by with per each every is are was were be been has have had do does did he "
     "she they it his her their its him them so that this these those there then than and or but if as into out up "
@@ -148,7 +137,7 @@ _END: Final = frozenset(
 
 
 class Context(NamedTuple):
-    """What stands beside a number: its currency or percent sign, and the nouns after it, by their stems."""
+    """What is written beside a number: a currency or percent sign, and the stems of the nouns after it."""
 
     symbol: str = ""
     nouns: frozenset[str] = frozenset()
@@ -161,29 +150,29 @@ class Mention(NamedTuple):
     start: int
     end: int
     points: Fraction | None = None
-    """As percent: of ``"40%"`` and ``"two-fifths"`` 40."""
+    """The number in percent: 40 for ``"40%"`` and ``"two-fifths"``."""
     is_percent: bool = False
-    """It is written as percent, so its points are calculated with only beside a percent sign or a hundred."""
+    """It is written as percent. Its points are then used only beside a percent sign or a hundred."""
     factors: tuple[Fraction, ...] = ()
-    """The values that only multiply or divide: of ``"twice"`` 2, of ``"1/4"`` 4."""
+    """The values that only multiply or divide: 2 for ``"twice"``, 4 for ``"1/4"``."""
     is_rate: bool = False
-    """It is so much per something, for each, or an hour."""
+    """It is an amount per something, for each, or an hour."""
 
 
 class Text:
-    """A text with its mentions and the words around them."""
+    """A text with its mentions and the words around them. Texts are cut at 20,000 characters."""
 
     def __init__(self, text: str) -> None:
         self.text = text[:_MAX_TEXT]
 
     @cached_property
     def mentions(self) -> list[Mention]:
-        """All numbers, in their order; of ``"two-fifths"`` two, five and the quotient."""
+        """All numbers in order; ``"two-fifths"`` is one mention with the values two, five and the quotient."""
         return _mentions(self.text)
 
     @cached_property
     def _by_value(self) -> dict[tuple[int, int], list[Mention]]:
-        """The mentions by each value; a pair of integers is hashed faster than a fraction."""
+        """The mentions by value. The keys are pairs of integers, which are hashed faster than fractions."""
         found: dict[tuple[int, int], list[Mention]] = {}
         for mention in self.mentions:
             for value in mention.values:
@@ -197,7 +186,7 @@ class Text:
     @cached_property
     def stems(self) -> frozenset[str]:
         """The stems of all words; ``%`` is one."""
-        return self.stems_of(0, len(self.text))
+        return stems(self.text)
 
     @cached_property
     def sentences(self) -> list[int]:
@@ -205,51 +194,48 @@ class Text:
         return [0, *(match.end() for match in _SENTENCE.finditer(self.text))]
 
     @cached_property
-    def clauses(self) -> list[int]:
-        """Where clauses begin."""
+    def _clauses(self) -> list[int]:
         return [0, *(match.end() for match in _CLAUSE.finditer(self.text))]
 
     def sentence(self, at: int) -> tuple[int, int]:
         """Start and end of the sentence at ``at``."""
-        return _span(self.sentences, at, len(self.text))
-
-    def clause_of(self, at: int) -> str:
-        """The clause at ``at``."""
-        start, end = _span(self.clauses, at, len(self.text))
-        return self.text[start:end]
+        return self._span(self.sentences, at)
 
     def sentence_of(self, at: int) -> str:
         """The sentence at ``at``."""
-        start, end = self.sentence(at)
-        return self.text[start:end]
+        return self.text[slice(*self.sentence(at))]
 
-    def stems_of(self, start: int, end: int) -> frozenset[str]:
-        """The stems of a passage; ``%`` is one."""
-        return stems(self.text[start:end]) | ({"%"} if "%" in self.text[start:end] else set())
+    def clause_of(self, at: int) -> str:
+        """The clause at ``at``."""
+        return self.text[slice(*self._span(self._clauses, at))]
+
+    def _span(self, starts: list[int], at: int) -> tuple[int, int]:
+        index = bisect_right(starts, at)
+        return starts[index - 1], starts[index] if index < len(starts) else len(self.text)
 
     def context(self, start: int, end: int) -> Context:
-        """What stands beside the number at ``start:end``."""
+        """What is written beside the number at ``start:end``."""
         after = self.text[end : end + 40]
         before = self.text[max(0, start - 2) : start].rstrip()[-1:]
         symbol = "%" if _PERCENT.match(after) else "$" if before in _MONEY and before else ""
-        nouns = []
+        if _CENTS.match(after) or _DOLLARS.match(after):
+            symbol = "$"
+        nouns: list[str] = []
         match = _NOUNS.match(after)
         for word in _WORD.findall(match[0] if match else ""):
             if word.lower() in _END:
                 break
             if word.lower() not in _STOP:
                 nouns.append(stem(word))
-        if _CENTS.match(after) or re.match(r"\s?dollars?\b", after):
-            symbol = "$"
         return Context(symbol, frozenset(nouns[:3]))
 
 
 def constants(words: frozenset[str], near: frozenset[str]) -> frozenset[tuple[int, int]]:
-    """The constants that one may calculate with and not say, as numerator and denominator.
+    """The constants that people calculate with and do not say, as pairs of numerator and denominator.
 
     Args:
-        words: the stems of the whole text, which call for large constants.
-        near: those of the sentence that has the number; small ones are only called for from there.
+        words: the stems of the whole text. They call for large constants.
+        near: the stems of the sentence with the number. Only they call for small constants.
     """
     return _called_for(words & _CUES, near & _CUES)
 
@@ -261,11 +247,13 @@ def _called_for(words: frozenset[str], near: frozenset[str]) -> frozenset[tuple[
     )
 
 
+@lru_cache(512)
 def stems(text: str) -> frozenset[str]:
-    """The stems of a text's words."""
-    return frozenset(map(stem, _WORD.findall(text)))
+    """The stems of the words of a text; ``%`` is one."""
+    return frozenset(map(stem, _WORD.findall(text))) | ({"%"} if "%" in text else set())
 
 
+@lru_cache(512)
 def content(text: str) -> frozenset[str]:
     """The stems of the words that say what a text is about."""
     return frozenset(stem(word) for word in _WORD.findall(text) if word.lower() not in _STOP)
@@ -273,7 +261,7 @@ def content(text: str) -> frozenset[str]:
 
 @lru_cache(65536)
 def stem(word: str) -> str:
-    """A word without its ending: ``"Cookies"``, ``"cookie"`` -> ``"cooki"``."""
+    """A word without its ending: ``"Cookies"`` and ``"cookie"`` give ``"cooki"``."""
     word = word.lower()
     for ending in ("ing", "ed", "sses", "xes", "ches", "shes", "s", "er"):
         if word.endswith(ending) and len(word) > len(ending) + 2 and not word.endswith("ss"):
@@ -291,20 +279,19 @@ _CONSTANTS: Final = [
     )
     for values, cues in CONSTANTS.items()
 ]
-
-
 _CUES: Final = frozenset().union(*(cues for _, cues, _ in _CONSTANTS))
+_UNITS: Final = {stem(word): Fraction(factor) for word, factor in UNITS.items()}
+
+
+def units(nouns: frozenset[str]) -> list[Fraction]:
+    """How many smaller units make one of ``nouns``; empty if none is a unit."""
+    return [_UNITS[noun] for noun in nouns if noun in _UNITS]
 
 
 @lru_cache(65536)
 def number(digits: str) -> Fraction:
     """The number that ``digits`` write, such as ``"1,450.5"``."""
     return Fraction(digits.replace(",", ""))
-
-
-def _span(starts: list[int], at: int, end: int) -> tuple[int, int]:
-    index = bisect_right(starts, at)
-    return starts[index - 1], starts[index] if index < len(starts) else end
 
 
 def _mentions(text: str) -> list[Mention]:
@@ -327,31 +314,28 @@ def _mentions(text: str) -> list[Mention]:
         elif match["digits"]:
             values = list(_digits(text, match))
         elif match["numeral"]:
-            values = _numeral(match["numeral"])
+            values = _numeral(match["numeral"].lower())
             if values and _CENTS.match(text, end):
                 values.append(values[0] / _HUNDRED)
         elif match["range"]:
-            first_day, last_day = (_DAYS.index(day) for day in re.findall("[A-Z][a-z]+", match["range"]))
-            values = [Fraction((last_day - first_day) % 7 + 1)]
+            values = [Fraction((_DAYS.index(match["to"]) - _DAYS.index(match["from"])) % 7 + 1)]
         elif match["special"]:
             word = match["special"].lower()
-            part = _PARTS.get(word) or _PARTS.get(word.removesuffix("s"))
-            if part:
+            if part := parts_of(word):
                 share = Fraction(1, part)
-                points = share * 100
-                if before and between in (" ", "-"):
+                if before and between in (" ", "-"):  # "two-fifths"
                     factors, share = [first, Fraction(part)], share * first
-                    points = share * 100
                     found.pop()
-                elif between in (" and a ", " and ", " and one "):
+                elif between in (" and a ", " and ", " and one "):  # "two and a half"
                     values = [first + share]
                 elif word.startswith("hal") or text[max(0, start - 2) : start].lower() == "a ":
                     factors = [Fraction(part)]
+                points = share * 100
                 values += [share, Fraction(part), Fraction(1, part), *factors]
             if word in _MULTIPLES:
                 values.append(Fraction(_MULTIPLES[word]))
-            if word in _FACTORS:
-                factors = [Fraction(_FACTORS[word])]
+            if _FACTOR.match(word):
+                factors = [Fraction(_MULTIPLES.get(word, 2))]
         else:
             values = [Fraction(len(re.findall(_NAME, match["list"])))]
         if is_percent and values and points is None:
@@ -374,12 +358,7 @@ def _digits(text: str, match: re.Match[str]) -> Iterator[Fraction]:
     value = number(match["number"])
     yield value
     if match["scale"]:
-        yield (
-            value
-            * {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}[
-                match["scale"].lower()
-            ]
-        )
+        yield value * SCALES[match["scale"].lower()]
     elif _THOUSANDS.match(after):
         yield value * 1000
     if _CENTS.match(after):
@@ -390,20 +369,8 @@ def _digits(text: str, match: re.Match[str]) -> Iterator[Fraction]:
 
 def _numeral(words: str) -> list[Fraction]:
     """The value of the whole, or else of its parts."""
-    value = read_words(words.lower())
-    if value is None and words.lower() in _SCALE_WORDS:
-        return [Fraction(_SCALE_WORDS[words.lower()])]
+    value = SCALES.get(words) or read_words(words)
     if value is not None:
         return [Fraction(value)]
-    parts = [read_words(word) for word in re.split(r"[ -]|and", words.lower())]
+    parts = [read_words(word) for word in re.split(r"[ -]|and", words)]
     return [Fraction(part) for part in parts if part is not None]
-
-
-_SCALE_WORDS: Final = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
-
-_UNITS: Final = {stem(word): Fraction(factor) for word, factor in UNITS.items()}
-
-
-def units(nouns: frozenset[str]) -> list[Fraction]:
-    """How many smaller units one of ``nouns`` has; empty if none is a unit."""
-    return [_UNITS[noun] for noun in nouns if noun in _UNITS]

@@ -1,44 +1,45 @@
-r"""Numbers as prose writes them, read whole or not at all.
+r"""Numbers as prose writes them. A number is read whole or not at all.
 
     "$1,234.50"  "1 250"  "3/4"  "1½"  "2 million"  "$70k"  "3 × 10^4"  "18 dollars and 50 cents"  "5:00 PM"
     "twenty-five"  "a dozen"  "two and a half"  "２５"  "\frac{3}{4}" (after ``plain``)
 
-``numbers`` finds every number of a text. What touches a token and makes it another number is part of it; where that
-other number is not known, the value is None: of ``15 + 2x``, ``1.2.3`` or ``12/25/2020`` no part is read. Digits that
-belong to a word (``CO2``, ``m^2``, ``Step 3:``) are no number. Linear in the text, and nothing here raises.
+``numbers`` finds the numbers in digits, ``spelled`` those in words. Text that touches a number and changes its value
+belongs to it. If the changed value is unknown, the value is None: ``15 + 2x``, ``1.2.3`` and ``12/25/2020`` give no
+value. Digits inside a word (``CO2``, ``m^2``) and names (``Step 3:``) are skipped. The time is linear in the length of
+the text. Nothing here raises.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from math import isfinite
 from typing import Final, NamedTuple
 
 PLACES: Final = 2
 SMALL: Final = 0.1
-"""Below this, a number is compared relatively as well."""
+"""Numbers below this are also compared by their relative difference."""
 TOLERANCE: Final = 0.05
 _SIGNIFICANT: Final = 3
 _MAX_BARE: Final = 400  # characters of an answer with its unit
 
 
 class Number(NamedTuple):
-    """A number of a text: where it stands, and its value; None where it cannot be read."""
+    """A number at ``text[start:end]``. ``value`` is None if it cannot be read."""
 
     start: int
     end: int
     value: float | None
     is_label: bool = False
-    """It counts or names something else: ``5th``, ``5-year-old``, ``Step 3``."""
+    """It names or orders something: ``5th``, ``5-year-old``, ``day 3``."""
 
 
 def normal_form(value: float | None) -> str | None:
-    """``72`` as ``"72.0"``, ``16.6667`` as ``"16.67"``, ``0.00416`` as ``"0.00416"``: how answers are written.
+    """The text form of an answer: 72 is ``"72.0"``, 16.6667 is ``"16.67"``, 0.00416 is ``"0.00416"``.
 
-    Two decimals, as published; a number that is small keeps three significant digits.
+    Two decimals, as published. A small number keeps three significant digits.
     """
     if value is None or not isfinite(value):
         return None
@@ -50,8 +51,8 @@ def normal_form(value: float | None) -> str | None:
 def is_equal(left: float, right: float) -> bool:
     """Whether two answers are the same number.
 
-    To two decimals they must be equal, which is the published rule. Where either is smaller than ``SMALL``, they
-    must also lie within 5% of each other: 0.004 is not 0, and 0.0027 is not 0.001.
+    They must agree to two decimals, which is the published rule. If either is smaller than ``SMALL``, they must also
+    lie within 5% of each other: 0.004 is not 0, and 0.0027 is not 0.001.
     """
     if round(left, PLACES) != round(right, PLACES):
         return False
@@ -60,31 +61,28 @@ def is_equal(left: float, right: float) -> bool:
 
 # ---------------------------------------------------------------------------------------------- plain text
 
-_WIDE: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-_DIGITS: Final = {
-    code: str(unicodedata.decimal(chr(code)))
-    for code in range(0x80, sys.maxunicode + 1)
-    if unicodedata.category(chr(code)) == "Nd"
-}
-_SIGNS: Final = {
-    ord("٫"): ".",
-    ord("٬"): ",",
-    ord("−"): "-",
-    ord("﹣"): "-",
-    ord("⁄"): "/",
-    ord("\u200b"): None,
-}
-_TABLE: Final = {**_WIDE, **_DIGITS, **_SIGNS}
-_SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 
+class _PlainCharacters(dict[int, int | str | None]):
+    """A table for ``str.translate``: full-width characters and digits of all scripts become ASCII."""
+
+    def __missing__(self, code: int) -> int | str:
+        is_wide = 0xFF01 <= code < 0xFF5F
+        digit = unicodedata.decimal(chr(code), None)
+        made: int | str = code - 0xFEE0 if is_wide else code if digit is None else str(digit)
+        self[code] = made
+        return made
+
+
+_CHARACTERS: Final = _PlainCharacters(
+    {ord("٫"): ".", ord("٬"): ",", ord("−"): "-", ord("﹣"): "-", ord("⁄"): "/", 0x200B: None}
+)
+_SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_STYLES: Final = r"text(?:bf|it|rm)?|math(?:bf|rm|it)|boldsymbol|bm|mbox|operatorname|underline"
 _LATEX: Final = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r"(?<=[0-9])(?:\{,\}|\\,\\?!?|,\\!|\\!|\{\\,\}|\\[ ;:]|~)(?=[0-9]{3}(?![0-9]))", "\u2009"),
-        (
-            r"\\(?:text(?:bf|it|rm)?|math(?:bf|rm|it)|boldsymbol|bm|mbox|operatorname|underline)\s?\{([^{}]*)\}",
-            r"\1",
-        ),
+        (rf"\\(?:{_STYLES})\s?\{{([^{{}}]*)\}}", r"\1"),
         (r"(?<=[0-9])(?=\\[dtc]?frac)", " "),
         (r"\\[dtc]?frac\s?\{([^{}]*)\}\s?\{([^{}]*)\}", r"\1/\2 "),
         (r"\\[dtc]?frac\s?([0-9])\s?([0-9])", r"\1/\2 "),
@@ -100,25 +98,60 @@ _LATEX: Final = tuple(
         (r"\\q?quad(?![a-z])|\\[,;:! ()\[\]]", " "),
         (r"\\([$%#&_])", r"\1"),
         (r"\\\\", "\n"),
+        (r" {2,}", " "),
     )
 )
-_BLANKS: Final = re.compile(r" {2,}")
 
 
 def plain(text: str) -> str:
-    r"""LaTeX, full-width characters and other scripts' digits in plain notation: ``\frac{3}{4}`` as ``3/4``."""
+    r"""Rewrites LaTeX, full-width characters and other scripts' digits: ``\frac{3}{4}`` becomes ``3/4``."""
     if not text.isascii():
-        text = text.translate(_TABLE)
+        text = text.translate(_CHARACTERS)
     if "\\" in text or "{" in text or "~" in text:
         for pattern, replacement in _LATEX:
             text = pattern.sub(replacement, text)
-        text = _BLANKS.sub(" ", text)
     return text
 
 
+# ---------------------------------------------------------------------------------------------- words for numbers
+
+_ONES: Final = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    " eighteen nineteen"
+)
+_TENS: Final = "twenty thirty forty fifty sixty seventy eighty ninety"
+WORDS: Final = {word: n for n, word in enumerate(_ONES.split())} | {
+    word: 10 * n for n, word in enumerate(_TENS.split(), start=2)
+}
+"""The words that add up to other numbers."""
+SCALES: Final = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+"""The words that multiply the number before them."""
+PARTS: Final = {
+    "half": 2, "halves": 2, "third": 3, "fourth": 4, "quarter": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
+    "ninth": 9, "tenth": 10, "eleventh": 11, "twelfth": 12, "fifteenth": 15, "sixteenth": 16, "twentieth": 20,
+    "hundredth": 100, "thousandth": 1000,
+}  # fmt: skip
+"""The words for parts, each with how many make a whole."""
+
+
+def parts_of(word: str) -> int | None:
+    """How many parts of this name make a whole: 5 for ``"fifth"`` and ``"fifths"``."""
+    return PARTS.get(word) or PARTS.get(word.removesuffix("s"))
+
+
+_SHORT_SCALES: Final = SCALES | {
+    **dict.fromkeys(("dozen", "dozens"), 12),
+    **dict.fromkeys(("grand", "k", "K"), 10**3),
+    **dict.fromkeys(("hundred thousand", "lakh", "lakhs"), 10**5),
+    **dict.fromkeys(("M", "m", "mn", "mil", "mio"), 10**6),
+    **dict.fromkeys(("crore", "crores"), 10**7),
+    **dict.fromkeys(("B", "b", "bn"), 10**9),
+}
+
 # ---------------------------------------------------------------------------------------------- numbers in digits
 
-CURRENCY: Final = r"(?:US|A|C|HK|NZ|R|S)?\$|[€£¥₹₽₱₩₦₫]|(?:\b(?:Rs|USD|EUR|GBP|INR|CAD|AUD|Php|RM)\.?)"
+_CODES: Final = r"Rs|USD|EUR|GBP|INR|CAD|AUD|Php|RM"
+CURRENCY: Final = rf"(?:US|A|C|HK|NZ|R|S)?\$|[€£¥₹₽₱₩₦₫]|(?:\b(?:{_CODES})\.?)"
 _THIN: Final = "\u00a0\u202f\u2009\u2007"
 _VULGAR: Final = "[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒]"
 _RAISED: Final = "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"
@@ -143,20 +176,19 @@ _CONTINENTAL = re.compile(r"[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]{1,2}|[0-9]{1,3}(?:\.
 _DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]{1,2}")
 _UNIT_AFTER = re.compile(r"[ ]?(?:[€£%]|(?!(?:and|or)\b)[^\W\d_])")
 _FIRST_GROUP = re.compile(r"[1-9][0-9]{0,2}")
-
 _NAME_WORDS: Final = (
-    "step steps problem question part case option chapter method equation figure table version task example"
-    " section note footnote #"
+    "step steps problem question part case option chapter method equation figure table version task example section"
+    " note footnote #"
 )
-_NAMES: Final = frozenset(_NAME_WORDS.split())
-"""A number after one of these is a name and no quantity: ``Step 3``."""
 _PLACE_WORDS: Final = (
     "day week year month page round number level grade class room line item stop bus gate platform route"
     " flight"
 )
+_NAMES: Final = frozenset(_NAME_WORDS.split())
+"""A number after one of these words is a name: ``Step 3``."""
 _PLACES: Final = frozenset(_PLACE_WORDS.split())
-_UNITS_OF_A_LETTER: Final = frozenset("gmsdhlLcCFKWVNJA")
-_CODE_BEFORE = re.compile(r"(?<![^\W\d_])(?:Rs|USD|EUR|GBP|INR|CAD|AUD|Php|RM|US|HK)\.?$")
+"""A number after one of these words is a label, unless an operator follows: ``day 3``."""
+_CODE_BEFORE = re.compile(rf"(?<![^\W\d_])(?:{_CODES}|US|HK)\.?$")
 _MONEY_BEFORE = re.compile(rf"(?:{CURRENCY})[ ]?$")
 _OPERATOR_AFTER = re.compile(r"[ ]?[-+*/×÷=%]")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
@@ -169,30 +201,32 @@ _MINUS_BEFORE = re.compile(r"(?<![0-9)] )(?<![0-9)])\b(?:minus|negative)[ ][$€
 _AT_BEFORE = re.compile(r"\b(?:at|by|until|till|from|before|after|around)[ ]$", re.IGNORECASE)
 
 
-def numbers(text: str) -> list[Number]:
-    """Every number in digits of ``text``, which is ``plain``, in order."""
+@lru_cache(256)
+def numbers(text: str) -> tuple[Number, ...]:
+    """The numbers in digits of a text that went through ``plain``, in order."""
     found: list[Number] = []
     end = 0
     for match in _TOKEN.finditer(text):
         if match.start() >= end and (number := _in_digits(text, match)) is not None:
             found.append(number)
             end = number.end
-    return found
+    return tuple(found)
 
 
 def _in_digits(text: str, match: re.Match[str]) -> Number | None:
-    start = match.start()
+    start, after = match.span()
     before = text[max(0, start - 24) : start]
     if before and _belongs_to_a_word(text, start, before):
         return None
     word = before[:-1].rpartition(" ")[2].lower() if before.endswith((" ", "#")) else ""
-    is_operand = _OPERATOR_AFTER.match(text, match.end()) is not None
-    if (word.lstrip("*_(") in _NAMES or before.endswith(("#", "# ", "[^"))) and not is_operand:
+    if (word.lstrip("*_(") in _NAMES or before.endswith(("#", "# ", "[^"))) and not _OPERATOR_AFTER.match(
+        text, after
+    ):
         return None
     value, end = _token(match)
     is_decimal = value is None and _DECIMAL_COMMA.fullmatch(match["run"] or "") is not None
-    if is_decimal and (_UNIT_AFTER.match(text, end) or _MONEY_BEFORE.search(before)):
-        value = float(match["run"].replace(",", "."))  # "3,5 Liter"
+    if is_decimal and (_UNIT_AFTER.match(text, end) or _MONEY_BEFORE.search(before)):  # "3,5 Liter"
+        value = float(match["run"].replace(",", "."))
     if value is not None and _TOUCHES.match(text, end):
         value, end = _touched(text, value, start, end, before)
     is_label = word in _PLACES and not _OPERATOR_AFTER.match(text, end)
@@ -200,13 +234,11 @@ def _in_digits(text: str, match: re.Match[str]) -> Number | None:
         is_label, end = True, ordinal.end()
     elif _HYPHEN_WORD.match(text, end) or (before.endswith("-") and before[-2:-1].isalpha()):
         is_label = True
-    if value is not None and _is_negative(before):
-        value = -value
-    return Number(start, end, value, is_label)
+    return Number(start, end, -value if value is not None and _is_negative(before) else value, is_label)
 
 
 def _belongs_to_a_word(text: str, start: int, before: str) -> bool:
-    """Whether the digits are part of a word or an exponent: ``CO2``, ``m^2``; not of ``Rs500`` and ``3x19``."""
+    """Whether the digits are part of a word or an exponent: ``CO2``, ``m^2``; not in ``Rs500`` and ``3x19``."""
     last = before[-1]
     if last in "^_":
         return before[-2:-1].isalnum() or before[-2:-1] in (")", "}")
@@ -238,18 +270,16 @@ def _token(match: re.Match[str]) -> tuple[float | None, int]:
 
 
 def _grouped(run: str) -> float | None:
-    """The value of digits with their separators; None if they are in no known form."""
+    """The value of digits with separators; None if the form is unknown."""
     if _PLAIN.fullmatch(run):
         return float(run)
     if _GROUPED.fullmatch(run):
         return float(re.sub("[,'’_]", "", run))
-    if _CONTINENTAL.fullmatch(run):
-        return float(run.replace(".", "").replace(",", "."))
-    return None
+    return float(run.replace(".", "").replace(",", ".")) if _CONTINENTAL.fullmatch(run) else None
 
 
 def _is_negative(before: str) -> bool:
-    """Whether a minus touches the number that subtracts nothing: not in ``20 -5``, ``4-5`` and ``- 5 apples``."""
+    """Whether the minus before a number is its sign. It is none in ``20 -5``, ``4-5`` and ``- 5 apples``."""
     if before.endswith(("minus ", "negative ", "Minus ", "Negative ")) or "us $" in before[-4:]:
         return _MINUS_BEFORE.search(before) is not None
     if not ("-" in before[-6:] or "–" in before[-6:]):
@@ -257,7 +287,7 @@ def _is_negative(before: str) -> bool:
     return _SIGN_BEFORE.search(before) is not None and _BULLET.search(before) is None
 
 
-# ---- what touches a number on its right, and makes it another
+# ---- text on the right that changes a number
 
 _TOUCHES = re.compile(
     rf"""
@@ -269,6 +299,7 @@ _TOUCHES = re.compile(
     """,
     re.VERBOSE,
 )
+"""How all of the following patterns begin: most numbers are followed by nothing of the kind."""
 _POWER_OF_TEN = re.compile(
     r"[ ]?(?:[×x*·⋅]|times)[ ]?10[ ]?"
     rf"(?:(?:\^|\*\*)[ ]?[({{]?(?P<exponent>-?[0-9]{{1,3}})[)}}]?|(?P<raised>[{_RAISED}]+))"
@@ -282,14 +313,6 @@ _AND_PART = re.compile(
     r"[ ]and[ ](?:an?[ ]|one[ -])?(?P<part>half|quarter|third|fourth|fifth|tenth)\b(?![ ](?:of|times|as))",
     re.IGNORECASE,
 )
-_PARTS: Final = {
-    "half": 1 / 2,
-    "third": 1 / 3,
-    "quarter": 1 / 4,
-    "fourth": 1 / 4,
-    "fifth": 1 / 5,
-    "tenth": 1 / 10,
-}
 _CLOCK = re.compile(
     r":(?P<minutes>[0-5][0-9])(?::[0-5][0-9])?(?![:0-9])(?P<half>[ ]?[ap]\.?m\b\.?)?", re.IGNORECASE
 )
@@ -302,22 +325,12 @@ _SCALE = re.compile(
     r"|(?P<letter>k|K|M|B|bn|mn|mil|mio)\b"
 )
 _MONEY_SCALE = re.compile(r"(?P<letter>[mb])\b")
-_SCALES: Final = {
-    **dict.fromkeys(("dozen", "dozens"), 12),
-    "hundred": 100,
-    **dict.fromkeys(("thousand", "grand", "k", "K"), 10**3),
-    **dict.fromkeys(("hundred thousand", "lakh", "lakhs"), 10**5),
-    **dict.fromkeys(("million", "M", "m", "mn", "mil", "mio"), 10**6),
-    **dict.fromkeys(("crore", "crores"), 10**7),
-    **dict.fromkeys(("billion", "B", "b", "bn"), 10**9),
-    "trillion": 10**12,
-}
 _VARIABLE = re.compile(r"(?P<letter>[a-zA-Z])(?![\w'’])(?![ ]?[0-9$(])(?P<operator>[ ]?[-+*/])?")
+_UNITS_OF_A_LETTER: Final = frozenset("gmsdhlLcCFKWVNJA")
 _COMPOUND = re.compile(  # "1 hour and 30 minutes", "5 ft 3 in": a number of neither unit
     r"[ ]?(?:hours?|hrs?|minutes?|mins?|feet|foot|ft|pounds?|lbs?|years?|months?|weeks?|days?|met(?:er|re)s?|m|kg|km"
-    r"|gallons?)"
-    r"(?:[ ]and)?[ ][0-9]+[ ](?:minutes?|mins?|seconds?|secs?|inch(?:es)?|in|ounces?|oz|months?|weeks?|days?|hours?"
-    r"|cm|g|grams?"
+    r"|gallons?)(?:[ ]and)?[ ][0-9]+[ ]"
+    r"(?:minutes?|mins?|seconds?|secs?|inch(?:es)?|in|ounces?|oz|months?|weeks?|days?|hours?|cm|g|grams?"
     r"|met(?:er|re)s?|m|quarts?|pints?)\b(?![ ](?:a|per|each|every|of|in)\b)"
 )
 _CENTS = re.compile(
@@ -328,69 +341,49 @@ _CENTS = re.compile(
 
 
 def _touched(text: str, value: float, start: int, end: int, before: str) -> tuple[float | None, int]:
-    """The value with all that touches it on the right; None if that other number is not known."""
+    """The value together with all that touches it on the right, and where that ends; None if it is unknown."""
     is_whole = isfinite(value) and value == int(value)
-    if (power := _POWER_OF_TEN.match(text, end)) is not None:
-        exponent = int(power["exponent"] or power["raised"].translate(_SUPERSCRIPTS))
-        return (value * 10.0**exponent if abs(exponent) < 300 else None), power.end()
-    if (shift := _EXPONENT.match(text, end)) is not None:
-        return float(f"{value!r}e{shift['exponent']}") if "e" not in repr(value) else None, shift.end()
-    if is_whole and (fraction := _AND_FRACTION.match(text, end)) is not None:
-        part = unicodedata.numeric(fraction["vulgar"]) if fraction["vulgar"] else _proper(fraction)
-        if part is not None:
-            return value + part, fraction.end()
-    if is_whole and (part_match := _AND_PART.match(text, end)) is not None:
-        return value + _PARTS[part_match["part"].lower()], part_match.end()
-    if (clock := _CLOCK.match(text, end)) is not None and value < 25 and text[start:end].isdigit():
-        is_time = clock["half"] or _AT_BEFORE.search(before)
-        return (value + int(clock["minutes"]) / 60 if is_time else None), clock.end()
-    if (ratio := _RATIO.match(text, end)) is not None:
-        return None, ratio.end()
-    if (power := _TO_THE_POWER.match(text, end)) is not None:
-        is_ten = value == 10 and (power["exponent"] or "").isdigit() and len(power["exponent"]) < 3
-        return (10.0 ** int(power["exponent"]) if is_ten else None), power.end()
     is_money = _MONEY_BEFORE.search(before) is not None
-    if (
-        scale := _SCALE.match(text, end) or (_MONEY_SCALE.match(text, end) if is_money else None)
-    ) is not None:
-        return value * _SCALES[scale.groupdict().get("word") or scale["letter"]], scale.end()
-    if (variable := _VARIABLE.match(text, end)) is not None and (
-        variable["operator"] or variable["letter"] not in _UNITS_OF_A_LETTER
+    if found := _POWER_OF_TEN.match(text, end):
+        exponent = int(found["exponent"] or found["raised"].translate(_SUPERSCRIPTS))
+        return (value * 10.0**exponent if abs(exponent) < 300 else None), found.end()
+    if found := _EXPONENT.match(text, end):
+        return float(f"{value!r}e{found['exponent']}") if "e" not in repr(value) else None, found.end()
+    if is_whole and (found := _AND_FRACTION.match(text, end)):
+        over, under = int(found["over"] or 0), int(found["under"] or 0)
+        if found["vulgar"] or 0 < over < under:  # "4/2" is a number of its own
+            return value + (
+                unicodedata.numeric(found["vulgar"]) if found["vulgar"] else over / under
+            ), found.end()
+    if is_whole and (found := _AND_PART.match(text, end)):
+        return value + 1 / PARTS[found["part"].lower()], found.end()
+    if value < 25 and text[start:end].isdigit() and (found := _CLOCK.match(text, end)):
+        is_time = found["half"] or _AT_BEFORE.search(before)
+        return (value + int(found["minutes"]) / 60 if is_time else None), found.end()
+    if found := _RATIO.match(text, end):
+        return None, found.end()
+    if found := _TO_THE_POWER.match(text, end):
+        exponent_text = found["exponent"] or ""
+        is_ten = value == 10 and exponent_text.isdigit() and len(exponent_text) < 3
+        return (10.0 ** int(exponent_text) if is_ten else None), found.end()
+    if found := _SCALE.match(text, end) or (_MONEY_SCALE.match(text, end) if is_money else None):
+        return value * _SHORT_SCALES[found.groupdict().get("word") or found["letter"]], found.end()
+    if (found := _VARIABLE.match(text, end)) and (
+        found["operator"] or found["letter"] not in _UNITS_OF_A_LETTER
     ):
-        return None, variable.end("letter")
-    if (compound := _COMPOUND.match(text, end)) is not None:
-        return None, compound.end()
-    if is_whole and (cents := _CENTS.match(text, end)) is not None and (is_money or cents["unit"]):
-        return value + int(cents["cents"]) / 100, cents.end()
+        return None, found.end("letter")
+    if found := _COMPOUND.match(text, end):
+        return None, found.end()
+    if is_whole and (found := _CENTS.match(text, end)) and (is_money or found["unit"]):
+        return value + int(found["cents"]) / 100, found.end()
     return value, end
-
-
-def _proper(fraction: re.Match[str]) -> float | None:
-    """``1/2`` of ``2 1/2``; None for ``4/2``, which is a number of its own."""
-    over, under = int(fraction["over"]), int(fraction["under"])
-    return over / under if 0 < over < under else None
 
 
 # ---------------------------------------------------------------------------------------------- numbers in words
 
-_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
-_TEENS = "sixteen seventeen eighteen nineteen"
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-WORDS: Final = {word: n for n, word in enumerate(f"{_ONES} {_TEENS}".split())} | {
-    word: 10 * n for n, word in enumerate(_TENS.split(), start=2)
-}
-"""``"seven"`` is 7: the words of one number each that add up to others."""
-_WORD_SCALES: Final = {
-    "hundred": 100,
-    "thousand": 10**3,
-    "million": 10**6,
-    "billion": 10**9,
-    "trillion": 10**12,
-}
-_ANY = "|".join(sorted([*WORDS, *_WORD_SCALES, "dozen"], key=len, reverse=True))
+_ANY = "|".join(sorted([*WORDS, *SCALES, "dozen"], key=len, reverse=True))
 _SPELLED = re.compile(
-    rf"(?<![\w-])(?:an?[ ](?={'|'.join(_WORD_SCALES)}|dozen))?(?:{_ANY})"
-    rf"(?:(?:[ -]|[ ]and[ ])(?:{_ANY}))*(?![\w-])",
+    rf"(?<![\w-])(?:an?[ ](?={'|'.join(SCALES)}|dozen))?(?:{_ANY})(?:(?:[ -]|[ ]and[ ])(?:{_ANY}))*(?![\w-])",
     re.IGNORECASE,
 )
 _NO_NUMBER_BEFORE = re.compile(
@@ -404,28 +397,22 @@ _WORD_FRACTION = re.compile(
     r"(?P<under>halves|thirds|quarters|fourths|fifths|sixths|eighths|tenths)\b",
     re.IGNORECASE,
 )
-_UNDER: Final = {
-    "halves": 2,
-    "thirds": 3,
-    "quarters": 4,
-    "fourths": 4,
-    "fifths": 5,
-    "sixths": 6,
-    "eighths": 8,
-    "tenths": 10,
-}
 _NEGATED = re.compile(r"\b(?:minus|negative)[ ]$", re.IGNORECASE)
+_SPELLED_CENTS = re.compile(
+    rf"[ ]dollars?[ ](?:and[ ])?(?P<cents>(?:{_ANY})(?:[ -](?:{_ANY}))?)[ ]cents?\b", re.IGNORECASE
+)
 
 
-def spelled(text: str) -> list[Number]:
-    """Every number in words of ``text``, in order."""
+@lru_cache(256)
+def spelled(text: str) -> tuple[Number, ...]:
+    """The numbers in words of a text, in order."""
     found: list[Number] = []
     end = 0
     for match in _SPELLED.finditer(text):
         if match.start() >= end and (number := _in_words(text, match)) is not None:
             found.append(number)
             end = number.end
-    return found
+    return tuple(found)
 
 
 def _in_words(text: str, match: re.Match[str]) -> Number | None:
@@ -433,45 +420,39 @@ def _in_words(text: str, match: re.Match[str]) -> Number | None:
     before = text[max(0, start - 10) : start]
     if match[0].lower() == "one" and (_NO_NUMBER_BEFORE.search(before) or _NO_NUMBER_AFTER.match(text, end)):
         return None
-    if (fraction := _WORD_FRACTION.match(text, start)) is not None:
-        value: float | None = WORDS[fraction["over"].lower()] / _UNDER[fraction["under"].lower()]
-        end = fraction.end()
-    else:
-        value = _spelled(re.findall(r"\w+", match[0].lower()))
-        if value is not None and (half := _AND_PART.match(text, end)) is not None:
-            value, end = value + _PARTS[half["part"].lower()], half.end()
-            if (scale := _SCALE.match(text, end)) is not None and scale["word"]:
-                value, end = value * _SCALES[scale["word"]], scale.end()
-        if value is not None and (cents := _SPELLED_CENTS.match(text, end)) is not None:
-            value, end = (
-                value + (_spelled(re.findall(r"\w+", cents["cents"].lower())) or 0) / 100,
-                cents.end(),
-            )
-    if value is not None and _NEGATED.search(before):
-        value = -value
-    return Number(start, end, value)
-
-
-_SPELLED_CENTS = re.compile(
-    rf"[ ]dollars?[ ](?:and[ ])?(?P<cents>(?:{_ANY})(?:[ -](?:{_ANY}))?)[ ]cents?\b", re.IGNORECASE
-)
+    value: float | None
+    if fraction := _WORD_FRACTION.match(text, start):
+        value, end = (
+            WORDS[fraction["over"].lower()] / (parts_of(fraction["under"].lower()) or 1),
+            fraction.end(),
+        )
+    elif (value := _spelled(re.findall(r"\w+", match[0].lower()))) is not None:
+        if half := _AND_PART.match(text, end):
+            value, end = value + 1 / PARTS[half["part"].lower()], half.end()
+            if (scale := _SCALE.match(text, end)) and scale["word"]:
+                value, end = value * _SHORT_SCALES[scale["word"]], scale.end()
+        if cents := _SPELLED_CENTS.match(text, end):
+            value += (_spelled(re.findall(r"\w+", cents["cents"].lower())) or 0) / 100
+            end = cents.end()
+    return Number(start, end, -value if value is not None and _NEGATED.search(before) else value)
 
 
 def read_words(text: str) -> float | None:
-    """The number that ``text`` spells out, if that is all it does: ``"one hundred and five"``, ``"two and a half"``."""
+    """The number that ``text`` spells out, if that is all it says: ``"one hundred and five"``, ``"two and a half"``."""
     if len(text) > 200:
         return None
     words = re.findall(r"\w+|[^\w\s-]", text.lower())
     value = _spelled(words)
     if value is None and "and" in words:
-        head, tail = words[: words.index("and")], " ".join(words[words.index("and") + 1 :])
-        part, base = _PARTS.get(re.sub(r"^(?:a|one) ", "", tail)), _spelled(head)
-        return base + part if part is not None and base is not None else None
+        at = words.index("and")
+        part = _AND_PART.fullmatch(f" and {' '.join(words[at + 1 :])}")
+        base = _spelled(words[:at])
+        return base + 1 / PARTS[part["part"]] if part is not None and base is not None else None
     return value
 
 
 def _spelled(words: Iterable[str]) -> float | None:
-    """``room`` is what the next word must be smaller than: nothing fits after "five", ones after "twenty"."""
+    """The sum of number words. ``room`` is a bound for the next word: 0 after "five", 10 after "twenty"."""
     total, current, room, scale, before = 0, 0, 1000, 10**15, ""
     for word in words:
         number = 1 if word in ("a", "an") and not before else WORDS.get(word)
@@ -479,12 +460,12 @@ def _spelled(words: Iterable[str]) -> float | None:
             current, room = current + number, 10 if number >= 20 else 0
         elif word == "hundred" and 0 < current < 100:
             current, room = current * 100, 100
-        elif word in _WORD_SCALES and word != "hundred" and current and _WORD_SCALES[word] < scale:
-            scale = _WORD_SCALES[word]
+        elif word in SCALES and word != "hundred" and current and SCALES[word] < scale:
+            scale = SCALES[word]
             total, current, room = total + current * scale, 0, 1000
         elif word == "dozen" and current:
             current, room = current * 12, 0
-        elif word != "and" or before not in _WORD_SCALES:
+        elif word != "and" or before not in SCALES:
             return None
         before = word
     return None if before in ("", "a", "an", "and") else float(total + current)
@@ -506,7 +487,7 @@ _UNIT = re.compile(
 
 
 def read_bare(text: str) -> float | None:
-    """The number that ``text`` is, with or without its unit: ``"-$1,234.50"``, ``"9 (apples)"``, ``"3/4"``."""
+    """The number of a text that is one number, maybe with its unit: ``"-$1,234.50"``, ``"9 (apples)"``, ``"3/4"``."""
     text = text.strip()
     if _SIMPLE.fullmatch(text) or (len(text) <= _MAX_BARE and _FLOAT.fullmatch(text)):
         return float(text)

@@ -1,4 +1,4 @@
-"""Worked solutions composed into formulas: real rows, hard ones, and what must hold for all."""
+"""Worked solutions composed into formulas: real rows, hard rows, and properties that hold for all."""
 
 from __future__ import annotations
 
@@ -23,15 +23,14 @@ from toolgen_hf.tasks.math.compose import (
     compose,
     explain,
 )
-from toolgen_hf.tasks.math.equations import read_equations
 from toolgen_hf.tasks.math.formula import MAX_ITEMS, canonical
 from toolgen_hf.tasks.math.mentions import Text
-from toolgen_hf.tasks.math.steps import Step, read_steps
+from toolgen_hf.tasks.math.steps import Step, read_equations, read_steps
 from toolgen_hf.tools.calculator import CALCULATOR
 from toolgen_hf.tools.expression import Expression, evaluate, operations, parse, render
 
 ROWS: list[dict[str, Any]] = [
-    json.loads(line) for line in (Path(__file__).parents[1] / "data" / "gsm8k_worked.jsonl").open()
+    json.loads(line) for line in (Path(__file__).parents[2] / "data" / "gsm8k_worked.jsonl").open()
 ]
 
 

@@ -1,4 +1,4 @@
-"""Which number of a response is its answer: endings as language models write them, by kind."""
+"""The number of a response that is its answer: endings as language models write them, by kind."""
 
 from __future__ import annotations
 
@@ -440,13 +440,13 @@ def test_stated_answer_is_one_that_the_response_says_is_its_answer(text: str, an
 
 
 BLIND = [
-    json.loads(line) for line in (Path(__file__).parents[1] / "data" / "endings.jsonl").open(encoding="utf-8")
+    json.loads(line) for line in (Path(__file__).parents[2] / "data" / "endings.jsonl").open(encoding="utf-8")
 ]
 
 
 def test_endings_that_were_written_without_knowing_the_reader() -> None:
-    """280 of all kinds; of these 236 were read right when they were first tried. Four are still not: Chinese and
-    Portuguese number words, the length of each of several pieces, and two answers for two people."""
+    """280 endings of all kinds; the first try read 236 of them right. Four are still read wrong: Chinese and Portuguese
+    number words, the length of each of several pieces, and two answers for two people."""
     read = [(row["text"], MATH.extract(row["text"]), row["answer"]) for row in BLIND]
     wrong = [
         text for text, made, answer in read if not (made == answer or MATH.is_correct(made, [answer or ""]))

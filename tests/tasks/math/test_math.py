@@ -1,4 +1,4 @@
-"""What a response is read to answer. The table is how language models really write."""
+"""The answer that is read from a response. The table shows how language models write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from toolgen_hf.errors import ConfigError
 from toolgen_hf.tasks import TASKS, Task, get_task
 from toolgen_hf.tasks.math import MATH
 
-ROWS = [json.loads(line) for line in (Path(__file__).parents[1] / "data" / "gsm8k_worked.jsonl").open()]
+ROWS = [json.loads(line) for line in (Path(__file__).parents[2] / "data" / "gsm8k_worked.jsonl").open()]
 
 RESPONSES = [
     # the method's own example

@@ -1,4 +1,4 @@
-"""What a model says, apart from what it wrote besides: thinking, invented examples, special tokens."""
+"""Finds the response in a model's text that also holds thinking, invented examples and special tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolgen_hf.tasks.responses import end_at_run_on, final_response, read_response, split_thinking
+from toolgen_hf.tasks.responses import final_response, read_response
 
 THOUGHT = "Ann has 4 nuts, or 5?"
 SAID = "The answer is 9."
@@ -66,7 +66,7 @@ def test_thinking_stands_apart(text: str) -> None:
     ],
 )
 def test_blocks_in_any_number_and_place(text: str, said: str, thinking: str | None) -> None:
-    assert split_thinking(text) == (said, thinking)
+    assert (read_response(text).text, read_response(text).thinking) == (said, thinking)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_text_without_marks_is_its_own_response(text: str) -> None:
     "said", ["It is 9.", "Question: 4+5?\nAnswer: 9", "calculator(4+5)\nThe answer is 9."]
 )
 def test_a_response_ends_where_an_invented_example_or_turn_begins(said: str, run_on: str) -> None:
-    assert end_at_run_on(said + run_on) == said
+    assert final_response(said + run_on) == said
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_what_is_cut(text: str, is_cut: bool, expected: bool) -> None:
     ).map("".join)
 )
 def test_a_response_is_its_own_response(text: str) -> None:
-    """So a table may be read any number of times."""
+    """A table may be read any number of times."""
     response = final_response(text)
     assert final_response(response) == response
 
