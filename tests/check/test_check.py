@@ -19,7 +19,8 @@ from tests.support.recipes import ROWS, few_rows, sums_data
 from toolgen_hf import Recipe, Workspace, run
 from toolgen_hf.ask import Prompt
 from toolgen_hf.check import Needs, check
-from toolgen_hf.check.needs import FileLookup, Machine
+from toolgen_hf.check.files import FileLookup
+from toolgen_hf.check.needs import Machine
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.models import build
 from toolgen_hf.models.absent import AbsentConfig

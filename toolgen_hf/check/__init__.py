@@ -1,4 +1,4 @@
-"""``toolgen-hf check``: what a recipe needs, found before anything runs (needs.py) and printed (report.py)."""
+"""``toolgen-hf check``: what a recipe needs (needs.py, files.py for its models' files), printed by report.py."""
 
 from toolgen_hf.check.needs import ModelNeed, Needs, check
 

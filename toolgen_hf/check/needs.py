@@ -12,45 +12,27 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from httpx2 import HTTPError
-from huggingface_hub import HfApi, try_to_load_from_cache
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-from huggingface_hub.hf_api import ModelInfo
-
+from toolgen_hf.check.files import FileLookup, Files
 from toolgen_hf.errors import ConfigError, HubError, ToolgenError
 from toolgen_hf.flow.make import rehearse
-from toolgen_hf.hub.repo import HUB, RepoRef, is_commit, split_source
-from toolgen_hf.hub.source import find_here
+from toolgen_hf.hub.repo import HUB, split_source
 from toolgen_hf.models import build
 from toolgen_hf.models.absent import AbsentConfig
 from toolgen_hf.models.config import AnnotationsConfig, FileConfig, LocalConfig, OpenAIConfig
-from toolgen_hf.models.gguf import converted_folder
-from toolgen_hf.models.headers import parameters
-from toolgen_hf.models.licences import licence_of, stated
 from toolgen_hf.models.local import resolve_dtype
 from toolgen_hf.models.openai.catalog import retired
 from toolgen_hf.models.openai.engine import OpenAIGenerator
 from toolgen_hf.models.openai.keys import NO_KEY, load_keys
-from toolgen_hf.models.weights import (
-    ADAPTER,
-    HUB_ID,
-    MODEL,
-    Kind,
-    Weights,
-    in_cache,
-    matching,
-    resolve_adapter,
-    resolve_model,
-)
+from toolgen_hf.models.weights import ADAPTER, MODEL, Kind
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.recipe.mix import MixRecipe
 from toolgen_hf.recipe.questions import as_questions, fewer, load_raw, load_stage1
@@ -63,33 +45,12 @@ from toolgen_hf.tasks import get_task
 
 _BYTES_PER_RESPONSE = 2_000  # of a result, for each question and source including gold; measured on GSM8K
 _LARGE = 1_000_000_000  # parameters from which a GPU is advised
-_HUB_SECONDS = 15.0
 _Number = TypeVar("_Number", int, float)
 _BITS = {"float32": 32, "bfloat16": 16, "float16": 16, "8bit": 8, "4bit": 4}
-_UNREACHABLE = (
-    "the Hub cannot be reached: what is not on this machine cannot be looked up, and a run must download it"
-)
 _UNCHECKED = (
     "tool_calling: some chat templates leave tool calls out without an error (those of SmolLM2, Llama 3, Phi-3 and "
     "DeepSeek-R1's distilled models): --tokenizer MODEL checks the model that you will train"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """The files of a model, an adapter or a produced data set; sizes in bytes, None if unknown.
-
-    ``state``: ``here``, ``download`` (it is on the Hub), ``missing`` or ``unknown`` (the Hub cannot be reached);
-    ``problem`` says what to do about the last two. ``disk`` is what is written besides the download: a GGUF file is
-    converted once.
-    """
-
-    state: Literal["here", "download", "missing", "unknown"]
-    download: int | None = 0
-    disk: int = 0
-    parameters: int | None = None
-    licence: str | None = None
-    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,13 +426,13 @@ def _with_generators(recipe: Recipe, configs: Mapping[str, Any]) -> Recipe:
 
 def _role_need(role: Role, prefix: str, planned: Planned | None, rows: int) -> RoleNeed:
     """The requests of a role, from its entry in the dry run; without an entry its stage is cached."""
-    kind = role.config.kind if role.stage is not None else "lora"
-    need = RoleNeed(f"{prefix}{role.name}", kind, role.who, 0)
+    name, kind = f"{prefix}{role.name}", role.config.kind if role.stage is not None else "lora"
     if role.stage is None or isinstance(role.config, AnnotationsConfig | FileConfig):
-        return need
-    need = replace(need, requests=rows * role.rounds, to_ask=planned.requests if planned else 0)
-    if role.rounds == 1 and role.config.trained_adapter is None:  # otherwise prompts depend on texts to come
-        need = replace(need, stored=rows - (need.to_ask or 0))
+        return RoleNeed(name, kind, role.who, 0)
+    to_ask = planned.requests if planned else 0
+    is_open = role.rounds > 1 or role.config.trained_adapter is not None  # prompts depend on texts to come
+    stored = None if is_open else rows - to_ask
+    need = RoleNeed(name, kind, role.who, rows * role.rounds, to_ask, stored)
     if planned is None:
         return need
     return replace(
@@ -563,121 +524,3 @@ def _total(parts: Iterable[_Number | None]) -> _Number | None:
     """The sum; None if a part is None."""
     known = list(parts)
     return None if None in known else sum(part for part in known if part is not None)
-
-
-class FileLookup:
-    """Finds the files of models and data sets, each once; a Hub that could not be reached is not asked again.
-
-    FileLookup().model("Qwen/Qwen2.5-1.5B-Instruct", "989aa798...", MODEL)
-    -> Files(state="download", download=3098965213, parameters=1543714304, licence="apache-2.0")
-    """
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[str, str | None, str], Files] = {}
-        self._is_reachable = True
-
-    def model(self, name: str, revision: str | None, kind: Kind) -> Files:
-        """The files of a model or an adapter, named as in `LocalConfig`."""
-        key = (name, revision, kind.noun)
-        if key not in self._found:
-            is_file = name.endswith(".gguf") or Path(name).expanduser().is_dir()
-            find = self._on_hub if HUB_ID.fullmatch(name) and not is_file else _on_this_machine
-            self._found[key] = find(name, revision, kind)
-        return self._found[key]
-
-    def dataset(self, source: str) -> Files:
-        """The files of a produced data set: ``hub:user/repo@v1.0.0``, or a directory."""
-        if not source.startswith(HUB):
-            try:
-                find_here(source)
-            except ConfigError as error:
-                return Files("missing", problem=str(error))
-            return Files("here")
-        ref = RepoRef.parse(source)
-        info = self._ask(
-            source, HfApi().dataset_info, ref.repo_id,
-            revision=ref.revision, timeout=_HUB_SECONDS, files_metadata=True,
-        )  # fmt: skip
-        if isinstance(info, Files):
-            return info
-        parquet = [file.size or 0 for file in info.siblings or () if file.rfilename.endswith(".parquet")]
-        return Files("download", sum(parquet))
-
-    def _on_hub(self, name: str, revision: str | None, kind: Kind) -> Files:
-        """From the cache of the Hub, or else the Hub's list of files."""
-        info: Any = None
-        commit = revision if revision and is_commit(revision) else None
-        folder = in_cache(name, commit, kind) if commit else None
-        if folder is None:
-            info = self._ask(
-                name, HfApi().model_info, name, revision=revision, timeout=_HUB_SECONDS, files_metadata=True
-            )
-            if not isinstance(info, Files):
-                folder = in_cache(name, info.sha, kind) if info.sha else None
-            elif info.state == "unknown":
-                folder = in_cache(name, revision, kind)
-        if folder is not None:
-            licence = licence_of(Weights(f"sha256:{folder.name}", name, folder, kind))
-            return Files("here", 0, 0, parameters(folder), licence)
-        return info if isinstance(info, Files) else self._listed(info, kind)
-
-    def _listed(self, info: ModelInfo, kind: Kind) -> Files:
-        """From the Hub's list of files."""
-        sizes = {file.rfilename: file.size or 0 for file in info.siblings or () if "/" not in file.rfilename}
-        names = set(sizes)
-        card: Any = info.card_data or {}
-        licence = stated({key: card.get(key) for key in ("license", "license_name")})
-        weights = matching(names, [kind.weights])
-        if not weights:
-            what = "only pickle weights" if matching(names, [kind.pickles]) else f"no {kind.weights}"
-            return Files(
-                "missing",
-                licence=licence,
-                problem=f"{info.id!r} has {what} on the Hub, and only safetensors are opened: use another model, or a "
-                "folder that you converted",
-            )
-        if info.gated and (refused := self._ask(info.id, HfApi().auth_check, info.id)) is not None:
-            return refused  # type: ignore[no-any-return]
-        new = [
-            sizes[name]
-            for name in matching(names, kind.files)
-            if not isinstance(try_to_load_from_cache(info.id, name, revision=info.sha), str)
-        ]
-        if info.safetensors is not None:
-            count = info.safetensors.total
-        else:  # from the size of the files; most have 16 bits for each parameter
-            config = info.config or {}
-            dtype = str(config.get("torch_dtype") or config.get("dtype") or "")
-            count = sum(sizes[name] for name in weights) // {"float32": 4, "float64": 8}.get(dtype, 2)
-        return Files("download", sum(new), 0, count or None, licence)
-
-    def _ask(self, name: str, request: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """The Hub's answer, or ``Files`` with the reason why there is none."""
-        if self._is_reachable:
-            try:
-                return request(*arguments, **options)
-            except GatedRepoError:
-                problem = f"{name!r} is gated: ask for access on its page, then `hf auth login`"
-                return Files("missing", problem=problem)
-            except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-                what = "revision" if isinstance(error, RevisionNotFoundError) else "repository"
-                return Files(
-                    "missing",
-                    problem=f"{name!r}: no such {what} on the Hub (a private one needs `hf auth login`), and no such "
-                    "folder on this machine",
-                )
-            except (HTTPError, OSError, ValueError):
-                self._is_reachable = False
-        return Files("unknown", None, problem=_UNREACHABLE)
-
-
-def _on_this_machine(name: str, revision: str | None, kind: Kind) -> Files:
-    """A folder, a GGUF file or a model in an installed package."""
-    try:
-        weights = (resolve_model if kind is MODEL else resolve_adapter)(name, revision)
-    except ToolgenError as error:
-        return Files("missing", problem=str(error))
-    assert weights.path is not None
-    count = parameters(weights.path)
-    is_to_convert = weights.path.is_file() and not converted_folder(weights.identity).is_dir()
-    return Files("here", 0, 4 * (count or 0) if is_to_convert else 0, count, licence_of(weights))
