@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.support import scripted
-from tests.support.hub.fixtures import hub_here, local_hub
+from tests.support.hub import LocalHub
+from tests.support.hub.process import point_here
 from toolgen_hf import models
-
-__all__ = ["hub_here", "local_hub"]
 
 # A shell's background job ignores Ctrl-C, and so would the processes that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -51,6 +50,21 @@ def scripted_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     scripted.CALLS.clear()
     yield
     scripted.CALLS.clear()
+
+
+@pytest.fixture
+def local_hub() -> Iterator[LocalHub]:
+    """An empty hub with the users ann (also with a token that only reads) and bob, and ann's organization lab."""
+    users = {"hf_ann": "ann", "hf_ann_reads": "ann", "hf_bob": "bob"}
+    with LocalHub(users, orgs={"lab": ["ann"]}, read_only=["hf_ann_reads"]) as hub:
+        yield hub
+
+
+@pytest.fixture
+def hub_here(local_hub: LocalHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LocalHub:
+    """The same hub, for the clients in this process: ann is logged in, and her cache is empty."""
+    point_here(monkeypatch, local_hub.endpoint, tmp_path / "hf-home", "hf_ann")
+    return local_hub
 
 
 @pytest.fixture(scope="session")
