@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 from collections.abc import Iterator
@@ -108,4 +109,6 @@ def tiny_model(smollm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     LlamaForCausalLM(config).save_pretrained(folder)
     AutoTokenizer.from_pretrained(smollm).save_pretrained(folder)
+    gc.collect()
+    gc.freeze()  # every training collects garbage, and would visit all objects of torch and transformers
     return folder
