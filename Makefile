@@ -5,8 +5,9 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
-# A process for each of two cores, each with one thread; a file's tests stay together, for they share what they made.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# One process of one thread for each of two cores. The tests of a file stay together, because they share fixtures; files
+# with slow tests come first (tests/conftest.py).
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help

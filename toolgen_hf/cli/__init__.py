@@ -1,7 +1,7 @@
-"""``toolgen-hf``: the whole flow, or one stage of it, from the command line.
+"""The command line ``toolgen-hf``: the whole flow, or one stage of it.
 
-Exit codes: 0 done; 1 the work failed (what was generated is safe, run again to go on), or ``check`` found
-something missing; 2 the command, the recipe or the input cannot be used as given; 130 interrupted.
+Exit codes: 0 done; 1 the work failed (the texts generated so far are stored; run again to go on), or ``check`` found
+something missing; 2 the command, the recipe or the input cannot be used; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from toolgen_hf.errors import FULL, ConfigError, DataError, ToolgenError
 
 _ESCAPE = "toolgen_hf-json"
 GROUPS = (build, check, stage, mix, evaluate, look, hub)
-"""The modules that add commands, in the order in which help lists them."""
+"""The modules of the commands, in the order of ``--help``."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,13 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def attempt(arguments: argparse.Namespace) -> int:
-    """Run ``arguments.command`` and say what went wrong, if anything did; returns the exit code."""
+    """Run ``arguments.command`` and print an error, if there is one; returns the exit code."""
     _log_to_stderr(arguments)
     try:
         _check_folder()
         command: Callable[[argparse.Namespace], int | None] = arguments.command
         code = command(arguments) or 0
-        sys.stdout.flush()  # or a reader that has gone is noticed too late
+        sys.stdout.flush()  # raises BrokenPipeError here, not at exit, if the reader is gone
         return code
     except KeyboardInterrupt:
         print(
@@ -45,17 +45,17 @@ def attempt(arguments: argparse.Namespace) -> int:
         )
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python writes at exit
         return 0
     except SystemExit as end:
         if not isinstance(end.__context__, BrokenPipeError):
             raise
-        return 0  # rich has done the same
+        return 0  # rich exits by itself on a broken pipe
     except ToolgenError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError | DataError) else 1
     except RuntimeError as error:
-        if "home directory" not in str(error):  # pathlib's, of a path with ~
+        if "home directory" not in str(error):  # raised by pathlib for a path with ~
             raise
         print(f"error: {error} Write whole paths in place of ~, or set HOME", file=sys.stderr)
         return 2
@@ -70,14 +70,14 @@ def attempt(arguments: argparse.Namespace) -> int:
 
 
 def ready_streams() -> None:
-    """Make what is printed fit whatever it goes to: a terminal of another encoding, or nothing at all.
+    """Make printing work for any encoding of the terminal, and if stdout or stderr is closed.
 
-    A character that the encoding lacks is written as JSON writes it, ``\\u20ac``, so printed JSON stays JSON.
+    A character that the encoding lacks is written as in JSON, ``\\u20ac``, so printed JSON stays valid.
     """
     codecs.register_error(_ESCAPE, _as_json)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:  # closed by whoever started this
+        if stream is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=_ESCAPE)
@@ -90,7 +90,7 @@ def _as_json(error: UnicodeError) -> tuple[str, int]:
 
 
 def _check_folder() -> None:
-    """Raises `ConfigError` where the folder that relative paths start from is gone."""
+    """Raises `ConfigError` if the current folder does not exist any more."""
     try:
         Path.cwd()
     except OSError as error:
@@ -100,7 +100,7 @@ def _check_folder() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line; nothing heavy is imported until a command runs."""
+    """The parser of all commands; heavy modules are imported only when a command runs."""
     made = argparse.ArgumentParser(
         prog="toolgen-hf",
         description="Build training data that teaches a language model when and how to call a tool.",
@@ -121,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 class _Version(argparse.Action):
-    """Looks the version up only when it is asked for."""
+    """Looks the version up only when it is needed."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
@@ -131,7 +131,7 @@ class _Version(argparse.Action):
 
 
 class _AboveBars(logging.StreamHandler):  # type: ignore[type-arg]
-    """Prints a message above a progress bar that is shown, not behind it."""
+    """Prints messages above a progress bar, not into it."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if "tqdm" not in sys.modules:

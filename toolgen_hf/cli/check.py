@@ -1,4 +1,4 @@
-"""``check``: whether a recipe is valid and what it will need, before anything starts."""
+"""``check``: whether a recipe is valid, and what it needs, before anything runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from toolgen_hf.cli.options import Commands, add_command, add_common
 
 
 def add(commands: Commands) -> None:
-    """Add the command of this group."""
     parser = add_command(
         commands,
         "check",
@@ -35,7 +34,6 @@ def add(commands: Commands) -> None:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """``toolgen-hf check``"""
     from toolgen_hf import check as needs
     from toolgen_hf.check.report import print_needs
     from toolgen_hf.recipe import Recipe

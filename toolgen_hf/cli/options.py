@@ -1,4 +1,4 @@
-"""What the commands have in common: options, examples in their help, and the workspace they ask for."""
+"""What the commands share: options, examples in their help, and the workspace."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def add_command(
     *examples: str,
     description: str | None = None,
 ) -> argparse.ArgumentParser:
-    """A command with its one-line help, and examples after its options."""
+    """A command with its one-line help ``does``, and examples after its options."""
     shown = "".join(f"\n  toolgen-hf {example}" for example in examples)
     made: argparse.ArgumentParser = commands.add_parser(
         name,
@@ -78,12 +78,12 @@ def positive(text: str) -> int:
 
 def _dollars(text: str) -> float:
     if not 0 <= (amount := float(text)) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no amount of dollars")
+        raise argparse.ArgumentTypeError(f"{text} is not an amount of dollars")
     return amount
 
 
 def open_workspace(arguments: argparse.Namespace) -> Workspace:
-    """The workspace that ``add_common`` and ``add_spending`` describe."""
+    """The workspace from the options of ``add_workspace`` and ``add_spending``."""
     from toolgen_hf.runtime.workspace import Workspace
 
     return Workspace(
@@ -92,7 +92,7 @@ def open_workspace(arguments: argparse.Namespace) -> Workspace:
 
 
 def show_plan(plan: Plan, as_json: bool = False) -> None:
-    """Print what a dry run found."""
+    """Print the plan of a dry run."""
     import json
 
     from toolgen_hf.report.screen import print_plan

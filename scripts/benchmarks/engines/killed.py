@@ -1,29 +1,27 @@
-"""What ``kill -9`` costs: a run over 1,000 rows is killed somewhere, and run again to its end.
+"""What ``kill -9`` costs: a run over 1,000 rows is killed at some point, and run again to its end.
 
     python scripts/benchmarks/engines/killed.py
 
-Each trial starts from nothing: stage.py, the whole ``tool_api`` stage, is killed once the server has answered so
-many requests (a random number from each tenth of the rows; and once when all texts are stored and the stage's output
-is not there yet), and started again. A trial counts only if every row is in the output, once, in order and
-verified; and what was sent twice, or answered twice, is no more than may be in flight.
+Each trial starts from nothing. The whole ``tool_api`` stage is killed once the server has answered so many requests (a
+random number from each tenth of the rows; and once when all texts are stored but the stage's output is not written),
+then started again. A trial counts only if every row is in the output, once, in order and verified, and no more requests
+were sent twice, or answered twice, than may be in flight.
 
     sent        requests that had arrived at the server when the run was killed
     answered    of these, those that it would have charged for
     stored      texts that were durable
     sent twice, answered twice    over both runs, by the SHA-256 of the bodies
 
-A trial ends with two more reruns, which must send nothing: one that finds the stage's output, one that finds only
-the store. Prints a Markdown table.
+A trial ends with two more reruns that must send nothing: one finds the stage's output, the other only the store. Prints
+a Markdown table.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import shutil
 import sqlite3
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -31,14 +29,11 @@ from contextlib import closing
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from processes import Server, serve
-from prompts import write_prompts
-from trials import machine, start_stage, write_questions
+import bench
 
-TARGET = 2.0
-"""Seconds that a rerun of what is complete may take, without imports."""
+TARGET = 2.0  # seconds that a rerun of what is complete may take, without imports
 
 
 class Trial(NamedTuple):
@@ -54,103 +49,79 @@ class Trial(NamedTuple):
 
 
 def main() -> None:
-    args = _parser().parse_args()
+    parser = bench.parser(__doc__, requests=1000, trials=10, seed=0, latency=0.05, timeout=60.0)
+    args = parser.parse_args()
     tenth, draw = args.requests / args.trials, random.Random(args.seed)
     points = [max(1, draw.randrange(int(n * tenth), int((n + 1) * tenth))) for n in range(args.trials)]
     trials = []
     with TemporaryDirectory() as folder:
-        prompts, questions = Path(folder) / "prompts.jsonl", Path(folder) / "questions"
-        expected = write_prompts(prompts, args.requests)
-        rows = [json.loads(line) for line in prompts.read_text(encoding="utf-8").splitlines()]
-        write_questions(rows, questions)
+        prompts = Path(folder) / "prompts.jsonl"
+        expected = bench.write_prompts(prompts, args.requests)
         for point in [*points, args.requests]:
-            trials.append(measure(point, questions, expected, args))
+            trials.append(measure(point, prompts, expected, args))
             print(f"killed at {point}: {trials[-1]}", file=sys.stderr)
-    print(table(trials, args))
+    header = "| killed at | sent | answered | stored | sent twice | answered twice | rows right | then finished in |"
+    rows = [[*trial[:6], args.requests, f"{trial.finish:.2f} s"] for trial in trials]
+    cache, store = [trial.from_cache for trial in trials], [trial.from_store for trial in trials]
+    print(
+        f"{bench.markdown(header, rows)}\n\nSent twice at most {max(trial.sent_twice for trial in trials)}, answered "
+        f"twice at most {max(trial.answered_twice for trial in trials)}, of {args.concurrency} in flight. A rerun of "
+        f"what is complete sends nothing and takes {median(cache):.2f} s (at most {max(cache):.2f}) where the stage is "
+        f"cached, {median(store):.2f} s (at most {max(store):.2f}) from the store alone, without imports; "
+        f"{'less' if max(cache + store) < TARGET else 'MORE'} than {TARGET:g} s. {args.requests} rows, "
+        f"{args.latency * 1000:g} ms latency, seed {args.seed}. {bench.machine()}"
+    )
 
 
-def measure(point: int, questions: Path, expected: dict[str, str], args: argparse.Namespace) -> Trial:
-    """Kill one run and finish it, checked.
-
-    Raises:
-        SystemExit: a row is missing, wrong or twice there, too much was paid twice, or a run hangs.
-    """
+def measure(point: int, prompts: Path, expected: dict[str, str], args: argparse.Namespace) -> Trial:
+    """Kill one run and finish it, checked."""
     with TemporaryDirectory() as folder:
         work, log = Path(folder), Path(folder) / "answered"
-        with serve("--latency", str(args.latency), "--log", str(log)) as server:
-            kill(questions, work, server, log, point, args)
+        with bench.serve("--latency", str(args.latency), "--log", str(log)) as server:
+
+            def finish(due: int) -> float:
+                run = bench.run("toolgen_hf", prompts, expected.items(), work, server, args, due)
+                return float(run.report["seconds"])
+
+            kill(prompts, work, server, log, point, args)
             sent, answered, stored = server.stats()["count"], _lines(log), _stored(work)
-            finish = finished(questions, work, server, expected, args)["seconds"]
+            finished = finish(len(expected) - stored)
             bodies = Counter(log.read_text().split())
-            sent_twice = server.stats()["count"] - len(expected)
-            from_cache = rerun(questions, work, server, expected, args)
+            from_cache = finish(0)
             shutil.rmtree(work / "workspace" / "stages")
-            from_store = rerun(questions, work, server, expected, args)
-            most = server.stats()["in_flight_max"]
-    answered_twice = bodies.total() - len(bodies)
-    problems = {
-        f"{len(bodies)} different bodies for {len(expected)} rows": len(bodies) != len(expected),
-        f"{sent_twice} were sent again, but {sent - stored} were not stored": sent_twice != sent - stored,
-        f"{answered_twice} were answered twice, but {answered - stored} were lost": answered_twice
-        != answered - stored,
-        f"{sent_twice} were sent twice": sent_twice > args.concurrency,
-        f"{most} were in flight": most > args.concurrency,
-    }
-    _require(point, problems)
-    return Trial(point, sent, answered, stored, sent_twice, answered_twice, finish, from_cache, from_store)
+            from_store = finish(0)
+    sent_twice, answered_twice = sent - stored, bodies.total() - len(bodies)
+    bench.require(
+        f"killed at {point}",
+        {
+            f"{len(bodies)} different bodies for {len(expected)} rows": len(bodies) != len(expected),
+            f"{answered_twice} were answered twice, but {answered - stored} were lost": answered_twice
+            != answered - stored,
+            f"{sent_twice} were sent twice": sent_twice > args.concurrency,
+        },
+    )
+    return Trial(point, sent, answered, stored, sent_twice, answered_twice, finished, from_cache, from_store)
 
 
 def kill(
-    questions: Path, work: Path, server: Server, log: Path, point: int, args: argparse.Namespace
+    prompts: Path, work: Path, server: bench.Server, log: Path, point: int, args: argparse.Namespace
 ) -> None:
-    """Start a run, and kill it when ``point`` requests have been answered (all: when all are stored)."""
-    with start_stage(questions, work, server.base_url, args.concurrency) as process:
-        deadline = time.monotonic() + args.timeout
-        while _lines(log) < point or (point == args.requests and _stored(work) < point):
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                raise SystemExit(f"killed at {point}: the run did not get there: {process.communicate()[1]}")
-            time.sleep(0.0005)
-        process.kill()
-    if process.returncode != -9:
-        raise SystemExit(f"killed at {point}: the run had ended ({process.returncode}) before it was killed")
-    time.sleep(2 * args.latency + 0.2)  # what had arrived is answered, or its client found to be gone
-
-
-def finished(
-    questions: Path, work: Path, server: Server, expected: dict[str, str], args: argparse.Namespace
-) -> dict[str, Any]:
-    """A run to its end, and what it reports; its output is checked."""
-    with start_stage(questions, work, server.base_url, args.concurrency) as process:
-        try:
-            printed, told = process.communicate(timeout=args.timeout)
-        except subprocess.TimeoutExpired:
+    """Start a run, and kill it when ``point`` requests are answered (if that is all of them: when all are stored)."""
+    process = bench.start("toolgen_hf", prompts, work, server, args.concurrency)
+    deadline = time.monotonic() + args.timeout
+    while _lines(log) < point or (point == args.requests and _stored(work) < point):
+        if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
-            raise SystemExit(f"a run hangs: no end after {args.timeout:g} s") from None
-    if process.returncode:
-        raise SystemExit(f"a run failed ({process.returncode}): {told}")
-    rows = [json.loads(line) for line in (work / "output.jsonl").read_text(encoding="utf-8").splitlines()]
-    if [row["id"] for row in rows] != list(expected):
-        raise SystemExit(f"{len(rows)} rows for {len(expected)}, or not in order")
-    if wrong := [row for row in rows if row["tool_call"] != expected[row["id"]] or row["reason"] is not None]:
-        raise SystemExit(f"{len(wrong)} rows are wrong or not verified, such as {wrong[0]}")
-    (work / "output.jsonl").unlink()
-    return dict(json.loads(printed))
-
-
-def rerun(
-    questions: Path, work: Path, server: Server, expected: dict[str, str], args: argparse.Namespace
-) -> float:
-    """Seconds of a run that finds everything done."""
-    before = server.stats()["count"]
-    seconds = finished(questions, work, server, expected, args)["seconds"]
-    if after := server.stats()["count"] - before:
-        raise SystemExit(f"a rerun of what is complete sent {after} requests")
-    return float(seconds)
+            raise SystemExit(f"killed at {point}: the run did not get there: {(work / 'stderr').read_text()}")
+        time.sleep(0.0005)
+    process.kill()
+    if process.wait() != -9:
+        raise SystemExit(f"killed at {point}: the run had ended before ({process.returncode})")
+    time.sleep(2 * args.latency + 0.2)  # until the server has answered what had arrived
 
 
 def _lines(log: Path) -> int:
-    """How many answers the server has logged, each as 64 hexadecimal digits."""
+    """The answers that the server has logged, each as 64 hexadecimal digits."""
     return log.stat().st_size // 65 if log.exists() else 0
 
 
@@ -160,50 +131,6 @@ def _stored(work: Path) -> int:
         return 0
     with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as db:
         return int(db.execute("SELECT COUNT(*) FROM texts").fetchone()[0])
-
-
-def _require(point: int, problems: dict[str, bool]) -> None:
-    found = "; ".join(problem for problem, there in problems.items() if there)
-    if found:
-        raise SystemExit(f"killed at {point}: {found}")
-
-
-def table(trials: list[Trial], args: argparse.Namespace) -> str:
-    lines = [
-        "| killed at | sent | answered | stored | sent twice | answered twice | rows right | then finished in |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for trial in trials:
-        counts = "".join(f"{count} | " for count in trial[:6])
-        lines.append(f"| {counts}{args.requests} | {trial.finish:.2f} s |")
-    cache = [trial.from_cache for trial in trials]
-    store = [trial.from_store for trial in trials]
-    verdict = "less" if max(cache + store) < TARGET else "MORE"
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Sent twice at most {max(trial.sent_twice for trial in trials)}, answered twice at most "
-            f"{max(trial.answered_twice for trial in trials)}, of {args.concurrency} in flight. A rerun of what is "
-            f"complete sends nothing and takes {median(cache):.2f} s (at most {max(cache):.2f}) where the stage is "
-            f"cached, {median(store):.2f} s (at most {max(store):.2f}) from the store alone, without imports; "
-            f"{verdict} than {TARGET:g} s. {args.requests} rows, {args.latency * 1000:g} ms latency, seed "
-            f"{args.seed}. {machine()}",
-        ]
-    )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--requests", type=int, default=1000, metavar="N")
-    parser.add_argument("--trials", type=int, default=10, metavar="N", help="random points to kill at")
-    parser.add_argument("--seed", type=int, default=0, metavar="N")
-    parser.add_argument("--latency", type=float, default=0.05, metavar="SECONDS")
-    parser.add_argument("--concurrency", type=int, default=64, metavar="N")
-    parser.add_argument("--timeout", type=float, default=60, metavar="SECONDS", help="for each run")
-    return parser
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Peak memory of two LoRA adapters on one base model, against two models loaded apart; and how long a switch takes.
+"""Peak memory of two LoRA adapters on one base model, against two loaded models; and how long a switch takes.
 
     python scripts/benchmarks/generation/adapters.py
 
-Each is a process of its own, whose peak resident memory is read before the first model is opened and at the end.
-The adapters are random ones of the published shape; both ways give the same texts.
+Each way runs in a process of its own; its peak resident memory is read before the first model is loaded and at the end.
+The adapters have random weights and the published shape; both ways make the same texts.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from prompts import MODEL, requests
+import torch
+from driver import MODEL, requests, texts_of
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
 
+from toolgen_hf.models import loading
 from toolgen_hf.models.config import LocalConfig
-from toolgen_hf.models.local import LocalGenerator
-from toolgen_hf.models.weights import resolve_model
+from toolgen_hf.models.weights import resolve_adapter, resolve_model
 
 
 def main() -> None:
@@ -35,67 +37,45 @@ def main() -> None:
     parser.add_argument("--adapters", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.way:
-        print(json.dumps((_shared if args.way == "shared" else _apart)(args.adapters)))
+        print(json.dumps(_measure(args.adapters, args.way == "apart")))
         return
+    runs: dict[str, list[dict[str, Any]]] = {"shared": [], "apart": []}
     with TemporaryDirectory() as folder:
-        adapters = [str(_random_adapter(Path(folder) / str(seed), seed)) for seed in (1, 2)]
-        runs: dict[str, list[dict[str, Any]]] = {"shared": [], "apart": []}
+        adapters = [_random_adapter(f"{folder}/{seed}", seed) for seed in (1, 2)]
         for _ in range(args.rounds):
             for way, made in runs.items():
                 command = [sys.executable, __file__, "--way", way, "--adapters", *adapters]
                 ended = subprocess.run(command, capture_output=True, text=True, check=True)
                 made.append(json.loads(ended.stdout.strip().rpartition("\n")[2]))
-    one, two = (median(run["mib"] for run in runs[way]) for way in ("shared", "apart"))
+    one, two = (median(run["mib"] for run in made) for made in runs.values())
     assert all(run["texts"] == runs["apart"][0]["texts"] for made in runs.values() for run in made)
+    switch = median(run["switch"] for run in runs["shared"])
     print(f"two adapters on one base {one:.0f} MiB, two loads {two:.0f} MiB: {one / two:.2f}x")
-    print(
-        f"switching to the other adapter and back: {median(run['switch'] for run in runs['shared']) * 1e3:.1f} ms"
-    )
+    print(f"switching to the other adapter and back: {switch * 1e3:.1f} ms")
 
 
-def _shared(adapters: list[str]) -> dict[str, Any]:
-    """As the library does it: one base, the adapters attached and switched."""
-    import torch  # noqa: F401
-
-    from toolgen_hf.models.loading import load
-    from toolgen_hf.models.weights import resolve_adapter
-
-    before = _peak()
-    texts = [_generate(adapter) for adapter in adapters]
-    loaded = load(resolve_model(MODEL), "float32", "cpu")
+def _measure(adapters: list[str], apart: bool) -> dict[str, Any]:
+    """One base whose adapters are switched, as the library does it; or a model in memory for each adapter."""
+    before, kept, texts, wanted = _peak(), [], [], requests(4)
+    for adapter in adapters:
+        config = LocalConfig(model=MODEL, adapter=adapter, max_new_tokens=8, device="cpu")
+        texts.append([text.text for text in texts_of(config, wanted)])
+        if apart:
+            kept.append(dict(loading._LOADED))
+            loading._LOADED.clear()
+    mib = _peak() - before
+    if apart:
+        return {"mib": mib, "texts": texts}
+    loaded = loading.load(resolve_model(MODEL), "float32", "cpu")
     weights = [resolve_adapter(adapter) for adapter in adapters]
     started = time.perf_counter()
     for weight in weights:
         with loaded.using(weight):
             pass
-    return {"mib": _peak() - before, "texts": texts, "switch": time.perf_counter() - started}
+    return {"mib": mib, "texts": texts, "switch": time.perf_counter() - started}
 
 
-def _apart(adapters: list[str]) -> dict[str, Any]:
-    """Two models in memory at once."""
-    import torch  # noqa: F401
-
-    from toolgen_hf.models import loading
-
-    before, kept, texts = _peak(), [], []
-    for adapter in adapters:
-        texts.append(_generate(adapter))
-        kept.append(dict(loading._LOADED))
-        loading._LOADED.clear()
-    return {"mib": _peak() - before, "texts": texts}
-
-
-def _generate(adapter: str) -> list[str]:
-    config = LocalConfig(model=MODEL, adapter=adapter, max_new_tokens=8, device="cpu")
-    chunks = LocalGenerator(config).generate(requests(4))
-    return [text.text for _, text in sorted(pair for chunk in chunks for pair in chunk)]
-
-
-def _random_adapter(folder: Path, seed: int) -> Path:
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
+def _random_adapter(folder: str, seed: int) -> str:
     torch.manual_seed(seed)
     lora = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     model = AutoModelForCausalLM.from_pretrained(resolve_model(MODEL).folder())

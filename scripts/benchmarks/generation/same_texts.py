@@ -2,18 +2,17 @@
 
     python scripts/benchmarks/generation/same_texts.py
 
-The first 64 questions of GSM8K, greedy; also 4 beams and sampling in float32. Prints a Markdown table of how many
-of the texts equal those of batch size 1, and how many of these equal float32's.
+The first 64 questions of GSM8K, greedy; in float32 also 4 beams and sampling. Prints a Markdown table: how many of the
+texts equal those of batch size 1, and how many of these equal float32's.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from prompts import MODEL, requests
+from driver import MODEL, requests, texts_of
 
 from toolgen_hf.models.config import LocalConfig
-from toolgen_hf.models.local import LocalGenerator
 
 SIZES = (1, 8, 64)
 SETTINGS: dict[str, dict[str, object]] = {
@@ -32,29 +31,22 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=64)
     parser.add_argument("--max-new-tokens", type=int, default=128)
     args = parser.parse_args()
+    wanted = requests(args.questions)
     print("| | " + " | ".join(f"{size} at once" for size in SIZES[1:]) + " | as float32 |\n|---|---|---|---|")
-    exact: list[str] = []
+    float32: list[str] = []
     for name, settings in SETTINGS.items():
-        alone, *together = (_texts(size, settings, args) for size in SIZES)
-        exact = exact or alone
-        same = [sum(a == b for a, b in zip(alone, texts, strict=True)) for texts in together]
-        as_float32 = sum(a == b for a, b in zip(alone, exact, strict=True)) if "greedy" in name else "-"
-        print(
-            f"| {name} | " + " | ".join(f"{count} of {len(alone)}" for count in same) + f" | {as_float32} |",
-            flush=True,
-        )
-
-
-def _texts(size: int, settings: dict[str, object], args: argparse.Namespace) -> list[str]:
-    beams = int(str(settings.get("num_beams", 1)))
-    config = LocalConfig(
-        model=MODEL, max_new_tokens=args.max_new_tokens, batch_size=size * beams, device="cpu", **settings
-    )
-    chunks = LocalGenerator(config).generate(requests(args.questions))
-    return [
-        text.text
-        for _, text in sorted((pair for chunk in chunks for pair in chunk), key=lambda pair: pair[0])
-    ]
+        made = []
+        for size in SIZES:
+            batch_size = size * int(str(settings.get("num_beams", 1)))
+            options = {"max_new_tokens": args.max_new_tokens, "batch_size": batch_size, **settings}
+            made.append(
+                [text.text for text in texts_of(LocalConfig(model=MODEL, device="cpu", **options), wanted)]
+            )
+        alone, *together = made
+        float32 = float32 or alone
+        same = [f"{sum(map(str.__eq__, alone, texts))} of {len(alone)}" for texts in together]
+        as_float32 = sum(map(str.__eq__, alone, float32)) if "greedy" in name else "-"
+        print(f"| {name} | {' | '.join(same)} | {as_float32} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ It keeps repositories as git does, with branches, tags and pull requests; large 
 origin. It has no Xet: its clients run with ``HF_HUB_DISABLE_XET=1``.
 """
 
-from tests.support.hub.commits import Incoming
 from tests.support.hub.faults import Fault, Plan
+from tests.support.hub.files import Incoming
 from tests.support.hub.messages import HubRequest
 from tests.support.hub.server import LocalHub
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import cast
 from urllib.parse import parse_qs
 
-from tests.support.hub import commits, files, views
+from tests.support.hub import files, views
 from tests.support.hub.messages import Answer, Call, reply
-from tests.support.hub.objects import Kind, RefusedError, Repo
-from tests.support.hub.store import Person, Store, known
+from tests.support.hub.objects import Kind, Person, RefusedError, Repo, Store, known
 
 _KINDS: dict[str, Kind] = {"datasets": "dataset", "models": "model"}
 
@@ -71,12 +70,12 @@ class Api:
                 proposed = call.says("create_pr") or revision.startswith("refs/pr/")
                 repo = self.store.writable(kind, name, who, pull_request=proposed)
                 if action == "preupload":
-                    return commits.preupload(repo, revision, call)
+                    return files.preupload(repo, revision, call)
                 if (kind, name) in self.store.busy:
                     raise RefusedError(
                         409, "Another commit is in progress on this repository. Please try again."
                     )
-                return commits.commit(repo, revision, call, known(who), self.endpoint)
+                return files.commit(repo, revision, call, known(who), self.endpoint)
             case (("POST" | "DELETE"), [("branch" | "tag") as what, revision]):
                 repo = self.store.writable(kind, name, who)
                 if call.method == "DELETE":

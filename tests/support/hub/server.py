@@ -16,11 +16,10 @@ from aiohttp import web
 
 from tests.support.hub import faults, files
 from tests.support.hub.api import Api
-from tests.support.hub.commits import Incoming, incoming
+from tests.support.hub.files import Incoming, incoming
 from tests.support.hub.messages import Answer, Call, HubRequest, Origin, refuse, token_of
-from tests.support.hub.objects import Blob, Commit, Kind, RefusedError, Repo
+from tests.support.hub.objects import Blob, Commit, Kind, RefusedError, Repo, Store
 from tests.support.hub.process import run_python
-from tests.support.hub.store import Store
 
 _LINGER = 0.05  # seconds for requests in flight to end when the server stops
 _GONE = (ConnectionError, EOFError, web.RequestPayloadError)  # the client, in the middle of its request

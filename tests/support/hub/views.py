@@ -10,8 +10,7 @@ from typing import Any
 
 import yaml
 
-from tests.support.hub.objects import Blob, Commit, RefusedError, Repo
-from tests.support.hub.store import Person
+from tests.support.hub.objects import Blob, Commit, Person, RefusedError, Repo
 
 
 def person(who: Person) -> dict[str, Any]:

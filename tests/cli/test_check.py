@@ -11,7 +11,7 @@ import yaml
 from tests.support.engines import SECRET
 from tests.support.hub import LocalHub
 from tests.support.models import model_files
-from tests.support.recipes import sums_data
+from tests.support.recipes import few_rows, sums_data
 from toolgen_hf.cli import main
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.recipe.files import shipped
@@ -41,7 +41,7 @@ def test_a_shipped_recipe_is_shown(
                 if revision:
                     repo = hub_here.repo(hub_id, "model")
                     repo.refs[f"refs/tags/{revision}"] = repo.main.oid
-    assert main(["check", name, "-q"]) == (1 if name in NEEDS_A_KEY else 0)
+    assert main(["check", name, "-q", *few_rows(name)]) == (1 if name in NEEDS_A_KEY else 0)
     shown = capsys.readouterr().out
     assert f"{name} is valid" in shown
     assert "Requests" in shown
@@ -50,7 +50,7 @@ def test_a_shipped_recipe_is_shown(
     assert "not found" not in shown
     if name in NEEDS_A_KEY:
         monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-        assert main(["check", name, "-q", "--json"]) == 0
+        assert main(["check", name, "-q", "--json", *few_rows(name)]) == 0
         out = capsys.readouterr().out
         assert json.loads(out)["can_run"]
         assert SECRET not in out

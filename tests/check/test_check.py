@@ -15,11 +15,12 @@ from huggingface_hub import snapshot_download
 from tests.support.engines import SECRET
 from tests.support.hub import Fault, LocalHub
 from tests.support.models import model_files
-from tests.support.recipes import ROWS, sums_data
+from tests.support.recipes import ROWS, few_rows, sums_data
 from toolgen_hf import Recipe, Workspace, run
 from toolgen_hf.ask import Prompt
 from toolgen_hf.check import Needs, check
-from toolgen_hf.check.models import Shelf
+from toolgen_hf.check.files import FileLookup
+from toolgen_hf.check.needs import Machine
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.models import build
 from toolgen_hf.models.absent import AbsentConfig
@@ -165,7 +166,7 @@ def test_a_missing_package_is_named_once_with_its_extra(
 def test_the_client_of_engines_is_named(
     tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toolgen_hf.check.machine.find_spec", lambda name: None)
+    monkeypatch.setattr("toolgen_hf.check.needs.find_spec", lambda name: None)
     needs = check(recipe_of(tmp_path, {**ENGINE, "base_url": "http://localhost:1/v1"}), workspace)
     assert needs.missing == ("openai, aiohttp is not installed: pip install 'toolgen_hf[openai]'",)
     assert needs.cost is not None
@@ -188,9 +189,7 @@ def test_a_machine_that_is_too_small(
     changes: dict[str, Any],
     message: str,
 ) -> None:
-    from toolgen_hf.check.machine import Machine
-
-    monkeypatch.setattr("toolgen_hf.check.checking.this_machine", lambda cache: Machine(memory=1000, free=10))
+    monkeypatch.setattr("toolgen_hf.check.needs.this_machine", lambda cache: Machine(memory=1000, free=10))
     needs = check(recipe_of(tmp_path, {"model": "ann/tiny", **changes}), workspace)
     assert message in " ".join(needs.missing)
     assert "are free" in needs.missing[-1]
@@ -199,11 +198,9 @@ def test_a_machine_that_is_too_small(
 def test_a_gpu_changes_what_a_model_takes(
     tiny: str, tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from toolgen_hf.check.machine import Machine
-
-    monkeypatch.setattr("toolgen_hf.check.machine.metadata.version", lambda name: "2.13.0+cu130")
+    monkeypatch.setattr("toolgen_hf.check.needs.metadata.version", lambda name: "2.13.0+cu130")
     monkeypatch.setattr(
-        "toolgen_hf.check.checking.this_machine", lambda cache: Machine(1 << 40, 1 << 40, "a GPU", 1 << 40)
+        "toolgen_hf.check.needs.this_machine", lambda cache: Machine(1 << 40, 1 << 40, "a GPU", 1 << 40)
     )
     needs = check(recipe_of(tmp_path, {"model": "ann/tiny"}), workspace)
     assert (needs.models[0].memory, needs.missing) == (2 * NUMBERS, ())
@@ -287,9 +284,9 @@ def test_a_mix_is_the_sum_of_its_parts(tiny: str, tmp_path: Path, workspace: Wor
 def test_a_set_on_the_hub_is_measured(hub_here: LocalHub) -> None:
     hub_here.create("ann/set")
     hub_here.commit("ann/set", {"stage1/train.parquet": b"x" * 100, "README.md": b"# A set\n"})
-    files = Shelf().look_for_set("hub:ann/set@main")
+    files = FileLookup().dataset("hub:ann/set@main")
     assert (files.state, files.download) == ("download", 100)
-    assert Shelf().look_for_set("hub:ann/none@main").state == "missing"
+    assert FileLookup().dataset("hub:ann/none@main").state == "missing"
 
 
 def test_questions_that_cannot_be_fetched_are_unknown_or_gone(
@@ -310,7 +307,7 @@ def test_questions_that_cannot_be_fetched_are_unknown_or_gone(
 def test_a_folder_and_a_gguf_are_here(tmp_path: Path) -> None:
     for name, content in model_files(3, 5).items():
         (tmp_path / name).write_bytes(content)
-    files = Shelf().look(str(tmp_path), None, MODEL)
+    files = FileLookup().model(str(tmp_path), None, MODEL)
     assert (files.state, files.parameters, files.licence) == ("here", 15, "apache-2.0")
 
 
@@ -340,7 +337,7 @@ def test_what_stands_in_a_plan_never_generates() -> None:
 def test_torch_is_not_imported(name: str, tmp_path: Path) -> None:
     code = (
         "import sys; from toolgen_hf.cli import main\n"
-        f"main(['check', {name!r}, '--json'])\n"
+        f"main(['check', {name!r}, '--json', *{few_rows(name)!r}])\n"
         "assert 'torch' not in sys.modules and 'openai' not in sys.modules"
     )
     done = subprocess.run(
