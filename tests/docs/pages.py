@@ -34,7 +34,6 @@ import yaml
 
 from toolgen_hf.cli import main, parser
 from toolgen_hf.recipe import Recipe
-from toolgen_hf.recipe.mix import load_recipe
 
 ROOT = Path(__file__).parents[2]
 MARKS = ("file", "output", "exit", "row", "parsed", "not run")
@@ -113,7 +112,7 @@ class Site:
         elif block.mark == "file":
             (self.folder / block.value).write_text(text, encoding="utf-8")
             if block.value.endswith(".yaml"):
-                load_recipe(self.folder / block.value)
+                Recipe.load(self.folder / block.value)
         elif block.language == "bash":
             self._bash(block, text)
         elif block.language == "python":
