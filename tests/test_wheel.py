@@ -19,7 +19,7 @@ import json
 import toolgen_hf
 from toolgen_hf import Recipe
 from toolgen_hf.builders import GSM8K, QA, load
-from toolgen_hf.models.templates import load_template
+from toolgen_hf.models.format import load_template
 from toolgen_hf.tasks.prompts import load_prompts
 sizes = {split: len(rows) for split, rows in load(GSM8K()).items()}
 svamp = len(load(QA("svamp"))["test"])
