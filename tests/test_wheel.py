@@ -60,8 +60,8 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
     for wanted in (
         "recipes/quickstart.yaml",
         "recipes/gsm8k-local.yaml",
-        "prompts/templates/vicuna.json",
-        "hub/card.md",
+        "models/templates/vicuna.json",
+        "report/card.md",
         "builders/qa.py",
         "py.typed",
     ):
