@@ -1,8 +1,8 @@
-"""The loss curve of a training run as a PNG: every step, where checkpoints were saved, and the one that is used.
+"""The loss curve of a training run as a PNG: each step, each saved checkpoint, and the checkpoint to use.
 
     write_loss_plot(Path("run/loss.png"), [2.6, 1.4, 0.9, 0.8], saved=[2, 4], marked=2)
 
-Equal numbers give equal bytes. Needs matplotlib: ``pip install "toolgen_hf[report]"``.
+The same numbers give the same bytes. Needs matplotlib: ``pip install "toolgen_hf[report]"``.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HEIGHT = 3.6  # inches
-_MANY = 30  # steps, beyond which single ones hide the course, and a mean is drawn over them
+_MANY = 30  # with more steps, a running mean is drawn over the single losses
 
 
 def write_loss_plot(path: Path, losses: Sequence[float], saved: Sequence[int], marked: int) -> None:
-    """Draw the loss (mean cross-entropy a token, in nats) of every step.
+    """Draw the loss (mean cross-entropy per token, in nats) of each step.
 
     Args:
-        losses: one a step, the first step's first.
-        saved: the steps after which a checkpoint was saved.
-        marked: the step of the checkpoint that is pointed out.
+        losses: one per step, in order.
+        saved: the steps with a checkpoint.
+        marked: the step of the checkpoint to name in the plot.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -46,7 +46,7 @@ def write_loss_plot(path: Path, losses: Sequence[float], saved: Sequence[int], m
 
 
 def running_mean(losses: Sequence[float], keep: float = 0.7) -> list[float]:
-    """Each value with those before it, which count less the longer they are ago (begun without a bias)."""
+    """The exponential moving average of the losses, with bias correction."""
     total, weight, means = 0.0, 0.0, []
     for loss in losses:
         total, weight = keep * total + (1 - keep) * loss, keep * weight + (1 - keep)
@@ -84,7 +84,7 @@ def _scale(axes: Axes, losses: Sequence[float]) -> None:
 
 
 def _checkpoints(axes: Axes, line: Sequence[float], saved: Sequence[int], marked: int) -> None:
-    """A line down from the top at each; the marked one is named."""
+    """A vertical line at each checkpoint; the marked one has its name."""
     orange = COLOURS["out"]
     for step in saved:
         chosen = step == marked
