@@ -69,8 +69,13 @@ def train(
         last = last_whole_checkpoint(output)
         # The Trainer takes one step too many if it resumes after the last step.
         if last is None or _step(last) < config.max_steps:
-            with _out_of_memory(config):
+            try:
                 trainer.train(resume_from_checkpoint=str(last) if last else None)
+            except RuntimeError as error:  # torch raises it, also when memory runs out
+                raise GenerationError(
+                    f"finetuning {config.model!r} failed: {error}; "
+                    f"a smaller micro_batch_size (now {config.rows_at_once}) needs less memory"
+                ) from error
     history = _json(_checkpoints(output)[-1] / "trainer_state.json")["log_history"]
     losses = tuple(entry["loss"] for entry in history if "loss" in entry)
     seconds = round(time.perf_counter() - started, 2)
@@ -237,14 +242,3 @@ def _arguments(config: FinetuneConfig, output: Path, dtype: str, device: str) ->
     # One GPU, even if there are more: otherwise batch_size has another meaning, and the hook above misses copies.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
-
-
-@contextmanager
-def _out_of_memory(config: FinetuneConfig) -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:  # torch's own, out of memory included
-        raise GenerationError(
-            f"finetuning {config.model!r} failed: {error}; "
-            f"a smaller micro_batch_size (now {config.rows_at_once}) needs less memory"
-        ) from error

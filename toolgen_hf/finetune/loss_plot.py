@@ -16,7 +16,6 @@ from toolgen_hf.errors import ConfigError
 from toolgen_hf.report.plots import COLOURS, DPI, QUIET, STYLE, canvas
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _HEIGHT = 3.6  # inches
@@ -55,22 +54,17 @@ def running_mean(losses: Sequence[float], keep: float = 0.7) -> list[float]:
 
 
 def _figure(losses: Sequence[float], saved: Sequence[int], marked: int) -> Figure:
+    from matplotlib.ticker import MaxNLocator
+
     steps, is_long = range(1, len(losses) + 1), len(losses) > _MANY
     note = "Mean cross-entropy of the output tokens, in nats; dashed: checkpoints"
     note += "; bold: running mean" * is_long
     figure, axes = canvas("Training loss", note, _HEIGHT, right=0.35, left=0.7, bottom=0.55)
-    blue = COLOURS["right"]
+    blue, orange, grey = COLOURS["right"], COLOURS["out"], "#9aa4ae"
     if is_long:
         axes.plot(steps, losses, color=blue, lw=0.9, alpha=0.35)
     line = running_mean(losses) if is_long else losses
     axes.plot(steps, line, color=blue, lw=2, marker=None if is_long else "o", ms=3.5)
-    _scale(axes, losses)
-    _checkpoints(axes, line, saved, marked)
-    return figure
-
-
-def _scale(axes: Axes, losses: Sequence[float]) -> None:
-    from matplotlib.ticker import MaxNLocator
 
     axes.set(xlim=(0, len(losses) + 0.5), ylim=(0, max(losses) * 1.08 or 1))
     axes.xaxis.set_visible(True)
@@ -82,28 +76,22 @@ def _scale(axes: Axes, losses: Sequence[float]) -> None:
     axes.grid(axis="y", color="#e4e7ea", lw=0.8)
     axes.set_axisbelow(True)
 
-
-def _checkpoints(axes: Axes, line: Sequence[float], saved: Sequence[int], marked: int) -> None:
-    """A vertical line at each checkpoint; the marked one has its name."""
-    orange = COLOURS["out"]
     for step in saved:
-        chosen = step == marked
-        if chosen or len(saved) <= _MANY:
-            axes.axvline(
-                step, color=orange if chosen else "#9aa4ae", lw=1.4 if chosen else 0.8, ls=(0, (4, 3))
-            )
-        axes.plot([step], [line[step - 1]], "o", ms=7 if chosen else 5, mec="white", mew=1.2,
-                  color=orange if chosen else "#9aa4ae", zorder=4)  # fmt: skip
-    on_right = marked <= 0.7 * len(line)
+        color, width, size = (orange, 1.4, 7) if step == marked else (grey, 0.8, 5)
+        if step == marked or len(saved) <= _MANY:
+            axes.axvline(step, color=color, lw=width, ls=(0, (4, 3)))
+        axes.plot([step], [line[step - 1]], "o", ms=size, mec="white", mew=1.2, color=color, zorder=4)
+    is_left = marked <= 0.7 * len(line)
     axes.annotate(
         f"checkpoint-{marked}",
         (marked, 1),
-        (6 if on_right else -6, -4),
+        (6 if is_left else -6, -4),
         xycoords=("data", "axes fraction"),
         textcoords="offset points",
-        ha="left" if on_right else "right",
+        ha="left" if is_left else "right",
         va="top",
         color=orange,
         weight="bold",
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
     )
+    return figure

@@ -32,25 +32,32 @@ def find_targets(model: Any, wanted: Sequence[str] | None, name: str) -> list[st
     Raises:
         ConfigError: the model has no layer of a wanted name, or no attention layers; the message lists its layers.
     """
-    layers = _linear_layers(model)
+    head = model.get_output_embeddings()
+    linear = {name: part for name, part in model.named_modules() if isinstance(part, nn.Linear | Conv1D)}
+    layers = [layer for layer, part in linear.items() if wanted is not None or part is not head]
+    names = sorted({layer.rpartition(".")[2] for layer in layers})
+    has = f"its linear layers are {', '.join(names)}" if names else "it has no linear layers"
     if wanted is not None:
-        layers += _head(model)  # only on request
         unknown = [target for target in wanted if not fitting([target], layers)]
         if unknown or not wanted:
             raise ConfigError(
                 f"target_modules={tuple(wanted)!r} do not fit the model {name!r}: "
                 + (f"it has no linear layer {unknown[0]!r}; " if unknown else "there is none; ")
-                + f"{_names(layers)}, or leave target_modules out to have them found"
+                + f"{has}, or leave target_modules out to have them found"
             )
         return sorted(set(wanted))
     listed = _TABLE.get(str(getattr(model.config, "model_type", "")))
     for known in (PUBLISHED, listed):
         if isinstance(known, list | tuple) and all(fitting([target], layers) for target in known):
             return sorted(known)
-    if found := _in_attention(layers):
-        return found
+    # Every linear layer in attention, by the last part of its name, or the last two if a layer outside has the same.
+    inside = [layer for layer in layers if _ATTENTION.search(layer.rpartition(".")[0])]
+    outside = {layer.rpartition(".")[2] for layer in set(layers) - set(inside)}
+    parts = [layer.split(".") for layer in inside]
+    if parts:
+        return sorted({".".join(part[-2:]) if part[-1] in outside else part[-1] for part in parts})
     raise ConfigError(
-        f"no attention projections are found in the model {name!r} ({type(model).__name__}); {_names(layers)}: "
+        f"no attention projections are found in the model {name!r} ({type(model).__name__}); {has}: "
         "give some of them as target_modules"
     )
 
@@ -65,29 +72,3 @@ def are_transposed(model: Any, targets: Sequence[str]) -> bool:
     """Whether the weights of the layers are stored input by output (Conv1D in GPT-2). PEFT needs to know it."""
     layers = dict(model.named_modules())
     return any(isinstance(layers[layer], Conv1D) for layer in fitting(targets, layers))
-
-
-def _linear_layers(model: Any) -> list[str]:
-    """Dotted names of the linear layers, without the output layer."""
-    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)]
-    head = _head(model)
-    return [layer for layer in linear if layer not in head]
-
-
-def _head(model: Any) -> list[str]:
-    """The dotted names of the output layer."""
-    head = model.get_output_embeddings()
-    return [name for name, module in model.named_modules() if head is not None and module is head]
-
-
-def _in_attention(layers: Sequence[str]) -> list[str]:
-    """The last part of each name, or the last two parts if a layer outside attention has the same last part."""
-    inside = [layer for layer in layers if _ATTENTION.search(layer.rpartition(".")[0])]
-    outside = {layer.rpartition(".")[2] for layer in layers if layer not in set(inside)}
-    parts = [layer.split(".") for layer in inside]
-    return sorted({".".join(part[-2:]) if part[-1] in outside else part[-1] for part in parts})
-
-
-def _names(layers: Iterable[str]) -> str:
-    names = sorted({layer.rpartition(".")[2] for layer in layers})
-    return f"its linear layers are {', '.join(names)}" if names else "it has no linear layers"

@@ -7,7 +7,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -186,16 +186,12 @@ class ApiServer:
         batch_errors: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Change the script (None keeps it) and what happens to new batches (nothing, unless it is given here)."""
-
-        def change() -> None:
-            self._script = self._script if script is None else script
-            self._expire_after, self._batch_errors = expire_after, batch_errors
-
-        self._in_loop(change)
+        self._script = self._script if script is None else script
+        self._expire_after, self._batch_errors = expire_after, batch_errors
 
     def reset(self) -> None:
         """Forget all requests, counts, files and batches."""
-        self._in_loop(self._forget)
+        self._forget()
 
     def start(self) -> Self:
         """Serve until `stop`.
@@ -225,15 +221,6 @@ class ApiServer:
         self.stop()
         if error is None and self._script_error is not None:
             raise self._script_error
-
-    def _in_loop(self, change: Callable[[], None]) -> None:
-        async def changing() -> None:
-            change()
-
-        if self._thread is None:
-            change()
-        else:
-            asyncio.run_coroutine_threadsafe(changing(), self._loop).result()
 
     def _run(self, ready: Future[int]) -> None:
         try:
