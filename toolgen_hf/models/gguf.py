@@ -58,11 +58,11 @@ def gguf_header(path: Path) -> Header:
         ConfigError: the file is damaged or is no GGUF file; the message says what is wrong, and at which byte.
     """
     try:
-        with path.open("rb") as file, _mapped(file.fileno()) as content:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return _Reader(content).header()
     except OSError as error:
         raise ConfigError(f"cannot read the GGUF file {str(path)!r}: {error.strerror or error}") from error
-    except _DamagedError as error:
+    except ValueError as error:  # mmap raises it for an empty file
         raise ConfigError(
             f"{str(path)!r} is no whole GGUF file: {error}; download or convert it again"
         ) from error
@@ -76,34 +76,19 @@ def gguf_licence(path: Path) -> str | None:
         return None
 
 
-class _DamagedError(Exception):
-    """What is wrong with a header."""
-
-
-@contextmanager
-def _mapped(file: int) -> Iterator[mmap.mmap | bytes]:
-    try:
-        content = mmap.mmap(file, 0, access=mmap.ACCESS_READ)
-    except ValueError:  # an empty file
-        yield b""
-        return
-    with content:
-        yield content
-
-
 class _Reader:
     """Goes through a header from byte ``at`` on. No length in the file is trusted, and no array is read."""
 
-    def __init__(self, content: mmap.mmap | bytes) -> None:
+    def __init__(self, content: mmap.mmap) -> None:
         self.content, self.size, self.at, self.values = content, len(content), 0, 0
 
     def header(self) -> Header:
         (magic,) = self.take("<4s")
         if magic != b"GGUF":
-            raise _DamagedError(f"it begins with {magic!r}, not with b'GGUF'")
+            raise ValueError(f"it begins with {magic!r}, not with b'GGUF'")
         version, tensors, pairs = self.take("<IQQ")
         if version not in (2, 3):
-            raise _DamagedError(f"its version is {version}, and only 2 and 3 are known")
+            raise ValueError(f"its version is {version}, and only 2 and 3 are known")
         licence = None
         for _ in range(pairs):
             key, (kind,) = self.text(), self.take("<I")
@@ -117,11 +102,11 @@ class _Reader:
         """The count of numbers in the tensor that is described here."""
         name, (dimensions,) = self.text(), self.take("<I")
         if dimensions > _MAX_DIMENSIONS:
-            raise _DamagedError(f"the tensor {name!r:.60} has {dimensions} dimensions")
+            raise ValueError(f"the tensor {name!r:.60} has {dimensions} dimensions")
         *shape, _type, offset = self.take(f"<{dimensions}QIQ")
         if offset > self.size or prod(shape) > 8 * (self.size - offset):  # a number takes one bit at least
             where = f"of shape {shape!r:.60} at {offset}"
-            raise _DamagedError(f"the tensor {name!r:.60} {where} does not fit into {self.size} bytes")
+            raise ValueError(f"the tensor {name!r:.60} {where} does not fit into {self.size} bytes")
         return prod(shape)
 
     def skip_value(self, kind: int, depth: int = 0) -> None:
@@ -138,17 +123,14 @@ class _Reader:
                     self.skip_value(kind, depth + 1)
         else:
             what = f"arrays in arrays, {depth} deep" if kind == _ARRAY else f"a value of type {kind}"
-            raise _DamagedError(f"at byte {self.at} it has {what}")
+            raise ValueError(f"at byte {self.at} it has {what}")
 
     def text(self) -> str:
         (size,) = self.take("<Q")
         if size > _MAX_TEXT:
-            raise _DamagedError(f"at byte {self.at} it has a name or licence of {size} bytes")
+            raise ValueError(f"at byte {self.at} it has a name or licence of {size} bytes")
         begin = self.skip(size)
-        try:
-            return self.content[begin : self.at].decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise _DamagedError(f"at byte {begin} it has text that is not UTF-8") from error
+        return self.content[begin : self.at].decode("utf-8")
 
     def take(self, form: str) -> tuple[Any, ...]:
         begin = self.skip(struct.calcsize(form))
@@ -158,10 +140,10 @@ class _Reader:
         """Go over ``count`` bytes, and return where they begin."""
         self.values += 1
         if self.values > _MAX_VALUES:
-            raise _DamagedError(f"it has more than {_MAX_VALUES} values")
+            raise ValueError(f"it has more than {_MAX_VALUES} values")
         begin, self.at = self.at, self.at + count
         if self.at > self.size:
-            raise _DamagedError(
+            raise ValueError(
                 f"it ends too early: {count} bytes must follow byte {begin}, and it has {self.size}"
             )
         return begin

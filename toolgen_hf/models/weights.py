@@ -23,6 +23,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from functools import cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -198,20 +199,16 @@ def _adapters(folder: Path) -> list[Path]:
 
 # The Hub
 
-_COMMITS: dict[tuple[str, str | None], str] = {}
+
+@cache
+def _commit(name: str, revision: str | None, kind: Kind) -> str:
+    """The commit that a branch or tag means now; it stays the same for the whole run."""
+    return download(name, revision, (kind.config, CARD), kind.noun).name
 
 
 def forget_commits() -> None:
     """Called when a run begins, so that it looks up each model without a pinned commit once."""
-    _COMMITS.clear()
-
-
-def _commit(name: str, revision: str | None, kind: Kind) -> str:
-    """The commit that a branch or tag means now; it stays the same for the whole run."""
-    key = (name, revision)
-    if key not in _COMMITS:
-        _COMMITS[key] = download(name, revision, (kind.config, CARD), kind.noun).name
-    return _COMMITS[key]
+    _commit.cache_clear()
 
 
 def download(name: str, revision: str | None, files: Sequence[str], noun: str) -> Path:
