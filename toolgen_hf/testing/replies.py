@@ -158,26 +158,6 @@ def rate_limited(
     return limiting
 
 
-def refusal_of(request: ApiRequest) -> Reply | None:
-    """The error for a request that is not valid; None if it is valid."""
-    name, kind = ("messages", list) if request.api == "chat" else ("prompt", str)
-    if not isinstance(request.body.get("model"), str):
-        problem = "you must provide a model parameter"
-    elif not isinstance(request.body.get(name), kind):
-        problem = f"'{name}' is required, as a {'list' if kind is list else 'string'}"
-    elif request.body.get("stream"):
-        problem = "this server does not stream"
-    else:
-        return None
-    return Reply(status=400, error=problem, latency=0)
-
-
-def refused_key(key: str) -> Reply:
-    """The error for an unknown key. It repeats the key, as some servers do, to test that no client logs it."""
-    where = "You can find your API key at https://platform.openai.com/account/api-keys."
-    return Reply(status=401, error=f"Incorrect API key provided: {key}. {where}", latency=0)
-
-
 def body_of(reply: Reply, request: ApiRequest) -> bytes:
     """The body of the response."""
     if reply.body is not None:

@@ -9,7 +9,6 @@ import random
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -29,13 +28,12 @@ from toolgen_hf.testing.replies import (
     body_of,
     dumps,
     error,
-    refusal_of,
-    refused_key,
     response_of,
 )
 
 _LINGER = 0.05  # seconds that open requests have to end when the server stops
 _APIS: Final[dict[str, Api]] = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
+_PROMPTS: Final[dict[Api, tuple[str, type]]] = {"chat": ("messages", list), "completions": ("prompt", str)}
 _FINAL: Final = ("completed", "expired", "cancelled", "failed")
 _MOST_LINES: Final = 50_000  # OpenAI's limit for a batch
 _STARTS, _ENDS = 0.25, 0.75  # a batch is in progress between these parts of its time
@@ -200,7 +198,9 @@ class ApiServer:
             OSError: the port is taken.
         """
         ready: Future[int] = Future()
-        self._thread = Thread(target=self._run, args=(ready,), name="scripted-api", daemon=True)
+        self._log = Path(self._log_path).open("a", buffering=1) if self._log_path else None  # noqa: SIM115
+        serve = self._serve(ready)
+        self._thread = Thread(target=asyncio.run, args=(serve,), name="scripted-api", daemon=True)
         self._thread.start()
         self.port = ready.result()
         return self
@@ -211,6 +211,8 @@ class ApiServer:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
             self._thread = None
+        if self._log is not None:
+            self._log.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -222,17 +224,6 @@ class ApiServer:
         if error is None and self._script_error is not None:
             raise self._script_error
 
-    def _run(self, ready: Future[int]) -> None:
-        try:
-            with (
-                Path(self._log_path).open("a", buffering=1) if self._log_path else nullcontext() as self._log
-            ):
-                asyncio.run(self._serve(ready))
-        except BaseException as error:
-            if ready.done():
-                raise
-            ready.set_exception(error)
-
     async def _serve(self, ready: Future[int]) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         app = web.Application(client_max_size=0)  # no limit: batch files are large
@@ -243,6 +234,8 @@ class ApiServer:
             await web.TCPSite(runner, "127.0.0.1", self.port, backlog=1024).start()
             ready.set_result(runner.addresses[0][1])
             await self._stop.wait()
+        except OSError as error:
+            ready.set_exception(error)
         finally:
             await runner.cleanup()
 
@@ -258,8 +251,8 @@ class ApiServer:
         method, path = request.method, request.path
         if method == "POST" and path in _APIS:
             return await self._generate(request, key)
-        if path.startswith("/v1/") and not self._knows(key):
-            raise _RefusedError(401, refused_key(key).error or "")
+        if path.startswith("/v1/") and (refused := self._refused_key(key)):
+            raise _RefusedError(refused.status, refused.error or "")
         match method, *path.split("/")[1:]:
             case "GET", "stats":
                 return {"count": self.count, "in_flight_max": self.in_flight_max}
@@ -299,9 +292,6 @@ class ApiServer:
                 raise _RefusedError(404, f"No batch found with id '{name}'.")
         raise _RefusedError(404, f"Invalid URL ({method} {path})")
 
-    def _knows(self, key: str) -> bool:
-        return self._keys is None or key in self._keys
-
     async def _generate(self, request: web.Request, key: str) -> web.StreamResponse:
         raw = await request.read()
         try:
@@ -336,11 +326,15 @@ class ApiServer:
         return arrived
 
     def _reply(self, request: ApiRequest) -> Reply:
-        if not self._knows(request.key):
-            return refused_key(request.key)
-        if refused := refusal_of(request):
+        model, (name, kind) = request.body.get("model"), _PROMPTS[request.api]
+        if refused := self._refused_key(request.key):
             return refused
-        model = request.body["model"]
+        if not isinstance(model, str):
+            return Reply(status=400, error="you must provide a model parameter", latency=0)
+        if not isinstance(request.body.get(name), kind):
+            return Reply(status=400, error=f"'{name}' is required, as a {kind.__name__}", latency=0)
+        if request.body.get("stream"):
+            return Reply(status=400, error="this server does not stream", latency=0)
         if self._models is not None and model not in self._models:
             message = f"The model `{model}` does not exist or you do not have access to it."
             return Reply(status=404, error={"message": message, "code": "model_not_found"}, latency=0)
@@ -349,6 +343,13 @@ class ApiServer:
         except Exception as error:  # `__exit__` raises it again, in the thread of the test
             self._script_error = error
             return Reply(status=500, error=f"the script failed: {error!r}")
+
+    def _refused_key(self, key: str) -> Reply | None:
+        """The error for an unknown key. It repeats the key, as some servers do, to test that no client logs it."""
+        if self._keys is None or key in self._keys:
+            return None
+        where = "You can find your API key at https://platform.openai.com/account/api-keys."
+        return Reply(status=401, error=f"Incorrect API key provided: {key}. {where}", latency=0)
 
     def _note(self, request: ApiRequest, reply: Reply) -> None:
         if self._log is not None and reply.answers:
@@ -508,9 +509,7 @@ def _page(items: Sequence[Mapping[str, Any]], request: web.Request, limit: int) 
         raise _RefusedError(400, f"No such object: {after}")
     start = 0 if after is None else ids.index(after) + 1
     data = items[start : start + int(request.query.get("limit", limit))]
-    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
-    more = start + len(data) < len(items)
-    return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": more}
+    return {"object": "list", "data": data, "has_more": start + len(data) < len(items)}
 
 
 def _json(value: Any, status: int = 200) -> web.Response:
