@@ -19,7 +19,7 @@ import json
 import toolgen_hf
 from toolgen_hf import Recipe
 from toolgen_hf.builders import GSM8K, QA, load
-from toolgen_hf.models.templates import load_template
+from toolgen_hf.models.format import load_template
 from toolgen_hf.tasks.prompts import load_prompts
 sizes = {split: len(rows) for split, rows in load(GSM8K()).items()}
 svamp = len(load(QA("svamp"))["test"])
@@ -60,8 +60,8 @@ def test_the_wheel_holds_the_package_and_its_data_and_nothing_else(wheel: Path) 
     for wanted in (
         "recipes/quickstart.yaml",
         "recipes/gsm8k-local.yaml",
-        "prompts/templates/vicuna.json",
-        "hub/card.md",
+        "models/templates/vicuna.json",
+        "report/card.md",
         "builders/qa.py",
         "py.typed",
     ):

@@ -25,8 +25,7 @@ from toolgen_hf.errors import ConfigError
 from toolgen_hf.models import build
 from toolgen_hf.models.absent import AbsentConfig
 from toolgen_hf.models.config import LocalConfig
-from toolgen_hf.models.headers import parameters
-from toolgen_hf.models.weights import MODEL
+from toolgen_hf.models.weights import MODEL, parameters
 from toolgen_hf.recipe import MixRecipe
 from toolgen_hf.recipe.files import shipped
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply

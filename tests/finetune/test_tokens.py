@@ -7,7 +7,7 @@ import pytest
 from toolgen_hf.errors import DataError
 from toolgen_hf.finetune import Example, FinetuneConfig, Lengths
 from toolgen_hf.finetune.tokens import collate, encode, in_order
-from toolgen_hf.models.templates import load_template
+from toolgen_hf.models.format import load_template
 
 
 def test_only_the_output_and_its_end_are_learned(config: FinetuneConfig, tokenizer: Any) -> None:

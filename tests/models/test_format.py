@@ -8,8 +8,7 @@ from transformers import AutoTokenizer
 
 from toolgen_hf.ask import Prompt
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.models.format import PromptFormat, template_identity
-from toolgen_hf.models.templates import load_template
+from toolgen_hf.models.format import PromptFormat, load_template, template_identity
 
 ROLES = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
 REFUSES_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + ROLES

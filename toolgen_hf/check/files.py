@@ -22,7 +22,6 @@ from toolgen_hf.errors import ConfigError, ToolgenError
 from toolgen_hf.hub.fetch import find_here
 from toolgen_hf.hub.repo import HUB, RepoRef, is_commit
 from toolgen_hf.models.gguf import converted_folder
-from toolgen_hf.models.headers import parameters
 from toolgen_hf.models.licences import licence_of, stated
 from toolgen_hf.models.weights import (
     HUB_ID,
@@ -31,6 +30,7 @@ from toolgen_hf.models.weights import (
     Weights,
     in_cache,
     matching,
+    parameters,
     resolve_adapter,
     resolve_model,
 )

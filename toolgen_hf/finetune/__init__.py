@@ -1,16 +1,14 @@
-"""Teach a model to answer and to call: a few LoRA steps on stage-1 rows. Importing this does not import torch.
+"""Trains LoRA adapters on stage-1 rows, in a few steps. Importing this package does not import torch.
 
-config      the settings
-run         a training run: its record, whether it is done already
-tokens      rows as tokens, and how they become batches
-targets     the layers that get an adapter
+config      the settings, and what is recorded about a run
+run         a training run: finds out whether it is done, and keeps its record
 lora        the training itself, with PEFT and transformers
-progress    its bar
-card        the adapter's card; loss_plot draws its curve
+tokens      rows as tokens and batches
+targets     the layers that get an adapter
+card        the adapter's card; loss_plot draws its loss curve
 """
 
-from toolgen_hf.finetune.config import FinetuneConfig
-from toolgen_hf.finetune.record import IMAGE, RECORD, Example, Lengths, Training
+from toolgen_hf.finetune.config import IMAGE, RECORD, Example, FinetuneConfig, Lengths, Training
 from toolgen_hf.finetune.run import FinetuneResult, finetune, training_key
 
 __all__ = [

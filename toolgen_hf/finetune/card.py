@@ -17,9 +17,8 @@ from typing import Any
 
 from toolgen_hf._utils import digest, library_version
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.finetune.config import FinetuneConfig
+from toolgen_hf.finetune.config import IMAGE, Example, FinetuneConfig, Training
 from toolgen_hf.finetune.loss_plot import write_loss_plot
-from toolgen_hf.finetune.record import IMAGE, Example, Training
 from toolgen_hf.models.licences import licence_of
 from toolgen_hf.models.weights import Weights
 from toolgen_hf.report.card import fill, hub_licence

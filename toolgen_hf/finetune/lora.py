@@ -1,8 +1,8 @@
-"""The training itself: LoRA with PEFT and transformers' Trainer. Importing this imports torch.
+"""The training itself: LoRA with PEFT and the Trainer of transformers. Importing this imports torch.
 
-The loss is on the output alone, and only there are logits computed. Together with rows that lie by length within a
-step, 8 rows of GSM8K then take SmolLM2 5.5 CPU seconds instead of 7.1, and half of the memory (2.5 GB instead of 5.5);
-loss and gradients are the same but for rounding. How rows become batches is in tokens.py.
+Loss and logits are computed for the tokens of the output only, and rows of similar length are computed together. With
+SmolLM2, 8 rows of GSM8K then take 5.5 CPU seconds instead of 7.1, and 2.5 GB instead of 5.5; loss and gradients are the
+same except for rounding.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors import SafetensorError, safe_open
 from torch.nn.functional import cross_entropy
-from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
+from tqdm.auto import tqdm
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from toolgen_hf.ask import Prompt
 from toolgen_hf.errors import ConfigError, GenerationError
 from toolgen_hf.finetune.card import Trained, finish
-from toolgen_hf.finetune.config import FinetuneConfig
-from toolgen_hf.finetune.progress import Progress
-from toolgen_hf.finetune.record import Example, Lengths, Training
+from toolgen_hf.finetune.config import Example, FinetuneConfig, Training
 from toolgen_hf.finetune.targets import are_transposed, find_targets
 from toolgen_hf.finetune.tokens import IGNORED, collate, encode, in_order
 from toolgen_hf.models.format import PromptFormat
@@ -43,14 +42,19 @@ logger = logging.getLogger(__name__)
 def train(
     examples: Sequence[Example], weights: Weights, config: FinetuneConfig, output: Path, name: str = ""
 ) -> Training:
-    """Trains to ``config.max_steps``, from the last whole checkpoint in ``output`` if there is one."""
+    """Train to ``config.max_steps``, from the last complete checkpoint in ``output`` if there is one."""
     started = time.perf_counter()
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device)
-    unload()  # or there would be two models in memory
+    unload()  # otherwise two models are in memory
     base, tokenizer = open_base(weights, dtype, device)
     features, lengths = encode(examples, tokenizer, config)
-    _warn_of_cuts(lengths, len(examples), config)
+    if lengths.cut or lengths.left_out:
+        logger.warning(
+            f"finetune: of {len(examples)} rows, {lengths.cut} lost a part of their output and {lengths.left_out} were "
+            f"left out, at cutoff_len={config.cutoff_len}; cutoff_len={lengths.longest} would hold them all "
+            f"(median {lengths.median} tokens)"
+        )
     targets = find_targets(base, config.target_modules, config.model)
     set_seed(config.seed)
     with quiet():
@@ -63,10 +67,15 @@ def train(
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Progress(config.batch_size, name))
         last = last_whole_checkpoint(output)
-        # Resumed at its very end, the Trainer would take one step more.
+        # The Trainer takes one step too many if it resumes after the last step.
         if last is None or _step(last) < config.max_steps:
-            with _out_of_memory(config):
+            try:
                 trainer.train(resume_from_checkpoint=str(last) if last else None)
+            except RuntimeError as error:  # torch raises it, also when memory runs out
+                raise GenerationError(
+                    f"finetuning {config.model!r} failed: {error}; "
+                    f"a smaller micro_batch_size (now {config.rows_at_once}) needs less memory"
+                ) from error
     history = _json(_checkpoints(output)[-1] / "trainer_state.json")["log_history"]
     losses = tuple(entry["loss"] for entry in history if "loss" in entry)
     seconds = round(time.perf_counter() - started, 2)
@@ -79,25 +88,45 @@ def train(
     return training
 
 
-def _warn_of_cuts(lengths: Lengths, rows: int, config: FinetuneConfig) -> None:
-    if lengths.cut or lengths.left_out:
-        logger.warning(
-            "finetune: of %d rows, %d lost a part of their output and %d were left out, at cutoff_len=%d; "
-            "cutoff_len=%d would hold them all (median %d tokens)",
-            *(rows, lengths.cut, lengths.left_out, config.cutoff_len, lengths.longest, lengths.median),
-        )
+class Progress(TrainerCallback):  # type: ignore[misc]
+    """The progress bar: steps, time left, rows per second, loss. A resumed run shows its own speed."""
+
+    bar: Any = None
+
+    def __init__(self, batch_size: int, name: str = "") -> None:
+        self.batch_size, self.title = batch_size, f"finetune {name}".rstrip()
+        self.started, self.first = 0.0, 0
+        self.shown: dict[str, str] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.started, self.first = time.perf_counter(), state.global_step
+        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self.title, unit="step")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        rows = (state.global_step - self.first) * self.batch_size
+        self.shown["rows/s"] = f"{rows / (time.perf_counter() - self.started):.2f}"
+        self.bar.set_postfix(self.shown, refresh=False)
+        self.bar.update(state.global_step - self.bar.n)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if logs and "loss" in logs:
+            self.shown["loss"] = f"{float(logs['loss']):.3f}"
+            self.bar.set_postfix(self.shown)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.bar.close()
 
 
 class _OutputTrainer(Trainer):  # type: ignore[misc]
-    """Computes the logits of the positions that are learned, and no others; the loss is the same.
+    """Computes logits only for the positions that have a label; the loss is the same.
 
-    The layer that makes the logits is handed the hidden states of these positions only, as one row. That holds for
-    every architecture: what some do to the logits afterwards (a scale, a soft cap) is done to each on its own.
+    The output layer gets the hidden states of these positions as one row. This is right for every architecture,
+    because what some do with the logits afterwards (scale, soft cap) works on each position separately.
     """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.model_accepts_loss_kwargs = True  # so that labels are counted over all that is accumulated
+        self.model_accepts_loss_kwargs = True  # counts labels over all accumulated batches
 
     def compute_loss(
         self,
@@ -106,7 +135,7 @@ class _OutputTrainer(Trainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """The sum of the cross-entropies over the labels of the whole step's rows."""
+        """The sum of the cross-entropies, divided by the count of labels in the whole step."""
         labels = inputs.pop("labels")[:, 1:]
         learned = labels != IGNORED
         head = self.model.get_base_model().get_output_embeddings()
@@ -122,7 +151,7 @@ class _OutputTrainer(Trainer):  # type: ignore[misc]
 
 @contextmanager
 def _only_at(positions: torch.Tensor, head: Any) -> Iterator[None]:
-    """``head`` sees only the hidden states before these positions (rows by tokens, without the first)."""
+    """Give ``head`` only the hidden states that predict these positions (rows by tokens, without the first token)."""
     if head is None:
         yield
         return
@@ -141,7 +170,7 @@ def _only_at(positions: torch.Tensor, head: Any) -> Iterator[None]:
 
 
 def last_whole_checkpoint(output: Path) -> Path | None:
-    """The latest checkpoint that was saved to its end; later ones, cut off by a kill, are deleted."""
+    """The latest complete checkpoint. Later ones, which a kill interrupted, are deleted."""
     for checkpoint in reversed(_checkpoints(output)):
         if _is_whole(checkpoint):
             return checkpoint
@@ -150,7 +179,7 @@ def last_whole_checkpoint(output: Path) -> Path | None:
 
 
 def _is_whole(checkpoint: Path) -> bool:
-    """Nothing is unpickled to find out: a ``.pt`` file is a ZIP archive with checksums."""
+    """Checks the files without unpickling: a ``.pt`` file is a ZIP archive with checksums."""
     try:
         _json(checkpoint / "trainer_state.json")  # written last
         _json(checkpoint / "adapter_config.json")
@@ -208,19 +237,8 @@ def _arguments(config: FinetuneConfig, output: Path, dtype: str, device: str) ->
         dataloader_pin_memory=device != "cpu",
         remove_unused_columns=False,
         label_names=["labels"],
-        train_sampling_strategy="sequential",  # they lie in the order of the steps
+        train_sampling_strategy="sequential",  # the rows are in the order of the steps
     )
-    # One GPU, however many there are: batch_size means what it says, and the choice of positions is of one model.
+    # One GPU, even if there are more: otherwise batch_size has another meaning, and the hook above misses copies.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
-
-
-@contextmanager
-def _out_of_memory(config: FinetuneConfig) -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:  # torch's own, out of memory included
-        raise GenerationError(
-            f"finetuning {config.model!r} failed: {error}; "
-            f"a smaller micro_batch_size (now {config.rows_at_once}) needs less memory"
-        ) from error

@@ -1,8 +1,8 @@
-"""The loss curve of a training run as a PNG: every step, where checkpoints were saved, and the one that is used.
+"""The loss curve of a training run as a PNG: each step, each saved checkpoint, and the checkpoint to use.
 
     write_loss_plot(Path("run/loss.png"), [2.6, 1.4, 0.9, 0.8], saved=[2, 4], marked=2)
 
-Equal numbers give equal bytes. Needs matplotlib: ``pip install "toolgen_hf[report]"``.
+The same numbers give the same bytes. Needs matplotlib: ``pip install "toolgen_hf[report]"``.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from toolgen_hf.errors import ConfigError
 from toolgen_hf.report.plots import COLOURS, DPI, QUIET, STYLE, canvas
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _HEIGHT = 3.6  # inches
-_MANY = 30  # steps, beyond which single ones hide the course, and a mean is drawn over them
+_MANY = 30  # with more steps, a running mean is drawn over the single losses
 
 
 def write_loss_plot(path: Path, losses: Sequence[float], saved: Sequence[int], marked: int) -> None:
-    """Draw the loss (mean cross-entropy a token, in nats) of every step.
+    """Draw the loss (mean cross-entropy per token, in nats) of each step.
 
     Args:
-        losses: one a step, the first step's first.
-        saved: the steps after which a checkpoint was saved.
-        marked: the step of the checkpoint that is pointed out.
+        losses: one per step, in order.
+        saved: the steps with a checkpoint.
+        marked: the step of the checkpoint to name in the plot.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -46,7 +45,7 @@ def write_loss_plot(path: Path, losses: Sequence[float], saved: Sequence[int], m
 
 
 def running_mean(losses: Sequence[float], keep: float = 0.7) -> list[float]:
-    """Each value with those before it, which count less the longer they are ago (begun without a bias)."""
+    """The exponential moving average of the losses, with bias correction."""
     total, weight, means = 0.0, 0.0, []
     for loss in losses:
         total, weight = keep * total + (1 - keep) * loss, keep * weight + (1 - keep)
@@ -55,22 +54,17 @@ def running_mean(losses: Sequence[float], keep: float = 0.7) -> list[float]:
 
 
 def _figure(losses: Sequence[float], saved: Sequence[int], marked: int) -> Figure:
+    from matplotlib.ticker import MaxNLocator
+
     steps, is_long = range(1, len(losses) + 1), len(losses) > _MANY
     note = "Mean cross-entropy of the output tokens, in nats; dashed: checkpoints"
     note += "; bold: running mean" * is_long
     figure, axes = canvas("Training loss", note, _HEIGHT, right=0.35, left=0.7, bottom=0.55)
-    blue = COLOURS["right"]
+    blue, orange, grey = COLOURS["right"], COLOURS["out"], "#9aa4ae"
     if is_long:
         axes.plot(steps, losses, color=blue, lw=0.9, alpha=0.35)
     line = running_mean(losses) if is_long else losses
     axes.plot(steps, line, color=blue, lw=2, marker=None if is_long else "o", ms=3.5)
-    _scale(axes, losses)
-    _checkpoints(axes, line, saved, marked)
-    return figure
-
-
-def _scale(axes: Axes, losses: Sequence[float]) -> None:
-    from matplotlib.ticker import MaxNLocator
 
     axes.set(xlim=(0, len(losses) + 0.5), ylim=(0, max(losses) * 1.08 or 1))
     axes.xaxis.set_visible(True)
@@ -82,28 +76,22 @@ def _scale(axes: Axes, losses: Sequence[float]) -> None:
     axes.grid(axis="y", color="#e4e7ea", lw=0.8)
     axes.set_axisbelow(True)
 
-
-def _checkpoints(axes: Axes, line: Sequence[float], saved: Sequence[int], marked: int) -> None:
-    """A line down from the top at each; the marked one is named."""
-    orange = COLOURS["out"]
     for step in saved:
-        chosen = step == marked
-        if chosen or len(saved) <= _MANY:
-            axes.axvline(
-                step, color=orange if chosen else "#9aa4ae", lw=1.4 if chosen else 0.8, ls=(0, (4, 3))
-            )
-        axes.plot([step], [line[step - 1]], "o", ms=7 if chosen else 5, mec="white", mew=1.2,
-                  color=orange if chosen else "#9aa4ae", zorder=4)  # fmt: skip
-    on_right = marked <= 0.7 * len(line)
+        color, width, size = (orange, 1.4, 7) if step == marked else (grey, 0.8, 5)
+        if step == marked or len(saved) <= _MANY:
+            axes.axvline(step, color=color, lw=width, ls=(0, (4, 3)))
+        axes.plot([step], [line[step - 1]], "o", ms=size, mec="white", mew=1.2, color=color, zorder=4)
+    is_left = marked <= 0.7 * len(line)
     axes.annotate(
         f"checkpoint-{marked}",
         (marked, 1),
-        (6 if on_right else -6, -4),
+        (6 if is_left else -6, -4),
         xycoords=("data", "axes fraction"),
         textcoords="offset points",
-        ha="left" if on_right else "right",
+        ha="left" if is_left else "right",
         va="top",
         color=orange,
         weight="bold",
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
     )
+    return figure

@@ -1,68 +1,62 @@
-"""Teach a model to answer and to call: a few LoRA steps on stage-1 rows, with checkpoints on the way.
+"""A training run: LoRA steps on stage-1 rows, with checkpoints.
 
     row in   {"instruction": "Given a math problem, ...", "input": "Jean has ...", "output": "calculator(3*19)"}
     out      output_dir/checkpoint-6, output_dir/checkpoint-12: LoRA adapters as safetensors, each with a card,
              ready for the Hub; output_dir/loss.png: the loss curve (with matplotlib)
 
-The method stops midway, where the model both answers and calls; the middle checkpoint is the default.
-A run that was killed goes on from its last whole checkpoint to the same weights; one that is done is
-recognised by its configuration, its rows and its model, and costs nothing the second time.
-Importing this module, and finding a run done, does not import torch.
+The method stops midway, when the model both answers and calls tools: the default is the middle checkpoint.
+A killed run continues from its last complete checkpoint and reaches the same weights. A finished run is recognized by
+its settings, rows and model, and is not trained again. Importing this module, and finding a run done, needs no torch.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
+from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from toolgen_hf._utils import digest, file_xxh3
+from toolgen_hf._utils import digest, file_xxh3, replacing
 from toolgen_hf.errors import ConfigError, DataError
-from toolgen_hf.finetune.config import FinetuneConfig
-from toolgen_hf.finetune.record import IMAGE, RECORD, Example, Lengths, Training
+from toolgen_hf.finetune.config import IMAGE, RECORD, Example, FinetuneConfig, Lengths, Training
 from toolgen_hf.models.format import template_identity
 from toolgen_hf.models.local import require_torch, resolve_device, resolve_dtype
-from toolgen_hf.models.weights import Weights, resolve_model
+from toolgen_hf.models.weights import ADAPTER, Weights, resolve_model
 
 VERSION = 2
-"""Part of a run's fingerprint; raised when the training itself changes."""
-
-
-_WEIGHTS = "adapter_model.safetensors"
-
+"""Part of a run's fingerprint; raise it when the training itself changes."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class FinetuneResult(Training):
-    """A finished run: the adapter to use, every checkpoint in order, and how it went."""
+    """A finished run: the adapter to use, all checkpoints in order, and how the training went."""
 
     adapter: Path
     checkpoints: tuple[Path, ...]
     cached: bool
-    """Whether it had been done before, so that nothing was trained now."""
+    """Whether the run was done before, so that this call trained nothing."""
 
 
 def finetune(
     rows: Iterable[Mapping[str, Any]], config: FinetuneConfig, output_dir: str | Path, name: str = ""
 ) -> FinetuneResult:
-    """Trains a LoRA adapter on the outputs of ``rows`` (a `datasets.Dataset` or any rows of stage 1).
+    """Train a LoRA adapter on the outputs of ``rows`` (a `datasets.Dataset` or other stage-1 rows).
 
-    ``output_dir`` belongs to the run: checkpoints of another configuration, model or set of rows that
-    an earlier run left there are replaced. ``name`` is what the progress bar and the log call the adapter.
+    Checkpoints of another run in ``output_dir`` (other settings, model or rows) are replaced. ``name`` is the name of
+    the adapter in the progress bar and the log.
 
     Raises:
         ConfigError: the model, the template, the target layers or the folder cannot be used.
-        DataError: there is no row to learn from, or one that is not of stage 1.
-        GenerationError: the training failed, for want of memory for example.
+        DataError: there is no row to train on, or a row does not belong to stage 1.
+        GenerationError: the training failed, for example without enough memory.
     """
     examples = _examples(rows)
     require_torch()
@@ -71,45 +65,28 @@ def finetune(
         raise ConfigError(f"the output {str(output)!r} is a file: give a folder, for the checkpoints")
     fingerprint = _fingerprint(examples, config, model)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(output.parent / f".{output.name}.lock"):  # a second process waits, then finds it done
-        training = _prepare(output, fingerprint, config)
-        if training:
-            _log(training, config, name, is_cached=True)
-            return _result(training, config, output, cached=True)
-        from toolgen_hf.finetune.lora import train
+    checkpoints = tuple(output / f"checkpoint-{step}" for step in config.saved_steps)
+    with FileLock(output.parent / f".{output.name}.lock"):  # a second process waits, then finds the run done
+        training = done = _finished(output, fingerprint, checkpoints)
+        if training is None:
+            from toolgen_hf.finetune.lora import train
 
-        _write(output, {"fingerprint": fingerprint, "training": None})
-        training = train(examples, model, config, output, name)
-        digests = _digests(_checkpoints(config, output))
-        _write(output, {"fingerprint": fingerprint, "training": asdict(training), "digests": digests})
-    _log(training, config, name)
-    return _result(training, config, output, cached=False)
-
-
-def _log(training: Training, config: FinetuneConfig, name: str, is_cached: bool = False) -> None:
-    lengths, before = training.lengths, "done before: " if is_cached else ""
-    logger.info(
-        "%s: %s%d rows of up to %d tokens (median %d), %d cut, %d left out; LoRA on %s; "
-        "%d steps of %d rows, loss %.3f to %.3f, %s",
-        *(
-            f"finetune {name}".rstrip(),
-            before,
-            training.rows,
-            lengths.longest,
-            lengths.median,
-            lengths.cut,
-            lengths.left_out,
-        ),
-        *(", ".join(training.target_modules), config.max_steps, config.batch_size),
-        *(training.losses[0], training.losses[-1]),
-        f"took {training.seconds:.1f} s then" if is_cached else f"{training.seconds:.1f} s",
-    )
+            _write(output, {"fingerprint": fingerprint, "training": None})
+            training = train(examples, model, config, output, name)
+            record = {"training": asdict(training), "digests": _digests(checkpoints)}
+            _write(output, {"fingerprint": fingerprint, **record})
+    _log(training, config, name, is_cached=done is not None)
+    adapter = output / f"checkpoint-{config.chosen_step}"
+    if (adapter / IMAGE).is_file():  # each checkpoint's image marks that checkpoint
+        shutil.copyfile(adapter / IMAGE, output / IMAGE)
+    facts = {field.name: getattr(training, field.name) for field in fields_of(training)}
+    return FinetuneResult(**facts, adapter=adapter, checkpoints=checkpoints, cached=done is not None)
 
 
 def training_key(rows: Iterable[Mapping[str, Any]], config: FinetuneConfig) -> str:
-    """The identity (hex) of a training run: its rows, its model's content, its settings.
+    """The identity (hex) of a training run: its rows, the content of its model, its settings.
 
-    Which of its checkpoints is used, and where it runs, is no part of it. Raises as `finetune` does.
+    The device and the chosen checkpoint do not change it. Raises as `finetune` does.
     """
     return _fingerprint(_examples(rows), config, resolve_model(config.model, config.revision))
 
@@ -117,30 +94,25 @@ def training_key(rows: Iterable[Mapping[str, Any]], config: FinetuneConfig) -> s
 def _examples(rows: Iterable[Mapping[str, Any]]) -> list[Example]:
     examples = []
     for at, row in enumerate(rows):
-        if not isinstance(row, Mapping):
-            raise _unlearnable(at, row)
-        instruction, asked, output = (row.get(key) for key in Example._fields)
-        asked = "" if asked is None else asked  # as in rows of Alpaca's form that are all instruction
-        if not all(isinstance(value, str) for value in (instruction, asked, output)):
-            raise _unlearnable(row.get("id", at), row)
-        if not str(output).strip():
-            name = row.get("id", at)
+        fields = row if isinstance(row, Mapping) else {}
+        name = fields.get("id", at)
+        texts = {"input": "", **{key: fields[key] for key in Example._fields if fields.get(key) is not None}}
+        if not all(isinstance(texts.get(key), str) for key in Example._fields):
+            raise DataError(
+                f"row {name!r} is not of stage 1: it needs the texts instruction, output and, if there is one, "
+                f"input; got {row!r}"
+            )
+        example = Example(**texts)
+        if not example.output.strip():
             raise DataError(f"row {name!r} has an empty output, from which nothing is learned: drop the row")
-        examples.append(Example(str(instruction), str(asked), str(output)))
+        examples.append(example)
     if not examples:
         raise DataError("no rows to finetune on: stage 1 is empty, so the stages before it kept nothing")
     return examples
 
 
-def _unlearnable(name: object, row: object) -> DataError:
-    return DataError(
-        f"row {name!r} is not of stage 1: it needs the texts instruction, output and, if there is one, input; "
-        f"got {row!r}"
-    )
-
-
 def _fingerprint(examples: list[Example], config: FinetuneConfig, model: Weights) -> str:
-    """What decides the checkpoints; which of them is used, and where it runs, does not."""
+    """A digest of everything that decides the content of the checkpoints."""
     settings = config.model_dump(
         mode="json",
         exclude={"model", "revision", "template", "checkpoint", "device", "dtype", "micro_batch_size"},
@@ -150,31 +122,32 @@ def _fingerprint(examples: list[Example], config: FinetuneConfig, model: Weights
     return digest([*parts, config.rows_at_once, examples])
 
 
-def _prepare(output: Path, fingerprint: str, config: FinetuneConfig) -> Training | None:
-    """The same run if it is done; else the folder holds checkpoints of this run or none."""
+def _finished(output: Path, fingerprint: str, checkpoints: tuple[Path, ...]) -> Training | None:
+    """The same run if it is done. Otherwise None, and the folder has checkpoints of this run or none at all."""
     record = _read(output / RECORD)
-    done, folders = record.get("training"), _checkpoints(config, output)
-    is_same = record.get("fingerprint") == fingerprint
+    done, is_same = record.get("training"), record.get("fingerprint") == fingerprint
     if is_same and not done:
         return None
-    if is_same and done and all((folder / _WEIGHTS).exists() for folder in folders):
-        found = _digests(folders)
-        if record.get("digests", found) == found:  # an earlier version noted none
-            return _from_record(done)
+    if is_same and done and all((folder / ADAPTER.weights).exists() for folder in checkpoints):
+        found = _digests(checkpoints)
+        if record.get("digests", found) == found:  # records of earlier versions have no digests
+            losses, targets = tuple(done["losses"]), tuple(done["target_modules"])
+            lengths = Lengths(**done["lengths"])
+            return Training(**{**done, "losses": losses, "target_modules": targets, "lengths": lengths})
     stale = sorted(output.glob("checkpoint-*"))
     if stale and not record:
         raise ConfigError(f"{str(output)!r} holds checkpoints of something else; give another folder")
     for checkpoint in stale:
         shutil.rmtree(checkpoint)
     if stale:
-        what = "of which some were damaged or gone" if is_same else "that were not of this run"
+        what = "because some were damaged or missing" if is_same else "of another run"
         logger.warning("finetune: replaced %d checkpoints %s in %s", len(stale), what, output)
     return None
 
 
-def _digests(folders: Iterable[Path]) -> dict[str, str]:
-    """The digests of the adapters in the folders that are there, by folder and file."""
-    files = (folder / name for folder in folders for name in (_WEIGHTS, "adapter_config.json"))
+def _digests(checkpoints: Iterable[Path]) -> dict[str, str]:
+    """Digests of the adapters' files, by ``folder/file``."""
+    files = (folder / name for folder in checkpoints for name in (ADAPTER.weights, ADAPTER.config))
     return {f"{file.parent.name}/{file.name}": file_xxh3(file) for file in files if file.exists()}
 
 
@@ -190,28 +163,19 @@ def _read(file: Path) -> dict[str, Any]:
     return record
 
 
-def _from_record(done: Mapping[str, Any]) -> Training:
-    losses, targets = tuple(done["losses"]), tuple(done["target_modules"])
-    return Training(
-        **{**done, "losses": losses, "target_modules": targets, "lengths": Lengths(**done["lengths"])}
-    )
-
-
 def _write(output: Path, record: Mapping[str, Any]) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    scratch = output / f"{RECORD}.{os.getpid()}"
-    scratch.write_text(json.dumps(record, indent=2), encoding="utf-8")
-    scratch.replace(output / RECORD)
+    with replacing(output / RECORD) as scratch:
+        scratch.write_text(json.dumps(record, indent=2), encoding="utf-8")
 
 
-def _checkpoints(config: FinetuneConfig, output: Path) -> tuple[Path, ...]:
-    return tuple(output / f"checkpoint-{step}" for step in config.saved_steps)
-
-
-def _result(training: Training, config: FinetuneConfig, output: Path, *, cached: bool) -> FinetuneResult:
-    adapter = output / f"checkpoint-{config.chosen_step}"
-    checkpoints = _checkpoints(config, output)
-    facts = {field.name: getattr(training, field.name) for field in fields(training)}
-    if (adapter / IMAGE).is_file():  # in each, its own checkpoint is pointed out
-        shutil.copyfile(adapter / IMAGE, output / IMAGE)
-    return FinetuneResult(**facts, adapter=adapter, checkpoints=checkpoints, cached=cached)
+def _log(training: Training, config: FinetuneConfig, name: str, is_cached: bool) -> None:
+    lengths = training.lengths
+    logger.info(
+        f"finetune {name}".rstrip()
+        + f": {'done before: ' * is_cached}{training.rows} rows of up to {lengths.longest} tokens "
+        f"(median {lengths.median}), {lengths.cut} cut, {lengths.left_out} left out; "
+        f"LoRA on {', '.join(training.target_modules)}; {config.max_steps} steps of {config.batch_size} rows, "
+        f"loss {training.losses[0]:.3f} to {training.losses[-1]:.3f}, "
+        + (f"took {training.seconds:.1f} s then" if is_cached else f"{training.seconds:.1f} s")
+    )

@@ -1,7 +1,9 @@
-"""From rows to batches: token ids, labels on the output alone, the order of the rows, padding.
+"""Rows as token ids and labels, their order, and batches. Importing this imports torch.
 
-Prompt and output are tokenized apart and joined, so that the boundary is where generation will begin; the
-end of text is learned; padding is on the right and has no label. Importing this imports torch.
+    Example("Add.", "1, 2", "3")  ->  input_ids  prompt  "3"  end of text  (padding)
+                                      labels      -100   "3"  end of text   -100
+
+Prompt and output are tokenized separately, so that the output begins at a token, as it does in generation.
 """
 
 from __future__ import annotations
@@ -15,12 +17,11 @@ from transformers import PreTrainedTokenizerBase
 
 from toolgen_hf.ask import Prompt
 from toolgen_hf.errors import DataError
-from toolgen_hf.finetune.config import FinetuneConfig
-from toolgen_hf.finetune.record import Example, Lengths
+from toolgen_hf.finetune.config import Example, FinetuneConfig, Lengths
 from toolgen_hf.models.format import PromptFormat
 
 IGNORED = -100
-"""The label that PyTorch's cross-entropy skips."""
+"""The label that PyTorch's cross-entropy leaves out."""
 
 Feature = dict[str, list[int]]
 
@@ -28,10 +29,10 @@ Feature = dict[str, list[int]]
 def encode(
     examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, config: FinetuneConfig
 ) -> tuple[list[Feature], Lengths]:
-    """Token ids and labels of each row that has room for an output, and how long all rows are.
+    """Token ids and labels of each row whose prompt leaves room for an output, and the lengths of all rows.
 
     Raises:
-        DataError: the cut leaves no row with any output.
+        DataError: no row has room for an output.
     """
     format = PromptFormat(config.template, tokenizer)
     prompts = format.encode([Prompt(example.instruction, example.input) for example in examples])
@@ -55,26 +56,22 @@ def encode(
 
 
 def in_order(features: Sequence[Feature], config: FinetuneConfig) -> list[Feature]:
-    """The rows of every step of the run, one after the other.
+    """The rows of all steps of the run, in order: ``max_steps * batch_size`` rows.
 
-    Passes over the rows, each in an order of its own, follow each other without a break, so that every step has
-    ``batch_size`` rows. What a step learns from is drawn from the seed alone; within the step the rows lie by
-    falling length, so that those which are computed together need little padding.
+    Passes over the shuffled rows follow each other without a break, so that every step has ``batch_size`` rows. The
+    seed alone decides the rows of a step. Within a step the longest rows come first, so that rows that are computed
+    together need little padding.
     """
     draw, wanted = random.Random(config.seed), config.max_steps * config.batch_size
     drawn: list[Feature] = []
     while len(drawn) < wanted:
         drawn += draw.sample(features, len(features))
     steps = [drawn[at : at + config.batch_size] for at in range(0, wanted, config.batch_size)]
-    return [feature for step in steps for feature in sorted(step, key=_falling_length)]
-
-
-def _falling_length(feature: Feature) -> int:
-    return -len(feature["input_ids"])
+    return [feature for step in steps for feature in sorted(step, key=lambda row: -len(row["input_ids"]))]
 
 
 def collate(features: Sequence[Feature]) -> dict[str, torch.Tensor]:
-    """A batch, padded on the right; what the padding holds is neither attended to nor learned."""
+    """A batch (rows by tokens), padded on the right with 0, without attention and labels."""
     width = max(len(feature["input_ids"]) for feature in features)
 
     def padded(rows: list[list[int]], filler: int) -> torch.Tensor:

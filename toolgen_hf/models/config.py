@@ -1,4 +1,4 @@
-"""The settings of each generator: frozen plain data, light to import, printed and saved with the result."""
+"""The settings of each generator: frozen plain data, saved with the result. Importing this is fast."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from enum import Enum
 from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
-from toolgen_hf.models.extra import Scanner, find_secret
+from toolgen_hf.models.extra import find_secret
+
+if TYPE_CHECKING:
+    from toolgen_hf.secrets import Scanner
 
 DEVICE = r"^(auto|cpu|mps|cuda(:\d+)?)$"
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
-_OURS = {"stream", "n", "best_of", "model", "messages", "prompt"}
+_OWN = {"stream", "n", "best_of", "model", "messages", "prompt"}  # this library sets them
 FinishMeaning = Literal["stop", "length", "content_filter", "refusal", "empty", "error"]
 _FIELDS = {"frequency_penalty", "max_tokens", "presence_penalty", "seed", "stop", "temperature", "top_p"}
 
 
 class Reach(Enum):
-    """What a key of a recipe reaches beside the recipe: a mark on its field, which recipe/permission.py reads.
-
-    A field without one is text or a number that reaches nothing.
-    """
+    """A mark on a field of a recipe that touches something outside the recipe. recipe/permission.py reads it."""
 
     RUNS = "the file is run"
     MODEL = "a model or adapter on this machine is read"
@@ -40,59 +40,59 @@ class Reach(Enum):
 
 
 class Config(BaseModel):
-    """Base of every config: frozen, and an unknown key is an error rather than ignored."""
+    """Base of every config: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class LocalConfig(Config):
-    """A causal LM run on this machine with transformers, with or without a LoRA adapter.
+    """A causal LM that runs on this machine with transformers, with or without a LoRA adapter.
 
     ``model`` is a local folder, a ``.gguf`` file, a Hub id (``org/name``, pin it with ``revision``)
-    or ``pip:NAME`` for a GGUF that an installed Python package carries.
+    or ``pip:NAME`` for the GGUF file in an installed Python package.
     """
 
     kind: Literal["local"] = "local"
-    """Says which generator it is. May be left out."""
+    """The kind of generator. May be left out."""
     model: Annotated[str, Reach.MODEL]
     """A folder, a ``.gguf`` file, a Hub id, or ``pip:NAME``."""
     revision: str | None = None
-    """The Hub's commit, branch or tag; a commit pins it."""
+    """Commit, branch or tag on the Hub; a commit pins the model."""
     adapter: Annotated[str | None, Reach.MODEL] = None
-    """LoRA adapter: a local folder or Hub id; in a recipe's sources also ``finetune:NAME``."""
+    """A LoRA adapter: a local folder or a Hub id. In the sources of a recipe also ``finetune:NAME``."""
     adapter_revision: str | None = None
-    """The same of the adapter."""
+    """Commit, branch or tag of the adapter on the Hub."""
     template: Annotated[str, Reach.TEMPLATE] = "chat"
-    """``chat`` (the tokenizer's own), ``completion`` (plain text), or a prompt template: the name of
-    one that ships (``alpaca``, ``vicuna``) or a path to a JSON file of that form."""
+    """``chat`` (the tokenizer's chat template), ``completion`` (plain text), or a prompt template: ``alpaca``,
+    ``vicuna``, or the path of a JSON file with the same fields."""
     max_new_tokens: int = Field(default=128, ge=1)
-    """Tokens of a text at most; one that reaches it is cut."""
+    """The most tokens in a text; a longer text is cut."""
     num_beams: int = Field(default=1, ge=1)
-    """Above 1, beam search."""
+    """Number of beams; above 1 it is beam search."""
     do_sample: bool = False
-    """Off, decoding is greedy or a deterministic beam search, and the next three have no effect."""
+    """Whether to sample. If false, decoding is greedy or beam search, and the next three settings have no effect."""
     temperature: float = Field(default=1.0, gt=0)
-    """Of sampling."""
+    """Sampling temperature."""
     top_p: float = Field(default=1.0, gt=0, le=1)
-    """Sample among the likeliest tokens of this share together."""
+    """Sample from the smallest set of likely tokens whose probabilities reach this sum."""
     top_k: int = Field(default=0, ge=0)
-    """0 turns it off."""
+    """Sample from this many of the likeliest tokens; 0 takes all."""
     repetition_penalty: float = Field(default=1.0, gt=0)
-    """Above 1, tokens that were written already are less likely."""
+    """Above 1, tokens that are in the text already become less likely."""
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Text is cut before the first of these."""
+    """The text ends before the first of these strings."""
     seed: int = 0
     """Used only when ``do_sample`` is on."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Of the weights while computing; ``auto`` is float32 on a CPU and bfloat16 on a CUDA GPU, where those before
-    Ampere (T4, V100) are faster with float16."""
+    """Type of the weights; ``auto`` is float32 on a CPU and bfloat16 on a CUDA GPU. GPUs before Ampere (T4, V100)
+    are faster with float16."""
     quantization: Literal["8bit", "4bit"] | None = None
-    """Load the weights in fewer bits; on a CUDA GPU, with ``bitsandbytes`` installed."""
+    """Load the weights with fewer bits; needs a CUDA GPU and ``bitsandbytes``."""
     batch_size: int | None = Field(default=None, ge=1)
-    """Sequences decoded together, default as many as the memory at hand allows and the machine is fastest with;
-    changes speed, not (in float32) the text."""
+    """Sequences decoded together. The default depends on the free memory and the machine. It changes the speed, and
+    in float32 no text."""
     device: str = Field(default="auto", pattern=DEVICE)
-    """``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``; ``auto`` takes a GPU where there is one."""
+    """``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``; ``auto`` takes a GPU if there is one."""
 
     @model_validator(mode="after")
     def _samples_or_searches(self) -> Self:
@@ -102,85 +102,84 @@ class LocalConfig(Config):
 
     @property
     def trained_adapter(self) -> str | None:
-        """The NAME of ``adapter: finetune:NAME``, which a recipe trains itself; None for any other adapter."""
+        """NAME if the adapter is ``finetune:NAME``, which the recipe trains; None for any other adapter."""
         prefix, colon, name = (self.adapter or "").partition(":")
         return name if colon and prefix == "finetune" else None
 
     @property
     def name(self) -> str:
-        """The model's short name, without where it comes from."""
+        """The short name of the model: ``SmolLM2-135M`` of ``org/SmolLM2-135M``."""
         return self.model.rstrip("/").rpartition(":")[2].rpartition("/")[2]
 
 
 class AnnotationsConfig(Config):
-    """The dataset's own worked solution, composed into one tool call; needs no model."""
+    """Makes one tool call from the dataset's worked solution; needs no model."""
 
     kind: Literal["annotations"] = "annotations"
-    """Says which generator it is."""
+    """The kind of generator."""
     accept: Literal["explained", "ambiguous", "unexplained"] = "explained"
-    """The least sound call that is taught. ``explained``: every number is the question's, a common constant or an
-    earlier result. ``ambiguous``: also calls with a number that may be either, of which the likelier is taken.
-    ``unexplained``: also calls with a number from nowhere, such as a result whose step the solution leaves out."""
+    """Which calls to keep. ``explained``: every number is in the question, is a common constant or is an earlier
+    result. ``ambiguous``: also calls with a number that has two such readings; the likelier one is taken.
+    ``unexplained``: also calls with a number of unknown origin, such as a result whose step the solution leaves out."""
 
     @property
     def accepts(self) -> tuple[str, ...]:
-        """Every soundness that is taught."""
+        """Every level that is kept."""
         levels = ("explained", "ambiguous", "unexplained")
         return levels[: levels.index(self.accept) + 1]
 
     @property
     def name(self) -> str:
-        """What summaries call it."""
+        """The name in summaries."""
         return self.kind
 
 
 class FileConfig(Config):
-    """Texts that somebody has already: a responses file of the published layout, or any with question and response.
+    """Texts from a file: a responses file of the published layout, or any file with question and response.
 
-    A row is known again by its id or its question's words. Nobody is asked, and nothing is paid. A teacher's are tool
-    calls, in the column ``tool`` as in the published ``GSM8K_wrong.json``; each is run and verified.
+    Rows are matched by id or by the words of the question. A teacher's file holds tool calls in the column ``tool``, as
+    the published ``GSM8K_wrong.json`` does; each call is run and verified.
     """
 
     kind: Literal["file"] = "file"
-    """Says which generator it is."""
+    """The kind of generator."""
     path: Annotated[str | tuple[str, ...], Reach.FILE]
-    """JSON Lines, JSON, CSV or Parquet; several where each split has its own."""
+    """JSON Lines, JSON, CSV or Parquet; several files if each split has its own."""
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """The name of the (first) file."""
         return Path(self.path if isinstance(self.path, str) else self.path[0]).name
 
     @property
     def trained_adapter(self) -> None:
-        """A file has no adapter."""
+        """None: a file has no adapter."""
         return None
 
 
 class PriceConfig(Config):
-    """US dollars a million tokens, for an engine that the catalogue does not list (0 for one of your own)."""
+    """US dollars per million tokens, for an engine that is not in the price list (0 for your own server)."""
 
     input: float = Field(ge=0)
-    """Of a prompt."""
+    """Price of prompt tokens."""
     output: float = Field(ge=0)
-    """Of a completion."""
+    """Price of completion tokens."""
     cached_input: float | None = Field(default=None, ge=0)
-    """Of a prompt's tokens that are billed as cached; default ``input``."""
+    """Price of prompt tokens that are billed as cached; default ``input``."""
 
 
 def endpoint(url: str) -> str:
-    """The URL of an API, without a slash at its end.
+    """The base URL of an API, without a slash at the end.
 
     Raises:
-        ValueError: it is no whole URL, or may hold a secret; the message does not repeat it.
+        ValueError: the URL is not complete, or may hold a secret. The message does not repeat it.
     """
     try:
         parts = urlsplit(url)
-        is_plain = (
-            url.isascii() and url.isprintable() and not {" ", "\\"} & set(url)
-        )  # others read it differently
+        # clients disagree on how to read other characters
+        is_plain = url.isascii() and url.isprintable() and not {" ", "\\"} & set(url)
         is_whole = parts.scheme in ("http", "https") and is_plain and _is_host(parts) and parts.port != 0
-    except ValueError:  # of a port that is no number, say; its message may hold a part of the URL
+    except ValueError:  # such as a port that is no number; its message may repeat part of the URL
         is_whole = False
     if not is_whole:
         raise ValueError("give a whole URL, such as http://localhost:8000/v1")
@@ -191,88 +190,85 @@ def endpoint(url: str) -> str:
 
 def _is_host(parts: SplitResult) -> bool:
     host = parts.hostname or ""
-    if "[" in parts.netloc:
-        return ip_address(host).version == 6
-    return _HOST.fullmatch(host) is not None
+    return ip_address(host).version == 6 if "[" in parts.netloc else _HOST.fullmatch(host) is not None
 
 
 def _scanner() -> Scanner:
-    """Imported where ``extra`` is used: it comes with the Hub's client."""
-    from toolgen_hf.secrets import Scanner as Secrets
+    from toolgen_hf.secrets import Scanner  # slow to import, and rarely needed
 
-    return Secrets.here()
+    return Scanner.here()
 
 
 class OpenAIConfig(Config):
-    """An engine behind OpenAI's API: OpenAI's own, Azure's, vLLM's, llama.cpp's, ``transformers serve``'s.
+    """An engine behind OpenAI's API: from OpenAI, Azure, vLLM, llama.cpp or ``transformers serve``.
 
-    The first block determines the texts, the second only how fast and with which key they come.
+    The settings down to ``extra`` determine the texts. The others determine only speed, keys and cost.
     """
 
     kind: Literal["openai"] = "openai"
-    """Says which generator it is."""
+    """The kind of generator."""
     engine: str = Field(min_length=1)
-    """Also by the names that the method was published with: ``gpt-turbo-0301``, ``text-davinci-003``."""
+    """Name of the model; the names in the paper (``gpt-turbo-0301``, ``text-davinci-003``) work too."""
     api: Literal["auto", "chat", "completions"] = "auto"
-    """``auto`` takes it from the engine's name."""
+    """``auto`` decides by the name of the engine."""
     base_url: Annotated[str | None, Reach.SERVER] = None
-    """Up to and with ``/v1``; default ``$OPENAI_BASE_URL``, else OpenAI's own."""
+    """URL up to and including ``/v1``; default ``$OPENAI_BASE_URL``, else OpenAI's URL."""
     max_tokens: int | None = Field(default=None, ge=1)
-    """Tokens of a text at most; default 128, and 2048 for reasoning engines, whose hidden reasoning counts as well."""
+    """The most tokens in a text; default 128, and 2048 for reasoning engines, whose hidden reasoning counts too."""
     temperature: float | None = Field(default=0.0, ge=0, le=2)
-    """null leaves it to the engine. Reasoning engines refuse 0, so that 0, given or by default, is not sent to them."""
+    """null uses the engine's default. Reasoning engines refuse 0, so 0 is not sent to them."""
     top_p: float | None = Field(default=None, gt=0, le=1)
-    """As the API has it; sent only if given."""
+    """Parameter of the API; sent only if given."""
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
-    """As the API has it; sent only if given."""
+    """Parameter of the API; sent only if given."""
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    """As the API has it; sent only if given."""
+    """Parameter of the API; sent only if given."""
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Where the engine stops."""
+    """The engine stops at these strings."""
     seed: int | None = None
-    """As the API has it; sent only if given."""
+    """Parameter of the API; sent only if given."""
     extra: dict[str, Any] = Field(default_factory=dict)
-    """Any other parameter of the request, such as ``{reasoning_effort: low}``; none that has a field here."""
+    """Any other parameter of the request, such as ``{reasoning_effort: low}``; not one that has its own setting."""
 
     finish_reasons: dict[str, FinishMeaning] = Field(default_factory=dict)
-    """What the server's own finish reasons mean, where they are not known: ``{done: stop}``. ``stop`` is a whole text,
-    ``length`` a cut one, ``empty`` no text, ``error`` is asked again. Answers that are stored are read by it too."""
+    """Meaning of finish reasons that only this server uses: ``{done: stop}``. ``stop`` is a complete text, ``length`` a
+    cut one, ``empty`` no text; after ``error`` the request is sent again. It applies to stored answers too."""
     max_answer_bytes: int = Field(default=8 * 2**20, ge=1024)
-    """Of an answer at most, uncompressed; a larger one is an error."""
-    # A saved recipe does not say where keys lie, nor how they travel.
+    """The most bytes in an answer, uncompressed; a larger answer is an error."""
+    # The next two are not saved with a recipe.
     keys_file: Annotated[str | None, Reach.KEYS] = Field(default=None, exclude=True)
-    """API keys, one a line (``#`` comments); default ``$OPENAI_API_KEY``, the file ``$OPENAI_API_KEY_PATH``,
-    or ``openai_keys`` in the cache home."""
+    """File of API keys, one per line (``#`` starts a comment); default ``$OPENAI_API_KEY``, the file
+    ``$OPENAI_API_KEY_PATH``, or ``openai_keys`` in the cache folder."""
     allow_http: Annotated[bool, Reach.UNENCRYPTED] = Field(default=False, exclude=True)
-    """Send a key to another machine by ``http``, where others on the way can read it. Without a key it is fine."""
+    """Allow sending a key to another machine by ``http``, where others can read it. Without a key it is not needed."""
     concurrency: int = Field(default=64, ge=1, le=1000)
-    """Requests in flight at most; fewer where the engine says that it is too many."""
+    """The most requests at the same time; fewer if the engine says that it is too many."""
     requests_per_minute: float | None = Field(default=None, gt=0)
-    """For each key. What an engine says of its limits is kept to anyway."""
+    """Limit for each key. The limits that the engine reports are respected in any case."""
     tokens_per_minute: float | None = Field(default=None, gt=0)
-    """For each key, prompt and completion together."""
+    """Limit for each key, prompt and completion together."""
     timeout: float = Field(default=120.0, gt=0)
-    """Seconds until a request counts as failed."""
+    """Seconds after which a request counts as failed."""
     max_retries: int = Field(default=6, ge=0)
-    """For each request that times out, breaks off or meets a server error."""
+    """Retries for each request that times out, loses its connection or gets a server error."""
     wait_for_engine: float | None = Field(default=None, ge=0)
-    """Seconds to wait for an engine that is still starting. Default 600 where the server says that its model is being
-    loaded, and none where nothing answers; a number holds for both, so that a run may start before its server."""
+    """Seconds to wait for an engine that is starting. Default 600 if the server says that it is loading its model, and
+    0 if nothing answers; a number is used for both, so that a run can start before its server."""
     batch: bool = False
-    """Through the Batch API: half the price, done within a day."""
+    """Use the Batch API: half the price, done within a day."""
     poll_seconds: float = Field(default=30.0, gt=0)
-    """How often a batch is looked at."""
+    """Seconds between two looks at a batch."""
     price: PriceConfig | None = None
-    """Default the catalogue's."""
+    """Prices of the engine; default those of the price list."""
 
     @field_validator("extra")
     @classmethod
-    def _asks_for_one_whole_text(cls, extra: dict[str, Any]) -> dict[str, Any]:
+    def _has_no_secret_and_no_setting(cls, extra: dict[str, Any]) -> dict[str, Any]:
         if extra and (place := find_secret(extra, _scanner())):
             raise ValueError(
                 f"{place!r} would be saved with the result: keys go into keys_file, headers nowhere"
             )
-        if taken := sorted(_OURS & extra.keys()):
+        if taken := sorted(_OWN & extra.keys()):
             raise ValueError(f"{taken[0]!r} is not yours to set: each request asks for one whole text")
         if taken := sorted((_FIELDS | {"max_completion_tokens"}) & extra.keys()):
             field = taken[0] if taken[0] in _FIELDS else "max_tokens"
@@ -294,17 +290,17 @@ class OpenAIConfig(Config):
 
     @property
     def name(self) -> str:
-        """What teachers and summaries call it."""
+        """The name in teachers and summaries."""
         return self.engine
 
     @property
     def trained_adapter(self) -> None:
-        """Engines have no adapters of a recipe's own."""
+        """None: an engine has no adapter."""
         return None
 
 
 def _kind(value: Any) -> Any:
-    """A config's kind; ``local`` where it is not said."""
+    """``local`` if it is left out."""
     return value.get("kind", "local") if isinstance(value, Mapping) else getattr(value, "kind", None)
 
 
@@ -319,9 +315,9 @@ KINDS = ("annotations", "file", "local", "openai")
 
 
 def unique(names: Sequence[str]) -> list[str]:
-    """Names that tell apart what has the same one: ``["a", "b", "a"]`` are ``["a", "b", "a-2"]``.
+    """Add numbers to repeated names: ``["a", "b", "a"]`` gives ``["a", "b", "a-2"]``.
 
-    A number that another name ends with already is passed over: ``["a", "a-2", "a"]`` are ``["a", "a-2", "a-3"]``.
+    Numbers that are taken are skipped: ``["a", "a-2", "a"]`` gives ``["a", "a-2", "a-3"]``.
     """
     made: list[str] = []
     for name in names:

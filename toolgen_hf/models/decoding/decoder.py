@@ -97,7 +97,7 @@ class Decoder:
         self.speed.tell(room, self.loaded.device, self.loaded.dtype, self.config)
 
     def _plan(self) -> tuple[Slots, Capacity]:
-        """Slots with what all prompts begin with, and how many rows fit beside it."""
+        """Slots with the common prefix of all prompts, and how many rows fit beside it."""
         prompts = [row.prompt for row in self.rows]
         shared = common_prefix(prompts)
         slots = Slots(0, self.config.num_beams, 0, 0)
@@ -108,7 +108,7 @@ class Decoder:
         return slots, capacity(slots, own, len(prompts), self.config, self.loaded.device)
 
     def _hire(self, prefix: Slots, room: Capacity) -> None:
-        """Workers with empty slots."""
+        """Make the workers, with empty slots."""
         longest = max(len(row.prompt) for row in self.rows) - prefix.prefix_length
         self.workers = [
             Worker(
@@ -123,7 +123,7 @@ class Decoder:
         ]
 
     def _turn(self, pool: ThreadPoolExecutor) -> list[BaseException]:
-        """Let all workers go on for a while; what they failed with."""
+        """Run all workers for a while; returns their errors."""
         end = time.monotonic() + TURN
         with self.loaded.using(self.adapter), self.speed.turn():
             jobs = [
@@ -153,7 +153,7 @@ class Decoder:
 
 
 def common_prefix(prompts: Sequence[list[int]]) -> list[int]:
-    """What all begin with, short of the whole of any."""
+    """The tokens that all prompts begin with; at least one token shorter than each prompt."""
     first, last = min(prompts), max(prompts)
     length = next((at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
     return first[: min(length, *(len(prompt) - 1 for prompt in prompts))]

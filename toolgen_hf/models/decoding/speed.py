@@ -1,4 +1,4 @@
-"""How fast it went, and what held it back, in one line."""
+"""The speed of decoding and what limits it, in one line of the log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from toolgen_hf.models.decoding.capacity import CPU_SEQUENCES, GPU_SEQUENCES, Ca
 logger = logging.getLogger(__name__)
 
 WORTH_TELLING = 5.0
-"""Seconds: of what took less, nobody asks why."""
+"""Seconds; shorter decoding gets no line in the log."""
 
 
 @dataclass
