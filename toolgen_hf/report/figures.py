@@ -6,7 +6,7 @@ flow(summary)  ->  [("questions", [Part("all", "questions", 0, 52)]),
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from datasets import DatasetDict
@@ -19,7 +19,8 @@ NAMED_TEACHERS = 2
 """How many teachers the flow names. The others are counted together."""
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Part:
     """Some of the questions at one step: ``count`` of them, drawn from ``start`` on. ``kind`` gives the colour."""
 
     kind: str

@@ -85,7 +85,8 @@ def pack(data: Any) -> str:
 
 def _tables(directory: Path, manifest: Manifest) -> dict[str, DatasetDict]:
     """The configs that the page shows, and the student's responses where the exports are of one dataset."""
-    wanted = [name for name in ("raw", "stage1", "stage2", "rejected") if name in manifest.summary.configs]
+    shown = ["raw", "stage1", "stage2", "rejected"]
+    wanted = [config for config in shown if config in manifest.summary.configs]
     exported = [name for name in manifest.files if name.startswith("data/raw/") and name.count("/") == 3]
     if len({name.split("/")[2] for name in exported}) == 1:
         wanted += [c for c in ("right", "wrong") if any(name.endswith(f"_{c}.json") for name in exported)]
