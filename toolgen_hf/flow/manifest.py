@@ -1,4 +1,4 @@
-"""What the manifest of a result records: what was asked, with which models and versions, and what came of it."""
+"""The facts that the manifest of a result records: prompts, models, versions, licences, and the summary."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TRAINED = ("template", "max_steps", "batch_size", "learning_rate", "lora_r", "lo
 def manifest_facts(
     recipe: Recipe, sources: Mapping[str, SourceConfig], origin: Origin, summary: Summary
 ) -> dict[str, Any]:
-    """Everything but the content's key and the files' digests, which the writer adds."""
+    """All facts except the key of the content and the digests of the files, which are added later."""
     generators = {role: build(config) for role, config in _models(recipe, sources).items()}
     return {
         "name": recipe.name,
@@ -58,7 +58,7 @@ def manifest_facts(
 
 
 def stamp() -> dict[str, Any]:
-    """When and with which versions a result is made."""
+    """The time, and the versions of this library and of those that it uses."""
     return {
         "toolgen_hf": library_version("toolgen_hf"),
         "versions": {
@@ -70,7 +70,7 @@ def stamp() -> dict[str, Any]:
 
 
 def _outside(recipe: Recipe) -> dict[str, Any]:
-    """The task and tool that are not this library's: versions, and digests of the files they are written in."""
+    """A task and tool from outside this library: their versions, and the digests of their files."""
     task = get_task(recipe.task)
     found = {
         what: {"name": part.name, "version": part.version, **source.facts()}
@@ -81,7 +81,7 @@ def _outside(recipe: Recipe) -> dict[str, Any]:
 
 
 def _models(recipe: Recipe, sources: Mapping[str, SourceConfig]) -> dict[str, GeneratorConfig]:
-    """Who was asked, by role."""
+    """The generators by role."""
     models: dict[str, GeneratorConfig] = {}
     if recipe.answer is not None:
         models["student"] = recipe.answer.generator
@@ -92,7 +92,7 @@ def _models(recipe: Recipe, sources: Mapping[str, SourceConfig]) -> dict[str, Ge
 
 
 def _finetune(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """How the adapters were trained that a source uses, and which sources these are."""
+    """How each adapter that a source uses was trained, and which sources use it."""
     users: dict[str, list[str]] = {}
     for source, config in recipe.sources.items():
         if (name := config.generator.trained_adapter) is not None:
@@ -111,11 +111,11 @@ def _finetune(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 
 def prompts_used(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """What each role was shown, with ``{question}`` and ``{answer}`` in the places of a row's."""
+    """The prompt of each role, with ``{question}`` and ``{answer}`` in place of a row's."""
     task, used = get_task(recipe.task), {}
     if recipe.answer is not None:
-        told = recipe.answer.instruction
-        prompts = load_prompts(task, "answer") if told is None else PromptSet(told)
+        instruction = recipe.answer.instruction
+        prompts = load_prompts(task, "answer") if instruction is None else PromptSet(instruction)
         used["student"] = _shown(answer_prompt(prompts, "{question}"))
         shown_none = (AnnotationsConfig, FileConfig)
         teachers = [t.name for t in recipe.tool_api.teachers if not isinstance(t, shown_none)]
@@ -125,7 +125,7 @@ def prompts_used(recipe: Recipe) -> dict[str, dict[str, Any]]:
         used |= {f"teacher {name}": shown for name in teachers}
     for name, source in recipe.sources.items():
         if isinstance(source.generator, FileConfig):
-            continue  # nobody was asked
+            continue  # no model was asked
         if source.prompt == "instruction":
             used[name] = _shown(Prompt(task.instruction, "{question}"))
         else:
@@ -142,7 +142,7 @@ def _shown(prompt: Prompt, examples: int = 0, seed: int | None = None) -> dict[s
 
 
 def _language(dataset: DatasetConfig) -> str | None:
-    """Of the questions that ship; nobody knows that of other files."""
+    """The language of questions that ship with the library; None for other files."""
     if dataset.builder not in BUILDERS or dataset.data_dir or dataset.data_files:
         return None
     builder: Any = BUILDERS[dataset.builder]
