@@ -194,7 +194,7 @@ def _where(summary: Summary, directory: str | Path) -> Panel:
         (str(directory), "bold"),
         f" ({state}): Parquet for {', '.join(opens)}; JSON exports in data/; a card in README.md; recipe.yaml and "
         "manifest.json\n",
-        (f"no rows, so they cannot be loaded: {empty}\n" if empty else "", "yellow"),
+        (f"no rows, and so not to be loaded: {empty}\n" if empty else "", "yellow"),
         "\n",
         (code, "cyan"),
     )
