@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.support import make_result
+from tests.report.support import make_result
 from toolgen_hf.cli import main
 
 

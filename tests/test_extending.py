@@ -12,9 +12,9 @@ import pytest
 import yaml
 from datasets import load_dataset
 
+from tests.report.support import questions_of
 from tests.support import scripted
 from tests.support.recipes import sums_data, sums_recipe
-from tests.web.support import questions_of
 from toolgen_hf import Recipe, Workspace, execute, run
 from toolgen_hf.cli import main
 from toolgen_hf.errors import ConfigError

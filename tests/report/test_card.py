@@ -13,10 +13,10 @@ from datasets import DatasetDict, get_dataset_config_names, load_dataset
 from huggingface_hub import DatasetCard
 from markdown_it import MarkdownIt
 
+from tests.report.support import make_result
 from tests.support import scripted
 from tests.support.hub.views import card_data
 from tests.support.recipes import ROWS, sums_data, write_questions
-from tests.web.support import make_result
 from toolgen_hf import Recipe, Workspace, run, schemas
 from toolgen_hf.builders.produced import KINDS
 from toolgen_hf.data.produced import open_manifest

@@ -1,4 +1,4 @@
-"""``run``, ``show``, ``stages``: build a result, and look at it in the terminal."""
+"""``run``, ``show``, ``stages``: build a result, and show it in the terminal."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def show(arguments: argparse.Namespace) -> None:
         print_summary(load_summary(arguments.directory), arguments.directory)
         return
     config = arguments.config or "stage2"
-    locate(arguments.directory, config)  # names those that the directory has
+    locate(arguments.directory, config)  # raises an error that names the configs there are
     splits = load(Produced(config, data_dir=arguments.directory))
     rows = (row for split in splits.values() for row in split if arguments.id in (None, row["id"]))
     shown = [row for row, _ in zip(rows, range(arguments.rows), strict=False)]

@@ -1,4 +1,4 @@
-"""``evaluate``: how accurate each source is, and how well it decides on the tool."""
+"""``evaluate``: the accuracy of each source, and how well it decides when to call the tool."""
 
 from __future__ import annotations
 
@@ -70,22 +70,22 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 
 def print_board(board: Board) -> None:
-    """Print a table for all splits together, one for each, of a mix one for each dataset, and what none includes."""
+    """Print a table for all splits, one for each split and each dataset of a mix, and what they leave out."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console()
-    splits = list(dict.fromkeys(split for source in board.sources.values() for split in source["splits"]))
+    splits, datasets = (
+        list(dict.fromkeys(name for source in board.sources.values() for name in source[kind]))
+        for kind in ("splits", "datasets")
+    )
     if len(splits) != 1:
         together = {name: source["overall"] for name, source in board.sources.items()}
         console.print("", _table(" + ".join(splits) or "All responses", together))
-    for split in splits:
-        part = {n: s["splits"][split] for n, s in board.sources.items() if split in s["splits"]}
-        console.print("", _table(split, part))
-    datasets = list(dict.fromkeys(name for source in board.sources.values() for name in source["datasets"]))
-    for dataset in datasets if len(datasets) > 1 else []:
-        part = {n: s["datasets"][dataset] for n, s in board.sources.items() if dataset in s["datasets"]}
-        console.print("", _table(dataset, part))
+    for kind, names in (("splits", splits), ("datasets", datasets if len(datasets) > 1 else [])):
+        for name in names:
+            part = {n: source[kind][name] for n, source in board.sources.items() if name in source[kind]}
+            console.print("", _table(name, part))
     console.print()
     console.print(Text(LEGEND, style="dim"))
     for remark in _remarks(board):
@@ -93,24 +93,22 @@ def print_board(board: Board) -> None:
 
 
 def _table(title: str, figures: dict[str, dict[str, Any]]) -> Table:
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False, header_style="dim")
-    table.add_column("source", overflow="fold")
-    for name in ("rows", "accuracy", "", "with tool", "runs", "need met"):
-        table.add_column(name, justify="right", no_wrap=True)
+    from toolgen_hf.report.screen import plain_table
+
+    table = plain_table(Text(title), ["source"], ["rows", "accuracy", "", "with tool", "runs", "need met"])
+    for column in table.columns[1:]:
+        column.no_wrap = True
     for source, found in figures.items():
         interval = found["confidence_95"]["accuracy"]
+        rates = (found[name] for name in ("tool_use_rate", "execution_success", "tool_need_agreement"))
         table.add_row(
             Text(source),
             str(found["responses"]),
             _percent(found["accuracy"]),
             f"({100 * interval[0]:.1f}–{100 * interval[1]:.1f})" if interval else "",
-            *(
-                _percent(found[name])
-                for name in ("tool_use_rate", "execution_success", "tool_need_agreement")
-            ),
+            *map(_percent, rates),
         )
     if baseline := _baseline(figures):
         table.caption, table.caption_justify = Text(baseline), "left"
@@ -118,7 +116,7 @@ def _table(title: str, figures: dict[str, dict[str, Any]]) -> Table:
 
 
 def _baseline(figures: dict[str, dict[str, Any]]) -> str:
-    """What need met would be without looking at the question; empty where no need is known."""
+    """What "need met" is without looking at the question; empty where no need is known."""
     told = []
     for name, what in (("always", "always calling"), ("majority", "doing what most questions need")):
         shares = sorted({v for f in figures.values() if (v := f["tool_need_baseline"][name]) is not None})
@@ -132,14 +130,15 @@ def _percent(value: float | None) -> str:
 
 
 def _remarks(board: Board) -> list[str]:
-    """What the figures leave out or cannot know; what is true of several sources is said once."""
+    """What the figures leave out or cannot know, once for all sources with the same remark."""
     said: dict[str, list[str]] = {}
-    for name, left in board.unknown.items():
-        what = f"{left['count']} responses have no accepted answer and are in no figure, the first to"
-        said.setdefault(f"{what} {left['first']!r}", []).append(name)
-    for name, left in board.missing.items():
-        what = f"{left['count']} questions have no response and are in no figure, the first being"
-        said.setdefault(f"{what} {left['first']!r}", []).append(name)
+    left_out = (
+        (board.unknown, "responses have no accepted answer and are in no figure, the first to"),
+        (board.missing, "questions have no response and are in no figure, the first being"),
+    )
+    for counted, what in left_out:
+        for name, left in counted.items():
+            said.setdefault(f"{left['count']} {what} {left['first']!r}", []).append(name)
     for name, source in board.sources.items():
         found = source["overall"]
         if found["ungradable"]:

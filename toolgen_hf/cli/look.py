@@ -1,4 +1,4 @@
-"""``report``: a result as one page to look through, in any browser and with no network."""
+"""``report``: a result as one HTML file, for any browser and without a network."""
 
 from __future__ import annotations
 

@@ -1,44 +1,38 @@
 """The result on disk: a dataset repository that ``load_dataset`` opens, here and from the Hub.
 
     outputs/quickstart/
-      README.md         the card; its YAML names the configs and holds a digest of each one's content
+      README.md         the card; its YAML names the configs, with a digest of each one's content
       raw/ stage1/ stage2/ rejected/     one Parquet file a split
       data/             the JSON exports in the published layout
-      plots/            PNGs that the card shows, where matplotlib is installed
-      recipe.yaml       what was asked for, every default filled in
+      plots/            PNGs that the card shows, if matplotlib is installed
+      recipe.yaml       what was asked for, with every default
       manifest.json     what was done: versions, models, digests, counts, timings
 
-It is written beside its place and swapped in whole, so that a killed run leaves the previous result as
-it was. The digests matter to readers too: ``load_dataset`` keys its cache of a local directory on the
-card's YAML and not on the Parquet bytes, so without them it would show the rows of an earlier result.
+A run writes it beside its place and swaps it in whole, so a killed run leaves the previous result as it was. Readers
+need the digests too: ``load_dataset`` keys its cache of a local directory on the card's YAML and not on the Parquet
+bytes, so without them it would show the rows of an earlier result.
 """
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from toolgen_hf._utils import (
-    check_openable,
-    recover_directory,
-)
+from toolgen_hf._utils import check_openable, recover_directory
 from toolgen_hf.data.manifest import MANIFEST, Manifest, parse_manifest
 from toolgen_hf.errors import FULL, ConfigError, DataError
 from toolgen_hf.runtime.summary import Summary
 from toolgen_hf.safe_yaml import read_yaml
 
-logger = logging.getLogger(__name__)
-
 CLUTTER = (".cache", ".DS_Store")
-"""What the Hub's client and file managers leave behind; it may be lost."""
+"""Files of the Hub's client and of file managers, which may be lost."""
 
 
 def open_manifest(directory: Path) -> Manifest:
     """The manifest of a produced directory.
 
     Raises:
-        DataError: it is not there, cannot be read, or is none of this library's; says what is wrong with it.
+        DataError: it is missing, cannot be read, or is not a manifest of this library; says what is wrong.
     """
     path = directory / MANIFEST
     try:
@@ -49,7 +43,7 @@ def open_manifest(directory: Path) -> Manifest:
 
 
 def read_manifest(directory: Path) -> Manifest | None:
-    """The manifest of a produced directory; None if it is none, or a damaged one."""
+    """The manifest of a produced directory; None if it has none, or a damaged one."""
     try:
         return open_manifest(directory)
     except DataError:
@@ -57,7 +51,7 @@ def read_manifest(directory: Path) -> Manifest | None:
 
 
 def task_of(directory: Path) -> str | None:
-    """The name of the task that a produced directory was made for; None where nothing tells it."""
+    """The name of the task that a produced directory was made for; None if nothing says it."""
     try:
         recipe = read_yaml(directory / "recipe.yaml")
     except ConfigError:
@@ -69,7 +63,7 @@ def task_of(directory: Path) -> str | None:
 
 
 def load_manifest(directory: Path) -> Manifest:
-    """The manifest of what is given as a produced directory.
+    """The manifest of a directory that a user names.
 
     Raises:
         ConfigError: the directory holds no result.
@@ -88,7 +82,7 @@ def load_summary(directory: Path) -> Summary:
 
 
 def check_target(directory: Path) -> None:
-    """Check, before any work, that the result may go there; a swap that was cut short is completed.
+    """Check, before any work, that the result can be written there. Complete a swap that was interrupted.
 
     Raises:
         ConfigError: the directory holds something that this library did not write, cannot be written, or could not
@@ -119,25 +113,21 @@ def check_target(directory: Path) -> None:
             f"{str(directory)!r} is not empty and holds no {MANIFEST} of ours, so it is not ours to replace; "
             "choose another output directory, or empty it"
         )
-    if foreign := _foreign(directory):
+    manifest = read_manifest(directory)
+    if manifest is None:
+        return
+    there = (path.relative_to(directory) for path in directory.rglob("*") if not path.is_dir())
+    foreign = {path.as_posix() for path in there if path.parts[0] not in CLUTTER} - {
+        MANIFEST,
+        *manifest.files,
+    }
+    if foreign:
         raise ConfigError(
-            f"{str(directory)!r} holds what this library did not write and would lose: {', '.join(foreign[:5])}; "
-            "move it away, or choose another output directory"
+            f"{str(directory)!r} holds what this library did not write and would lose: "
+            f"{', '.join(sorted(foreign)[:5])}; move it away, or choose another output directory"
         )
 
 
-def _foreign(directory: Path) -> list[str]:
-    """What lies in a produced directory and is not in its manifest."""
-    manifest = read_manifest(directory)
-    if manifest is None:
-        return []
-    ours = {MANIFEST, *manifest.files}
-    there = (path.relative_to(directory) for path in directory.rglob("*") if not path.is_dir())
-    return sorted(
-        path.as_posix() for path in there if path.as_posix() not in ours and path.parts[0] not in CLUTTER
-    )
-
-
 def parquet_path(config: str, split: str) -> str:
-    """Where a split lies, by the Hub's naming convention."""
+    """The path of a split, by the Hub's naming convention."""
     return f"{config}/{split}-00000-of-00001.parquet"

@@ -185,8 +185,8 @@ def prompts_used(recipe: Recipe) -> dict[str, dict[str, Any]]:
     """The prompt of each role, with ``{question}`` and ``{answer}`` in place of a row's."""
     task, used = get_task(recipe.task), {}
     if recipe.answer is not None:
-        told = recipe.answer.instruction
-        prompts = load_prompts(task, "answer") if told is None else PromptSet(told)
+        instruction = recipe.answer.instruction
+        prompts = load_prompts(task, "answer") if instruction is None else PromptSet(instruction)
         used["student"] = _shown(answer_prompt(prompts, "{question}"))
         shown_none = (AnnotationsConfig, FileConfig)
         teachers = [t.name for t in recipe.tool_api.teachers if not isinstance(t, shown_none)]

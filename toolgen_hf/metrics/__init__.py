@@ -14,22 +14,21 @@
                               exactly if the question needs it
 ============================  ==================================================================================
 
-An agreement says little beside what a model gets without deciding: ``tool_need_baseline`` has the agreement of one that
-``always`` calls, and of one that does for every question what the ``majority`` of them needs.
+``tool_need_baseline`` is what to compare an agreement with: that of a model that ``always`` calls, and of one that does
+for every question what the ``majority`` of them needs.
 
-A share of nothing is None: ``execution_success`` without any call, ``tool_need_agreement`` without any known
-need. Each share has a 95% Wilson score interval (Wilson 1927) under ``confidence_95``.
+A share of nothing is None: ``execution_success`` without any call, ``tool_need_agreement`` without any known need. Each
+share has a 95% Wilson score interval (Wilson 1927) under ``confidence_95``.
 
-Where they come from. Accuracy and tool use rate are what the released evaluation of TRICE reports (Qiao et al.,
-arXiv:2305.13068; ``evaluate/evaluate.py`` of github.com/zjunlp/TRICE): both over all responses, answers equal
-to two decimals. Three things differ from that code, on purpose: a response without an answer is never right (there
-it counts as 0.0); one that ends on a calculation without its result (``100*2``) states no answer (there its last
-number); and a call is found by its syntax (there by the bare word ``calculator``). One number that is
-right or wrong is also GSM8K's measure (Cobbe et al., arXiv:2110.14168). A question *needs* the tool if and only
-if the student was wrong without it: the hypothesis from which TRICE builds stage 1, whose output for the
-question, gold, calls the tool just then. The agreement is with that decision; it is also what the paper's
-scores reward (TrueYes over TrueNo). A low one is told apart by the tool use rate: too much reliance on the tool, or
-too little.
+Sources. Accuracy and tool use rate are what the released evaluation of TRICE reports (Qiao et al., arXiv:2305.13068;
+``evaluate/evaluate.py`` of github.com/zjunlp/TRICE): both over all responses, with answers equal to two decimals. Three
+things differ on purpose. A response without an answer is never right (there it counts as 0.0). A response that ends on
+a calculation without its result (``100*2``) states no answer (there its last number). A call is found by its syntax
+(there by the bare word ``calculator``). One number that is right or wrong is also GSM8K's measure (Cobbe et al.,
+arXiv:2110.14168). A question *needs* the tool if the student was wrong without it: TRICE builds stage 1 on this
+hypothesis, and gold, stage 1's output, calls the tool exactly then. The agreement is with that decision, which the
+paper's scores also reward (TrueYes over TrueNo). If it is low, the tool use rate tells whether the model relies on the
+tool too much or too little.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ __all__ = ["SHARES", "Board", "evaluate_target", "path", "tool_use", "wilson"]
 
 
 def path(name: str = "tool_use") -> str:
-    """The folder of a metric as a module of `evaluate`, which loads it without any network.
+    """The folder of a metric, which `evaluate` loads without any network.
 
         evaluate.load(path("tool_use")).compute(predictions=["The answer is 72."], references=[["72"]])
 

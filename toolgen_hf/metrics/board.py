@@ -1,4 +1,4 @@
-"""The figures of every source of a produced directory or a predictions file, splits apart and together.
+"""The figures of every source of a produced directory or a predictions file, by split and over all.
 
 evaluate_target("outputs/quickstart").sources["vicuna"]["splits"]["test"]["accuracy"]
 evaluate_target("mine.jsonl", references="outputs/quickstart").notes   # what was left out, and why
@@ -16,8 +16,7 @@ from toolgen_hf.builders.columns import known, nearest
 from toolgen_hf.data.produced import task_of
 from toolgen_hf.errors import DataError
 from toolgen_hf.metrics.compute import figures, judge
-from toolgen_hf.metrics.reading import NOWHERE, Response, is_produced, read_responses
-from toolgen_hf.metrics.references import Reference, read_references
+from toolgen_hf.metrics.reading import Reference, Response, is_produced, read_references, read_responses
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
@@ -28,14 +27,13 @@ StrPath = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Board:
-    """What came of an evaluation.
+    """The result of an evaluation.
 
     ``sources``: by source, gold first and then the best, ``{"overall": figures, "splits": {split: figures},
-    "datasets": {dataset: figures}}`` with the figures of ``tool_use``; there are splits only where a row's split is
-    known, and datasets only of a mix. ``unknown``: by source
-    the responses without an accepted answer, which are in no figure. ``missing``: by source the questions of
-    the references that have no response, which are in no figure either. Both as ``{"count", "first"}``. ``task``: the
-    task's name, of a mix of several all of them.
+    "datasets": {dataset: figures}}`` with the figures of ``tool_use``. Splits are those that the rows name; only a
+    mix has datasets. ``unknown``: by source the responses without an accepted answer. ``missing``: by source the
+    questions of the references without a response. Both are in no figure, and given as ``{"count", "first"}``.
+    ``task``: the name of the task, in a mix of several of all of them.
     """
 
     target: str
@@ -64,8 +62,8 @@ def evaluate_target(
         references: a produced directory or a file with ``id`` and ``answer``; default the directory itself, or the
             answers in the file.
         source, split: only the responses of this one.
-        task: default the directory's own (in a mix of several, each row's), else ``math``. What is given grades every
-            row but those that a mix says to be of another task.
+        task: default the directory's own (in a mix of several, each row's), else ``math``. A task that is given grades
+            every row, except those that a mix says to be of another task.
 
     Raises:
         ConfigError: there is no such task, or the directory's is not known here.
@@ -74,39 +72,51 @@ def evaluate_target(
     path, told = Path(target), None if references is None else Path(references)
     named_by = told if told and task_of(path) is None else path
     graders = Graders(get_task(task) if task else None, task_of(named_by), str(named_by))
-    read = read_responses(path, graders)
+    read, notes = read_responses(path, graders)
     known_by = told or (path if is_produced(path) else None)
     by_id = {} if known_by is None else read_references(known_by, graders)
-    rows = _with_needs([_informed(row, by_id, strict=told is not None) for row in read.rows], graders)
+    rows = _with_needs([_informed(row, by_id.get(row.id), told is not None) for row in read], graders)
     rows = _only(_only(rows, "source", source), "split", split)
     if all(row.answer is None for row in rows):
-        raise DataError(_nothing(rows[0], path, told, by_id))
-    by_source = _by_source(rows)
+        raise DataError(_no_answers(rows[0], path, told, by_id))
+    sources: dict[str, list[Response]] = {}
+    for row in rows:
+        sources.setdefault(row.source, []).append(row)
+    evaluated = {name: _evaluate(part, graders) for name, part in sources.items()}
     return Board(
         target=str(path),
         references=None if told is None else str(told),
-        task=", ".join(dict.fromkeys(graders.of(row.origin.task).name for row in rows)),
-        sources=_ranked({name: _evaluate(part, graders) for name, part in by_source.items()}),
-        unknown=_counted({n: [r.id for r in part if r.answer is None] for n, part in by_source.items()}),
-        missing=_counted({n: _missing(part, by_id) for n, part in by_source.items()} if told else {}),
-        notes=read.notes,
+        task=", ".join(dict.fromkeys(graders.of(row.task).name for row in rows)),
+        sources=dict(
+            sorted(
+                evaluated.items(), key=lambda one: (one[0] != "gold", -(one[1]["overall"]["accuracy"] or 0))
+            )
+        ),
+        unknown=_counted({name: [r.id for r in part if r.answer is None] for name, part in sources.items()}),
+        missing=_counted({name: _missing(part, by_id) for name, part in sources.items()} if told else {}),
+        notes=notes,
     )
 
 
-def _informed(row: Response, by_id: Mapping[str, Reference], strict: bool) -> Response:
-    """A response with what the references say of its question; ``strict`` if nothing else may."""
-    found = by_id.get(row.id)
+def _informed(row: Response, found: Reference | None, strict: bool) -> Response:
+    """A response with what the references say of its question. ``strict``: its own answer does not count."""
     if found is None:
         return replace(row, answer=None) if strict else row
-    need = row.needs_tool if found.needs_tool is None else found.needs_tool
-    origin = row.origin if found.origin == NOWHERE else found.origin
-    return replace(row, answer=found.answer, split=found.split or row.split, needs_tool=need, origin=origin)
+    is_mixed = (found.dataset, found.task) != (None, None)
+    return replace(
+        row,
+        answer=found.answer,
+        split=found.split or row.split,
+        needs_tool=row.needs_tool if found.needs_tool is None else found.needs_tool,
+        dataset=found.dataset if is_mixed else row.dataset,
+        task=found.task if is_mixed else row.task,
+    )
 
 
 def _with_needs(rows: Sequence[Response], graders: Graders) -> list[Response]:
     """Where nothing else says whether a question needs the tool, gold's response to it does."""
     gold = {
-        (row.split, row.id): execute_response(row.text, graders.of(row.origin.task)).uses_tool
+        (row.split, row.id): execute_response(row.text, graders.of(row.task)).uses_tool
         for row in rows
         if row.source == "gold"
     }
@@ -127,55 +137,36 @@ def _only(rows: list[Response], field: str, wanted: str | None) -> list[Response
     return kept
 
 
-def _by_source(rows: Sequence[Response]) -> dict[str, list[Response]]:
-    parts: dict[str, list[Response]] = {}
-    for row in rows:
-        parts.setdefault(row.source, []).append(row)
-    return parts
-
-
 def _evaluate(rows: Sequence[Response], graders: Graders) -> dict[str, Any]:
-    """One source's figures, over all of its responses, by split, and by dataset."""
+    """One source's figures: over all of its responses, by split, and by dataset."""
     judged = [
-        (row, judge(row.text, row.answer, row.needs_tool, graders.of(row.origin.task), row.is_cut))
+        (row, judge(row.text, row.answer, row.needs_tool, graders.of(row.task), row.is_cut))
         for row in rows
         if row.answer
     ]
-    splits = dict.fromkeys(row.split for row, _ in judged if row.split is not None)
-    datasets = dict.fromkeys(row.origin.dataset for row, _ in judged if row.origin.dataset is not None)
-    return {
-        "overall": figures([outcome for _, outcome in judged]),
-        "splits": {name: figures([o for row, o in judged if row.split == name]) for name in splits},
-        "datasets": {
-            name: figures([o for row, o in judged if row.origin.dataset == name]) for name in datasets
-        },
-    }
 
+    def by(field: str) -> dict[str, Any]:
+        parts: dict[str, list[Any]] = {}
+        for row, outcome in judged:
+            if (value := getattr(row, field)) is not None:
+                parts.setdefault(value, []).append(outcome)
+        return {name: figures(outcomes) for name, outcomes in parts.items()}
 
-def _ranked(sources: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Gold first, then by accuracy; sources of one accuracy stay in their order."""
-
-    def rank(name: str) -> tuple[bool, float]:
-        return name != "gold", -(sources[name]["overall"]["accuracy"] or 0.0)
-
-    return {name: sources[name] for name in sorted(sources, key=rank)}
+    overall = figures([outcome for _, outcome in judged])
+    return {"overall": overall, "splits": by("split"), "datasets": by("dataset")}
 
 
 def _missing(rows: Sequence[Response], by_id: Mapping[str, Reference]) -> list[str]:
-    """The questions without a response, of those splits that there are responses to."""
+    """The questions without a response, in the splits that have any response."""
     splits, ids = {row.split for row in rows}, {row.id for row in rows}
-    return [
-        key
-        for key, found in by_id.items()
-        if (found.split is None or found.split in splits) and key not in ids
-    ]
+    return [key for key, found in by_id.items() if found.split in (None, *splits) and key not in ids]
 
 
 def _counted(ids: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
     return {name: {"count": len(part), "first": part[0]} for name, part in ids.items() if part}
 
 
-def _nothing(row: Response, target: Path, told: Path | None, by_id: Mapping[str, Reference]) -> str:
+def _no_answers(row: Response, target: Path, told: Path | None, by_id: Mapping[str, Reference]) -> str:
     if told is None:
         return (
             f"{row.where}: no accepted answers: there is no column 'answer'; add it, or say where the answers "

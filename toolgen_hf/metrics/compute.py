@@ -1,4 +1,4 @@
-"""The figures themselves, from plain lists; what each one means stands in ``toolgen_hf.metrics``.
+"""The figures from plain lists. `toolgen_hf.metrics` says what each one means.
 
 tool_use(["calculator(3*19)", "calculator(3"], [["57"], ["57"]])
 {"accuracy": 0.5, "tool_use_rate": 1.0, "execution_success": 0.5, "tool_need_agreement": None,
@@ -26,7 +26,7 @@ _Z: Final = 1.959963984540054  # the normal quantile of 97.5%
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one response. ``needed`` is None where it is not known whether the question needs the tool."""
+    """One response, graded. ``needed``: whether the question needs the tool, None if not known."""
 
     correct: bool
     calls: bool
@@ -45,32 +45,34 @@ def tool_use(
     """Accuracy, tool use rate, execution success and agreement on the need, of responses to questions.
 
     Args:
-        predictions: the responses as the model wrote them, calls as ``calculator(3*6)`` or in a native form
-            (`toolgen_hf.tools.native`); None where it gave none, which is not right.
-        references: for each the accepted answers, or the one accepted answer.
-        needs_tool: for each whether its question needs the tool; None where that is not known.
-        sources: for each who wrote it; the figures then come by source as well.
+        predictions: the responses as the model wrote them, with calls as ``calculator(3*6)`` or in a native form
+            (`toolgen_hf.tools.native`). None where it gave none: that is not right.
+        references: for each response the accepted answers, or the one accepted answer.
+        needs_tool: for each response whether its question needs the tool, None if not known.
+        sources: for each response who wrote it. The figures then also come by source.
         task: how an answer is read and graded, and which tool there is.
 
     Returns:
-        The shares (0 to 1, None of nothing), ``confidence_95`` (a pair for each share), ``tool_need_baseline`` (what a
-        model gets as ``tool_need_agreement`` that ``always`` calls, and one that always does what the ``majority`` of
-        the questions needs), and the counts that they are made of: ``responses``, ``correct``, ``calls``, ``failed``
-        (calls that did not run), ``need_known``, ``need_agreed``, and ``ungradable``, the responses whose reference is
-        no answer of this task and which therefore cannot be right. With ``sources``, ``by_source`` has the same for
-        each.
+        The shares (0 to 1, None of nothing), ``confidence_95`` (a pair for each share), ``tool_need_baseline`` (the
+        agreement of a model that ``always`` calls, and of one that always does what the ``majority`` of the
+        questions needs), and the counts behind them: ``responses``, ``correct``, ``calls``, ``failed`` (calls that
+        did not run), ``need_known``, ``need_agreed``, and ``ungradable``: responses that cannot be right, because
+        their reference is no answer of this task. With ``sources``, ``by_source`` has the same for each.
 
     Raises:
         ConfigError: there is no such task.
-        DataError: there is no response, the lists are not of one length, or an item is not of its type.
+        DataError: there is no response, the lists differ in length, or an item has the wrong type.
     """
     responses, answers = checked(predictions, references)
     _check_lengths(responses, {"needs_tool": needs_tool, "sources": sources})
     grader = get_task(task)
-    needs = [None] * len(responses) if needs_tool is None else needs_tool
+    needs = [None] * len(responses) if needs_tool is None else list(needs_tool)
+    for at, need in enumerate(needs):
+        if need is not None and not isinstance(need, bool):
+            raise DataError(f"needs_tool[{at}] is {need!r}; give True, False, or None where it is not known")
     outcomes = [
-        judge(as_written(response, grader.tool), answer, _need(need, at), grader)
-        for at, (response, answer, need) in enumerate(zip(responses, answers, needs, strict=True))
+        judge(as_written(response, grader.tool), answer, need, grader)
+        for response, answer, need in zip(responses, answers, needs, strict=True)
     ]
     if sources is None:
         return figures(outcomes)
@@ -83,7 +85,7 @@ def tool_use(
 def judge(
     response: str | None, answer: Sequence[str], needs_tool: bool | None, task: Task, is_cut: bool = False
 ) -> Outcome:
-    """Run a response's call or read its answer, as stage 2 does, and grade it."""
+    """Run a response's calls and read its answer, as stage 2 does, and grade it."""
     done = execute_response(response, task, is_cut)
     return Outcome(
         correct=task.is_correct(done.prediction, answer),
@@ -102,30 +104,24 @@ def figures(outcomes: Sequence[Outcome]) -> Figures:
     correct = sum(outcome.correct for outcome in outcomes)
     agreed = sum(outcome.calls == outcome.needed for outcome in known)
     needed = sum(bool(outcome.needed) for outcome in known)
-    of = (
-        (correct, len(outcomes)),
-        (calls, len(outcomes)),
-        (calls - failed, calls),
-        (agreed, len(known)),
-    )
-    shares = dict(zip(SHARES, of, strict=True))
+    of = [(correct, len(outcomes)), (calls, len(outcomes)), (calls - failed, calls), (agreed, len(known))]
+    baseline = {"always": needed, "majority": max(needed, len(known) - needed)}
     return {
-        **{name: part / whole if whole else None for name, (part, whole) in shares.items()},
-        "confidence_95": {name: wilson(part, whole) for name, (part, whole) in shares.items()},
+        **{name: _share(*parts) for name, parts in zip(SHARES, of, strict=True)},
+        "confidence_95": {name: wilson(*parts) for name, parts in zip(SHARES, of, strict=True)},
         "responses": len(outcomes),
         "correct": correct,
         "calls": calls,
         "failed": failed,
-        "tool_need_baseline": {
-            "always": needed / len(known),
-            "majority": max(needed, len(known) - needed) / len(known),
-        }
-        if known
-        else {"always": None, "majority": None},
+        "tool_need_baseline": {name: _share(part, len(known)) for name, part in baseline.items()},
         "need_known": len(known),
         "need_agreed": agreed,
         "ungradable": sum(not outcome.gradable for outcome in outcomes),
     }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def wilson(part: int, whole: int) -> list[float] | None:
@@ -141,10 +137,10 @@ def wilson(part: int, whole: int) -> list[float] | None:
 def checked(
     predictions: Sequence[str | None], references: Sequence[str | Sequence[str]]
 ) -> tuple[list[str | None], list[list[str]]]:
-    """Responses and their accepted answers as lists of what they should be.
+    """Responses, and for each its accepted answers as a list.
 
     Raises:
-        DataError: there is none, they are not of one length, or an item is not of its type.
+        DataError: there is none, the lists differ in length, or an item has the wrong type.
     """
     for name, column in {"predictions": predictions, "references": references}.items():
         if isinstance(column, str):
@@ -152,8 +148,19 @@ def checked(
     if not len(predictions):
         raise DataError("predictions is empty: there is nothing to evaluate; give at least one response")
     _check_lengths(predictions, {"references": references})
-    responses = [_response(value, at) for at, value in enumerate(predictions)]
-    return responses, [_answers(value, at) for at, value in enumerate(references)]
+    answers = []
+    for at, (response, value) in enumerate(zip(predictions, references, strict=True)):
+        if response is not None and not isinstance(response, str):
+            raise DataError(
+                f"predictions[{at}] is {response!r}; a prediction is the text of a response, or None"
+            )
+        accepted = [value] if isinstance(value, str) else list(value) if isinstance(value, Sequence) else []
+        if not accepted or not all(isinstance(answer, str) for answer in accepted):
+            raise DataError(
+                f"references[{at}] is {value!r}; give the accepted answers as text, such as ['72']"
+            )
+        answers.append(accepted)
+    return list(predictions), answers
 
 
 def _check_lengths(predictions: Sequence[Any], columns: Mapping[str, Sequence[Any] | None]) -> None:
@@ -163,22 +170,3 @@ def _check_lengths(predictions: Sequence[Any], columns: Mapping[str, Sequence[An
                 f"{name} has {len(column)} items, predictions has {len(predictions)}; "
                 "they must be of one length, one item a response"
             )
-
-
-def _response(value: object, at: int) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    raise DataError(f"predictions[{at}] is {value!r}; a prediction is the text of a response, or None")
-
-
-def _answers(value: object, at: int) -> list[str]:
-    answers = [value] if isinstance(value, str) else list(value) if isinstance(value, Sequence) else []
-    if not answers or not all(isinstance(answer, str) for answer in answers):
-        raise DataError(f"references[{at}] is {value!r}; give the accepted answers as text, such as ['72']")
-    return answers
-
-
-def _need(value: object, at: int) -> bool | None:
-    if value is None or isinstance(value, bool):
-        return value
-    raise DataError(f"needs_tool[{at}] is {value!r}; give True, False, or None where it is not known")

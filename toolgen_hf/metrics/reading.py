@@ -1,21 +1,22 @@
-"""Responses from what is on disk: a produced directory, or files of anybody's making.
+"""Responses and accepted answers from disk: a produced directory, or any file with ids.
 
 {"id": "GSM8K-test-0", "response": "calculator(48+48/2)", "answer": "72"}     one response a row
 {"query": "...", "responses": ["calculator(3*19)", ...], "origin": ["gold", ...]}     stage 2: all of a question's
+{"id": "GSM8K-test-0", "answer": "72"}     a reference
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from datasets import DatasetDict
 
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.builders.columns import answers, as_text, known, text
-from toolgen_hf.builders.inputs import SPLITS, Inputs, from_files, from_folder, unsharded
+from toolgen_hf.builders.inputs import SPLITS, from_files, from_folder, unsharded
 from toolgen_hf.builders.layout import RESPONSE
 from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.builders.rows import Row, fault, read_rows, shorten
@@ -27,47 +28,35 @@ from toolgen_hf.tasks.graders import Graders
 from toolgen_hf.tools.native import as_written, response_of
 
 TEXTS = ("response", "output", "prediction", "prediction_text", "prediction text", "generated_text", "text")
-"""The columns that may hold a response's text, the first that a row has."""
+"""The columns that may hold a response's text. The first that a row has counts."""
 CALLS = ("tool_calls", "messages")
 """The columns that may hold calls, or a whole conversation, as APIs give them."""
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}  # as CSV spells them
 
 
-class Origin(NamedTuple):
-    """Where a row of a mix comes from: its dataset's and its task's name; None in any other set."""
-
-    dataset: str | None
-    task: str | None
-
-
-NOWHERE = Origin(None, None)
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """One response, and what its own row says of its question; None is what nothing tells.
-
-    ``origin``: of which dataset and task the question is, where a mix says so. ``is_cut``: it reached the token limit,
-    and so no answer, whatever number it ends on.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What is known of a question, None where nothing says it. ``dataset`` and ``task``: its own, in a mix."""
 
     id: str
-    source: str
-    split: str | None
-    text: str | None
-    answer: list[str] | None
-    needs_tool: bool | None
     where: str
-    origin: Origin = NOWHERE
+    split: str | None = None
+    answer: list[str] | None = None
+    needs_tool: bool | None = None
+    dataset: str | None = None
+    task: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response(Reference):
+    """A response, and what its own row says of its question.
+
+    ``is_cut``: it reached the token limit, so it has no answer, whatever number it ends on.
+    """
+
+    source: str
+    text: str | None
     is_cut: bool = False
-
-
-@dataclass(slots=True)
-class Responses:
-    """All there are, in their order, and what a reader should know about where they come from."""
-
-    rows: list[Response] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 def is_produced(path: Path) -> bool:
@@ -76,115 +65,154 @@ def is_produced(path: Path) -> bool:
     return path.is_dir() and (read_manifest(path) is not None or any(folder.is_dir() for folder in stage2))
 
 
-def read_responses(target: Path, graders: Graders) -> Responses:
-    """The responses of a produced directory, of a file, or of a folder with one file a split.
+def read_responses(target: Path, graders: Graders) -> tuple[list[Response], list[str]]:
+    """The responses of a produced directory, of a file, or of a folder with one file a split; and notes for the reader.
 
     Raises:
-        DataError: there is none, or a row is not what it should be; names the file and line.
+        DataError: there is none, or a row cannot be used; names the file and line.
     """
     if is_produced(target):
-        return _produced(target, graders)
-    found = Responses()
-    for split, path in files_of(target):
+        return _of_produced(target, graders)
+    found: list[Response] = []
+    task = graders.of(None)
+    for split, path in _files(target):
         for number, (where, row) in enumerate(read_rows(path)):
             if "responses" in row:
-                found.rows += _unfold(row, f"{split or path.stem}-{number}", split, where, graders.of(None))
+                place = {"id": str(row.get("id") or f"{split or path.stem}-{number}"), "split": split}
+                found += _unfold(row, task, {**place, "where": where})
             else:
-                found.rows.append(_one(row, path, split, where, graders.of(None)))
-    if not found.rows:
+                found.append(_of_row(row, path, split, where, task))
+    if not found:
         raise DataError(f"{target}: no row in this file; give one with an id and a response in every row")
-    _check_ids(found.rows)
+    places: dict[tuple[str, str | None, str], str] = {}
+    for one in found:
+        key = (one.source, one.split, one.id)
+        if key in places:
+            raise fault(
+                one.where,
+                f"source {one.source!r} has a second response to {one.id!r}, the first being {places[key]}; "
+                "keep one, or tell them apart in a column 'source'",
+            )
+        places[key] = one.where
+    return found, []
+
+
+def read_references(path: Path, graders: Graders) -> dict[str, Reference]:
+    """The accepted answers by id, and which questions need the tool: from a produced directory or a file.
+
+    A question needs the tool if its output in stage 1 calls it. A file may say it in a column ``needs_tool``.
+
+    Raises:
+        DataError: an id comes twice, or a row has no id or answer; names the file and line.
+    """
+    found: dict[str, Reference] = {}
+    if not is_produced(path):
+        for split, file in _files(path):
+            for where, row in read_rows(file):
+                key = _id(row, where)
+                if key in found:
+                    raise fault(
+                        where, f"the id {key!r} is already that of {found[key].where}; ids must be unique"
+                    )
+                need, accepted = _need(row, where, graders.of(None)), answers(row, "answer", where)
+                found[key] = Reference(id=key, where=where, split=split, answer=accepted, needs_tool=need)
+        return found
+    stage1 = _table(path, "stage1")
+    needs = {
+        row["id"]: execute_response(row["output"], graders.of(row.get("task"))).uses_tool
+        for rows in (stage1 or {}).values()
+        for row in rows
+    }
+    raw = _table(path, "raw")
+    for split, rows in (raw or stage1 or {}).items():
+        for row in rows:
+            place = _place(row, split, f"{path}, {'raw' if raw else 'stage1'}")
+            key = row["id"]  # a mix may repeat a row, and the published form of stage 1 has no answers
+            if key not in found and row["answer"] is not None:
+                accepted = answers(row, "answer", place["where"])
+                found[key] = Reference(**place, answer=accepted, needs_tool=needs.get(key))
     return found
 
 
-def origin_of(row: Mapping[str, Any]) -> Origin:
-    """What a row of a produced set says of where it comes from."""
-    return Origin(row.get("dataset"), row.get("task"))
+def _table(path: Path, config: str) -> DatasetDict | None:
+    try:
+        builder = Produced(config, data_dir=path)
+    except DataError:
+        return None
+    return load(builder)
 
 
-def _produced(target: Path, graders: Graders) -> Responses:
-    """Every response of a run, those to rejected questions too; else stage 2's, which are the others."""
+def _place(row: Mapping[str, Any], split: object, where: str) -> dict[str, Any]:
+    """The fields of a `Reference` that every row of a produced directory tells."""
+    return {
+        "id": row["id"],
+        "split": str(split),
+        "where": f"{where} {split}",
+        "dataset": row.get("dataset"),
+        "task": row.get("task"),
+    }
+
+
+def _of_produced(target: Path, graders: Graders) -> tuple[list[Response], list[str]]:
+    """Every response of a run; stage 2's, which lack those to rejected questions, if not all of them are there."""
     if not (target / "stage2").is_dir():  # published JSON alone: its stage 2 has no ids to find answers by
-        return Responses(_exported(load(Produced("responses", data_dir=target)), target))
-    ranked = [
-        response
-        for split, rows in load(Produced("stage2", data_dir=target)).items()
-        for row in rows
-        for response in _unfold(
-            row,
-            row["id"],
-            str(split),
-            f"{target}, stage2 {split}",
-            graders.of(origin_of(row).task),
-            origin_of(row),
-        )
-    ]
+        return _executed(target, ["responses"]), []
+    ranked: list[Response] = []
+    for split, rows in load(Produced("stage2", data_dir=target)).items():
+        for row in rows:
+            ranked += _unfold(row, graders.of(row.get("task")), _place(row, split, f"{target}, stage2"))
+    configs = sorted(path.name for path in target.glob(f"{RESPONSES}*") if path.is_dir())
     why = "not all of stage 2's responses are among its exports"
     try:
-        every = _executed(target) or _exported(load(Produced("responses", data_dir=target)), target)
+        every = _executed(target, configs) or _executed(target, ["responses"])
     except DataError as error:
         every, why = [], str(error)
-    if every and _keys(ranked) <= _keys(every):
-        return Responses(every)
+    keys, wanted = ({(one.split, one.id, one.source) for one in part} for part in (every, ranked))
+    if every and wanted <= keys:
+        return every, []
     if not ranked:
         raise DataError(f"{target}: stage 2 has no row; toolgen-hf show {target} --config rejected says why")
-    return Responses(ranked, [f"these are stage 2's responses, without those to rejected questions: {why}"])
+    return ranked, [f"these are stage 2's responses, without those to rejected questions: {why}"]
 
 
-def _keys(rows: list[Response]) -> set[tuple[str | None, str, str]]:
-    return {(row.split, row.id, row.source) for row in rows}
-
-
-def _executed(target: Path) -> list[Response]:
-    """The responses as they were executed, one config a source; none in a set of published files alone."""
-    configs = sorted(path.name for path in target.glob(f"{RESPONSES}*") if path.is_dir())
-    return [row for config in configs for row in _exported(load(Produced(config, data_dir=target)), target)]
-
-
-def _exported(splits: DatasetDict, target: Path) -> list[Response]:
+def _executed(target: Path, configs: Iterable[str]) -> list[Response]:
+    """The responses as they were executed: a config for each source, or ``responses`` for the published files."""
     return [
         Response(
-            row["id"],
-            row["source"],
-            str(split),
-            row["response"],
-            row["answer"],
-            None,
-            f"{target}, responses {split}",
-            origin_of(row),
-            row.get("finish_reason") == "length",
+            **_place(row, split, f"{target}, responses"),
+            source=row["source"],
+            text=row["response"],
+            answer=row["answer"],
+            is_cut=row.get("finish_reason") == "length",
         )
-        for split, rows in splits.items()
+        for config in configs
+        for split, rows in load(Produced(config, data_dir=target)).items()
         for row in rows
     ]
 
 
-def _unfold(
-    row: Mapping[str, Any], new_id: str, split: str | None, where: str, task: Task, of: Origin = NOWHERE
-) -> Iterator[Response]:
-    """A stage 2 row's responses; gold's call says the need, and gold's answer is right if no other is known."""
+def _unfold(row: Mapping[str, Any], task: Task, place: Mapping[str, Any]) -> Iterator[Response]:
+    """A stage 2 row's responses. Gold's call says the need, and gold's answer is right if no other is known."""
+    where = place["where"]
     responses, origin = row.get("responses"), row.get("origin")
     if not isinstance(responses, list) or not isinstance(origin, list) or len(responses) != len(origin):
         raise fault(where, "'responses' and 'origin' must be lists of one length, one item a response")
     gold = execute_response(responses[0], task) if origin[:1] == ["gold"] else None
-    answer = None if gold is None or gold.prediction is None else [gold.prediction]
-    stated = row.get("answer")
-    stated = stated if isinstance(stated, list) and len(stated) == len(responses) else [None] * len(responses)
-    for source, response, prediction in zip(origin, responses, stated, strict=True):
+    predictions = row.get("answer")
+    if not isinstance(predictions, list) or len(predictions) != len(responses):
+        predictions = [None] * len(responses)
+    for source, response, prediction in zip(origin, responses, predictions, strict=True):
         yield Response(
-            str(row.get("id") or new_id),
-            as_text(source, "origin", where),
-            split,
-            as_written(None if response is None else as_text(response, "responses", where), task.tool),
-            answer,
-            None if gold is None else gold.uses_tool,
-            where,
-            of,
-            prediction == "",
+            **place,
+            source=as_text(source, "origin", where),
+            text=as_written(None if response is None else as_text(response, "responses", where), task.tool),
+            answer=[gold.prediction] if gold is not None and gold.prediction is not None else None,
+            needs_tool=None if gold is None else gold.uses_tool,
+            is_cut=prediction == "",
         )
 
 
-def _one(row: Row, path: Path, split: str | None, where: str, task: Task) -> Response:
+def _of_row(row: Row, path: Path, split: str | None, where: str, task: Task) -> Response:
     column = next((name for name in TEXTS if name in row), None)
     if column is None and not any(row.get(name) for name in CALLS):
         raise fault(
@@ -193,33 +221,34 @@ def _one(row: Row, path: Path, split: str | None, where: str, task: Task) -> Res
         )
     value = None if column is None else row[column]
     told = None if column is None or value is None else as_text(value, column, where)
+    source = unsharded(path)  # GSM8K_vicuna_response.json has the responses of vicuna
+    source = source.removesuffix(RESPONSE).rpartition("_")[2] if source.endswith(RESPONSE) else source
     return Response(
-        id_of_row(row, where),
-        as_text(row["source"], "source", where) if row.get("source") else _source_of(path),
-        split,
-        response_of(row, told, task.tool),
-        answers(row, "answer", where) if row.get("answer") not in (None, "") else None,
-        flag(row, where),
-        where,
+        id=_id(row, where),
+        where=where,
+        split=split,
+        source=as_text(row["source"], "source", where) if row.get("source") else source,
+        text=response_of(row, told, task.tool),
+        answer=answers(row, "answer", where) if row.get("answer") not in (None, "") else None,
+        needs_tool=_flag(row, where),
         is_cut=row.get("finish_reason") == "length",
     )
 
 
-def _source_of(path: Path) -> str:
-    """Who responds in a file: ``vicuna`` in ``GSM8K_vicuna_response.json``, else the file's name."""
-    name = unsharded(path)
-    return name.removesuffix(RESPONSE).rpartition("_")[2] if name.endswith(RESPONSE) else name
-
-
-def id_of_row(row: Row, where: str) -> str:
-    """A row's ``id``. Raises `DataError` if it has none."""
+def _id(row: Row, where: str) -> str:
     if "id" not in row:
         raise fault(where, f"no column 'id', by which a response finds its answer; there is {known(row)}")
     return text(row, "id", where)
 
 
-def flag(row: Row, where: str) -> bool | None:
-    """A row's ``needs_tool``, None where it is left empty. Raises `DataError` if it is something else."""
+def _need(row: Row, where: str, task: Task) -> bool | None:
+    """Whether a question needs the tool: the column ``needs_tool``; in a stage 1 row, whether its output calls it."""
+    if "needs_tool" not in row and {"instruction", "output"} <= row.keys() and row["output"] is not None:
+        return execute_response(as_text(row["output"], "output", where), task).uses_tool
+    return _flag(row, where)
+
+
+def _flag(row: Row, where: str) -> bool | None:
     value = row.get("needs_tool")
     if value is None or isinstance(value, bool):
         return value
@@ -230,26 +259,12 @@ def flag(row: Row, where: str) -> bool | None:
     raise fault(where, f"'needs_tool' is {shorten(value)}; write true, false, or leave it empty")
 
 
-def files_of(path: Path) -> Iterator[tuple[str | None, Path]]:
-    """The files of a table with their splits; None for one that is called after no split.
+def _files(path: Path) -> Iterator[tuple[str | None, Path]]:
+    """The files of a table, each with the split that it is named after, None if none.
 
-    Of a folder in the published layout, the files of responses alone: what else is there is made of these.
+    In a folder in the published layout, only the files of responses: the others are made from these.
     """
-    inputs: Inputs = from_folder(path, "train") if path.is_dir() else from_files(path, "train")
+    inputs = from_folder(path, "train") if path.is_dir() else from_files(path, "train")
     there = [file for files in inputs.values() for file in files]
-    published = [file for file in there if unsharded(file).endswith(RESPONSE)]
-    for file in published or there:
+    for file in [file for file in there if unsharded(file).endswith(RESPONSE)] or there:
         yield (unsharded(file) if unsharded(file) in SPLITS else None), file
-
-
-def _check_ids(rows: list[Response]) -> None:
-    places: dict[tuple[str, str | None, str], str] = {}
-    for row in rows:
-        key = (row.source, row.split, row.id)
-        if key in places:
-            raise fault(
-                row.where,
-                f"source {row.source!r} has a second response to {row.id!r}, the first being {places[key]}; "
-                "keep one, or tell them apart in a column 'source'",
-            )
-        places[key] = row.where

@@ -1,4 +1,4 @@
-"""The numbers behind the plots (plots.py) and the report page (html/): the flow, scores and lengths.
+"""The figures that the screen, the plots, the card and the report page share, all from the summary of a run.
 
 flow(summary)  ->  [("questions", [Part("all", "questions", 0, 52)]),
                     ("student alone", [Part("right", "right", 0, 1), Part("wrong", "wrong", 1, 51)]), ...]
@@ -11,15 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 from datasets import DatasetDict
 
+from toolgen_hf.runtime.budget import dollars
 from toolgen_hf.runtime.summary import Summary
 from toolgen_hf.stages.score import SCORES
 
-NAMED_TEACHERS = 2  # so many stand in the flow by name, the others are counted together
+NAMED_TEACHERS = 2
+"""How many teachers the flow names. The others are counted together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some of the questions at one step of the flow, which lie from ``start`` on among all of them."""
+    """Some of the questions at one step: ``count`` of them, drawn from ``start`` on. ``kind`` gives the colour."""
 
     kind: str
     label: str
@@ -27,36 +29,41 @@ class Part:
     count: int
 
 
-def flow(summary: Summary) -> list[tuple[str, list[Part]]]:
-    """Step by step, what became of the questions. What stays lies left, so that stage 1 is the left of the whole."""
+Flow = list[tuple[str, list[Part]]]
+
+
+def flow(summary: Summary) -> Flow:
+    """What became of the questions at each step. Those that go on are at the left, so stage 1 is the left of all."""
     total, one, two = (sum(summary.configs.get(name, {}).values()) for name in ("raw", "stage1", "stage2"))
     mixed = mixed_counts(summary)
     total = mixed.get("questions", total)
-    responses = sum(sum(source["scores"].values()) for source in summary.sources.values())
     splits = summary.student["splits"].values()
-    right = sum(split["correct"] for split in splits)
-    asked = sum(split["asked"] for split in splits)
+    right, asked = (sum(split[kind] for split in splits) for kind in ("correct", "asked"))
     teachers = sorted(summary.teachers.items(), key=lambda item: -item[1])
     calls = [("call", f"by {name}", count) for name, count in teachers[:NAMED_TEACHERS]]
     if rest := teachers[NAMED_TEACHERS:]:
         name = f"{len(rest)} other teachers" if len(rest) > 1 else rest[0][0]
         calls.append(("call", f"by {name}", sum(count for _, count in rest)))
-    without = summary.calls_needed - sum(summary.teachers.values())
-    unasked = ("all", "not asked", total - asked) if mixed else ("out", "unusable", total - asked)
-    began = [
-        ("student alone", _line(0, ("right", "right", right), ("wrong", "wrong", asked - right), unasked)),
-        ("verified call", _line(right, *calls, ("out", "rejected", without))),
-    ]
+    rejected = summary.calls_needed - sum(summary.teachers.values())
+    steps = [("questions", _place(0, ("all", "questions", total)))]
+    if asked or not one:  # no student is asked where stage 1 comes from another result
+        not_asked = ("all", "not asked", total - asked) if mixed else ("out", "unusable", total - asked)
+        student = _place(0, ("right", "right", right), ("wrong", "wrong", asked - right), not_asked)
+        calls_step = _place(right, *calls, ("out", "rejected", rejected))
+        steps += [("student alone", student), ("verified call", calls_step)]
+    if mixed:
+        kinds = ("right", "taken", "rows"), ("all", "not drawn", "undrawn"), ("out", "rejected", "rejected")
+        steps.append(("mix", _place(0, *((kind, label, mixed[key]) for kind, label, key in kinds))))
+    responses = sum(sum(source["scores"].values()) for source in summary.sources.values())
     return [
-        ("questions", _line(0, ("all", "questions", total))),
-        *(began if asked or not one else []),  # of a stage 1 that was made before, nobody is asked
-        *([("mix", _mix(mixed))] if mixed else []),
-        ("stage 1", _line(0, ("all", "rows", one))),
-        ("stage 2", _line(0, ("all", f"questions with {responses:,} responses", two))),
+        *steps,
+        ("stage 1", _place(0, ("all", "rows", one))),
+        ("stage 2", _place(0, ("all", f"questions with {responses:,} responses", two))),
     ]
 
 
-def _line(start: int, *parts: tuple[str, str, int]) -> list[Part]:
+def _place(start: int, *parts: tuple[str, str, int]) -> list[Part]:
+    """The parts that have any questions, side by side from ``start`` on."""
     placed = []
     for kind, label, count in parts:
         if count > 0:
@@ -65,20 +72,22 @@ def _line(start: int, *parts: tuple[str, str, int]) -> list[Part]:
     return placed
 
 
-def _mix(counts: dict[str, int]) -> list[Part]:
-    out, undrawn = ("out", "rejected", counts["rejected"]), ("all", "not drawn", counts["undrawn"])
-    return _line(0, ("right", "taken", counts["rows"]), undrawn, out)
+def flow_title(summary: Summary, steps: Flow) -> tuple[int, str, str]:
+    """The number of questions in a flow, its title, and how many there are in each split."""
+    total = max((part.start + part.count for _, parts in steps for part in parts), default=0)
+    splits = " + ".join(f"{rows:,} {split}" for split, rows in summary.configs.get("raw", {}).items())
+    return total, f"Where {total:,} questions went", splits
 
 
 def mixed_counts(summary: Summary) -> dict[str, int]:
-    """What became of the questions of a mix, all parts and splits together; empty if it is none."""
+    """What became of the questions of a mix, over all parts and splits; empty if it is no mix."""
     kinds = ("questions", "before", "rejected", "undrawn", "rows") if summary.mix else ()
     splits = [split for part in summary.mix.get("parts", {}).values() for split in part["splits"].values()]
     return {kind: sum(split[kind] for split in splits) for kind in kinds}
 
 
 def score_counts(summary: Summary) -> dict[str, dict[str, int]]:
-    """How often each source was given each score, every score named, highest first."""
+    """How often each source got each score, the highest score first."""
     return {
         name: {score: source["scores"].get(score, 0) for score in SCORES}
         for name, source in summary.sources.items()
@@ -86,13 +95,31 @@ def score_counts(summary: Summary) -> dict[str, dict[str, int]]:
 
 
 def length_quantiles(stage2: DatasetDict) -> dict[str, list[float]]:
-    """Characters of the responses, by source: the quantiles 5%, 25%, 50%, 75% and 95%."""
+    """Characters of the responses by source: the quantiles 5%, 25%, 50%, 75% and 95%."""
     lengths: dict[str, list[int]] = {}
     for rows in stage2.values():
         for origins, responses in zip(rows["origin"], rows["responses"], strict=True):
             for origin, response in zip(origins, responses, strict=True):
                 lengths.setdefault(origin, []).append(len(response or ""))
-    return {
-        origin: [float(q) for q in np.percentile(values, [5, 25, 50, 75, 95])]
-        for origin, values in lengths.items()
-    }
+    quantiles = (5, 25, 50, 75, 95)
+    return {origin: [float(q) for q in np.percentile(n, quantiles)] for origin, n in lengths.items()}
+
+
+def longest(lengths: dict[str, list[float]]) -> float:
+    """Where the axis of lengths ends."""
+    return max((quantiles[-1] for quantiles in lengths.values()), default=0.0) or 1.0
+
+
+def work(summary: Summary) -> list[str]:
+    """What the run did: texts, tokens, and what they cost."""
+    told = [f"{summary.generated:,} texts generated, {summary.reused:,} from the store"]
+    if summary.prompt_tokens or summary.completion_tokens:
+        told.append(f"{summary.prompt_tokens:,} + {summary.completion_tokens:,} tokens")
+    if summary.cost is None and summary.generated:
+        told.append("at a price that is not known")
+    elif summary.cost:
+        told.append(dollars(summary.cost))
+    whole = summary.used.get("cost")
+    if whole and whole != summary.cost:
+        told.append(f"{dollars(whole)} for all texts in it")
+    return told

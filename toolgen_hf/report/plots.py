@@ -3,14 +3,13 @@
     write_plots(Path("plots"), load_summary(directory), load(Produced("stage2", data_dir=directory)))
     -> {"flow": plots/flow.png, "tools": plots/tools.png, "scores": plots/scores.png, "lengths": plots/lengths.png}
 
-Equal content gives equal bytes. Needs matplotlib: ``pip install "toolgen_hf[report]"``. The numbers come
-from figures.py.
+Equal content gives equal bytes. Needs matplotlib: ``pip install "toolgen_hf[report]"``.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from datasets import DatasetDict
 
 from toolgen_hf._utils import replacing
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.report.figures import Part, flow, length_quantiles, score_counts
+from toolgen_hf.report.figures import Part, flow, flow_title, length_quantiles, longest, score_counts
 from toolgen_hf.runtime.summary import Summary, share
 from toolgen_hf.stages.score import SCORES
 
@@ -34,7 +33,7 @@ WHAT = {
 }
 """What each plot shows: its alternative text in a card."""
 
-# Okabe and Ito's palette, which colour-blind eyes tell apart; scores are steps of lightness of one hue.
+# Okabe and Ito's palette, which colour-blind people can tell apart. Scores are shades of one hue.
 COLOURS = {"all": "#5f6b76", "right": "#0072b2", "wrong": "#e69f00", "call": "#009e73", "out": "#d55e00"}
 SCORE_COLOURS = dict(zip(SCORES, ("#08436e", "#2b77b5", "#79b0d9", "#c2daec", "#dddddd"), strict=True))
 _INK, QUIET = "#1f2328", "#59636e"
@@ -45,7 +44,7 @@ _LEFT, _TOP, _BOTTOM, _ROW = 2.0, 0.85, 0.3, 0.46
 
 
 def plots(summary: Summary, stage2: DatasetDict) -> dict[str, Figure]:
-    """The four plots by name (see ``WHAT``). No global state of matplotlib is touched.
+    """The four plots by name (see ``WHAT``). matplotlib's global state does not change.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -64,7 +63,7 @@ def plots(summary: Summary, stage2: DatasetDict) -> dict[str, Figure]:
 
 
 def write_plots(folder: Path, summary: Summary, stage2: DatasetDict) -> dict[str, Path]:
-    """Write the plots as ``{folder}/{name}.png``; the paths by name.
+    """Write the plots as ``{folder}/{name}.png``, and return the paths by name.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -83,37 +82,20 @@ def write_plots(folder: Path, summary: Summary, stage2: DatasetDict) -> dict[str
 
 def _flow(summary: Summary) -> Figure:
     steps = flow(summary)
-    total = max((part.start + part.count for _, parts in steps for part in parts), default=0)
-    splits = " + ".join(f"{rows:,} {split}" for split, rows in summary.configs.get("raw", {}).items())
-    figure, axes = canvas(
-        f"Where {total:,} questions went", splits, 0.95 * len(steps) + 1, left=1.45, right=0.3
-    )
+    total, title, splits = flow_title(summary, steps)
+    figure, axes = canvas(title, splits, 0.95 * len(steps) + 1, left=1.45, right=0.3)
     axes.set(xlim=(0, total or 1), ylim=(len(steps) - 0.5, -0.3))
     for y, (name, parts) in enumerate(steps):
         axes.annotate(
             name, (0, y), (-10, 0), textcoords="offset points", ha="right", va="center", weight="bold"
         )
-        for part in parts:
+        for part in parts:  # a shadow down to where its questions go
             below = {"right": 2, "out": 0}.get(part.kind, 1) if y + 1 < len(steps) else 0
-            axes.fill_between(
-                [part.start, part.start + part.count],
-                y,
-                y + below,
-                color=COLOURS[part.kind],
-                alpha=0.13,
-                lw=0,
-            )
+            span = [part.start, part.start + part.count]
+            axes.fill_between(span, y, y + below, color=COLOURS[part.kind], alpha=0.13, lw=0)
         for part in parts:
-            axes.barh(
-                y,
-                part.count,
-                0.36,
-                part.start,
-                color=COLOURS[part.kind],
-                edgecolor="white",
-                linewidth=1,
-                zorder=3,
-            )
+            colour = COLOURS[part.kind]
+            axes.barh(y, part.count, 0.36, part.start, color=colour, edgecolor="white", linewidth=1, zorder=3)
         _label_parts(figure, axes, y, parts, total)
         if not parts:
             axes.annotate("none", (0, y), (6, 0), textcoords="offset points", va="center", color=QUIET)
@@ -121,58 +103,50 @@ def _flow(summary: Summary) -> Figure:
 
 
 def _label_parts(figure: Figure, axes: Axes, y: float, parts: Sequence[Part], total: int) -> None:
-    """The parts' names and counts under their bar, pushed apart where they would touch."""
+    """Write names and counts under their bar, moved apart where they would touch; without shares if too wide."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     renderer = FigureCanvasAgg(figure).get_renderer()
+    to_data = total / axes.get_window_extent(renderer).width if total else 0
     labels = [f"{part.count:,} {_shorten(part)}" for part in parts]
     shares = [f" ({share(part.count, total)})" if part.count < total else "" for part in parts]
-    texts = [
-        axes.text(0, y + 0.28, label + of, ha="center", va="top", zorder=4)
-        for label, of in zip(labels, shares, strict=True)
-    ]
-    to_data = total / axes.get_window_extent(renderer).width if total else 0
-    gap = 12 * to_data
-    widths = [text.get_window_extent(renderer).width * to_data + gap for text in texts]
-    if sum(widths) > total:
+    texts = [axes.text(0, y + 0.28, label + of, ha="center", va="top", zorder=4)
+             for label, of in zip(labels, shares, strict=True)]  # fmt: skip
+
+    def widths() -> list[float]:
+        return [(text.get_window_extent(renderer).width + 12) * to_data for text in texts]
+
+    if sum(widths()) > total:
         for text, label in zip(texts, labels, strict=True):
             text.set_text(label)
-        widths = [text.get_window_extent(renderer).width * to_data + gap for text in texts]
-    middles = spread([part.start + part.count / 2 for part in parts], widths, total)
+    middles = spread([part.start + part.count / 2 for part in parts], widths(), total)
     for text, middle, part in zip(texts, middles, parts, strict=True):
         text.set_x(middle)
-        end = part.start + part.count
-        if not part.start <= middle <= end:
-            near = part.start if middle < part.start else end
+        near = min(max(middle, part.start), part.start + part.count)
+        if near != middle:
             axes.plot([near, middle], [y + 0.18, y + 0.27], color=COLOURS[part.kind], lw=1.2, zorder=3)
 
 
 def _shorten(part: Part, width: int = 22) -> str:
-    is_long = part.kind == "call" and len(part.label) > width
-    return part.label[: width - 1] + "…" if is_long else part.label
+    return part.label[: width - 1] + "…" if part.kind == "call" and len(part.label) > width else part.label
 
 
 def spread(wanted: Sequence[float], widths: Sequence[float], end: float) -> list[float]:
-    """Middles of labels of these widths, in order, near where they are wanted and within 0 and ``end``."""
-    placed = list(wanted)
-    edge = 0.0
+    """Middles for labels of these widths: in order, near ``wanted``, between 0 and ``end``, and not touching."""
+    placed, edge = list(wanted), 0.0
     for i, width in enumerate(widths):
         placed[i] = max(placed[i], edge + width / 2)
         edge = placed[i] + width / 2
     edge = end
-    for i in reversed(range(len(widths))):
-        placed[i] = min(placed[i], edge - widths[i] / 2)
-        edge = placed[i] - widths[i] / 2
+    for i, width in reversed(list(enumerate(widths))):
+        placed[i] = min(placed[i], edge - width / 2)
+        edge = placed[i] - width / 2
     return placed
 
 
 def _tools(summary: Summary) -> Figure:
-    figure, axes = _by_source(
-        "How often each source calls the tool",
-        [("calls the tool", COLOURS["right"]), ("the call fails", COLOURS["out"])],
-        summary.sources,
-        right=2.1,
-    )
+    key = [("calls the tool", COLOURS["right"]), ("the call fails", COLOURS["out"])]
+    figure, axes = _by_source("How often each source calls the tool", key, summary.sources, right=2.1)
     for y, source in enumerate(summary.sources.values()):
         whole, tool, failed = source["responses"], source["tool"], source["failed"]
         if whole:
@@ -201,8 +175,8 @@ def _scores(summary: Summary) -> Figure:
     return figure
 
 
-def _lengths(quantiles: Mapping[str, Sequence[float]]) -> Figure:
-    end = max((values[-1] for values in quantiles.values()), default=0.0) or 1.0
+def _lengths(quantiles: dict[str, list[float]]) -> Figure:
+    end = longest(quantiles)
     key = [("median", "#08436e"), ("the middle half", "#79b0d9"), ("90% of the responses", QUIET)]
     title = "How long the responses are, in characters"
     figure, axes = _by_source(title, key, quantiles, right=0.9, bottom=0.5)
@@ -211,7 +185,7 @@ def _lengths(quantiles: Mapping[str, Sequence[float]]) -> Figure:
         axes.plot([low, high], [y, y], color=QUIET, lw=1.2, zorder=1, solid_capstyle="butt")
         axes.barh(y, max(third - first, end / 200), 0.5, first, color="#79b0d9", zorder=2)
         axes.plot(
-            [middle, middle], [y - 0.25, y + 0.25], color="#08436e", lw=2.5, zorder=3, solid_capstyle="butt"
+            [middle] * 2, [y - 0.25, y + 0.25], color="#08436e", lw=2.5, zorder=3, solid_capstyle="butt"
         )
         axes.text(high + end * 0.012, y, f"{middle:,.0f}", va="center", weight="bold", color="#08436e")
     axes.xaxis.set_visible(bool(quantiles))
@@ -239,22 +213,21 @@ def _by_source(
 
 
 def two_lines(name: str, width: int = 22) -> str:
-    """A long name on two lines; of a very long one its beginning and its end, in which names differ."""
+    """A long name on two lines; if they are not enough, its beginning and its end, where names differ."""
     lines = textwrap.wrap(name, width)
     return "\n".join(lines if len(lines) <= 2 else [name[:width], "…" + name[1 - width :]])
 
 
 def _key(figure: Figure, key: Sequence[tuple[str, str]]) -> None:
-    """What the colours mean, in one line under the title."""
+    """Write in one line under the title what the colours mean."""
     from matplotlib.offsetbox import AnchoredOffsetbox, DrawingArea, HPacker, TextArea
     from matplotlib.patches import Rectangle
 
     def entry(label: str, colour: str) -> HPacker:
         square = DrawingArea(9, 9)
         square.add_artist(Rectangle((0, 0), 9, 9, facecolor=colour))
-        return HPacker(
-            children=[square, TextArea(label, textprops={"color": QUIET})], pad=0, sep=5, align="center"
-        )
+        words = TextArea(label, textprops={"color": QUIET})
+        return HPacker(children=[square, words], pad=0, sep=5, align="center")
 
     line = HPacker(children=[entry(*item) for item in key], pad=0, sep=14, align="center")
     place = (0.25 / WIDTH, 1 - 0.44 / figure.get_figheight())

@@ -1,13 +1,21 @@
-"""What a run did, as plain data: for the screen (screen.py), ``--json`` and the manifest."""
+"""What a run did, as plain data. The screen, ``--json``, the manifest, the card and the report page all show it.
+
+    {"name": "quickstart", "configs": {"raw": {"train": 52}, ...}, "teachers": {"writer": 40}, "rejected": {...}, ...}
+
+The types also say what a manifest may hold (`toolgen_hf.data.manifest` checks it), as others may have written that.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, NotRequired, Self
 
 from datasets import Dataset, DatasetDict
+from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, StringConstraints, with_config
+from typing_extensions import TypedDict
 
 from toolgen_hf.runtime.door import Usage
 from toolgen_hf.runtime.workspace import StageReport
@@ -17,51 +25,211 @@ NOT_JUDGED = "not judged"
 """The soundness of a call whose numbers were not traced."""
 
 
+def _file_name(name: str) -> str:
+    """Refuse a path that leads out of the directory of the manifest, such as ``../x``."""
+    parts = name.split("/")
+    is_odd = not name.isprintable() or "\\" in name or set(parts) & {"", ".", ".."}
+    if is_odd or PurePosixPath(name).is_absolute():
+        raise ValueError("a file name is a relative path below the directory, with '/' and without '..'")
+    if parts[0] in (".cache", ".git") or name == "manifest.json":  # of the Hub's client, of git, and its own
+        raise ValueError(f"no file of a result is called {name!r}")
+    return name
+
+
+def _name(name: str) -> str:
+    """Refuse a config or split that cannot be part of a file name."""
+    if set(_file_name(name)) & set("/*?[]"):
+        raise ValueError("it is part of a file name: no '/', '*', '?' or brackets")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_file_name)]
+Name = Annotated[str, AfterValidator(_name)]
+Score = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,6}$")]
+Count = Annotated[int, Field(ge=0, lt=1 << 53)]
+Amount = Annotated[float, Field(ge=0, lt=1e15, allow_inf_nan=False)]
+Counts = dict[str, Count]
+
+
+def _checked_as(kind: Any) -> GetPydanticSchema:
+    """A plain dictionary in Python, of this form in a manifest."""
+    return GetPydanticSchema(lambda _, handler: handler(kind))
+
+
+class Stage(TypedDict):
+    """What one stage did with one split: a `StageReport` as plain data."""
+
+    stage: str
+    split: str
+    rows_in: Count
+    rows_out: Count
+    rejected: Counts
+    cached: bool
+    seconds: Amount
+    generated: NotRequired[Count]
+    reused: NotRequired[Count]
+
+
+class Asked(TypedDict):
+    """The student's responses in one split; ``truncated`` were cut at the token limit."""
+
+    asked: Count
+    correct: Count
+    truncated: Count
+
+
+class Student(TypedDict):
+    """The student's responses by split."""
+
+    splits: dict[str, Asked]
+
+
+class Responses(TypedDict):
+    """The responses of a source: all, with a tool call, with a call that failed, and right ones.
+
+    ``need_known``: those to questions of which it is known whether they need the tool. ``need_agreed``: those of them
+    that call the tool exactly if the question needs it.
+    """
+
+    responses: Count
+    tool: Count
+    failed: Count
+    correct: Count
+    need_known: Count
+    need_agreed: Count
+
+
+class Source(Responses):
+    """The responses of a source over all splits, by split, and how often each score was given."""
+
+    splits: dict[str, Responses]
+    scores: dict[Score, Count]
+
+
+@with_config(ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
+class Used(TypedDict, total=False):
+    """Tokens and price (US dollars, None if not known) of texts."""
+
+    texts: Count
+    prompt_tokens: Count
+    completion_tokens: Count
+    cost: Amount | None
+
+
+class Mixed(TypedDict):
+    """The questions of a part in one split: all, rejected before the mix, rejected by it, not drawn, in the mix."""
+
+    questions: Count
+    before: Count
+    rejected: Count
+    undrawn: Count
+    rows: Count
+
+
+class MixPart(TypedDict):
+    """One part of a mix."""
+
+    dataset: str
+    task: str
+    weight: NotRequired[Amount | dict[str, Amount | None] | None]
+    count: NotRequired[Count | dict[str, Count | None] | None]
+    splits: dict[str, Mixed]
+
+
+class Repeat(TypedDict):
+    """How many questions of a part are also in another place."""
+
+    part: str
+    split: str
+    of: str
+    of_split: str
+    match: Literal["id", "exact", "normalised", "near"]
+    dropped: bool
+    count: Count
+
+
+class Mix(TypedDict, total=False):
+    """What was mixed (the facts that `toolgen_hf.mix` gives); empty of a result that is no mix."""
+
+    order: Literal["interleave", "concatenate"]
+    seed: int
+    parts: dict[str, MixPart]
+    repeats: list[Repeat]
+
+
+def _whole_mix(mix: dict[str, Any]) -> dict[str, Any]:
+    if mix and not set(Mix.__annotations__) <= mix.keys():
+        raise ValueError("a mix has order, seed, parts and repeats")
+    return mix
+
+
+class Near(TypedDict):
+    """Questions of a split with a near duplicate in another one. ``example``: the ids of one such pair."""
+
+    split: str
+    of_split: str
+    count: Count
+    rows: Count
+    example: Annotated[list[str], Field(min_length=2, max_length=2)]
+
+
+def _example(row: dict[str, Any]) -> dict[str, Any]:
+    """Check a row that is shown as an example: in stage 2, its lists have one length."""
+    if "responses" not in row:
+        return row
+    kinds = {"responses": str, "origin": str, "answer": str, "scores": int}
+    lists = [row.get(name) for name in kinds]
+    for values, kind in zip(lists, kinds.values(), strict=True):
+        if not isinstance(values, list) or not all(isinstance(value, kind) for value in values):
+            raise ValueError(
+                "responses, origin and answer of an example are lists of text, scores of integers"
+            )
+    if len({len(values) for values in lists if values is not None}) > 1 or not isinstance(
+        row.get("query"), str
+    ):
+        raise ValueError(
+            "an example of stage 2 has a query, and an origin, answer and score for each response"
+        )
+    return row
+
+
 @dataclass
 class Summary:
-    """Counts add up: every question is in stage 1 or among the rejected; these also have what files of responses left
-    over.
+    """Counts add up: each question is in stage 1 or rejected. Responses in a file to no question are rejected too.
 
-    ``student``: ``{"splits": {split: {"asked", "correct", "truncated"}}}``. ``teachers``: verified calls by teacher,
-    of ``calls_needed``. ``calls``: the calls of stage 1 by how they were verified and how sound they are
-    (``{"execution+solution": {"explained": 40}}``; ``"not judged"`` where the numbers were not traced). ``sources``:
-    per source the number of responses, of those with a tool call (``tool``), with a call that failed (``failed``) and
-    right ones (``correct``), those to questions whose need of the tool is known (``need_known``) and that call it
-    just then (``need_agreed``), the same by split (``splits``), and how often each score was given. ``generated``,
-    the tokens and ``cost`` (US dollars, None where a price is not known) are of the texts that this run generated.
-    ``configs``: rows by config and split. ``examples``: one stage 1 and one stage 2 row, whole. ``fewshot_overlap``:
-    by split, the rows of stage 1 that are among the prompts' examples. ``used``: what all texts in the result took,
-    whichever run generated them (``texts``, ``prompt_tokens``, ``completion_tokens``, ``cost``; None where it is not
-    known). ``mix``: of a mix, what was mixed (`toolgen_hf.stages.mix.mix`), each part with its
-    ``source`` where it was not made by this run; ``student``, ``calls_needed`` and ``teachers`` are then of the parts
-    as they were made.
-    ``near_duplicates``: those over splits (`toolgen_hf.stages.near_duplicates.facts`; None where nothing looked for
-    them). ``moved``: the rows that are in another split than ``dataset.splits`` writes, with their near duplicates.
+    ``teachers``: verified calls by teacher; ``calls_needed`` questions need one. ``calls``: the calls in stage 1 by
+    how they were verified and how sound they are (``{"execution+solution": {"explained": 40}}``). ``generated``, the
+    tokens and ``cost`` (US dollars, None if not known) are of the texts that this run generated. ``used``: the same
+    for all texts in the result, whichever run generated them. ``configs``: rows by config and split. ``examples``:
+    one row of stage 1 and one of stage 2. ``fewshot_overlap``: by split, the rows of stage 1 that are also examples
+    in the prompts. In a mix, ``student``, ``calls_needed`` and ``teachers`` are those of its parts.
+    ``near_duplicates``: those between splits; None if nothing looked for them. ``moved``: rows that are in another
+    split than ``dataset.splits`` says, next to their near duplicates.
     """
 
     name: str
-    stages: list[dict[str, Any]]
-    student: dict[str, Any]
-    calls_needed: int
-    teachers: dict[str, int]
-    rejected: dict[str, int]
-    sources: dict[str, dict[str, Any]]
-    examples: dict[str, dict[str, Any]]
-    generated: int
-    reused: int
-    prompt_tokens: int
-    completion_tokens: int
-    cost: float | None
-    transforms_run: int
-    configs: dict[str, dict[str, int]]
-    seconds: float = 0.0
+    stages: list[Stage]
+    student: Annotated[dict[str, Any], _checked_as(Student)]
+    calls_needed: Count
+    teachers: Counts
+    rejected: Counts
+    sources: dict[str, Source]
+    examples: dict[str, Annotated[dict[str, Any], AfterValidator(_example)]]
+    generated: Count
+    reused: Count
+    prompt_tokens: Count
+    completion_tokens: Count
+    cost: Amount | None
+    transforms_run: Count
+    configs: dict[Name, dict[Name, Count]]
+    seconds: Amount = 0.0
     up_to_date: bool = False
-    fewshot_overlap: dict[str, int] = field(default_factory=dict)
-    calls: dict[str, dict[str, int]] = field(default_factory=dict)
-    used: dict[str, Any] = field(default_factory=dict)
-    mix: dict[str, Any] = field(default_factory=dict)
-    near_duplicates: list[dict[str, Any]] | None = None
-    moved: int = 0
+    fewshot_overlap: Counts = field(default_factory=dict)
+    calls: dict[str, Counts] = field(default_factory=dict)
+    used: Annotated[dict[str, Any], _checked_as(Used)] = field(default_factory=dict)
+    mix: Annotated[dict[str, Any], _checked_as(Mix), AfterValidator(_whole_mix)] = field(default_factory=dict)
+    near_duplicates: Annotated[list[dict[str, Any]] | None, _checked_as(list[Near] | None)] = None
+    moved: Count = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON data."""
@@ -81,18 +249,29 @@ def summarize(
     configs: Mapping[str, DatasetDict],
     executed: Mapping[str, DatasetDict],
 ) -> Summary:
-    """Count what happened, from the stages' own tables and reports."""
-    teachers = Counter(t for rows in called.values() for t in rows["teacher"] if t is not None)
-    student = {str(split): _student(rows) for split, rows in called.items()}
-    rejected = Counter(reason for rows in configs["rejected"].values() for reason in rows["reason"])
-    needs = {str(split): _needs(rows) for split, rows in executed["gold"].items()}
+    """Count what happened.
+
+    Args:
+        called: the rows of ``tool_api``.
+        executed: the executed responses by source; those of ``gold`` say which questions need the tool.
+    """
+    student = {str(split): _asked(rows) for split, rows in called.items()}
+    needs = {
+        str(split): dict(zip(rows["id"], rows["uses_tool"], strict=True))
+        for split, rows in executed["gold"].items()
+    }
+    costs = [report.cost for report in reports]
     return Summary(
         name=name,
-        stages=[asdict(report) for report in reports],
+        stages=[Stage(**asdict(report)) for report in reports],  # type: ignore[typeddict-item]
         student={"splits": student},
         calls_needed=sum(count["asked"] - count["correct"] for count in student.values()),
-        teachers=dict(teachers.most_common()),
-        rejected=dict(rejected.most_common()),
+        teachers=dict(
+            Counter(t for rows in called.values() for t in rows["teacher"] if t is not None).most_common()
+        ),
+        rejected=dict(
+            Counter(r for rows in configs["rejected"].values() for r in rows["reason"]).most_common()
+        ),
         sources={
             source: _source(source, splits, configs["stage2"], needs) for source, splits in executed.items()
         },
@@ -101,13 +280,12 @@ def summarize(
         reused=sum(report.reused for report in reports),
         prompt_tokens=sum(report.prompt_tokens for report in reports),
         completion_tokens=sum(report.completion_tokens for report in reports),
-        cost=None
-        if any(report.cost is None for report in reports)
-        else sum(report.cost or 0 for report in reports),
+        cost=None if None in costs else sum(cost or 0 for cost in costs),
         transforms_run=sum(not report.cached for report in reports),
         used=asdict(Usage.total(report.used for report in reports)),
         configs={
-            name: {str(split): len(rows) for split, rows in table.items()} for name, table in configs.items()
+            config: {str(split): len(rows) for split, rows in table.items()}
+            for config, table in configs.items()
         },
         calls=_calls(configs["stage1"]),
         fewshot_overlap={
@@ -116,34 +294,9 @@ def summarize(
     )
 
 
-def _calls(stage1: DatasetDict) -> dict[str, dict[str, int]]:
-    found = Counter(
-        (verified_by, soundness or NOT_JUDGED)
-        for rows in stage1.values()
-        if "verified_by" in rows.column_names  # a set of an earlier version lacks it
-        for verified_by, soundness in zip(rows["verified_by"], rows["soundness"], strict=True)
-        if verified_by is not None
-    )
-    calls: dict[str, dict[str, int]] = {}
-    for (verified_by, soundness), count in sorted(found.items()):
-        calls.setdefault(verified_by, {})[soundness] = count
-    return calls
-
-
-def soundness_counts(summary: Summary) -> dict[str, int]:
-    """How many calls of stage 1 have each soundness, the soundest first."""
-    total: Counter[str] = Counter()
-    for counts in summary.calls.values():
-        total.update(counts)
-    return {name: total[name] for name in (*SOUNDNESS, NOT_JUDGED) if total[name]}
-
-
-def _student(called: Dataset) -> dict[str, int]:
-    asked = [
-        row
-        for row in called.select_columns(["response", "correct", "truncated"])
-        if row["response"] is not None
-    ]
+def _asked(called: Dataset) -> Asked:
+    columns = called.select_columns(["response", "correct", "truncated"])
+    asked = [row for row in columns if row["response"] is not None]
     return {
         "asked": len(asked),
         "correct": sum(row["correct"] for row in asked),
@@ -151,31 +304,34 @@ def _student(called: Dataset) -> dict[str, int]:
     }
 
 
-def _needs(gold: Dataset) -> dict[str, bool]:
-    """By id, whether a question needs the tool: gold calls it just then (as `toolgen_hf.metrics` has it)."""
-    return dict(zip(gold["id"], gold["uses_tool"], strict=True))
+def _calls(stage1: DatasetDict) -> dict[str, dict[str, int]]:
+    calls: dict[str, Counter[str]] = {}
+    for rows in stage1.values():
+        if "verified_by" not in rows.column_names:
+            continue  # an earlier version made it
+        for verified_by, soundness in zip(rows["verified_by"], rows["soundness"], strict=True):
+            if verified_by is not None:
+                calls.setdefault(verified_by, Counter())[soundness or NOT_JUDGED] += 1
+    return {verified_by: dict(sorted(counts.items())) for verified_by, counts in sorted(calls.items())}
 
 
 def _source(
     source: str, executed: DatasetDict, stage2: DatasetDict, needs: Mapping[str, Mapping[str, bool]]
-) -> dict[str, Any]:
-    splits = {str(split): _counts(rows, needs.get(str(split), {})) for split, rows in executed.items()}
+) -> Source:
+    splits = {str(split): _responses(rows, needs.get(str(split), {})) for split, rows in executed.items()}
     scores = Counter(
         str(score)
-        for split in stage2.values()
-        for row in split
+        for rows in stage2.values()
+        for row in rows
         for origin, score in zip(row["origin"], row["scores"], strict=True)
         if origin == source
     )
-    names = dict.fromkeys(name for counts in splits.values() for name in counts)
-    return {
-        **{name: sum(counts[name] for counts in splits.values()) for name in names},
-        "splits": splits,
-        "scores": dict(scores),
-    }
+    parts: list[Any] = list(splits.values())
+    total: Any = {kind: sum(part[kind] for part in parts) for kind in Responses.__annotations__}
+    return {**total, "splits": splits, "scores": dict(scores)}  # type: ignore[typeddict-item]
 
 
-def _counts(executed: Dataset, needs: Mapping[str, bool]) -> dict[str, int]:
+def _responses(executed: Dataset, needs: Mapping[str, bool]) -> Responses:
     rows = executed.to_list()
     known = [row for row in rows if row["id"] in needs]
     return {
@@ -189,18 +345,23 @@ def _counts(executed: Dataset, needs: Mapping[str, bool]) -> dict[str, int]:
 
 
 def _examples(stage1: DatasetDict, stage2: DatasetDict) -> dict[str, dict[str, Any]]:
-    """The first stage 1 row, and the stage 2 row with the most different scores."""
+    """The first row of stage 1, and the row of stage 2 with the most different scores."""
 
     def rows(splits: DatasetDict) -> list[dict[str, Any]]:
-        first: Dataset = next((split for split in splits.values() if len(split)), next(iter(splits.values())))
-        found: list[dict[str, Any]] = first.to_list()
-        return found
+        return next((list(split) for split in splits.values() if len(split)), [])
 
     ranked = sorted(rows(stage2), key=lambda row: -len(set(row["scores"])))
-    found = {"stage1": rows(stage1)[:1], "stage2": ranked[:1]}
-    return {config: dict(row[0]) for config, row in found.items() if row}
+    return {config: found[0] for config, found in {"stage1": rows(stage1), "stage2": ranked}.items() if found}
+
+
+def soundness_counts(summary: Summary) -> dict[str, int]:
+    """The calls of stage 1 by soundness, the soundest first."""
+    total: Counter[str] = Counter()
+    for counts in summary.calls.values():
+        total.update(counts)
+    return {name: total[name] for name in (*SOUNDNESS, NOT_JUDGED) if total[name]}
 
 
 def share(part: int, whole: int) -> str:
-    """``part`` of ``whole`` in percent, for people: ``"98.0%"``; ``"-"`` of nothing."""
+    """A share in percent, as text: ``"98.0%"``; ``"-"`` of nothing."""
     return f"{part / whole:.1%}" if whole else "-"

@@ -1,4 +1,4 @@
-"""A result as one HTML file to look through: ``write_report``."""
+"""A result as one HTML file: ``write_report(Path("outputs/quickstart"))``."""
 
 from toolgen_hf.report.html.page import write_report
 

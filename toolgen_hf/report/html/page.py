@@ -1,7 +1,7 @@
 """One HTML file that shows a whole result, from any disk and with no network.
 
-The rows travel in it as compressed JSON, which only its own script reads; the page's policy lets nothing else run
-and nothing be fetched. What a model wrote is put on the page as text, never as markup.
+The rows are in it as compressed JSON, which only its own script reads. The page's policy lets no other script run, and
+nothing be fetched. What a model wrote is put on the page as text, never as markup.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import json
 from html import escape
 from importlib.resources import files
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -30,23 +30,18 @@ from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.graders import Graders
 
-CONFIGS = ("raw", "stage1", "stage2", "rejected")
-
 
 def write_report(directory: Path, target: Path | None = None, task: str | Task | None = None) -> Path:
-    """Write the page of a produced directory. Equal results give equal bytes.
+    """Write the page of a produced directory, and return its path. Equal results give equal bytes.
 
     Args:
-        target: where to; default ``{directory}-report.html``, beside the directory (within it, the next run would
-            have to refuse: it replaces the directory whole).
-        task: whose calls are marked and answers graded; default the directory's own, in a mix of several each row's.
-
-    Returns:
-        Where it was written.
+        target: default ``{directory}-report.html``, beside the directory. Within it, the next run would refuse to
+            replace the directory.
+        task: marks the calls and grades the answers; default the directory's own, in a mix of several each row's.
 
     Raises:
         ConfigError: the directory holds no result, its task is not known here, or the target is a directory.
-        DataError: its tables are not there or damaged.
+        DataError: its tables are missing or damaged.
         OSError: it cannot be written there.
     """
     directory = directory.resolve()
@@ -64,22 +59,17 @@ def write_report(directory: Path, target: Path | None = None, task: str | Task |
 def render(directory: Path, task: str | Task | None = None) -> str:
     """The page of a produced directory. Raises as ``write_report`` does."""
     manifest = load_manifest(directory)
-    summary = manifest.summary
-    tables = _tables(directory, summary.configs, manifest)
-    rows = {
-        config: {str(split): table.to_list() for split, table in splits.items()}
-        for config, splits in tables.items()
-    }
-    data = {
-        "questions": questions(
-            rows, Graders(get_task(task) if task else None, task_of(directory), directory.name)
-        ),
-        "sources": list(summary.sources),
-    }
-    style, script = (_resource(f"report.{kind}") for kind in ("css", "js"))
-    return Template(_resource("report.html")).substitute(
+    summary, tables = manifest.summary, _tables(directory, manifest)
+    graders = Graders(get_task(task) if task else None, task_of(directory), directory.name)
+    data = {"questions": questions(tables, graders), "sources": list(summary.sources)}
+    html, style, script = (
+        files("toolgen_hf.report.html").joinpath(f"report.{kind}").read_text(encoding="utf-8")
+        for kind in ("html", "css", "js")
+    )
+    return Template(html).substitute(
         title=escape(manifest.name or summary.name),
-        policy=_policy(style, script),
+        policy=f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'",
         style=style,
         script=script,
         overview=overview(manifest, summary, length_quantiles(tables.get("stage2", DatasetDict()))),
@@ -88,34 +78,20 @@ def render(directory: Path, task: str | Task | None = None) -> str:
 
 
 def pack(data: Any) -> str:
-    """JSON, compressed, as letters that mean nothing to HTML."""
+    """JSON, compressed, in letters that mean nothing to HTML."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode("utf-8", "surrogatepass"), mtime=0)).decode("ascii")
 
 
-def _tables(directory: Path, configs: dict[str, Any], manifest: Manifest) -> dict[str, DatasetDict]:
-    """The configs, and the student's responses from the exports where these are of one dataset."""
-    found = {name: load(Produced(name, data_dir=directory)) for name in CONFIGS if name in configs}
-    exported = [PurePosixPath(name) for name in manifest.files]
-    names = {path.parts[2] for path in exported if path.parts[:2] == ("data", "raw") and len(path.parts) == 4}
-    if len(names) == 1:
-        for config in ("right", "wrong"):
-            if any(path.name.endswith(f"_{config}.json") for path in exported):
-                found[config] = load(Produced(config, data_dir=directory))
-    return found
+def _tables(directory: Path, manifest: Manifest) -> dict[str, DatasetDict]:
+    """The configs that the page shows, and the student's responses where the exports are of one dataset."""
+    shown = ["raw", "stage1", "stage2", "rejected"]
+    wanted = [config for config in shown if config in manifest.summary.configs]
+    exported = [name for name in manifest.files if name.startswith("data/raw/") and name.count("/") == 3]
+    if len({name.split("/")[2] for name in exported}) == 1:
+        wanted += [c for c in ("right", "wrong") if any(name.endswith(f"_{c}.json") for name in exported)]
+    return {name: load(Produced(name, data_dir=directory)) for name in wanted}
 
 
-def _policy(style: str, script: str) -> str:
-    """What the page may do: run this very script, and nothing else."""
-
-    def digest(text: str) -> str:
-        return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") + "'"
-
-    return (
-        f"default-src 'none'; script-src {digest(script)}; style-src {digest(style)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _resource(name: str) -> str:
-    return files("toolgen_hf.report.html").joinpath(name).read_text(encoding="utf-8")
+def _digest(text: str) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") + "'"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.support import EVIL, make_result
+from tests.report.support import EVIL, make_result
 from toolgen_hf.report.html import write_report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.report.support import EVIL, make_result, questions_of
 from tests.support.recipes import ROWS, sums_data, sums_recipe, write_questions
-from tests.web.support import EVIL, make_result, questions_of
 from toolgen_hf import Recipe, Workspace, run
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.report.html import write_report
