@@ -1,6 +1,7 @@
-"""A new task, tool or model is one folder or file, and one line in the registry of its kind.
+"""A new task, tool, model or stage is one folder or file, and one line in the registry of its kind.
 
-The line is what each test adds: ``TASKS["backwards"] = ...``, ``TOOLS["reverse"] = ...``, ``GENERATORS["echo"] = ...``.
+The line is what each test adds: ``TASKS["backwards"] = ...``, ``TOOLS["reverse"] = ...``, ``GENERATORS["echo"] = ...``,
+``STAGES["hint"] = ...``.
 Everything else (recipes, commands, cards, grading, the store) must then know the new part by itself.
 """
 
@@ -14,15 +15,17 @@ from typing import Any, Literal
 
 import pytest
 import yaml
-from datasets import Dataset, DatasetDict, load_dataset
+from datasets import Dataset, DatasetDict, Features, Value, load_dataset
 
 from tests.support.recipes import ROWS
 from tests.test_layers import file_graph
 from toolgen_hf import Workspace, answer, execute, models, respond, schemas, stage1, tasks, tool_api, tools
-from toolgen_hf.ask import Generation, Prompt, Request
+from toolgen_hf.ask import Ask, Generation, Prompt, Request
 from toolgen_hf.cli import main
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.models.config import Config
+from toolgen_hf.runtime.runner import Stage
+from toolgen_hf.stages import STAGES, Command, Entry
 from toolgen_hf.stages.respond import SourceConfig
 
 ROOT = Path(__file__).parent.parent
@@ -149,3 +152,38 @@ def test_only_the_registry_names_a_task_and_a_tool() -> None:
             assert not [other for other in others if other.startswith("toolgen_hf.tasks.math")], module
         if not module.startswith(("toolgen_hf.tools", "toolgen_hf.tasks.math")):
             assert "toolgen_hf.tools.calculator" not in others, module
+
+
+HINT = Stage(
+    "hint", version=1, features=Features({**schemas.RAW, "hint": Value("string")}), reads=schemas.RAW
+)
+
+
+def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
+    """The whole new stage: the student gives a hint to every question."""
+    student = workspace.texts(models.build(recipe.student.generator), "hint")
+
+    async def function(row: dict[str, Any]) -> dict[str, Any]:
+        made = await Ask().text(student, Prompt("Give a hint.", row["question"]))
+        return {**{column: row[column] for column in schemas.RAW}, "hint": made.text}
+
+    return HINT.run(rows, function, {"student": student.settings}, workspace, texts=[student])
+
+
+@pytest.mark.usefixtures("scripted_models")
+def test_a_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is listed, has a command with its dry run, and its texts are stored and found again."""
+    command = Command("get a hint for every question", "raw.jsonl hints.jsonl", asks=True)
+    monkeypatch.setitem(STAGES, "hint", Entry("tests.test_one_line:HINT", "a model gives a hint", command))
+    raw, out = tmp_path / "raw.jsonl", tmp_path / "hints.jsonl"
+    raw.write_text(json.dumps({"id": "a", "question": "2 and 3?", "answer": ["5"], "solution": None}) + "\n")
+    words = ["hint", str(raw), str(out), "-q", "--set", "answer.generator={kind: local, model: right}"]
+
+    assert main([*words, "--dry-run"]) == 0
+    assert "1" in capsys.readouterr().out
+    assert not out.exists()
+    for _ in range(2):
+        assert main(words) == 0
+        assert json.loads(out.read_text())["hint"] == "That makes 5. The answer is 5."
+    assert main(["stages"]) == 0
+    assert "hint       v1  a model gives a hint" in capsys.readouterr().out

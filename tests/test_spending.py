@@ -19,9 +19,9 @@ from toolgen_hf.builders import Produced, load
 from toolgen_hf.cli import main
 from toolgen_hf.errors import BudgetError, ConfigError
 from toolgen_hf.flow import plan
-from toolgen_hf.flow.make import run_answer
 from toolgen_hf.runtime.summary import Summary
 from toolgen_hf.schemas import RAW
+from toolgen_hf.stages import answer as answer_stage
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
 
 PRICE = {"input": 1000.0, "output": 2000.0}  # a request here: 10 + 5 tokens, $0.02
@@ -290,7 +290,7 @@ def test_an_engine_that_does_not_say_what_it_used_is_charged_the_most(
 def test_a_budget_is_an_amount(amount: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["run", "quickstart", "--max-cost", amount])
-    assert "is no amount" in capsys.readouterr().err
+    assert "is not an amount" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="max_cost"):
         Workspace(max_cost=float(amount))
 
@@ -385,7 +385,7 @@ def test_a_split_without_rows_took_nothing(server: ApiServer, tmp_path: Path) ->
     recipe = Recipe.parse(recipe_data(tmp_path, server))
     raw = Dataset.from_dict({name: [] for name in RAW}, features=RAW)
     with Workspace(tmp_path / "cache", progress=False) as workspace:
-        run_answer(DatasetDict(train=raw), recipe, workspace)
+        answer_stage.run(DatasetDict(train=raw), recipe, workspace)
         (report,) = workspace.reports
     assert (report.rows_in, report.used.cost) == (0, 0.0)
 

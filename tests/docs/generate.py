@@ -225,7 +225,7 @@ def stage_files() -> str:
     }
     answered = {n: f for n, f in schemas.ANSWERED.items() if n not in schemas.RAW}
     called = {n: f for n, f in schemas.CALLED.items() if n not in schemas.ANSWERED}
-    stages = [[name, str(stage.version), does] for name, (stage, does) in STAGES.items()]
+    stages = [[name, str(entry.stage.version), entry.does] for name, entry in STAGES.items()]
     source = "[responses-NAME](#responses-name)"
     return "\n\n".join(
         [

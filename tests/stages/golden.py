@@ -117,7 +117,7 @@ def read(name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 def versions(name: str) -> list[object]:
     """What names a cached output of a stage: all of these go up when the output may change."""
-    stage, _ = STAGES["score" if name.startswith("score") else name]
+    stage = STAGES["score" if name.startswith("score") else name].stage
     return [stage.version, MATH.version, MATH.tool.version, ANNOTATIONS_VERSION]
 
 

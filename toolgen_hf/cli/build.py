@@ -76,9 +76,9 @@ def list_stages(arguments: argparse.Namespace) -> None:
     """``toolgen-hf stages``"""
     from toolgen_hf.stages import STAGES
 
-    for name, (stage, does) in STAGES.items():
-        columns = ", ".join(stage.features)
-        print(f"{name:<10} v{stage.version}  {does}\n{'':<14} -> {columns}")
+    for name, entry in STAGES.items():
+        stage = entry.stage
+        print(f"{name:<10} v{stage.version}  {entry.does}\n{'':<14} -> {', '.join(stage.features)}")
 
 
 def _add_run(commands: Commands) -> None:

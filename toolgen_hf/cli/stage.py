@@ -18,37 +18,40 @@ from toolgen_hf.cli.options import (
     positive,
     show_plan,
 )
+from toolgen_hf.stages import STAGES, Command
 
-STAGES = {
-    "raw": ("write the questions of a recipe", "raw raw.jsonl --set 'dataset.rows={train: 8}'"),
-    "answer": ("let the student answer questions without a tool", "answer raw.jsonl answered.jsonl"),
-    "tool-api": ("get verified tool calls for the wrong ones", "tool-api answered.jsonl called.jsonl"),
-    "stage1": ("assemble the behavior cloning set", "stage1 called.jsonl stage1.jsonl"),
-    "finetune": (
+OTHERS = {
+    "raw": Command("write the questions of a recipe", "raw.jsonl --set 'dataset.rows={train: 8}'"),
+    "finetune": Command(
         "train a LoRA adapter on stage 1; prints the checkpoint to use",
-        "finetune stage1.jsonl adapters/vicuna --name vicuna --max-steps 48 --checkpoint last",
-    ),
-    "gold": ("turn stage 1's outputs into the gold responses", "gold stage1.jsonl responses/gold.jsonl"),
-    "respond": (
-        "let one source respond to every question",
-        "respond raw.jsonl responses/few.jsonl --name smollm2-fewshot",
-    ),
-    "execute": ("run the tool calls in responses", "execute responses/few.jsonl executed/few.jsonl"),
-    "score": (
-        "score the responses to each question (rows of responses, or a folder of executed sources)",
-        "score executed stage2.jsonl --set score.strategy=distance",
+        "stage1.jsonl adapters/vicuna --name vicuna --max-steps 48 --checkpoint last",
+        named="adapter under finetune",
     ),
 }
-"""What each stage does, and an example of its command."""
+"""Steps that are no stages: they do not map a table to a table."""
 
 
 def add(commands: Commands) -> None:
-    """Add a command for each stage."""
-    others = {"raw": raw, "finetune": finetune}
-    for stage, (does, example) in STAGES.items():
-        description = f"{does[0].upper()}{does[1:]}: one stage, with the settings of a recipe."
-        command = others.get(stage, one_stage)
-        _add_flags(add_command(commands, stage, command, does, example, description=description), stage)
+    """Add a command for each stage, and for the steps between them."""
+    for name, command in steps().items():
+        description = (
+            f"{command.does[0].upper()}{command.does[1:]}: one stage, with the settings of a recipe."
+        )
+        function = {"raw": raw, "finetune": finetune}.get(name, one_stage)
+        example = f"{name} {command.example}"
+        parser = add_command(commands, name, function, command.does, example, description=description)
+        _add_flags(parser, name, command)
+
+
+def steps() -> dict[str, Command]:
+    """The commands in the order of the flow."""
+    found = {"raw": OTHERS["raw"]}
+    for name, entry in STAGES.items():
+        if entry.command is not None:
+            found[name.replace("_", "-")] = entry.command
+        if name == "stage1":
+            found["finetune"] = OTHERS["finetune"]
+    return found
 
 
 def one_stage(arguments: argparse.Namespace) -> None:
@@ -86,7 +89,7 @@ def finetune(arguments: argparse.Namespace) -> None:
     print(train(arguments.input, arguments.output, recipe, arguments.name, changes).adapter)
 
 
-def _add_flags(parser: argparse.ArgumentParser, stage: str) -> None:
+def _add_flags(parser: argparse.ArgumentParser, stage: str, command: Command) -> None:
     if stage != "raw":
         table = "JSON Lines (.json, .jsonl), Parquet or CSV, or a folder with one file a split"
         parser.add_argument("input", type=Path, help=table)
@@ -94,9 +97,8 @@ def _add_flags(parser: argparse.ArgumentParser, stage: str) -> None:
     parser.add_argument(
         "--recipe", default="quickstart", help="where the settings come from (default: quickstart)"
     )
-    if stage in ("finetune", "respond"):
-        what = "adapter under finetune" if stage == "finetune" else "source under sources"
-        parser.add_argument("--name", required=True, help=f"which {what} in the recipe")
+    if command.named:
+        parser.add_argument("--name", required=True, help=f"which {command.named} in the recipe")
     if stage == "finetune":
         steps = "how many steps to train (default: the recipe's)"
         parser.add_argument("--max-steps", type=positive, metavar="N", help=steps)
@@ -107,7 +109,7 @@ def _add_flags(parser: argparse.ArgumentParser, stage: str) -> None:
             help="which checkpoint to use: the one nearest to half of the steps, the last, or the one after step N, "
             "which must be saved (the recipe's save_every says after how many steps one is; default: the recipe's)",
         )
-    if stage in ("answer", "tool-api", "respond"):
+    if command.asks:
         parser.add_argument(
             "--mode",
             choices=("w", "a"),

@@ -35,14 +35,12 @@ from toolgen_hf.recipe.questions import Origin, as_questions, fewer, load_raw
 from toolgen_hf.runtime.plan import Plan
 from toolgen_hf.runtime.summary import Summary, summarize
 from toolgen_hf.runtime.workspace import Workspace
-from toolgen_hf.stages import near_duplicates
-from toolgen_hf.stages.answer import answer
+from toolgen_hf.stages import answer, near_duplicates, tool_api
 from toolgen_hf.stages.chat_template import check_rows, sample
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import SourceConfig, all_given, respond
 from toolgen_hf.stages.score import gather, score
 from toolgen_hf.stages.stage1 import gold, stage1
-from toolgen_hf.stages.tool_api import tool_api
 from toolgen_hf.stages.training import preference, sft, tool_calling
 from toolgen_hf.tasks import get_task
 
@@ -117,7 +115,7 @@ def rehearse(recipe: Recipe, workspace: Workspace) -> Plan:
             raw, _ = as_questions(load_raw(recipe.dataset)[0])
         else:
             raw, _ = load_raw(recipe.dataset)
-            run_tool_api(run_answer(raw, recipe, workspace), recipe, workspace)
+            tool_api.run(answer.run(raw, recipe, workspace), recipe, workspace)
         for name, source in recipe.sources.items():
             if source.generator.trained_adapter is None:
                 respond(raw, name, source, workspace, recipe.task)
@@ -139,9 +137,9 @@ def begin(recipe: Recipe, workspace: Workspace) -> tuple[DatasetDict, DatasetDic
         return raw, unasked, cloned, origin
     raw, origin = load_raw(recipe.dataset)
     warn_of_fewer(raw, recipe)
-    answered = run_answer(raw, recipe, workspace)
+    answered = answer.run(raw, recipe, workspace)
     require_usable(answered)
-    called = run_tool_api(answered, recipe, workspace)
+    called = tool_api.run(answered, recipe, workspace)
     return raw, called, stage1(called, workspace, recipe.task), origin
 
 
@@ -165,26 +163,9 @@ def warn_of_fewer(rows: DatasetDict, recipe: Recipe) -> None:
         logger.warning("%s", remark)
 
 
-def run_answer(raw: DatasetDict, recipe: Recipe, workspace: Workspace) -> DatasetDict:
-    """The student's answers, with the recipe's settings."""
-    drops = recipe.dataset.fewshot_overlap == "drop"
-    student = recipe.student
-    return answer(
-        raw, student.generator, workspace, recipe.task, student.instruction, drops, dropped(raw, recipe)
-    )
-
-
 def dropped(raw: DatasetDict, recipe: Recipe) -> dict[str, str]:
     """The questions that are rejected because of near duplicates: id -> reason."""
     return near_duplicates.leaks(raw) if recipe.dataset.near_duplicates == "drop" else {}
-
-
-def run_tool_api(answered: DatasetDict, recipe: Recipe, workspace: Workspace) -> DatasetDict:
-    """The teachers' calls, with the recipe's settings."""
-    config = recipe.tool_api
-    return tool_api(
-        answered, config.teachers, workspace, recipe.task, config.max_attempts, config.example_seed
-    )
 
 
 def for_training(

@@ -7,14 +7,13 @@ out  {"id": "GSM8K-train-0", ..., "response": "The answer is 72.", "prediction":
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from datasets import DatasetDict, Features, concatenate_datasets
 
 from toolgen_hf import schemas
-from toolgen_hf import stages as flow
 from toolgen_hf._utils import check_apart, check_parents
 from toolgen_hf.data.export import PUBLISHED
 from toolgen_hf.data.tables import (
@@ -28,15 +27,13 @@ from toolgen_hf.data.tables import (
 )
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.finetune import FinetuneConfig, FinetuneResult, finetune
-from toolgen_hf.flow.make import run_answer, run_tool_api, warn_of_fewer
+from toolgen_hf.flow.make import warn_of_fewer
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.recipe.mistakes import validated
 from toolgen_hf.recipe.questions import load_raw
 from toolgen_hf.runtime.workspace import Workspace
-from toolgen_hf.stages.execute import execute
-from toolgen_hf.stages.respond import respond
-from toolgen_hf.stages.score import gather, score
-from toolgen_hf.stages.stage1 import gold, stage1
+from toolgen_hf.stages import STAGES
+from toolgen_hf.stages.score import gather
 
 
 def run_stage(
@@ -60,22 +57,29 @@ def run_stage(
     """
     recipe.require_one_dataset()
     if stage == "respond":
-        _entry(recipe.sources, name, "sources")
+        generator = _entry(recipe.sources, name, "sources").generator
+        if generator.trained_adapter is not None:
+            raise ConfigError(
+                f"sources.{name} needs the adapter {generator.adapter!r}, which only a whole run trains: train it "
+                f"with 'toolgen-hf finetune' and give --set sources.{name}.generator.adapter=ITS_CHECKPOINT"
+            )
     check_apart({"the input": source}, {"the output": target})
     check_path(target)
-    read, function = STAGES[stage]
-    rows = read(source, recipe)
+    entry = STAGES[stage.replace("-", "_")]
+    rows = _read(stage, source, recipe, entry.stage.reads)
     check_target(list(rows), target)
     kept: dict[str, Any] = {}
     if mode == "a":
-        features = flow.STAGES[stage.replace("-", "_")][0].features
+        features = entry.stage.features
         kept = {split: one.rows for split, one in read_kept(target, features, rows, name).items()}
     ids = {key for table in kept.values() for key in table["id"]}
     new = {
         split: table.select([at for at, key in enumerate(table["id"]) if key not in ids]) if ids else table
         for split, table in rows.items()
     }
-    made = function(DatasetDict(new), recipe, name, workspace)
+    made = entry.function(DatasetDict(new), recipe, workspace, name)
+    if stage == "score":  # a file has the published columns alone
+        made = made.select_columns(list(PUBLISHED["stage2"]))
     if workspace.plan is None:
         both = {
             str(split): concatenate_datasets([*([kept[split]] if split in kept else []), table])
@@ -124,44 +128,13 @@ def train(
     return finetune(rows, config, target, name)
 
 
-Read = Callable[[Path, Recipe], DatasetDict]
-Function = Callable[[DatasetDict, Recipe, str | None, Workspace], DatasetDict]
+def _read(stage: str, source: Path, recipe: Recipe, columns: Features | None) -> DatasetDict:
+    """The input of a stage: a table with these columns, or responses of several sources for ``score``."""
+    if stage == "score":
+        by_source = read_sources(source)
+        return gather(by_source, recipe.task) if by_source else read_candidates(source, recipe.task)
+    return read_table(source, columns or Features())
 
-
-def _table(features: Features) -> Read:
-    return lambda path, recipe: read_table(path, features)
-
-
-def _candidates(source: Path, recipe: Recipe) -> DatasetDict:
-    by_source = read_sources(source)
-    return gather(by_source, recipe.task) if by_source else read_candidates(source, recipe.task)
-
-
-def _respond(raw: DatasetDict, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
-    config = _entry(recipe.sources, name, "sources")
-    if config.generator.trained_adapter is not None:
-        raise ConfigError(
-            f"sources.{name} needs the adapter {config.generator.adapter!r}, which only a whole run trains: train it "
-            f"with 'toolgen-hf finetune' and give --set sources.{name}.generator.adapter=ITS_CHECKPOINT"
-        )
-    return respond(raw, str(name), config, workspace, recipe.task)
-
-
-def _score(candidates: DatasetDict, recipe: Recipe, name: str | None, workspace: Workspace) -> DatasetDict:
-    scored = score(candidates, workspace, recipe.task, recipe.score.strategy)
-    published = list(PUBLISHED["stage2"])
-    return DatasetDict({split: rows.select_columns(published) for split, rows in scored.items()})
-
-
-STAGES: dict[str, tuple[Read, Function]] = {
-    "answer": (_table(schemas.RAW), lambda rows, recipe, _, workspace: run_answer(rows, recipe, workspace)),
-    "tool-api": (_table(schemas.ANSWERED), lambda rows, recipe, _, work: run_tool_api(rows, recipe, work)),
-    "stage1": (_table(schemas.CALLED), lambda rows, recipe, _, work: stage1(rows, work, recipe.task)),
-    "gold": (_table(schemas.STAGE1), lambda rows, recipe, _, workspace: gold(rows, workspace)),
-    "respond": (_table(schemas.RAW), _respond),
-    "execute": (_table(schemas.RESPONSES), lambda rows, recipe, _, work: execute(rows, work, recipe.task)),
-    "score": (_candidates, _score),
-}
 
 T = TypeVar("T")
 

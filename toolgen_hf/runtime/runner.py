@@ -42,11 +42,16 @@ AT_ONCE = 100
 
 @dataclass(frozen=True)
 class Stage:
-    """What is fixed about a stage. ``version`` goes up whenever the output may change."""
+    """What is fixed about a stage.
+
+    ``version`` goes up whenever the output may change. ``features`` are the columns of the output, ``reads`` those that
+    the input needs, where a command reads it from a file.
+    """
 
     name: str
     version: int
     features: Features
+    reads: Features | None = None
     batch_size: int = 1000
 
     def fingerprint(self, dataset: Dataset, settings: Mapping[str, Any]) -> str:

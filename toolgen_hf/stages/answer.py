@@ -10,6 +10,7 @@ The method assumes that a model needs a tool exactly where it is wrong without o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from datasets import DatasetDict
 
@@ -21,13 +22,14 @@ from toolgen_hf.models.config import GeneratorConfig
 from toolgen_hf.runtime.door import Texts
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Row, Stage, require_columns
+from toolgen_hf.stages.near_duplicates import leaks
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.prompts import PromptSet, answer_prompt, examples_digest, is_example, load_prompts
 from toolgen_hf.tasks.responses import Response, read_response
 from toolgen_hf.tools import find_calls
 
-STAGE = Stage("answer", version=3, features=schemas.ANSWERED)
+STAGE = Stage("answer", version=3, features=schemas.ANSWERED, reads=schemas.RAW)
 EXAMPLE = "the question is a few-shot example"
 
 
@@ -130,3 +132,11 @@ def answer(
         return await answer_row(row, Ask(), texts, grader, prompts, drop_overlap, drop)
 
     return STAGE.run(raw, function, settings, workspace, texts=[texts])
+
+
+def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
+    """Run the stage with the settings of a `toolgen_hf.Recipe`."""
+    student, dataset = recipe.student, recipe.dataset
+    drop = leaks(rows) if dataset.near_duplicates == "drop" else {}
+    drops_overlap = dataset.fewshot_overlap == "drop"
+    return answer(rows, student.generator, workspace, recipe.task, student.instruction, drops_overlap, drop)

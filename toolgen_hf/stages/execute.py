@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from datasets import DatasetDict
 
@@ -35,7 +36,7 @@ from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.responses import Response, read_response
 from toolgen_hf.tools import ToolCall, find_calls
 
-STAGE = Stage("execute", version=4, features=schemas.EXECUTED)
+STAGE = Stage("execute", version=4, features=schemas.EXECUTED, reads=schemas.RESPONSES)
 
 _CLAIM = re.compile(r"[`*_]{0,3}\s{0,3}(?:=|≈|→|->|=>)\s{0,3}\S{1,40}?(?=[,.;:!?)`*_]{0,4}(?:\s|$))")
 """The result that a response claims for a call: `` = 18``."""
@@ -175,3 +176,8 @@ def execute(
         return await execute_row(row, Ask(), grader)
 
     return STAGE.run(responses, function, settings, workspace, label)
+
+
+def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
+    """Run the stage with the settings of a `toolgen_hf.Recipe`."""
+    return execute(rows, workspace, recipe.task)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from datasets import DatasetDict
 from pydantic import Field
@@ -29,7 +29,7 @@ from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.prompts import PromptSet, load_prompts, respond_prompt
 
-STAGE = Stage("respond", version=3, features=schemas.RESPONSES)
+STAGE = Stage("respond", version=3, features=schemas.RESPONSES, reads=schemas.RAW)
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +99,11 @@ def respond(
         return await respond_row(row, Ask(), source, texts, prompt)
 
     return STAGE.run(raw, function, settings, workspace, label, [texts])
+
+
+def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
+    """Let the source ``name`` of a `toolgen_hf.Recipe` respond."""
+    return respond(rows, str(name), recipe.sources[name], workspace, recipe.task)
 
 
 def _prompt(config: SourceConfig, prompts: PromptSet, question: str) -> Prompt:

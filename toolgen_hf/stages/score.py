@@ -33,7 +33,7 @@ from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.prompts import examples_digest, is_example
 
-STAGE = Stage("score", version=4, features=schemas.SCORED)
+STAGE = Stage("score", version=4, features=schemas.SCORED, reads=schemas.CANDIDATES)
 LEVELS = (20, 15, 10, 5, 0)
 SCORES = tuple(map(str, LEVELS))
 """The keys of counts by score, as JSON has them."""
@@ -114,6 +114,11 @@ def score(
     grader = get_task(task)
     settings = {"strategy": strategy, "task": identity(grader)}
     return STAGE.run(candidates, lambda batch: score_batch(batch, strategy, grader), settings, workspace)
+
+
+def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
+    """Run the stage with the settings of a `toolgen_hf.Recipe`."""
+    return score(rows, workspace, recipe.task, recipe.score.strategy)
 
 
 def gather(executed: Mapping[str, DatasetDict], task: str | Task = "math") -> DatasetDict:

@@ -10,6 +10,8 @@ Rejected rows are left out here; they are in the input, with their reasons.
 
 from __future__ import annotations
 
+from typing import Any
+
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
@@ -19,8 +21,8 @@ from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.responses import final_response
 
-STAGE = Stage("stage1", version=3, features=schemas.STAGE1)
-GOLD = Stage("gold", version=2, features=schemas.RESPONSES)
+STAGE = Stage("stage1", version=3, features=schemas.STAGE1, reads=schemas.CALLED)
+GOLD = Stage("gold", version=2, features=schemas.RESPONSES, reads=schemas.STAGE1)
 
 
 def stage1_batch(batch: Batch, task: Task) -> Batch:
@@ -72,3 +74,13 @@ def gold(stage1_rows: DatasetDict, workspace: Workspace) -> DatasetDict:
     """The gold responses for stage 2 (columns ``schemas.STAGE1`` -> ``RESPONSES``)."""
     require_columns(stage1_rows, schemas.STAGE1, "gold")
     return GOLD.run(stage1_rows, gold_batch, {}, workspace)
+
+
+def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
+    """Run the stage with the settings of a `toolgen_hf.Recipe`."""
+    return stage1(rows, workspace, recipe.task)
+
+
+def run_gold(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
+    """`gold`, which needs no settings."""
+    return gold(rows, workspace)

@@ -36,7 +36,7 @@ from toolgen_hf.tasks.prompts import PromptSet, load_prompts, tool_api_prompt
 from toolgen_hf.tasks.responses import read_response
 
 NO_CALL = "no call to this question"
-STAGE = Stage("tool_api", version=7, features=schemas.CALLED)
+STAGE = Stage("tool_api", version=7, features=schemas.CALLED, reads=schemas.ANSWERED)
 
 
 class Attempt(TypedDict):
@@ -215,6 +215,12 @@ def tool_api(
 
     models = [teacher.texts for teacher in asked if teacher.texts is not None]
     return STAGE.run(answered, function, settings, workspace, texts=models)
+
+
+def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
+    """Run the stage with the settings of a `toolgen_hf.Recipe`."""
+    config = recipe.tool_api
+    return tool_api(rows, config.teachers, workspace, recipe.task, config.max_attempts, config.example_seed)
 
 
 def _teacher(
