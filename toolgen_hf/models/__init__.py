@@ -10,7 +10,7 @@ from importlib import import_module
 from toolgen_hf.models.base import Generator
 from toolgen_hf.models.config import GeneratorConfig
 
-# kind -> module:class; imported when used, so that nobody pays for torch who does not generate
+# kind -> module:class, imported when used: torch takes seconds
 GENERATORS = {
     "absent": "toolgen_hf.models.absent:AbsentGenerator",  # only in plans
     "file": "toolgen_hf.models.file:FileGenerator",

@@ -64,7 +64,7 @@ def attend(
 
 
 def _attend_prompts(slots: Slots, asked: Asked) -> Tensor:
-    """Causal attention; rows are padded on the right, where nobody looks."""
+    """Causal attention; rows are padded on the right, which no token attends to."""
     query, key, value = asked.query, asked.key, asked.value
     if slots.now.kind == "prefix":
         slots.prefix[asked.layer] = Part(key, value)

@@ -3,10 +3,9 @@
     found again ──┐
     submitted ────┴─> wait ──> files of answers ──> texts;   what failed goes into the next round
 
-Nothing is kept here of what is on its way. Each line is called by its text's key in the store and each batch
-carries the generator's mark, so a run first looks for what was asked before, by itself before it was killed or
-by another: what is done is taken, what is on its way is waited for, and only the rest is submitted. Two
-runs that start in the same moment do not see each other, and both pay.
+No record of the batches is kept on this machine. Each line has the key of its text in the store, and each batch carries
+the digest of the model's identity. So a run first looks for earlier batches, its own before a kill or another run's: it
+takes what is done, waits for what is in progress, and submits only the rest.
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ MAX_LINES = 50_000
 MAX_BYTES = 190_000_000
 """Of one input file; OpenAI's limit is 200 MB."""
 MAX_ROUNDS = 3
-"""Times that a request is submitted again at most: each may take a day."""
+"""A request is submitted again so many times at most: each may take a day."""
 CHUNK = 256
-"""Texts that are handed over, and made durable, at once."""
+"""Texts that are yielded, and stored, at once."""
 PATIENCE = 3600.0
-"""Seconds for which a batch on its way may be out of reach."""
+"""Seconds for which a batch in progress may be out of reach."""
 
 _MISSING = Failure("retry", "the batch ended without an answer to this request")
 
@@ -50,7 +49,7 @@ Arrival = tuple[int, Generation]
 
 @dataclass(slots=True)
 class _Wanted:
-    """A text that is not here yet."""
+    """A missing text."""
 
     prompt: Prompt
     positions: list[int] = field(default_factory=list)
@@ -58,7 +57,7 @@ class _Wanted:
 
 @dataclass(slots=True)
 class _Running:
-    """A batch on its way, and what is expected of it."""
+    """A batch in progress, and the texts that it should bring."""
 
     account: Account
     keys: set[str]
@@ -69,13 +68,13 @@ class BatchRun:
     """One set of requests, in as many batches as they need. Used once.
 
     Args:
-        api_keys: all are asked for batches made before, the first that is not refused makes new ones.
+        api_keys: earlier batches are looked for with each; the first key that is not refused makes new ones.
         path: of the API, below the base URL.
-        mark: the digest of the generator's identity.
-        body: what is sent for a prompt.
-        parse: reads an answer; raises MalformedError where it is none.
-        shape: how requests to this engine are shaped.
-        has_answered: whether the engine is known to answer such requests, from before.
+        mark: the digest of the model's identity.
+        body: gives the body of a request for a prompt.
+        parse: reads an answer; raises MalformedError if it is not one.
+        shape: the changes that this engine asks for.
+        has_answered: whether the engine has answered such requests before.
     """
 
     def __init__(
@@ -139,10 +138,7 @@ class BatchRun:
             )
 
     def _resume(self) -> Iterator[list[Arrival]]:
-        """Take the texts that earlier batches have, and wait for those that are still on their way.
-
-        What failed or was refused then is asked again.
-        """
+        """Take the texts of earlier batches, and wait for those in progress. What failed or was refused is asked again."""
         found = self._accounts.batches(self._mark)
         for account, batch in found:
             if batch.status in FINAL and batch.status != "failed" and self._wanted:
@@ -161,7 +157,7 @@ class BatchRun:
         free = self._wanted.keys() - self._expected()
         try:
             keys = {str(line.get("custom_id")) for line in account.lines(batch.input_file_id)} & free
-        except LookupError:  # somebody deleted it: whatever it may bring is waited for
+        except LookupError:  # it was deleted: every text that the batch may bring is awaited
             keys = set(free)
         if keys:
             logger.info(
@@ -173,7 +169,7 @@ class BatchRun:
         return {key for running in self._running.values() for key in running.keys}
 
     def _submit(self) -> None:
-        """Make batches of all that is wanted and not on its way."""
+        """Make batches of all that is missing and in no batch."""
         expected, self._changes = self._expected(), len(self._shape.changes)
         missing = (
             (k, self._shape.apply(self._body(w.prompt))) for k, w in self._wanted.items() if k not in expected
@@ -184,7 +180,7 @@ class BatchRun:
             logger.info("batch %s: %d requests submitted", batch.id, len(keys))
 
     def _wait(self) -> Iterator[list[Arrival]]:
-        """Look at the batches on their way, and take what they bring, until none is left."""
+        """Poll the batches in progress, and take their texts, until none is left."""
         self._reached = time.monotonic()
         while self._running:
             troubles: list[str] = []
@@ -219,7 +215,7 @@ class BatchRun:
         return batch
 
     def _trouble(self, batch: Batch, running: _Running) -> list[str]:
-        """Why to stop after this batch; nothing if there is no reason."""
+        """Why to stop after this batch; empty if there is no reason."""
         if batch.status == "cancelled":
             return [
                 f"batch {batch.id} was cancelled. What it had done is stored; run again to submit the rest."
@@ -235,7 +231,7 @@ class BatchRun:
         ]
 
     def _take(self, account: Account, batch: Batch, is_over: bool = False) -> Iterator[list[Arrival]]:
-        """What a batch that has ended says of what is wanted; only its texts if it was over before this run.
+        """The texts and failures of a batch that has ended; only its texts if it ended before this run.
 
         Raises:
             LookupError: its files are gone.
@@ -262,13 +258,13 @@ class BatchRun:
         return self._arrived(key, made) if isinstance(made, Generation) else []
 
     def _arrived(self, key: str, made: Generation) -> list[Arrival]:
-        """Once for each position that wants it; the first text for a key is the one."""
+        """The text once for each position that needs it. The first text for a key counts."""
         self._failures.pop(key, None)
         wanted = self._wanted.pop(key, None)
         return [(position, made) for position in wanted.positions] if wanted else []
 
     def _refuse(self) -> Iterator[list[Arrival]]:
-        """Requests that were refused while others succeeded are refused for good, as one by one."""
+        """Refusals are final if other requests succeeded."""
         bad = [
             (key, failure)
             for key, failure in self._failures.items()
@@ -278,7 +274,7 @@ class BatchRun:
             yield [arrival for key, failure in bad for arrival in self._arrived(key, _rejected(failure))]
 
     def _settle(self, has_progress: bool) -> Iterator[list[Arrival]]:
-        """After a round: what is given up, and whether another makes sense."""
+        """After a round: give up requests, and raise if another round makes no sense."""
         yield from self._refuse()
         if self._held_back and not has_progress:
             raise GenerationError(

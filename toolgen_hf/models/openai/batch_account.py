@@ -1,8 +1,7 @@
 """One key's side of the Batch API: a file of requests goes up, files of answers come down.
 
-Every batch carries the mark of the generator that it is for, so that any later run finds it again: the
-provider keeps the journal. Files are never deleted here, since a run that is killed needs them; OpenAI deletes
-them itself after 30 days. Source: OpenAI's API reference, "Batch" and "Files".
+Every batch carries the mark of its model, so that a later run finds it again. Files are never deleted here, because a
+killed run needs them; OpenAI deletes them after 30 days. Source: OpenAI's API reference, "Batch" and "Files".
 """
 
 from __future__ import annotations
@@ -174,7 +173,7 @@ class Account:
                 first = batch.created_at if first is None else first
                 if batch.created_at >= oldest:
                     yield batch
-                elif batch.created_at < first:  # newest first, as OpenAI does; nobody promises it
+                elif batch.created_at < first:  # newest first, as OpenAI sends them without promising it
                     return
         except AttributeError as error:  # of the client, where a page of HTML comes with status 200
             raise self._no_batches("the answer is no list of batches") from error

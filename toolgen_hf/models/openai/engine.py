@@ -112,7 +112,7 @@ class OpenAIGenerator:
 
     @property
     def is_openais(self) -> bool:
-        """Whether OpenAI is asked by default: where ``base_url`` says so, somebody knows what is served there."""
+        """Whether OpenAI is asked by default. A recipe that gives ``base_url`` knows what is served there."""
         return self.config.base_url is None and self.base_url == OPENAI_URL
 
     def _keys(self) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def _usual_keys() -> tuple[tuple[str, ...], str]:
 
 
 def _is_private(base_url: str) -> bool:
-    """Whether nobody on the way can read what is sent: it is encrypted, or does not leave this machine."""
+    """Whether no one on the network can read what is sent: it is encrypted, or does not leave this machine."""
     parts = urlsplit(base_url)
     return parts.scheme == "https" or is_this_machine(parts.hostname or "")
 
