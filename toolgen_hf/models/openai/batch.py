@@ -138,7 +138,7 @@ class BatchRun:
             )
 
     def _resume(self) -> Iterator[list[Arrival]]:
-        """Take the texts of earlier batches and wait for those in progress. What failed or was refused is asked again."""
+        """Take the texts of earlier batches, and wait for running ones. What failed or was refused is asked again."""
         found = self._accounts.batches(self._mark)
         for account, batch in found:
             if batch.status in FINAL and batch.status != "failed" and self._wanted:
