@@ -520,7 +520,15 @@ def test_everything_rejected_is_said_and_still_loads(
     assert '"stage2")' not in (result.directory / "README.md").read_text()
 
 
-def test_a_run_looks_up_unpinned_models_anew(tmp_path: Path) -> None:
-    models._COMMITS["org/model", None] = "of an earlier run"
+def test_a_run_looks_up_unpinned_models_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def download(name: str, *_: object) -> Path:
+        asked.append(name)
+        return tmp_path / f"commit-{len(asked)}"
+
+    monkeypatch.setattr(models, "download", download)
+    assert [models._commit("org/model", None, models.MODEL) for _ in range(2)] == ["commit-1"] * 2
     run(sums_recipe(tmp_path / "q"), tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
-    assert ("org/model", None) not in models._COMMITS
+    assert models._commit("org/model", None, models.MODEL) == "commit-2"
+    models.forget_commits()
