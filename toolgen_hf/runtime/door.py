@@ -234,16 +234,27 @@ def _send(row: RowRun[Any], text: Generation | None) -> Wanted:
 
 
 @dataclass(slots=True)
+class _Row:
+    """A row on its way: its split, its coroutine, and how many texts it has asked for."""
+
+    split: str
+    run: RowRun[Any]
+    asked: int = 0
+
+
+@dataclass(slots=True)
 class _Missing:
     """A text that is not in the store: its request, the split that asked first, and the rows that wait."""
 
     keyed: Keyed
     split: str
-    rows: list[tuple[str, RowRun[Any]]] = field(default_factory=list)
+    rows: list[_Row] = field(default_factory=list)
 
 
 class Generating:
     """Runs rows and generates each text that they lack. Used once.
+
+    A row is not run beyond the last text that it may ask for: only replay needs its result.
 
     Args:
         rows: each with its split; started as there is room.
@@ -255,11 +266,12 @@ class Generating:
     def __init__(
         self, rows: Iterable[tuple[str, RowRun[Any]]], models: Sequence[Texts], label: str, count: int
     ) -> None:
-        self._rows = iter(rows)
+        self._rows = (_Row(split, run) for split, run in rows)
         self._models, self._meter, self._label, self._count = models, models[0].meter, label, count
+        self._most_texts = sum(texts.attempts for texts in models)
         self._missing: dict[Texts, dict[str, _Missing]] = {texts: {} for texts in models}
         self._sent: dict[str, _Missing] = {}
-        self._ready: deque[tuple[str, RowRun[Any], Generation]] = deque()
+        self._ready: deque[tuple[_Row, Generation]] = deque()
         self._waiting = 0  # rows
         self._locks: ExitStack | None = None
         self._most = MAX_ROWS
@@ -280,35 +292,39 @@ class Generating:
                             break
             self._meter.check()
         finally:
-            for _, row, _ in self._ready:
-                row.close()
+            for row, _ in self._ready:
+                row.run.close()
             for one in [*self._sent.values(), *(m for lack in self._missing.values() for m in lack.values())]:
-                for _, row in one.rows:
-                    row.close()
+                for row in one.rows:
+                    row.run.close()
             if self._locks is not None:
                 self._locks.close()
 
     def _advance(self, has_room: bool = True) -> bool:
         """Let rows go on until each has ended or lacks a text, and start more if there is room. False if none can."""
-        moving: list[tuple[str, RowRun[Any], Generation | None]] = [*self._ready]
+        moving: list[tuple[_Row, Generation | None]] = [*self._ready]
         self._waiting -= len(moving)
         self._ready.clear()
         while has_room and len(moving) < AT_ONCE and self._waiting + len(moving) < self._most:
             if (new := next(self._rows, None)) is None:
                 break
-            moving.append((*new, None))
+            moving.append((new, None))
         is_moving = bool(moving)
         ended = 0
         while moving:
-            asked: dict[Texts, list[tuple[str, RowRun[Any], Keyed]]] = {}
-            for split, row, text in moving:
+            asked: dict[Texts, list[tuple[_Row, Keyed]]] = {}
+            for row, text in moving:
+                if row.asked == self._most_texts:
+                    row.run.close()
+                    ended += 1
+                    continue
                 try:
-                    wanted = _send(row, text)
+                    wanted = _send(row.run, text)
                 except StopIteration:
                     ended += 1
                 else:
-                    wish = (split, row, wanted.model.keyed(wanted.request))
-                    asked.setdefault(wanted.model, []).append(wish)
+                    row.asked += 1
+                    asked.setdefault(wanted.model, []).append((row, wanted.model.keyed(wanted.request)))
             moving = []
             for texts, wishes in asked.items():
                 moving += self._look_up(texts, wishes)
@@ -316,21 +332,21 @@ class Generating:
         return is_moving
 
     def _look_up(
-        self, texts: Texts, wishes: Sequence[tuple[str, RowRun[Any], Keyed]]
-    ) -> list[tuple[str, RowRun[Any], Generation | None]]:
+        self, texts: Texts, wishes: Sequence[tuple[_Row, Keyed]]
+    ) -> list[tuple[_Row, Generation | None]]:
         """The rows whose text is in the store. The others wait."""
-        asked = [keyed for _, _, keyed in wishes if keyed.key not in self._sent]
+        asked = [keyed for _, keyed in wishes if keyed.key not in self._sent]
         found = texts.find(asked)
         if len(found) < len({keyed.key for keyed in asked}) and self._lock():
             found = texts.find(asked)
-        moving: list[tuple[str, RowRun[Any], Generation | None]] = []
-        for split, row, keyed in wishes:
+        moving: list[tuple[_Row, Generation | None]] = []
+        for row, keyed in wishes:
             if keyed.key in found:
-                moving.append((split, row, found[keyed.key]))
+                moving.append((row, found[keyed.key]))
                 continue
             lacking = self._missing[texts]
-            one = self._sent.get(keyed.key) or lacking.setdefault(keyed.key, _Missing(keyed, split))
-            one.rows.append((split, row))
+            one = self._sent.get(keyed.key) or lacking.setdefault(keyed.key, _Missing(keyed, row.split))
+            one.rows.append(row)
             self._waiting += 1
         return moving
 
@@ -413,7 +429,7 @@ class Generating:
                     del self._sent[one.keyed.key]
                     unusable = unusable or (made if made.unusable else None)
                     if unusable is None:
-                        self._ready.extend((split, row, made) for split, row in one.rows)
+                        self._ready.extend((row, made) for row in one.rows)
                 self._advance(has_room=False)
             if unusable is not None:  # said once all that was paid for is stored
                 texts.usable(unusable)
