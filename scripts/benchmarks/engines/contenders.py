@@ -67,6 +67,7 @@ def toolgen_hf(args: argparse.Namespace) -> Work:
     import openai.resources.chat  # noqa: F401
     from datasets import Dataset, DatasetDict, disable_progress_bars, load_from_disk
 
+    import toolgen_hf.models.openai.stream  # noqa: F401  # otherwise imported with the first request
     from toolgen_hf import OpenAIConfig, Workspace, schemas, tool_api
 
     def answered_wrong(prompts: Path) -> Iterator[dict[str, Any]]:
