@@ -1,10 +1,11 @@
-"""What a run keeps and counts.
+"""What runs a stage, and what a run keeps.
 
-workspace  cache, store and log of one run
-texts      the texts that a stage needs of one generator
-store      every generated text, durable
-turns      several runs over one store
+door       between rows and models: replay, generate, rehearse
+runner     a stage over a dataset: MapRunner, Rehearsal
+store      every generated text, on disk before it is used
+cache      outputs of stages, by fingerprint
 budget     progress bars and the limit on cost
 plan       what a dry run finds
+workspace  cache, store, runner and log of one run
 summary    what a run did, as plain data
 """

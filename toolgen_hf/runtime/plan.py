@@ -1,4 +1,4 @@
-"""What a run would do, without doing it: how many requests are missing, what they would cost, how they look."""
+"""What a dry run finds: how many requests are missing, what they would cost, and a few of the prompts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SHOWN = 2  # prompts
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What one stage would ask of one generator.
+    """What one stage would ask of one model.
 
-    ``requests`` are those that are not in the store, one a question; ``max_requests`` if each takes every attempt, and
-    every teacher before passes it on. ``cost`` is what the first are expected to cost in US dollars, ``max_cost`` the
-    most that can be, with every prompt and text as long as it may get; None where no price is known.
-    ``is_bound``: an earlier stage is not done, and so there will be this many at most.
+    ``requests``: those that are not in the store, one for each question. ``max_requests``: the same if each question
+    takes every attempt of every teacher. ``cost``: the expected cost of ``requests`` in US dollars; ``max_cost``: the highest
+    possible cost, with prompts and texts as long as they may be; None if no price is known. ``is_bound``: an earlier
+    stage is not done, so the number is an upper bound.
     """
 
     stage: str
@@ -34,20 +34,20 @@ class Planned:
     is_bound: bool
     prompts: tuple[Prompt, ...]
     completion_tokens: int = 0
-    """Expected, as ``cost`` is."""
+    """Expected, like ``cost``."""
 
 
 @dataclass
 class Plan:
-    """Filled by the stages of a dry run, in their order."""
+    """The entries of the stages of a dry run, in their order."""
 
     entries: list[Planned] = field(default_factory=list)
 
     def add(self, stage: str, texts: Texts, missing: Iterable[Prompt]) -> None:
-        """Count what one stage is missing of one generator.
+        """Count the requests of one stage to one model.
 
-        Expected are one request a question, and texts as long as those that the store has of the same generator, or
-        else half as long as they may get. At most, every question takes all attempts of every teacher.
+        The expected number is one request for each question. The expected length of a text is the mean of the texts in
+        the store, or half of the maximum. At most, every question takes all attempts of every teacher.
         """
         generator, usual = texts.generator, texts.usual_length()
         estimates: list[tuple[int, int]] = []
@@ -56,17 +56,17 @@ class Plan:
             estimates.append(generator.estimate(prompt))
             if len(prompts) < SHOWN:
                 prompts.append(prompt)
-        before = [entry for entry in self.entries if entry.stage == stage]  # teachers that are asked first
+        before = [entry for entry in self.entries if entry.stage == stage]  # teachers that are asked earlier
         passed_on = sum(entry.requests for entry in before)
         asked, limit = (sum(estimate[at] for estimate in estimates) for at in (0, 1))
         answered = limit // 2 if usual is None else round(usual * len(estimates))
         most = len(estimates) + passed_on
-        if most > len(estimates):  # as if each that is passed on were like those that are known
+        if most > len(estimates):  # questions of earlier teachers count like the known ones
             asked_at_most = asked + sum(entry.prompt_tokens for entry in before)
             limit += passed_on * generator.estimate(Prompt("", ""))[1]
         else:
             asked_at_most = asked
-        # The sources' prompts are the questions': only the teachers' follow from an earlier stage's texts.
+        # Only the prompts of teachers depend on texts of an earlier stage.
         is_bound = stage.startswith("tool_api") and any(entry.requests for entry in self.entries)
         worst = generator.cost((asked_at_most * AT_WORST + limit) * texts.attempts, limit * texts.attempts)
         self.entries.append(
@@ -85,22 +85,22 @@ class Plan:
         )
 
     def add_all(self, stage: str, generator: Generator, requests: int) -> None:
-        """So many texts of a local model whose prompts are not known."""
+        """Add so many texts of a local model. Their prompts are not known."""
         self.entries.append(Planned(stage, generator.describe(), requests, requests, 0, 0.0, 0.0, False, ()))
 
     @property
     def requests(self) -> int:
-        """All that is missing."""
+        """All missing requests."""
         return sum(entry.requests for entry in self.entries)
 
     @property
     def cost(self) -> float | None:
-        """What is expected, in US dollars; None where a price is not known."""
+        """The expected cost in US dollars; None if a price is not known."""
         return _total(entry.cost for entry in self.entries if entry.requests)
 
     @property
     def max_cost(self) -> float | None:
-        """US dollars at most; None where a price is not known."""
+        """The highest possible cost in US dollars; None if a price is not known."""
         return _total(entry.max_cost for entry in self.entries if entry.max_requests)
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,13 +1,11 @@
-"""Every generated text is durable before it is used.
+"""The store of generated texts, in one SQLite file. A text is on disk before it is used.
 
-A text is keyed by all that determines it: the generator's identity (model content, adapter, template,
-decoding parameters; or endpoint, engine, API and parameters), the prompt and the sample index. Not by
-row number, file or run. So a killed run resumes where it stopped, a row added costs one request, and
-asking again costs nothing. Of an engine's answer the whole is kept, and its text is read from that each time.
-A request that the engine refused is no text, and is not kept.
+The key of a text is made from all that determines it: the model's identity (model content, adapter, template, decoding
+parameters; or endpoint, engine, API and parameters), the prompt and the sample number. Row number, file and run are not
+part of it. So a killed run goes on where it stopped, a new row costs one request, and asking again costs nothing. An
+engine's whole answer is stored and its text is read from that each time. A refused request is not stored.
 
-SQLite in WAL mode: several processes may read and write at once; the first text to arrive for a key is
-the one that everybody sees from then on.
+SQLite runs in WAL mode: several processes may read and write at once. The first text that arrives for a key stays.
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ CREATE TABLE IF NOT EXISTS texts (
 _APPLICATION_ID = 0x74676866  # "tghf": marks the file as ours
 _LOOKUP_SIZE = 500  # SQLite's default limit on bound parameters was 999 for long
 _PATIENCE = 60.0  # seconds that SQLite waits for another process to end its writing
-_ATTEMPTS = 3  # that long: the texts in hand are paid for
+_ATTEMPTS = 3  # of that length: the texts in memory are paid for
 _WAIT = "another process is writing to it; wait until it is done, or end it"
 
 logger = logging.getLogger(__name__)
@@ -52,9 +50,9 @@ class Store:
     """A durable map from request key to text, in one SQLite file.
 
     Raises:
-        DataError: the file is no store, or cannot be opened.
-        GenerationError: a text could not be written (a full disk, or another process writes all the time); those
-            written before are safe.
+        DataError: the file is not a store, or cannot be opened.
+        GenerationError: a text could not be written (the disk is full, or another process keeps writing). Texts that
+            were written before are safe.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -73,8 +71,8 @@ class Store:
             raise DataError(_unusable(self.path, error)) from error
 
     def _check_owner(self) -> None:
-        """Touch no database of another program."""
-        # In this order: another process that makes the store just now says whose it is before it makes the tables.
+        """Refuse a database of another program."""
+        # In this order, because another process that makes the store sets the owner before it makes the tables.
         tables = [name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         (owner,) = self._db.execute("PRAGMA application_id").fetchone()
         if owner != _APPLICATION_ID and tables:
@@ -82,11 +80,11 @@ class Store:
                 f"{str(self.path)!r} is a database of something else (its tables: {', '.join(tables[:5])}); "
                 "name another file with --store"
             )
-        if owner != _APPLICATION_ID:  # saying it again would wait for whoever writes
+        if owner != _APPLICATION_ID:  # setting it again would wait for a writer
             self._db.execute(f"PRAGMA application_id={_APPLICATION_ID}")
 
     def _add_new_columns(self) -> None:
-        """A store of an earlier version keeps its texts."""
+        """Add the columns that a store of an earlier version lacks. Its texts stay."""
         columns = {row[1] for row in self._db.execute("PRAGMA table_info(texts)")}
         if "raw" not in columns:
             self._db.execute("ALTER TABLE texts ADD COLUMN raw TEXT")
@@ -100,7 +98,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Close the file; texts already put are on disk whether or not this is called."""
+        """Close the file. Texts that were put are on disk anyway."""
         self._db.close()
 
     def __len__(self) -> int:
@@ -108,7 +106,7 @@ class Store:
             return int(self._db.execute("SELECT COUNT(*) FROM texts").fetchone()[0])
 
     def get(self, keys: Sequence[str]) -> dict[str, Generation]:
-        """The texts that are there, by key. Where an engine's whole answer was kept, ``raw`` has it, and only that."""
+        """The stored texts by key. Of an engine's answer only ``raw`` is filled."""
         found: dict[str, Generation] = {}
         for start in range(0, len(keys), _LOOKUP_SIZE):
             part = keys[start : start + _LOOKUP_SIZE]
@@ -126,7 +124,7 @@ class Store:
         return found
 
     def mean_tokens(self, generator: str) -> float | None:
-        """Mean tokens of the texts of one generator (digest of its identity) whose engine said how many they took."""
+        """Mean tokens of the texts of one model (digest of its identity), as far as its engine reported them."""
         with self._reading():
             row = self._db.execute(
                 "SELECT AVG(NULLIF(completion_tokens, 0)) FROM texts WHERE generator = ?", (generator,)
@@ -139,10 +137,10 @@ class Store:
         texts: Iterable[tuple[Keyed, Generation]],
         instead: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Commit texts, all or none, to disk before returning. A key that is there keeps its text.
+        """Commit texts to disk, all or none. A key that is there keeps its text.
 
         Args:
-            instead: kept answers (``raw``) that are none, by key; they are replaced.
+            instead: stored answers (``raw``) that are errors, by key; they are replaced.
         """
         generator = digest(identity)
         rows = [
@@ -183,7 +181,7 @@ class Store:
             self._insist("BEGIN IMMEDIATE")
             yield
             self._insist("COMMIT")
-        except BaseException as error:  # Ctrl-C too: the lock must not outlive it
+        except BaseException as error:  # Ctrl-C too: the lock must be released
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
@@ -195,7 +193,7 @@ class Store:
             raise
 
     def _insist(self, statement: str) -> None:
-        """Execute what may have to wait for another process."""
+        """Execute a statement that may have to wait for another process."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self._db.execute(statement)

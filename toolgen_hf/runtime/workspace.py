@@ -1,10 +1,10 @@
-"""Where a run keeps what it made, and what it has done so far.
+"""The cache, the store, the runner and the log of one run.
 
     {cache home}/store.sqlite       every generated text (store.py)
-    {cache home}/stages/*.arrow     every stage's output, by fingerprint (stages/base.py)
+    {cache home}/stages/*.arrow     every stage's output, by fingerprint (cache.py)
     {cache home}/adapters/          fine-tuned LoRA adapters, by what they were trained from
 
-Deleting the folder costs time and money but loses no result that was written to an output directory.
+Deleting the folder costs time and money. Results in output directories stay.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Workspace:
 
     @property
     def store(self) -> Store:
-        """The text store, opened when first needed."""
+        """The text store. It is opened when it is first needed."""
         if self._store is None:
             self._store = Store(self.store_path)
         return self._store
