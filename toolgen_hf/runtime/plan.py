@@ -19,9 +19,9 @@ class Planned:
     """What one stage would ask of one model.
 
     ``requests``: those that are not in the store, one for each question. ``max_requests``: the same if each question
-    takes every attempt of every teacher. ``cost``: the expected cost of ``requests`` in US dollars; ``max_cost``: the highest
-    possible cost, with prompts and texts as long as they may be; None if no price is known. ``is_bound``: an earlier
-    stage is not done, so the number is an upper bound.
+    takes every attempt of every teacher. ``cost``: the expected cost of ``requests`` in US dollars. ``max_cost``: the
+    highest possible cost, with prompts and texts as long as they may be. Both are None if no price is known.
+    ``is_bound``: an earlier stage is not done, so the number is an upper bound.
     """
 
     stage: str
