@@ -12,7 +12,7 @@ import pytest
 from toolgen_hf import Workspace
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.models.config import AnnotationsConfig
-from toolgen_hf.models.given import match
+from toolgen_hf.models.file import match
 from toolgen_hf.published.ask import examples, generate_tool_api, source_name, task_of
 from toolgen_hf.published.assemble import gold_response, merge, mix, response_files, score
 from toolgen_hf.published.files import extras, kept, read

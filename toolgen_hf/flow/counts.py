@@ -10,8 +10,8 @@ from datasets import Dataset, DatasetDict
 from toolgen_hf import schemas
 from toolgen_hf.builders.rows import shorten
 from toolgen_hf.errors import DataError
-from toolgen_hf.models.given import STAGE as RESPOND
-from toolgen_hf.models.given import Given
+from toolgen_hf.models.file import STAGE as RESPOND
+from toolgen_hf.models.file import Given
 
 
 def collect_rejected(called: DatasetDict) -> DatasetDict:

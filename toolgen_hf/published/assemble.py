@@ -27,7 +27,7 @@ from toolgen_hf.finetune import FinetuneConfig, finetune
 from toolgen_hf.flow import Result, run
 from toolgen_hf.flow.mix_files import beside, by_split, mix_files, read_parts
 from toolgen_hf.models.config import unique
-from toolgen_hf.models.given import Given, match, rejected
+from toolgen_hf.models.file import Given, match, rejected
 from toolgen_hf.published.command import checked
 from toolgen_hf.published.files import (
     WRITERS,

@@ -26,7 +26,7 @@ from datasets.fingerprint import Hasher
 
 from toolgen_hf import schemas
 from toolgen_hf.errors import ConfigError, DataError
-from toolgen_hf.models.given import MISSING
+from toolgen_hf.models.file import MISSING
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task, identity
