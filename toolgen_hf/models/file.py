@@ -3,8 +3,8 @@
     {kind: file, path: data/stage2/GSM8K/GSM8K_davinci_response.json}
 
 As a source (stages/respond.py), a row belongs to the question with its id, unless it repeats another question.
-Otherwise it belongs to the question with the same words, because files may have ids of their own. Rows that belong to no
-question become ``schemas.REJECTED``. As the student or a teacher, a row belongs to the question with the same words.
+Otherwise it belongs to the question with the same words, because files may have ids of their own. Rows that belong to
+no question become ``schemas.REJECTED``. As the student or a teacher, a row belongs to the question with the same words.
 """
 
 from __future__ import annotations
