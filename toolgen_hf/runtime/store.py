@@ -14,13 +14,12 @@ import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from toolgen_hf._utils import canonical_json, digest, well_formed
-from toolgen_hf.ask import Generation, Keyed
+from toolgen_hf.ask import Generation, Keyed, Request
 from toolgen_hf.errors import DataError, GenerationError
 
 _SCHEMA = """
@@ -39,6 +38,7 @@ CREATE TABLE IF NOT EXISTS texts (
 """
 _APPLICATION_ID = 0x74676866  # "tghf": marks the file as ours
 _LOOKUP_SIZE = 500  # SQLite's default limit on bound parameters was 999 for long
+_ROWS_AT_ONCE = 100  # eight parameters each
 _PATIENCE = 60.0  # seconds that SQLite waits for another process to end its writing
 _ATTEMPTS = 3  # of that length: the texts in memory are paid for
 _WAIT = "another process is writing to it; wait until it is done, or end it"
@@ -147,7 +147,7 @@ class Store:
             (
                 wanted.key,
                 generator,
-                well_formed(canonical_json(asdict(wanted.request))),
+                _request_json(wanted.request),
                 well_formed(made.text) if made.raw is None else "",
                 made.finish_reason,
                 made.prompt_tokens,
@@ -156,17 +156,22 @@ class Store:
             )
             for wanted, made in texts
         ]
-        replaced = [(row[0], instead[row[0]]) for row in rows if row[0] in instead]
         with self._transaction():
-            self._db.executemany("DELETE FROM texts WHERE key = ? AND raw = ?", replaced)
+            for row in rows:
+                if row[0] in instead:
+                    self._db.execute("DELETE FROM texts WHERE key = ? AND raw = ?", (row[0], instead[row[0]]))
             self._db.execute(
                 "INSERT OR IGNORE INTO generators VALUES (?, ?)", (generator, canonical_json(identity))
             )
-            self._db.executemany(
-                "INSERT OR IGNORE INTO texts (key, generator, request, text, finish_reason, prompt_tokens,"
-                " completion_tokens, raw) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                rows,
-            )
+            # Many rows in one statement: between statements the interpreter goes to another thread.
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                part = rows[start : start + _ROWS_AT_ONCE]
+                marks = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * len(part))
+                self._db.execute(
+                    "INSERT OR IGNORE INTO texts (key, generator, request, text, finish_reason, prompt_tokens,"
+                    f" completion_tokens, raw) VALUES {marks}",
+                    [value for row in part for value in row],
+                )
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -216,3 +221,9 @@ def _unusable(path: Path, error: Exception) -> str:
     mend = "move it away (its texts will be generated again)" if damaged else "make the place writable"
     mend = _WAIT if _is_busy(error) else mend
     return f"cannot open the text store {str(path)!r}: {error}; {mend}, or name another file with --store"
+
+
+def _request_json(request: Request) -> str:
+    prompt = request.prompt
+    asked = {"prompt": {"system": prompt.system, "user": prompt.user}, "sample": request.sample}
+    return well_formed(canonical_json(asked))
