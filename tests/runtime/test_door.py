@@ -140,6 +140,24 @@ def test_a_row_goes_on_when_its_text_is_there(store: Store) -> None:
     assert replay([says_again(source, "a")]) == ["A AGAIN"]
 
 
+def test_results_of_the_first_rows_are_kept_and_later_rows_stop_at_their_last_text(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "MAX_RESULTS", 3)
+    source, ended = texts(Counting(), store), []
+
+    async def row(user: str) -> str:
+        made = await Ask().text(source, Prompt("", user))
+        ended.append(user)
+        return made.text
+
+    live = Generating([("train", row(user)) for user in "abcdef"], [source], "test", 6)
+    live.run()
+    assert len(ended) == 3
+    assert {live.done["train", "abcdef".index(user)].take() for user in ended} == {u.upper() for u in ended}
+    assert source.take_used().texts == 3
+
+
 def test_rows_ask_several_models_one_after_the_other(store: Store) -> None:
     class Second(Counting):
         def identity(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ So there is no barrier between batches or splits, and a killed run repeats nothi
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +24,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from toolgen_hf._utils import digest
+from toolgen_hf._utils import digest, well_formed
 from toolgen_hf.ask import Generation, Keyed, Prompt, Request, RowRun, Wanted, request_key
 from toolgen_hf.errors import GenerationError, RefusedError
 from toolgen_hf.models.base import Generator
@@ -38,6 +39,8 @@ MAX_ROWS = 10_000
 """Rows that wait for texts at most."""
 MAX_ROWS_OF_A_BATCH = 50_000
 """The same where a model answers all requests together (OpenAI takes 50,000 in a batch)."""
+MAX_RESULTS = 10_000
+"""Results that are kept in memory for the map."""
 
 logger = logging.getLogger(__name__)
 
@@ -168,6 +171,20 @@ class Texts:
         return self.store.mean_tokens(self.digest)
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The result of a row that was run while texts were generated, and the texts in it."""
+
+    result: Any
+    texts: tuple[tuple[Texts, Keyed, Generation], ...]
+
+    def take(self) -> Any:
+        """The result. Its texts are counted as used."""
+        for texts, keyed, made in self.texts:
+            texts.use(keyed, made)
+        return self.result
+
+
 def replay(rows: Sequence[RowRun[T]]) -> list[T]:
     """Run rows to their end with the texts of the store.
 
@@ -235,11 +252,21 @@ def _send(row: RowRun[Any], text: Generation | None) -> Wanted:
 
 @dataclass(slots=True)
 class _Row:
-    """A row on its way: its split, its coroutine, and how many texts it has asked for."""
+    """A row on its way: its split, its number in the split, its coroutine, and the texts that it got."""
 
     split: str
+    number: int
     run: RowRun[Any]
-    asked: int = 0
+    asked: Keyed | None = None
+    of: Texts | None = None
+    texts: list[tuple[Texts, Keyed, Generation]] = field(default_factory=list)
+
+    def send(self, text: Generation | None) -> None:
+        """Let the row go on with the text that it asked for. Raises StopIteration with its result at its end."""
+        if text is not None and self.of is not None and self.asked is not None:
+            self.texts.append((self.of, self.asked, text))
+        wanted = _send(self.run, text)
+        self.of, self.asked = wanted.model, wanted.model.keyed(wanted.request)
 
 
 @dataclass(slots=True)
@@ -254,7 +281,8 @@ class _Missing:
 class Generating:
     """Runs rows and generates each text that they lack. Used once.
 
-    A row is not run beyond the last text that it may ask for: only replay needs its result.
+    ``done`` has the results of the first rows, by split and number, so that the map need not run these again. Later
+    rows are not run beyond the last text that they may ask for.
 
     Args:
         rows: each with its split; started as there is room.
@@ -266,7 +294,9 @@ class Generating:
     def __init__(
         self, rows: Iterable[tuple[str, RowRun[Any]]], models: Sequence[Texts], label: str, count: int
     ) -> None:
-        self._rows = (_Row(split, run) for split, run in rows)
+        numbers: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)
+        self._rows = (_Row(split, next(numbers[split]), run) for split, run in rows)
+        self.done: dict[tuple[str, int], Done] = {}
         self._models, self._meter, self._label, self._count = models, models[0].meter, label, count
         self._most_texts = sum(texts.attempts for texts in models)
         self._missing: dict[Texts, dict[str, _Missing]] = {texts: {} for texts in models}
@@ -312,29 +342,35 @@ class Generating:
         is_moving = bool(moving)
         ended = 0
         while moving:
-            asked: dict[Texts, list[tuple[_Row, Keyed]]] = {}
+            asked: dict[Texts, list[_Row]] = {}
             for row, text in moving:
-                if row.asked == self._most_texts:
+                if text is not None and not self._is_needed(row, text):
                     row.run.close()
                     ended += 1
                     continue
                 try:
-                    wanted = _send(row.run, text)
-                except StopIteration:
+                    row.send(text)
+                except StopIteration as stop:
                     ended += 1
+                    if len(self.done) < MAX_RESULTS:
+                        self.done[row.split, row.number] = Done(stop.value, tuple(row.texts))
                 else:
-                    row.asked += 1
-                    asked.setdefault(wanted.model, []).append((row, wanted.model.keyed(wanted.request)))
+                    assert row.of is not None
+                    asked.setdefault(row.of, []).append(row)
             moving = []
-            for texts, wishes in asked.items():
-                moving += self._look_up(texts, wishes)
+            for texts, rows in asked.items():
+                moving += self._look_up(texts, rows)
         self._meter.done(ended)
         return is_moving
 
-    def _look_up(
-        self, texts: Texts, wishes: Sequence[tuple[_Row, Keyed]]
-    ) -> list[tuple[_Row, Generation | None]]:
+    def _is_needed(self, row: _Row, text: Generation) -> bool:
+        """Whether to run a row on: it may ask for more, or its result is kept. The store keeps well-formed text."""
+        is_last = len(row.texts) + 1 == self._most_texts
+        return not is_last or (len(self.done) < MAX_RESULTS and well_formed(text.text) == text.text)
+
+    def _look_up(self, texts: Texts, rows: Sequence[_Row]) -> list[tuple[_Row, Generation | None]]:
         """The rows whose text is in the store. The others wait."""
+        wishes = [(row, row.asked) for row in rows if row.asked is not None]
         asked = [keyed for _, keyed in wishes if keyed.key not in self._sent]
         found = texts.find(asked)
         if len(found) < len({keyed.key for keyed in asked}) and self._lock():

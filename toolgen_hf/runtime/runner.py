@@ -27,7 +27,7 @@ from datasets.fingerprint import Hasher
 from toolgen_hf._utils import canonical_json, quiet_datasets
 from toolgen_hf.ask import Prompt, RowRun
 from toolgen_hf.runtime.cache import open_output, used_by, write_output
-from toolgen_hf.runtime.door import Generating, Texts, Usage, rehearse, replay
+from toolgen_hf.runtime.door import Done, Generating, Texts, Usage, rehearse, replay
 from toolgen_hf.runtime.plan import Plan
 
 Row: TypeAlias = dict[str, Any]
@@ -159,11 +159,14 @@ class MapRunner:
         started = time.monotonic()
         splits = _look_up(stage, dataset, settings, workspace.cache_dir)
         todo = {name: split.rows for name, split in splits.items() if split.made is None}
+        done: dict[tuple[str, int], Done] = {}
         if texts and todo:
-            Generating(_runs(todo, function), texts, label, sum(map(len, todo.values()))).run()
+            live = Generating(_runs(todo, function), texts, label, sum(map(len, todo.values())))
+            live.run()
+            done = live.done
         outputs = {}
         for name, split in splits.items():
-            made = split.made if split.made is not None else _map(stage, split, function, texts)
+            made = split.made if split.made is not None else _map(stage, name, split, function, texts, done)
             outputs[name] = made
             generated = Usage.total(source.take_generated(name) for source in texts)
             used = used_by(split.path) if texts and len(split.rows) else Usage()
@@ -230,7 +233,12 @@ class Rehearsal:
 
 
 def _map(
-    stage: Stage, split: _Split, function: BatchFunction | RowFunction, texts: Sequence[Texts]
+    stage: Stage,
+    name: str,
+    split: _Split,
+    function: BatchFunction | RowFunction,
+    texts: Sequence[Texts],
+    done: dict[tuple[str, int], Done],
 ) -> Dataset:
     """Map one split and cache its output.
 
@@ -241,8 +249,10 @@ def _map(
 
     def transform(file: Path) -> tuple[Path, Mapping[str, Any]]:
         nonlocal final
+        by_row = inspect.iscoroutinefunction(function)
         split.rows.with_format(None).map(
-            _replayed(function, stage.features) if inspect.iscoroutinefunction(function) else function,
+            _replayed(function, stage.features, name, done) if by_row else function,
+            with_indices=by_row,
             **_map_arguments(stage, split.rows),
             new_fingerprint=split.fingerprint,
             cache_file_name=str(file),
@@ -267,11 +277,16 @@ def _map_arguments(stage: Stage, rows: Dataset) -> dict[str, Any]:
     }
 
 
-def _replayed(function: Any, features: Features) -> BatchFunction:
-    """A function of one row as a function of a batch, with the texts of the store."""
+def _replayed(
+    function: Any, features: Features, split: str, done: dict[tuple[str, int], Done]
+) -> Callable[[Batch, list[int]], Batch]:
+    """A function of one row as a function of a batch, with the texts of the store; rows that are done are not run."""
 
-    def batch_function(batch: Batch) -> Batch:
-        return _columns(replay([function(row) for row in _rows(batch)]), features)
+    def batch_function(batch: Batch, numbers: list[int]) -> Batch:
+        known = [done.pop((split, number), None) for number in numbers]
+        rows = _rows(batch)
+        others = iter(replay([function(row) for row, one in zip(rows, known, strict=True) if one is None]))
+        return _columns([next(others) if one is None else one.take() for one in known], features)
 
     return batch_function
 
