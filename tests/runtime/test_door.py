@@ -423,3 +423,16 @@ def test_interrupted_it_says_how_many_texts_are_stored(
     assert len(store) == 2
     of = "2 of the 6 texts that were missing" if is_whole else "2 more texts"
     assert caplog.messages == [f"test: {of} are stored"]
+
+
+def test_a_row_gets_the_text_that_the_store_has(store: Store) -> None:
+    """Half of a surrogate pair cannot be stored; the row sees what stands in its place already when it arrives."""
+
+    class Halves(Counting):
+        def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
+            yield [(at, Generation("a\ud83d", raw=None)) for at, _ in enumerate(requests)]
+
+    source = texts(Halves(), store)
+    live = Generating([("train", says(source, "a"))], [source], "test", 1)
+    live.run()
+    assert live.done["train", 0].result == replay([says(source, "a")])[0] == "a\ufffd"

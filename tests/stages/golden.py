@@ -40,7 +40,7 @@ class Student:
         text = "48 + 24 = 72, so the answer is 72."
         return {one.key: Generation(text, "length" if "Ann" in one.key else "stop") for one in wanted}
 
-    def use(self, keyed: Keyed, made: Generation) -> None: ...
+    def use(self, key: str, made: Generation) -> None: ...
 
 
 async def annotations(case: Case, ask: Ask) -> Proposal:

@@ -89,7 +89,7 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
         "rejected": rejected,
         **{f"{RESPONSES}{name}": table for name, table in executed.items()},
     }
-    near = near_duplicates.marks(raw, dropped(raw, recipe))
+    near = near_duplicates.marks(raw, near_duplicates.dropped(raw, recipe.dataset.near_duplicates))
     configs |= {name: near_duplicates.marked(configs[name], near) for name in schemas.MARKED}
     asked = called if recipe.answer is not None else DatasetDict()
     summary = summarize(recipe.name, workspace.reports[reported:], asked, configs, executed)
@@ -161,11 +161,6 @@ def warn_of_fewer(rows: DatasetDict, recipe: Recipe) -> None:
     """Warn about splits with fewer rows than the recipe asks for."""
     for remark in fewer(rows, recipe.dataset):
         logger.warning("%s", remark)
-
-
-def dropped(raw: DatasetDict, recipe: Recipe) -> dict[str, str]:
-    """The questions that are rejected because of near duplicates: id -> reason."""
-    return near_duplicates.leaks(raw) if recipe.dataset.near_duplicates == "drop" else {}
 
 
 def for_training(

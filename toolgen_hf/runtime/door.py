@@ -19,7 +19,7 @@ import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
@@ -144,13 +144,13 @@ class Texts:
         for split, keyed, made in arrived:
             self.generated[split].add(made, self.meter.arrived(self.generator, keyed.request.prompt, made))
 
-    def use(self, keyed: Keyed, made: Generation) -> None:
-        """Count a text that is part of a stage's output."""
+    def use(self, key: str, made: Generation) -> None:
+        """Count a text that is part of a stage's output; of ``made`` the tokens alone."""
         self._used.add(
             made, self.generator.cost(made.prompt_tokens, made.completion_tokens, made.cached_tokens)
         )
-        if keyed.key in self._refused:
-            self._used_refused.append(keyed.key)
+        if key in self._refused:
+            self._used_refused.append(key)
 
     def take_generated(self, split: str) -> Usage:
         """What was generated for a split since the last call."""
@@ -173,15 +173,15 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The result of a row that was run while texts were generated, and the texts in it."""
+    """The result of a row that was run while texts were generated, and the tokens of its texts, by their keys."""
 
     result: Any
-    texts: tuple[tuple[Texts, Keyed, Generation], ...]
+    texts: tuple[tuple[Texts, str, Generation], ...]
 
     def take(self) -> Any:
         """The result. Its texts are counted as used."""
-        for texts, keyed, made in self.texts:
-            texts.use(keyed, made)
+        for texts, key, made in self.texts:
+            texts.use(key, made)
         return self.result
 
 
@@ -238,11 +238,17 @@ def _run(
                         continue
                     moving.append((at, found[keyed.key]))
                     if is_used:
-                        texts.use(keyed, found[keyed.key])
+                        texts.use(keyed.key, found[keyed.key])
     finally:
         for row in rows:
             row.close()
     return results, missing
+
+
+def _as_stored(made: Generation) -> Generation:
+    """A text that arrived as the store gives it later, so that a row gets the same text both times."""
+    text = well_formed(made.text)
+    return made if text is made.text else replace(made, text=text)
 
 
 def _send(row: RowRun[Any], text: Generation | None) -> Wanted:
@@ -252,19 +258,20 @@ def _send(row: RowRun[Any], text: Generation | None) -> Wanted:
 
 @dataclass(slots=True)
 class _Row:
-    """A row on its way: its split, its number in the split, its coroutine, and the texts that it got."""
+    """A row on its way: its split, its number in the split, its coroutine, and the tokens of the texts that it got."""
 
     split: str
     number: int
     run: RowRun[Any]
     asked: Keyed | None = None
     of: Texts | None = None
-    texts: list[tuple[Texts, Keyed, Generation]] = field(default_factory=list)
+    texts: list[tuple[Texts, str, Generation]] = field(default_factory=list)
 
     def send(self, text: Generation | None) -> None:
         """Let the row go on with the text that it asked for. Raises StopIteration with its result at its end."""
         if text is not None and self.of is not None and self.asked is not None:
-            self.texts.append((self.of, self.asked, text))
+            tokens = replace(text, text="", raw=None, reasoning=None)  # an engine's answer may be large
+            self.texts.append((self.of, self.asked.key, tokens))
         wanted = _send(self.run, text)
         self.of, self.asked = wanted.model, wanted.model.keyed(wanted.request)
 
@@ -344,7 +351,7 @@ class Generating:
         while moving:
             asked: dict[Texts, list[_Row]] = {}
             for row, text in moving:
-                if text is not None and not self._is_needed(row, text):
+                if text is not None and not self._is_needed(row):
                     row.run.close()
                     ended += 1
                     continue
@@ -363,10 +370,9 @@ class Generating:
         self._meter.done(ended)
         return is_moving
 
-    def _is_needed(self, row: _Row, text: Generation) -> bool:
-        """Whether to run a row on: it may ask for more, or its result is kept. The store keeps well-formed text."""
-        is_last = len(row.texts) + 1 == self._most_texts
-        return not is_last or (len(self.done) < MAX_RESULTS and well_formed(text.text) == text.text)
+    def _is_needed(self, row: _Row) -> bool:
+        """Whether to run a row on: it may ask for more, or its result is kept."""
+        return len(row.texts) + 1 < self._most_texts or len(self.done) < MAX_RESULTS
 
     def _look_up(self, texts: Texts, rows: Sequence[_Row]) -> list[tuple[_Row, Generation | None]]:
         """The rows whose text is in the store. The others wait."""
@@ -458,7 +464,7 @@ class Generating:
                 self._meter.refresh(texts.generator)
                 if not chunk:
                     continue
-                arrived = [(sent.pop(position), made) for position, made in chunk]
+                arrived = [(sent.pop(position), _as_stored(made)) for position, made in chunk]
                 texts.keep([(one.split, one.keyed, made) for one, made in arrived])
                 count += len(chunk)
                 for one, made in arrived:

@@ -27,7 +27,7 @@ from datasets.fingerprint import Hasher
 from toolgen_hf._utils import canonical_json, quiet_datasets
 from toolgen_hf.ask import Prompt, RowRun
 from toolgen_hf.runtime.cache import open_output, used_by, write_output
-from toolgen_hf.runtime.door import Done, Generating, Texts, Usage, rehearse, replay
+from toolgen_hf.runtime.door import AT_ONCE, Done, Generating, Texts, Usage, rehearse, replay
 from toolgen_hf.runtime.plan import Plan
 
 Row: TypeAlias = dict[str, Any]
@@ -35,9 +35,6 @@ Batch: TypeAlias = dict[str, list[Any]]
 """Rows as columns."""
 BatchFunction: TypeAlias = Callable[[Batch], Batch]
 RowFunction: TypeAlias = Callable[[Row], RowRun[Row]]
-
-AT_ONCE = 100
-"""Rows that are read from a split at a time while texts are generated."""
 
 
 @dataclass(frozen=True)

@@ -190,6 +190,11 @@ def marks(questions: DatasetDict, without: Mapping[str, str] | None = None) -> M
     return _nearest(questions, lambda one, other: one[0] != other[0] and other[1], without or {})
 
 
+def dropped(raw: DatasetDict, setting: str) -> dict[str, str]:
+    """The questions that ``dataset.near_duplicates`` rejects: the reason by id."""
+    return leaks(raw) if setting == "drop" else {}
+
+
 def leaks(questions: DatasetDict) -> dict[str, str]:
     """The questions to reject because a split further from training has a near duplicate: id -> reason.
 
