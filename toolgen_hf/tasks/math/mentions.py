@@ -112,6 +112,8 @@ _FOUND = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_START = re.compile(r"[0-9.]|\b[A-Za-z]+")
+_FIRST_WORDS: Final = frozenset([*_NUMERAL.split("|"), *_SPECIAL.split("|")])
 _PERCENT = re.compile(r"\s?(?:%|percent|percentage)", re.IGNORECASE)
 _CENTS = re.compile(r"\s?(?:¢|cents?\b)", re.IGNORECASE)
 _DOLLARS = re.compile(r"\s?dollars?\b")
@@ -294,9 +296,20 @@ def number(digits: str) -> Fraction:
     return Fraction(digits.replace(",", ""))
 
 
+def _matches(text: str) -> Iterator[re.Match[str]]:
+    """As ``_FOUND.finditer``, but only tried where a match may begin, which is faster."""
+    at = 0
+    while (start := _START.search(text, at)) is not None:
+        word, at = start[0], start.end()
+        may_begin = not word.isalpha() or word[0].isupper() or word.lower() in _FIRST_WORDS
+        if may_begin and (match := _FOUND.match(text, start.start())) is not None:
+            at = match.end()
+            yield match
+
+
 def _mentions(text: str) -> list[Mention]:
     found: list[Mention] = []
-    for match in _FOUND.finditer(text):
+    for match in _matches(text):
         start, end = match.span()
         before = found[-1] if found else None
         between = text[before.end : start] if before else ""
