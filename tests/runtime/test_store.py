@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +132,19 @@ def test_half_a_surrogate_pair_is_replaced_not_refused(store: Store) -> None:
     assert store.get([a.key])[a.key].text == "b\ufffd \U0001f600"
 
 
-def test_an_interrupt_within_a_write_leaves_no_lock(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), store._transaction():
-        raise KeyboardInterrupt
+def test_an_interrupt_within_a_write_leaves_no_lock(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute = store._insist
+
+    def interrupted(statement: str, values: Sequence[Any]) -> None:
+        if statement == "COMMIT":
+            raise KeyboardInterrupt
+        execute(statement, values)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(store, "_insist", interrupted)
+        store.put({}, [(keyed("c")[0], Generation("C"))])
     with Store(tmp_path / "store.sqlite") as other:
         other.put({}, [(keyed("a")[0], Generation("A"))])
     store.put({}, [(keyed("b")[0], Generation("B"))])

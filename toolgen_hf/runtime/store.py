@@ -37,6 +37,10 @@ CREATE TABLE IF NOT EXISTS texts (
 ) WITHOUT ROWID;
 """
 _APPLICATION_ID = 0x74676866  # "tghf": marks the file as ours
+_INSERT = (
+    "INSERT OR IGNORE INTO texts (key, generator, request, text, finish_reason, prompt_tokens, completion_tokens, raw)"
+    " VALUES"
+)
 _LOOKUP_SIZE = 500  # SQLite's default limit on bound parameters was 999 for long
 _ROWS_AT_ONCE = 100  # eight parameters each
 _PATIENCE = 60.0  # seconds that SQLite waits for another process to end its writing
@@ -57,6 +61,7 @@ class Store:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._known: set[str] = set()  # models whose identity is in the file
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(
@@ -156,22 +161,21 @@ class Store:
             )
             for wanted, made in texts
         ]
-        with self._transaction():
-            for row in rows:
-                if row[0] in instead:
-                    self._db.execute("DELETE FROM texts WHERE key = ? AND raw = ?", (row[0], instead[row[0]]))
-            self._db.execute(
-                "INSERT OR IGNORE INTO generators VALUES (?, ?)", (generator, canonical_json(identity))
+        statements: list[tuple[str, Sequence[Any]]] = [
+            ("DELETE FROM texts WHERE key = ? AND raw = ?", (row[0], instead[row[0]]))
+            for row in rows
+            if row[0] in instead
+        ]
+        if generator not in self._known:
+            statements.append(
+                ("INSERT OR IGNORE INTO generators VALUES (?, ?)", (generator, canonical_json(identity)))
             )
-            # Many rows in one statement: between statements the interpreter goes to another thread.
-            for start in range(0, len(rows), _ROWS_AT_ONCE):
-                part = rows[start : start + _ROWS_AT_ONCE]
-                marks = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * len(part))
-                self._db.execute(
-                    "INSERT OR IGNORE INTO texts (key, generator, request, text, finish_reason, prompt_tokens,"
-                    f" completion_tokens, raw) VALUES {marks}",
-                    [value for row in part for value in row],
-                )
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            part = rows[start : start + _ROWS_AT_ONCE]
+            marks = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * len(part))
+            statements.append((f"{_INSERT} {marks}", [value for row in part for value in row]))
+        self._commit(statements)
+        self._known.add(generator)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -180,12 +184,14 @@ class Store:
         except sqlite3.Error as error:
             raise DataError(_unusable(self.path, error)) from error
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _commit(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        """Execute all or none. One statement is a transaction by itself: between statements the interpreter may go to
+        another thread."""
+        if len(statements) > 1:
+            statements = [("BEGIN IMMEDIATE", ()), *statements, ("COMMIT", ())]
         try:
-            self._insist("BEGIN IMMEDIATE")
-            yield
-            self._insist("COMMIT")
+            for statement in statements:
+                self._insist(*statement)
         except BaseException as error:  # Ctrl-C too: the lock must be released
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -197,11 +203,11 @@ class Store:
                 ) from error
             raise
 
-    def _insist(self, statement: str) -> None:
+    def _insist(self, statement: str, values: Sequence[Any]) -> None:
         """Execute a statement that may have to wait for another process."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                self._db.execute(statement)
+                self._db.execute(statement, values)
             except sqlite3.OperationalError as error:
                 if attempt == _ATTEMPTS or not _is_busy(error):
                     raise
