@@ -16,14 +16,14 @@ from collections.abc import Coroutine, Generator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from toolgen_hf.errors import ToolError
+from toolgen_hf.errors import ConfigError, ToolError
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A question as it is put to a model, before the model's own format.
+    """What a model is asked, before it is put into the model's own format.
 
     A chat model gets ``system`` and ``user`` as messages, a completion engine gets both as one text, a named template
     (``alpaca``, ``vicuna``) gets them as instruction and input.
@@ -123,11 +123,28 @@ RowRun: TypeAlias = Coroutine[Wanted, Generation, T]
 
 
 class Ask:
-    """How a row reaches models and tools. It has no state: the driver of the row does the work."""
+    """How a row reaches models and tools. The driver of the row does the work.
+
+    Args:
+        reader: the model that reads tool results (`toolgen_hf.runtime.texts.Texts`), for tasks that need one.
+    """
+
+    def __init__(self, reader: Any = None) -> None:
+        self.reader = reader
 
     def text(self, model: Any, prompt: Prompt, sample: int = 0) -> Wanted:
-        """Wait for the text of ``model`` (`toolgen_hf.runtime.door.Texts`) for a prompt."""
+        """Wait for the text of ``model`` (`toolgen_hf.runtime.texts.Texts`) for a prompt."""
         return Wanted(model, Request(prompt, sample))
+
+    def read(self, prompt: Prompt) -> Wanted:
+        """Wait for the text of the model that reads tool results.
+
+        Raises:
+            ConfigError: no such model was given.
+        """
+        if self.reader is None:
+            raise ConfigError("this task reads tool results with a model: give one as the reader")
+        return self.text(self.reader, prompt)
 
     async def call(self, tool: Runnable, argument: str) -> ToolResult:
         """Run a tool. An argument that the tool cannot use is a result too: its ``error`` says why."""

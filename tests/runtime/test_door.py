@@ -15,8 +15,9 @@ from toolgen_hf.ask import Ask, Generation, Prompt, Request
 from toolgen_hf.errors import BudgetError, ConfigError, GenerationError
 from toolgen_hf.runtime import door
 from toolgen_hf.runtime.budget import Meter
-from toolgen_hf.runtime.door import Generating, Texts, rehearse, replay
+from toolgen_hf.runtime.door import Generating, rehearse, replay
 from toolgen_hf.runtime.store import Store
+from toolgen_hf.runtime.texts import Texts
 
 
 class Counting:

@@ -142,9 +142,10 @@ def test_an_interrupt_within_a_write_leaves_no_lock(
             raise KeyboardInterrupt
         execute(statement, values)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(store, "_insist", interrupted)
+    monkeypatch.setattr(store, "_insist", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         store.put({}, [(keyed("c")[0], Generation("C"))])
+    monkeypatch.undo()
     with Store(tmp_path / "store.sqlite") as other:
         other.put({}, [(keyed("a")[0], Generation("A"))])
     store.put({}, [(keyed("b")[0], Generation("B"))])

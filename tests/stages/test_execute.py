@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import Dataset, DatasetDict
 
-from toolgen_hf.ask import Ask
+from toolgen_hf import OpenAIConfig, Workspace, schemas
+from toolgen_hf.ask import Ask, Prompt
+from toolgen_hf.errors import ConfigError
 from toolgen_hf.runtime.door import replay
-from toolgen_hf.stages.execute import execute_response, execute_row
+from toolgen_hf.stages.execute import execute, execute_response, execute_row
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.math.task import Math
+from toolgen_hf.testing import ApiServer
+from toolgen_hf.tools.base import ToolCall
 
 MATH = get_task("math")
 
@@ -186,3 +192,30 @@ def test_executed_again_nothing_changes(text: str) -> None:
     done = executed(text)
     again = executed(done["response"], done["finish_reason"])
     assert {**again, "thinking": None} == {**done, "thinking": None}
+
+
+class Reading(Math):
+    """Math problems whose results are passages: the reader takes the answer from them."""
+
+    async def conclude(self, question: str, call: ToolCall, result: str, ask: Ask) -> str | None:
+        passage = f"Note {result}: the sum is in words."
+        return self.normalize((await ask.read(Prompt(passage, question))).text)
+
+
+def test_a_task_may_ask_a_model_to_read_a_tools_result(tmp_path: Path) -> None:
+    row = {"id": "a", "question": "4*9?", "answer": ["36"], "source": "vicuna", "finish_reason": "stop"}
+    responses = ["calculator(4+9)", "calculator(4+9) and calculator(4*9)", "The answer is 36."]
+    rows = [{**row, "id": str(n), "response": response} for n, response in enumerate(responses)]
+    asked = DatasetDict(train=Dataset.from_list(rows, features=schemas.RESPONSES))
+    with ApiServer(lambda request: "36" if "Note 13" in request.prompt else "35") as server:
+        reader = OpenAIConfig(engine="gpt-4o-mini", base_url=server.base_url)
+        for _ in range(2):
+            with Workspace(tmp_path, progress=False) as workspace:
+                done = execute(asked, workspace, Reading(), reader=reader)["train"]
+            assert done["prediction"] == ["36.0", "35.0", "36.0"]
+            assert len(server.requests) == 2  # one for each passage, in both runs together
+    with (
+        Workspace(tmp_path / "other", progress=False) as workspace,
+        pytest.raises(ConfigError, match="reader"),
+    ):
+        execute(asked, workspace, Reading())

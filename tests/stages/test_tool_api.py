@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+from datasets import Dataset, DatasetDict
+
+from toolgen_hf import OpenAIConfig, Workspace, schemas
 from toolgen_hf.ask import Ask, Generation
 from toolgen_hf.runtime.door import replay
-from toolgen_hf.stages.tool_api import Case, Proposal, Teacher, _proposal, verify
+from toolgen_hf.stages.tool_api import Case, Proposal, Teacher, _proposal, tool_api, verify
 from toolgen_hf.tasks import get_task
+from toolgen_hf.testing import ApiServer
 
 MATH = get_task("math")
 
@@ -56,3 +61,23 @@ def test_the_call_whose_own_result_is_the_answer(
 )
 def test_what_a_teacher_says(made: Generation, proposal: Proposal) -> None:
     assert _proposal(made) == proposal
+
+
+def test_an_attempt_that_gets_the_same_feedback_again_asks_for_another_text(tmp_path: Path) -> None:
+    row = {
+        "id": "a",
+        "question": "4*9?",
+        "answer": ["36"],
+        "response": "35",
+        "correct": False,
+        "truncated": False,
+    }
+    rows = DatasetDict(
+        train=Dataset.from_list([dict.fromkeys(schemas.ANSWERED) | row], features=schemas.ANSWERED)
+    )
+    texts = iter(["calculator(4+9)", "calculator(4+9)", "calculator(4*9)"])
+    with ApiServer(lambda request: next(texts)) as server, Workspace(tmp_path, progress=False) as workspace:
+        teacher = OpenAIConfig(engine="gpt-4o-mini", base_url=server.base_url, temperature=1.0)
+        [called] = tool_api(rows, [teacher], workspace, max_attempts=3)["train"]
+    assert called["tool_call"] == "calculator(4*9)"
+    assert len(server.requests) == 3

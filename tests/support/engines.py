@@ -11,7 +11,8 @@ from toolgen_hf import schemas
 from toolgen_hf.ask import Ask, Generation, Prompt, Request
 from toolgen_hf.models.config import OpenAIConfig
 from toolgen_hf.models.openai.engine import OpenAIGenerator
-from toolgen_hf.runtime.door import Generating, Texts, replay
+from toolgen_hf.runtime.door import Generating, replay
+from toolgen_hf.runtime.texts import Texts
 from toolgen_hf.testing import ApiServer
 
 ENGINE = "gpt-4o-mini"

@@ -26,8 +26,8 @@ from toolgen_hf.flow.manifest import facts_of_parts, manifest
 from toolgen_hf.hub.fetch import Found, find
 from toolgen_hf.recipe import Recipe, key_prefix
 from toolgen_hf.recipe.questions import load_raw
-from toolgen_hf.runtime.door import Usage
 from toolgen_hf.runtime.summary import Summary, summarize
+from toolgen_hf.runtime.texts import Usage
 from toolgen_hf.runtime.workspace import StageReport, Workspace
 from toolgen_hf.stages.draw import MixConfig, Take
 from toolgen_hf.stages.mix import Mixed, MixPart, mix

@@ -21,7 +21,7 @@ import pyarrow as pa
 from datasets import Dataset, DatasetInfo, Features
 
 from toolgen_hf._utils import file_xxh3, quiet_datasets, replacing
-from toolgen_hf.runtime.door import Usage
+from toolgen_hf.runtime.texts import Usage
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def write_output(
     with TemporaryDirectory(dir=path.parent) as scratch, quiet_datasets(), _disk_errors():
         file = Path(scratch) / path.name
         place, facts = transform(file)
-        write_note(path, {"digest": file_xxh3(file), **facts})  # first, so that no output is without its note
+        write_note(path, {"digest": file_xxh3(file), **facts})  # first: no output is without a note
         file.replace(place)
     return _read(place, features, rows)
 

@@ -17,19 +17,18 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from toolgen_hf._utils import digest, well_formed
-from toolgen_hf.ask import Generation, Keyed, Prompt, Request, RowRun, Wanted, request_key
+from toolgen_hf._utils import well_formed
+from toolgen_hf.ask import Generation, Keyed, Prompt, Request, RowRun, Wanted
 from toolgen_hf.errors import GenerationError, RefusedError
-from toolgen_hf.models.base import Generator
-from toolgen_hf.runtime.budget import Meter
-from toolgen_hf.runtime.store import Store
+from toolgen_hf.runtime.texts import Texts
 
 T = TypeVar("T")
 
@@ -43,132 +42,6 @@ MAX_RESULTS = 10_000
 """Results that are kept in memory for the map."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class Usage:
-    """Texts, tokens and cost. ``cost`` is in US dollars, None where no price is known."""
-
-    texts: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: float | None = 0.0
-
-    def add(self, made: Generation, cost: float | None) -> None:
-        """Count one text."""
-        self._include(Usage(1, made.prompt_tokens, made.completion_tokens, cost))
-
-    @classmethod
-    def total(cls, parts: Iterable[Usage]) -> Usage:
-        """The sum of several."""
-        whole = cls()
-        for part in parts:
-            whole._include(part)
-        return whole
-
-    def _include(self, part: Usage) -> None:
-        self.texts += part.texts
-        self.prompt_tokens += part.prompt_tokens
-        self.completion_tokens += part.completion_tokens
-        self.cost = None if part.cost is None or self.cost is None else self.cost + part.cost
-
-
-class Texts:
-    """The texts of one model for one stage: found in the store, counted, and paid for within the budget.
-
-    Args:
-        store: opens the store, or gives the open one.
-        meter: shows progress and holds the budget.
-        label: what messages call this use of the model, such as ``tool_api gpt-4o``.
-        attempts: texts that one row asks for at most.
-    """
-
-    def __init__(
-        self, generator: Generator, store: Callable[[], Store], meter: Meter, label: str, attempts: int = 1
-    ) -> None:
-        self.generator, self.meter, self.label, self.attempts = generator, meter, label, attempts
-        self.identity = dict(generator.identity())
-        self.settings = {**self.identity, "parser": getattr(generator, "parser", 0)}
-        self.digest = digest(self.identity)
-        self.generated: defaultdict[str, Usage] = defaultdict(Usage)
-        """What was generated, by split."""
-        self.answered: Request | None = None
-        """A request whose text was in the store."""
-        self._used = Usage()
-        self._used_refused: list[str] = []
-        self._store = store
-        self._refused: dict[str, Generation] = {}
-        self._not_answers: dict[str, str] = {}
-
-    @property
-    def store(self) -> Store:
-        """The open store."""
-        return self._store()
-
-    def keyed(self, request: Request) -> Keyed:
-        """A request with the key of its text."""
-        return Keyed(request_key(self.digest, request), request)
-
-    def find(self, wanted: Iterable[Keyed]) -> dict[str, Generation]:
-        """The texts that are in the store, by key, and the requests that the engine refused in this run.
-
-        Raises:
-            GenerationError: a stored answer cannot be used as it is; says what to do.
-        """
-        requests = {one.key: one.request for one in wanted}
-        found = {key: self._refused[key] for key in requests if key in self._refused}
-        for key, kept in self.store.get(list(requests)).items():
-            made = kept if kept.raw is None else self.generator.parse(kept.raw)
-            if made is None:
-                self._not_answers[key] = kept.raw or ""
-            else:
-                found[key] = self.usable(made)
-        if self.answered is None:
-            answered = (key for key in requests if key in found and key not in self._refused)
-            self.answered = next((requests[key] for key in answered), None)
-        return found
-
-    def usable(self, made: Generation) -> Generation:
-        """The same text. Raises GenerationError if it cannot be used; says what to do."""
-        if made.unusable:
-            raise GenerationError(f"{self.label}: {made.unusable}. The answers are stored; run again")
-        return made
-
-    def keep(self, arrived: Sequence[tuple[str, Keyed, Generation]]) -> None:
-        """Commit texts to the store and count them by split. A refused request is kept for this run only."""
-        refused = {keyed.key: made for _, keyed, made in arrived if made.finish_reason == "rejected"}
-        answers = [(keyed, made) for _, keyed, made in arrived if keyed.key not in refused]
-        if answers:
-            self.store.put(self.identity, answers, self._not_answers)
-        self._refused.update(refused)
-        for split, keyed, made in arrived:
-            self.generated[split].add(made, self.meter.arrived(self.generator, keyed.request.prompt, made))
-
-    def use(self, key: str, made: Generation) -> None:
-        """Count a text that is part of a stage's output; of ``made`` the tokens alone."""
-        self._used.add(
-            made, self.generator.cost(made.prompt_tokens, made.completion_tokens, made.cached_tokens)
-        )
-        if key in self._refused:
-            self._used_refused.append(key)
-
-    def take_generated(self, split: str) -> Usage:
-        """What was generated for a split since the last call."""
-        return self.generated.pop(split, Usage())
-
-    def take_used(self) -> Usage:
-        """What the texts that were used since the last call took, whenever they were generated."""
-        used, self._used = self._used, Usage()
-        return used
-
-    def take_refused(self) -> list[str]:
-        """Keys of the refused requests that were used since the last call. The next run asks them again."""
-        refused, self._used_refused = self._used_refused, []
-        return refused
-
-    def usual_length(self) -> float | None:
-        """Mean tokens of the texts that the store has of this model; None if it has none."""
-        return self.store.mean_tokens(self.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +178,7 @@ class Generating:
         self._rows = (_Row(split, next(numbers[split]), run) for split, run in rows)
         self.done: dict[tuple[str, int], Done] = {}
         self._models, self._meter, self._label, self._count = models, models[0].meter, label, count
-        self._most_texts = sum(texts.attempts for texts in models)
+        self._most_texts = sum(inf if texts.attempts is None else texts.attempts for texts in models)
         self._missing: dict[Texts, dict[str, _Missing]] = {texts: {} for texts in models}
         self._sent: dict[str, _Missing] = {}
         self._ready: deque[tuple[_Row, Generation]] = deque()
@@ -322,11 +195,11 @@ class Generating:
         """
         try:
             with self._meter.progress(self._label, self._count):
-                while (texts := next((t for t in self._models if self._missing[t]), None)) or self._advance():
-                    if texts is not None:
+                while self._advance():
+                    while (texts := next((t for t in self._models if self._missing[t]), None)) is not None:
                         made = self._generate(texts)
                         if self._meter.is_cut and (texts.generator.is_batch or not made):
-                            break
+                            self._meter.check()
             self._meter.check()
         finally:
             for row, _ in self._ready:
@@ -433,10 +306,13 @@ class Generating:
 
     def _answers_still(self, texts: Texts, request: Request) -> bool:
         logger.info("%s: all that was missing is refused; asking again for a text that is there", texts.label)
+        keyed, split = texts.keyed(request), next((m.split for m in self._missing[texts].values()), "")
         try:
-            return any(texts.generator.generate([request]))
+            arrived = [made for chunk in texts.generator.generate([request]) for _, made in chunk]
         except GenerationError:
             return False
+        texts.keep([(split, keyed, made) for made in arrived])
+        return bool(arrived)
 
     def _send_missing(self, texts: Texts) -> int:
         sent: dict[int, _Missing] = {}  # by position in the stream

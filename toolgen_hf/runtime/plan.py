@@ -9,7 +9,7 @@ from typing import Any
 from toolgen_hf.ask import Prompt
 from toolgen_hf.models.base import Generator
 from toolgen_hf.runtime.budget import AT_WORST
-from toolgen_hf.runtime.door import Texts
+from toolgen_hf.runtime.texts import Texts
 
 SHOWN = 2  # prompts
 
@@ -49,7 +49,7 @@ class Plan:
         The expected number is one request for each question. The expected length of a text is the mean of the texts in
         the store, or half of the maximum. At most, every question takes all attempts of every teacher.
         """
-        generator, usual = texts.generator, texts.usual_length()
+        generator, usual, attempts = texts.generator, texts.usual_length(), texts.attempts or 1
         estimates: list[tuple[int, int]] = []
         prompts: list[Prompt] = []
         for prompt in missing:
@@ -68,13 +68,13 @@ class Plan:
             asked_at_most = asked
         # Only the prompts of teachers depend on texts of an earlier stage.
         is_bound = stage.startswith("tool_api") and any(entry.requests for entry in self.entries)
-        worst = generator.cost((asked_at_most * AT_WORST + limit) * texts.attempts, limit * texts.attempts)
+        worst = generator.cost((asked_at_most * AT_WORST + limit) * attempts, limit * attempts)
         self.entries.append(
             Planned(
                 stage,
                 generator.describe(),
                 len(estimates),
-                most * texts.attempts,
+                most * attempts,
                 asked,
                 generator.cost(asked, answered),
                 worst if most else 0.0,

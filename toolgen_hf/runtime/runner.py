@@ -27,8 +27,9 @@ from datasets.fingerprint import Hasher
 from toolgen_hf._utils import canonical_json, quiet_datasets
 from toolgen_hf.ask import Prompt, RowRun
 from toolgen_hf.runtime.cache import open_output, used_by, write_output
-from toolgen_hf.runtime.door import AT_ONCE, Done, Generating, Texts, Usage, rehearse, replay
+from toolgen_hf.runtime.door import AT_ONCE, Done, Generating, rehearse, replay
 from toolgen_hf.runtime.plan import Plan
+from toolgen_hf.runtime.texts import Texts, Usage
 
 Row: TypeAlias = dict[str, Any]
 Batch: TypeAlias = dict[str, list[Any]]
@@ -79,7 +80,25 @@ class Stage:
         Raises:
             GenerationError: a text could not be generated; those that arrived are in the store.
         """
-        return workspace.runner.run(self, dataset, function, settings, workspace, label or self.name, texts)
+        run = StageRun(self, dataset, function, settings, label or self.name, texts)
+        return workspace.runner.run(run, workspace)
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """A stage and its input: what a runner runs. The fields are those of `Stage.run`."""
+
+    stage: Stage
+    dataset: DatasetDict
+    function: BatchFunction | RowFunction
+    settings: Mapping[str, Any]
+    label: str
+    texts: Sequence[Texts] = ()
+
+    @property
+    def is_by_row(self) -> bool:
+        """Whether the function is a coroutine function of one row."""
+        return inspect.iscoroutinefunction(self.function)
 
 
 class Place(Protocol):
@@ -100,16 +119,7 @@ class Place(Protocol):
 class Runner(Protocol):
     """Runs a stage over a dataset."""
 
-    def run(
-        self,
-        stage: Stage,
-        dataset: DatasetDict,
-        function: BatchFunction | RowFunction,
-        settings: Mapping[str, Any],
-        workspace: Place,
-        label: str,
-        texts: Sequence[Texts],
-    ) -> DatasetDict:
+    def run(self, run: StageRun, workspace: Place) -> DatasetDict:
         """The stage's output, split by split; see `Stage.run`."""
         ...
 
@@ -124,12 +134,10 @@ class _Split:
     made: Dataset | None
 
 
-def _look_up(
-    stage: Stage, dataset: DatasetDict, settings: Mapping[str, Any], cache: Path
-) -> dict[str, _Split]:
-    splits = {}
-    for name, rows in dataset.items():
-        fingerprint = stage.fingerprint(rows, settings)
+def _look_up(run: StageRun, cache: Path) -> dict[str, _Split]:
+    stage, splits = run.stage, {}
+    for name, rows in run.dataset.items():
+        fingerprint = stage.fingerprint(rows, run.settings)
         path = cache / "stages" / f"{stage.name}-{fingerprint}.arrow"
         # Without rows there is nothing to run, and map would keep the input's columns.
         made = open_output(path, stage.features, rows) if len(rows) else empty(stage.features, rows)
@@ -142,35 +150,26 @@ def _look_up(
 class MapRunner:
     """Runs stages in this process, with `Dataset.map`."""
 
-    def run(
-        self,
-        stage: Stage,
-        dataset: DatasetDict,
-        function: BatchFunction | RowFunction,
-        settings: Mapping[str, Any],
-        workspace: Place,
-        label: str,
-        texts: Sequence[Texts],
-    ) -> DatasetDict:
+    def run(self, run: StageRun, workspace: Place) -> DatasetDict:
         """See `Stage.run`."""
-        started = time.monotonic()
-        splits = _look_up(stage, dataset, settings, workspace.cache_dir)
+        started, stage, texts = time.monotonic(), run.stage, run.texts
+        splits = _look_up(run, workspace.cache_dir)
         todo = {name: split.rows for name, split in splits.items() if split.made is None}
         done: dict[tuple[str, int], Done] = {}
         if texts and todo:
-            live = Generating(_runs(todo, function), texts, label, sum(map(len, todo.values())))
+            live = Generating(_runs(todo, run.function), texts, run.label, sum(map(len, todo.values())))
             live.run()
             done = live.done
         outputs = {}
         for name, split in splits.items():
-            made = split.made if split.made is not None else _map(stage, name, split, function, texts, done)
+            made = split.made if split.made is not None else _map(run, name, split, done)
             outputs[name] = made
             generated = Usage.total(source.take_generated(name) for source in texts)
             used = used_by(split.path) if texts and len(split.rows) else Usage()
             before, after = _rejected(stage, split.rows), _rejected(stage, made)
             workspace.report(
                 generated,
-                stage=label,
+                stage=run.label,
                 split=name,
                 rows_in=len(split.rows) - before.total(),
                 rows_out=len(made) - after.total(),
@@ -190,18 +189,10 @@ class Rehearsal:
     def __init__(self) -> None:
         self.plan = Plan()
 
-    def run(
-        self,
-        stage: Stage,
-        dataset: DatasetDict,
-        function: BatchFunction | RowFunction,
-        settings: Mapping[str, Any],
-        workspace: Place,
-        label: str,
-        texts: Sequence[Texts],
-    ) -> DatasetDict:
+    def run(self, run: StageRun, workspace: Place) -> DatasetDict:
         """The output so far, in memory. A row that lacks a text keeps its columns; the new ones are null."""
-        splits = _look_up(stage, dataset, settings, workspace.cache_dir)
+        stage, function = run.stage, run.function
+        splits = _look_up(run, workspace.cache_dir)
         missing: dict[str, tuple[Texts, Prompt]] = {}
 
         def rehearsed(batch: Batch) -> Batch:
@@ -215,7 +206,7 @@ class Rehearsal:
             if split.made is not None:
                 outputs[name] = split.made
                 continue
-            step = rehearsed if inspect.iscoroutinefunction(function) else function
+            step = rehearsed if run.is_by_row else function
             with quiet_datasets():
                 outputs[name] = split.rows.with_format(None).map(
                     step,
@@ -224,32 +215,24 @@ class Rehearsal:
                     new_fingerprint=f"{split.fingerprint}-planned",
                 )
         if any(split.made is None for split in splits.values()):
-            for source in texts:
-                self.plan.add(label, source, (prompt for of, prompt in missing.values() if of is source))
+            for source in run.texts:
+                self.plan.add(run.label, source, (prompt for of, prompt in missing.values() if of is source))
         return DatasetDict(outputs)
 
 
-def _map(
-    stage: Stage,
-    name: str,
-    split: _Split,
-    function: BatchFunction | RowFunction,
-    texts: Sequence[Texts],
-    done: dict[tuple[str, int], Done],
-) -> Dataset:
+def _map(run: StageRun, name: str, split: _Split, done: dict[tuple[str, int], Done]) -> Dataset:
     """Map one split and cache its output.
 
     An output with requests that the engine refused gets a fingerprint of its own. The next run does not find it and
     asks these requests again.
     """
-    final = split.fingerprint
+    stage, texts, final = run.stage, run.texts, split.fingerprint
 
     def transform(file: Path) -> tuple[Path, Mapping[str, Any]]:
         nonlocal final
-        by_row = inspect.iscoroutinefunction(function)
         split.rows.with_format(None).map(
-            _replayed(function, stage.features, name, done) if by_row else function,
-            with_indices=by_row,
+            _replayed(run.function, stage.features, name, done) if run.is_by_row else run.function,
+            with_indices=run.is_by_row,
             **_map_arguments(stage, split.rows),
             new_fingerprint=split.fingerprint,
             cache_file_name=str(file),

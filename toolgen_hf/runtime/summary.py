@@ -17,7 +17,7 @@ from datasets import Dataset, DatasetDict
 from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, StringConstraints, with_config
 from typing_extensions import TypedDict
 
-from toolgen_hf.runtime.door import Usage
+from toolgen_hf.runtime.texts import Usage
 from toolgen_hf.runtime.workspace import StageReport
 from toolgen_hf.schemas import SOUNDNESS
 

@@ -20,10 +20,10 @@ from typing import Any, Self
 from toolgen_hf._utils import cache_home
 from toolgen_hf.models.base import Generator
 from toolgen_hf.runtime.budget import Meter, dollars
-from toolgen_hf.runtime.door import Texts, Usage
 from toolgen_hf.runtime.plan import Plan
 from toolgen_hf.runtime.runner import MapRunner, Rehearsal, Runner
 from toolgen_hf.runtime.store import Store
+from toolgen_hf.runtime.texts import Texts, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +119,8 @@ class Workspace:
         finally:
             self.runner = usual
 
-    def texts(self, generator: Generator, label: str, attempts: int = 1) -> Texts:
-        """The texts of ``generator`` for one stage; one row asks for ``attempts`` at most."""
+    def texts(self, generator: Generator, label: str, attempts: int | None = 1) -> Texts:
+        """The texts of ``generator`` for one stage. A row asks for ``attempts`` at most; None: for any number."""
         return Texts(generator, lambda: self.store, self.meter, label, attempts)
 
     def report(self, usage: Usage = Usage(), **facts: Any) -> StageReport:  # noqa: B008

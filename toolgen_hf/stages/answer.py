@@ -19,7 +19,7 @@ from toolgen_hf.ask import Ask
 from toolgen_hf.errors import ToolError
 from toolgen_hf.models import build
 from toolgen_hf.models.config import GeneratorConfig
-from toolgen_hf.runtime.door import Texts
+from toolgen_hf.runtime.texts import Texts
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Row, Stage, require_columns
 from toolgen_hf.stages.near_duplicates import dropped

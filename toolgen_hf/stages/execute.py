@@ -28,7 +28,10 @@ from datasets import DatasetDict
 from toolgen_hf import schemas
 from toolgen_hf.ask import Ask
 from toolgen_hf.errors import ToolError
+from toolgen_hf.models import build
+from toolgen_hf.models.config import GeneratorConfig
 from toolgen_hf.runtime.door import replay
+from toolgen_hf.runtime.texts import Texts
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Row, Stage, require_columns
 from toolgen_hf.tasks import get_task, identity
@@ -161,21 +164,41 @@ def _finish_reason(reason: str | None, response: Response | None) -> str | None:
 
 
 def execute(
-    responses: DatasetDict, workspace: Workspace, task: str | Task = "math", label: str | None = None
+    responses: DatasetDict,
+    workspace: Workspace,
+    task: str | Task = "math",
+    label: str | None = None,
+    reader: GeneratorConfig | None = None,
 ) -> DatasetDict:
     """Execute every response (columns ``schemas.RESPONSES`` -> ``EXECUTED``).
 
+    Args:
+        reader: the model that reads tool results, for a task that needs one.
+
     Raises:
         DataError: a column is missing.
+        ConfigError: the task needs a reader.
+        GenerationError: the reader failed; texts written before are in the store.
     """
     require_columns(responses, schemas.RESPONSES, "execute")
     grader = get_task(task)
-    settings = {"task": identity(grader), "tool": identity(grader.tool)}
+    texts = reader_texts(reader, workspace, label or STAGE.name)
+    settings = {"task": identity(grader), "tool": identity(grader.tool), **reader_settings(texts)}
 
     async def function(row: Row) -> Row:
-        return await execute_row(row, Ask(), grader)
+        return await execute_row(row, Ask(*texts), grader)
 
-    return STAGE.run(responses, function, settings, workspace, label)
+    return STAGE.run(responses, function, settings, workspace, label, texts)
+
+
+def reader_texts(reader: GeneratorConfig | None, workspace: Workspace, label: str) -> list[Texts]:
+    """The model that reads tool results, or an empty list."""
+    return [] if reader is None else [workspace.texts(build(reader), f"{label} reader", None)]
+
+
+def reader_settings(texts: Sequence[Texts]) -> dict[str, Any]:
+    """What the output of a stage owes to the reader."""
+    return {"reader": texts[0].settings} if texts else {}
 
 
 def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:

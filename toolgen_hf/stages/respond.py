@@ -21,7 +21,7 @@ from toolgen_hf.ask import Ask, Prompt
 from toolgen_hf.models import build
 from toolgen_hf.models.config import Config, FileConfig, GeneratorConfig
 from toolgen_hf.models.file import MISSING, FileGenerator, Given, match
-from toolgen_hf.runtime.door import Texts
+from toolgen_hf.runtime.texts import Texts
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Batch, Row, Stage, require_columns
 from toolgen_hf.tasks import get_task

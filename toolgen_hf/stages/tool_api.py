@@ -21,13 +21,13 @@ from toolgen_hf import schemas
 from toolgen_hf._utils import words
 from toolgen_hf.ask import Ask, Generation, Wanted
 from toolgen_hf.models import build
-from toolgen_hf.models.config import AnnotationsConfig, FileConfig, TeacherConfig, unique
+from toolgen_hf.models.config import AnnotationsConfig, FileConfig, GeneratorConfig, TeacherConfig, unique
 from toolgen_hf.models.file import FileGenerator
-from toolgen_hf.runtime.door import Texts
+from toolgen_hf.runtime.texts import Texts
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.answer import unusable_answer
 from toolgen_hf.stages.base import Row, Stage, require_columns
-from toolgen_hf.stages.execute import execute_text
+from toolgen_hf.stages.execute import execute_text, reader_settings, reader_texts
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.math.compose import NO_SOLUTION
@@ -83,8 +83,19 @@ class Case:
         last = self.last(teacher)
         if last is None or last["output"] is None:
             return None
-        came = f"gives {last['result']}" if last["result"] is not None else f"fails ({last['reason']})"
-        return f"{last['output'].strip()} {came}, which is not the Golden answer. Write another formula."
+        return _feedback(last)
+
+    def repeats(self, teacher: str) -> int:
+        """How many earlier attempts got the same feedback. Their texts are no answer to this one."""
+        told: list[str | None] = [None]
+        told += [_feedback(made) for made in self.attempts if made["teacher"] == teacher]
+        return told[:-1].count(told[-1])
+
+
+def _feedback(attempt: Attempt) -> str:
+    output, result = (attempt["output"] or "").strip(), attempt["result"]
+    came = f"gives {result}" if result is not None else f"fails ({attempt['reason']})"
+    return f"{output} {came}, which is not the Golden answer. Write another formula."
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +193,14 @@ def tool_api(
     task: str | Task = "math",
     max_attempts: int = 2,
     example_seed: int | None = None,
+    reader: GeneratorConfig | None = None,
 ) -> DatasetDict:
     """Get a verified tool call for every wrong row (columns ``schemas.ANSWERED`` -> ``CALLED``).
 
     Args:
         teachers: asked in this order; ``annotations`` and a file once, a model up to ``max_attempts`` times.
         example_seed: shuffles the examples of the teachers' prompt; None leaves them in the published order.
+        reader: the model that reads tool results, for a task that needs one.
 
     Raises:
         DataError: a column is missing.
@@ -201,6 +214,7 @@ def tool_api(
         _teacher(config, name, prompts, grader, max_attempts, workspace)
         for config, name in zip(teachers, names, strict=True)
     ]
+    read_by = reader_texts(reader, workspace, STAGE.name)
     settings = {
         "task": identity(grader),
         "tool": identity(grader.tool),
@@ -208,13 +222,14 @@ def tool_api(
         "teachers": [teacher.identity for teacher in asked],
         "max_attempts": max_attempts,
         "soundness": ANNOTATIONS_VERSION,
+        **reader_settings(read_by),
     }
 
     async def function(row: Row) -> Row:
-        return await tool_api_row(row, Ask(), grader, asked)
+        return await tool_api_row(row, Ask(*read_by), grader, asked)
 
     models = [teacher.texts for teacher in asked if teacher.texts is not None]
-    return STAGE.run(answered, function, settings, workspace, texts=models)
+    return STAGE.run(answered, function, settings, workspace, texts=[*models, *read_by])
 
 
 def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
@@ -234,7 +249,7 @@ def _teacher(
 
     async def propose(case: Case, ask: Ask) -> Proposal:
         prompt = tool_api_prompt(prompts, case.question, case.answer, case.feedback(name))
-        return _proposal(await ask.text(texts, prompt))
+        return _proposal(await ask.text(texts, prompt, case.repeats(name)))
 
     return Teacher(name, max_attempts, propose, {**texts.settings, "name": name}, texts)
 

@@ -71,8 +71,8 @@ class Task(Protocol):
     async def conclude(self, question: str, call: ToolCall, result: str, ask: Ask) -> str | None:
         """The answer to ``question`` that follows from a call's result, in normal form; None if none does.
 
-        By default the result is the answer. A task whose results must be read (passages that a search found) asks a
-        model: ``await ask.text(...)``.
+        By default the result is the answer. A task whose results must be read (passages that a search found) asks the
+        reader, a model that the recipe names: ``(await ask.read(Prompt(system, user))).text``.
         """
         return self.normalize(result)
 

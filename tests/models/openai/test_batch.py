@@ -33,8 +33,8 @@ from toolgen_hf.models.openai import batch as runs
 from toolgen_hf.models.openai import batch_account
 from toolgen_hf.models.openai.engine import OpenAIGenerator
 from toolgen_hf.runtime.budget import Meter
-from toolgen_hf.runtime.door import Texts
 from toolgen_hf.runtime.store import Store
+from toolgen_hf.runtime.texts import Texts
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.respond import SourceConfig, respond
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
