@@ -22,7 +22,7 @@ from tqdm import tqdm
 from tests.support import scripted
 from tests.support.recipes import sums_data
 from toolgen_hf.cli import attempt, main
-from toolgen_hf.runtime.store import Store
+from toolgen_hf.runtime.store import SqliteStore
 
 EXAMPLE = {
     "query": "Given a math problem, please solve it and you can use a calculator for help.\nJean has three times "
@@ -283,7 +283,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     assert "run the same command to go on" in errors
     told = re.search(r"answer: (\d+) of the 12 texts that were missing are stored|answer: (\d+) more", errors)
     assert told
-    with Store(store) as kept:
+    with SqliteStore(store) as kept:
         assert int(told[1] or told[2]) == len(kept) > 0
     assert "Traceback" not in errors
     assert not (tmp_path / "out").exists()

@@ -16,7 +16,7 @@ from toolgen_hf.errors import BudgetError, ConfigError, GenerationError
 from toolgen_hf.runtime import door
 from toolgen_hf.runtime.budget import Meter
 from toolgen_hf.runtime.door import Generating, rehearse, replay
-from toolgen_hf.runtime.store import Store
+from toolgen_hf.runtime.store import SqliteStore, Store, open_store
 from toolgen_hf.runtime.texts import Texts
 
 
@@ -57,9 +57,10 @@ class Counting:
         return None if self.price is None else self.price * (prompt_tokens + completion_tokens)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "store.sqlite") as opened:
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
+    url = request.getfixturevalue("database") if request.param == "postgres" else tmp_path / "store.sqlite"
+    with open_store(url) as opened:
         yield opened
 
 
@@ -223,13 +224,13 @@ def test_a_request_left_out_is_an_error_that_names_it(store: Store) -> None:
         fill(texts(Counting(skip="b"), store), {"train": ["a", "b"]})
 
 
-def test_a_text_is_on_disk_before_it_is_counted(store: Store, tmp_path: Path) -> None:
+def test_a_text_is_on_disk_before_it_is_counted(store: Store) -> None:
     class Watching(Meter):
         counted = 0
 
         def arrived(self, generator: Any, prompt: Prompt, made: Generation) -> float | None:
             self.counted += 1
-            with Store(tmp_path / "store.sqlite") as other:
+            with open_store(store.name) as other:
                 assert len(other) >= self.counted
             return super().arrived(generator, prompt, made)
 
@@ -292,8 +293,8 @@ def test_a_refused_request_costs_nothing_and_the_budget_cuts_what_is_left(store:
     assert source.meter.spent == len(store) * 1.0
 
 
-def test_what_an_earlier_version_kept_and_is_no_answer_is_asked_again_and_replaced(store: Store) -> None:
-    engine = Engine()
+def test_what_an_earlier_version_kept_and_is_no_answer_is_asked_again_and_replaced(tmp_path: Path) -> None:
+    store, engine = SqliteStore(tmp_path / "store.sqlite"), Engine()
     spoken(texts(engine, store), "a", "b")
     store._db.execute("UPDATE texts SET raw = 'ERROR: no credits', text = 'half' WHERE raw = 'B'")
     again, once_more = Engine(), Engine()
@@ -367,9 +368,8 @@ def test_a_budget_needs_a_price(store: Store) -> None:
 
 RUN = """
 import sys, time
-from pathlib import Path
 from tests.runtime.test_door import Counting, fill, texts
-from toolgen_hf.runtime.store import Store
+from toolgen_hf.runtime.store import open_store
 
 class Slow(Counting):
     def generate(self, requests):
@@ -377,17 +377,19 @@ class Slow(Counting):
             time.sleep(0.05)
             yield chunk
 
-with Store(Path(sys.argv[1])) as store:
+with open_store(sys.argv[1]) as store:
     slow = Slow()
     fill(texts(slow, store), {"train": [f"{n}" for n in range(20)]})
     print(len(slow.asked))
 """
 
 
-def test_two_runs_at_once_pay_once(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", RUN, str(tmp_path / "store.sqlite")]
+def test_two_runs_at_once_pay_once(store: Store) -> None:
+    command = [sys.executable, "-c", RUN, store.name]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert sorted(int(run.communicate(timeout=60)[0]) for run in runs) == [0, 20]
+    assert sum(int(run.communicate(timeout=60)[0]) for run in runs) == 20
+    assert [run.returncode for run in runs] == [0, 0]
+    assert len(store) == 20
 
 
 @pytest.mark.parametrize("is_local", [True, False])

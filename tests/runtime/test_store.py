@@ -15,7 +15,7 @@ import pytest
 from toolgen_hf._utils import digest
 from toolgen_hf.ask import Generation, Keyed, Prompt, Request, request_key
 from toolgen_hf.errors import DataError, GenerationError
-from toolgen_hf.runtime.store import Store
+from toolgen_hf.runtime.store import SqliteStore, Store, open_store
 
 
 def keyed(*users: str, identity: Mapping[str, Any] = {}) -> list[Keyed]:
@@ -24,9 +24,18 @@ def keyed(*users: str, identity: Mapping[str, Any] = {}) -> list[Keyed]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "store.sqlite") as opened:
+def sqlite(tmp_path: Path) -> Iterator[SqliteStore]:
+    with SqliteStore(tmp_path / "store.sqlite") as opened:
         yield opened
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite")
+    else:
+        with open_store(request.getfixturevalue("database")) as opened:
+            yield opened
 
 
 def test_the_first_text_for_a_key_stays(store: Store) -> None:
@@ -92,38 +101,36 @@ def test_the_mean_length_is_of_texts_whose_length_is_known(store: Store) -> None
 
 WRITER = """
 import sys
-from toolgen_hf.models.base import Generation, Prompt, Request
-from toolgen_hf.runtime.store import Keyed, Store
-with Store(sys.argv[1]) as store:
+from toolgen_hf.ask import Generation, Keyed, Prompt, Request
+from toolgen_hf.runtime.store import open_store
+with open_store(sys.argv[1]) as store:
     for n in range(100):
         name = f"{sys.argv[2]}-{n}"
         store.put({"writer": n % 10}, [(Keyed(name, Request(Prompt("", name))), Generation("text"))])
 """
 
 
-def test_several_processes_write_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "store.sqlite"
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(n)]) for n in range(3)]
+def test_several_processes_write_at_once(store: Store) -> None:
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, store.name, str(n)]) for n in range(3)]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
-    with Store(path) as store:
-        assert len(store) == 300
+    assert len(store) == 300
 
 
 def test_a_file_that_is_no_store_is_named_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     path.write_bytes(b"dear diary " * 1000)
     with pytest.raises(DataError, match=r"cannot open the text store '.*store\.sqlite'.*--store"):
-        Store(path)
+        SqliteStore(path)
     assert path.read_bytes() == b"dear diary " * 1000
 
 
-def test_a_full_disk_says_what_to_do_and_keeps_what_was_written(store: Store) -> None:
+def test_a_full_disk_says_what_to_do_and_keeps_what_was_written(sqlite: SqliteStore) -> None:
     a, b = keyed("a", "b")
-    store.put({}, [(a, Generation("A"))])
-    store._db.execute(f"PRAGMA max_page_count={store._db.execute('PRAGMA page_count').fetchone()[0]}")
+    sqlite.put({}, [(a, Generation("A"))])
+    sqlite._db.execute(f"PRAGMA max_page_count={sqlite._db.execute('PRAGMA page_count').fetchone()[0]}")
     with pytest.raises(GenerationError, match=r"database or disk is full.*free some space"):
-        store.put({}, [(b, Generation("x" * 1_000_000))])
-    assert list(store.get([a.key, b.key])) == [a.key]
+        sqlite.put({}, [(b, Generation("x" * 1_000_000))])
+    assert list(sqlite.get([a.key, b.key])) == [a.key]
 
 
 def test_half_a_surrogate_pair_is_replaced_not_refused(store: Store) -> None:
@@ -133,32 +140,32 @@ def test_half_a_surrogate_pair_is_replaced_not_refused(store: Store) -> None:
 
 
 def test_an_interrupt_within_a_write_leaves_no_lock(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    execute = store._insist
+    execute = sqlite._insist
 
     def interrupted(statement: str, values: Sequence[Any]) -> None:
         if statement == "COMMIT":
             raise KeyboardInterrupt
         execute(statement, values)
 
-    monkeypatch.setattr(store, "_insist", interrupted)
+    monkeypatch.setattr(sqlite, "_insist", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        store.put({}, [(keyed("c")[0], Generation("C"))])
+        sqlite.put({}, [(keyed("c")[0], Generation("C"))])
     monkeypatch.undo()
-    with Store(tmp_path / "store.sqlite") as other:
+    with SqliteStore(tmp_path / "store.sqlite") as other:
         other.put({}, [(keyed("a")[0], Generation("A"))])
-    store.put({}, [(keyed("b")[0], Generation("B"))])
-    assert len(store) == 2
+    sqlite.put({}, [(keyed("b")[0], Generation("B"))])
+    assert len(sqlite) == 2
 
 
 def test_a_store_of_an_earlier_version_keeps_its_texts(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     (a,) = keyed("a")
-    with Store(path) as store:
+    with SqliteStore(path) as store:
         store.put({}, [(a, Generation("A"))])
         store._db.execute("ALTER TABLE texts DROP COLUMN raw")
-    with Store(path) as store:
+    with SqliteStore(path) as store:
         assert store.get([a.key])[a.key] == Generation("A")
 
 
@@ -168,53 +175,55 @@ def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
         other.execute("CREATE TABLE texts (author TEXT)")
     before = path.read_bytes()
     with pytest.raises(DataError, match=r"a database of something else \(its tables: texts\)"):
-        Store(path)
+        SqliteStore(path)
     assert path.read_bytes() == before
 
 
 @pytest.fixture
-def writing(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
+def writing(sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
     """Another process that is writing, for which SQLite waits a twentieth of a second."""
-    store._db.execute("PRAGMA busy_timeout=50")
+    sqlite._db.execute("PRAGMA busy_timeout=50")
     monkeypatch.setattr("toolgen_hf.runtime.store._PATIENCE", 0.05)
-    other = sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)
+    other = sqlite3.connect(sqlite.path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     yield other
     other.close()
 
 
 def test_another_process_that_writes_is_waited_for(
-    store: Store, writing: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+    sqlite: SqliteStore, writing: sqlite3.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     (a,) = keyed("a")
     timer = threading.Timer(0.08, writing.execute, ["ROLLBACK"])  # longer than SQLite itself waits
     timer.start()
-    store.put({}, [(a, Generation("A"))])
+    sqlite.put({}, [(a, Generation("A"))])
     timer.join()
-    assert store.get([a.key])[a.key].text == "A"
+    assert sqlite.get([a.key])[a.key].text == "A"
     assert "another process is writing to the text store" in caplog.text
 
 
-def test_another_process_that_writes_for_ever_is_named(store: Store, writing: sqlite3.Connection) -> None:
+def test_another_process_that_writes_for_ever_is_named(
+    sqlite: SqliteStore, writing: sqlite3.Connection
+) -> None:
     (a,) = keyed("a")
     says = r"database is locked.*another process is writing to it; wait until it is done, or end it, and run"
     with pytest.raises(GenerationError, match=says) as caught:
-        store.put({}, [(a, Generation("A"))])
+        sqlite.put({}, [(a, Generation("A"))])
     assert "free some space" not in str(caught.value)
     writing.execute("ROLLBACK")
-    store.put({}, [(a, Generation("A"))])
-    assert len(store) == 1
+    sqlite.put({}, [(a, Generation("A"))])
+    assert len(sqlite) == 1
 
 
 def test_a_store_that_is_being_written_can_be_opened_and_read(
-    store: Store, writing: sqlite3.Connection
+    sqlite: SqliteStore, writing: sqlite3.Connection
 ) -> None:
-    with Store(store.path) as other:
+    with SqliteStore(sqlite.path) as other:
         assert len(other) == 0
 
 
 def test_a_store_that_cannot_be_opened_for_another_process_says_so(
-    store: Store, writing: sqlite3.Connection
+    sqlite: SqliteStore, writing: sqlite3.Connection
 ) -> None:
     writing.execute("ROLLBACK")
     writing.execute("PRAGMA application_id=0")
@@ -222,4 +231,4 @@ def test_a_store_that_cannot_be_opened_for_another_process_says_so(
     writing.execute("DROP TABLE generators")
     writing.execute("BEGIN IMMEDIATE")
     with pytest.raises(DataError, match=r"database is locked; another process is writing to it"):
-        Store(store.path)
+        SqliteStore(sqlite.path)

@@ -65,7 +65,9 @@ def add_workspace(parser: argparse.ArgumentParser) -> None:
         "--cache-dir", type=Path, help="where stages and adapters are cached (default: $TOOLGEN_HF_HOME)"
     )
     parser.add_argument(
-        "--store", type=Path, help="the text store's file (default: store.sqlite in the cache)"
+        "--store",
+        metavar="FILE",
+        help="the text store: a file, or postgresql://USER@HOST/DATABASE (default: store.sqlite in the cache)",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no stage lines")
 

@@ -16,18 +16,17 @@ from __future__ import annotations
 
 import itertools
 import logging
+import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
-
 from toolgen_hf._utils import well_formed
 from toolgen_hf.ask import Generation, Keyed, Prompt, Request, RowRun, Wanted
 from toolgen_hf.errors import GenerationError, RefusedError
+from toolgen_hf.runtime.store import Claims
 from toolgen_hf.runtime.texts import Texts
 
 T = TypeVar("T")
@@ -38,6 +37,8 @@ MAX_ROWS = 10_000
 """Rows that wait for texts at most."""
 MAX_ROWS_OF_A_BATCH = 50_000
 """The same where a model answers all requests together (OpenAI takes 50,000 in a batch)."""
+POLL = 0.5
+"""Seconds between two looks for a text that another run is asking for."""
 MAX_RESULTS = 10_000
 """Results that are kept in memory for the map."""
 
@@ -68,7 +69,7 @@ def replay(rows: Sequence[RowRun[T]]) -> list[T]:
     if missing:
         texts, keyed = next(iter(missing.values()))
         raise GenerationError(
-            f"{texts.label}: the store {str(texts.store.path)!r} has no text for "
+            f"{texts.label}: the store {texts.store.name!r} has no text for "
             f"{keyed.request.prompt.user[:200]!r}; it was there or was just generated. Run again"
         )
     return [result for result in done if result is not None]
@@ -183,7 +184,8 @@ class Generating:
         self._sent: dict[str, _Missing] = {}
         self._ready: deque[tuple[_Row, Generation]] = deque()
         self._waiting = 0  # rows
-        self._locks: ExitStack | None = None
+        self._claims: Claims | None = None
+        self._elsewhere: dict[Texts, dict[str, _Missing]] = {texts: {} for texts in models}
         self._most = MAX_ROWS
 
     def run(self) -> None:
@@ -195,7 +197,7 @@ class Generating:
         """
         try:
             with self._meter.progress(self._label, self._count):
-                while self._advance():
+                while self._advance() or self._wait_for_others():
                     while (texts := next((t for t in self._models if self._missing[t]), None)) is not None:
                         made = self._generate(texts)
                         if self._meter.is_cut and (texts.generator.is_batch or not made):
@@ -204,11 +206,12 @@ class Generating:
         finally:
             for row, _ in self._ready:
                 row.run.close()
-            for one in [*self._sent.values(), *(m for lack in self._missing.values() for m in lack.values())]:
+            lacking = [*self._missing.values(), *self._elsewhere.values()]
+            for one in [*self._sent.values(), *(one for part in lacking for one in part.values())]:
                 for row in one.rows:
                     row.run.close()
-            if self._locks is not None:
-                self._locks.close()
+            if self._claims is not None:
+                self._claims.close()
 
     def _advance(self, has_room: bool = True) -> bool:
         """Let rows go on until each has ended or lacks a text, and start more if there is room. False if none can."""
@@ -252,44 +255,47 @@ class Generating:
         wishes = [(row, row.asked) for row in rows if row.asked is not None]
         asked = [keyed for _, keyed in wishes if keyed.key not in self._sent]
         found = texts.find(asked)
-        if len(found) < len({keyed.key for keyed in asked}) and self._lock():
-            found = texts.find(asked)
+        claimed = self._claim(texts, asked, found)
         moving: list[tuple[_Row, Generation | None]] = []
         for row, keyed in wishes:
             if keyed.key in found:
                 moving.append((row, found[keyed.key]))
                 continue
-            lacking = self._missing[texts]
+            lacking = self._missing[texts] if keyed.key in claimed else self._elsewhere[texts]
             one = self._sent.get(keyed.key) or lacking.setdefault(keyed.key, _Missing(keyed, row.split))
             one.rows.append(row)
             self._waiting += 1
         return moving
 
-    def _lock(self) -> bool:
-        """Keep other runs from asking these models for this store until the end, so that no text is paid for twice.
+    def _claim(self, texts: Texts, asked: Sequence[Keyed], found: dict[str, Generation]) -> Collection[str]:
+        """The missing texts that this run may ask for. ``found`` gets those that arrived meanwhile."""
+        if not (missing := {keyed.key for keyed in asked if keyed.key not in found}):
+            return ()
+        if self._claims is None:
+            self._claims = texts.store.claims({one.digest: one.label for one in self._models})
+        claimed, has_more = self._claims.take(texts.digest, missing)
+        if has_more:
+            found.update(texts.find([keyed for keyed in asked if keyed.key in missing]))
+        return claimed
 
-        Returns whether another run did so until now: then the store may have more. The system frees the locks of a
-        process that dies.
-        """
-        if self._locks is not None:
-            return False
-        self._locks = ExitStack()
-        had_to_wait = False
-        folder = self._models[0].store.path.parent / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        for texts in sorted({t.digest: t for t in self._models}.values(), key=lambda texts: texts.digest):
-            lock = FileLock(folder / f"{texts.digest[:32]}.lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                logger.warning(
-                    "%s: another run is asking the same model for this store; waiting for its texts",
-                    texts.label,
-                )
-                lock.acquire()
-                had_to_wait = True
-            self._locks.callback(lock.release)
-        return had_to_wait
+    def _wait_for_others(self) -> bool:
+        """Look again for the texts that other runs are asking for. False if there are none."""
+        waiting = [(texts, lacking) for texts, lacking in self._elsewhere.items() if lacking]
+        if waiting:
+            time.sleep(POLL)
+        for texts, lacking in waiting:
+            asked = [one.keyed for one in lacking.values()]
+            found = texts.find(asked)
+            claimed = self._claim(texts, asked, found)
+            for key in [key for key in lacking if key in found or key in claimed]:
+                one = lacking.pop(key)
+                if key in found:
+                    self._ready.extend((row, found[key]) for row in one.rows)
+                    continue
+                mine = self._sent.get(key) or self._missing[texts].setdefault(key, one)
+                if mine is not one:
+                    mine.rows.extend(one.rows)
+        return bool(waiting)
 
     def _generate(self, texts: Texts) -> int:
         """Send what one model is asked for until no row asks more; how many texts arrived.

@@ -1,22 +1,28 @@
-"""The store of generated texts, in one SQLite file. A text is on disk before it is used.
+"""The store of generated texts. A text is on disk before it is used.
+
+    key 5f1c...   {"prompt": {"system": "...", "user": "What is 3 * 19?"}, "sample": 0}   ->   "The answer is 57."
 
 The key of a text is made from all that determines it: the model's identity (model content, adapter, template, decoding
 parameters; or endpoint, engine, API and parameters), the prompt and the sample number. Row number, file and run are not
 part of it. So a killed run goes on where it stopped, a new row costs one request, and asking again costs nothing. An
-engine's whole answer is stored and its text is read from that each time. A refused request is not stored.
+engine's whole answer is stored and its text is read from that each time. A refused request is not stored. The first
+text that arrives for a key stays.
 
-SQLite runs in WAL mode: several processes may read and write at once. The first text that arrives for a key stays.
+The store is an SQLite file, or a PostgreSQL database for several machines (`toolgen_hf.runtime.postgres`).
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
+
+from filelock import FileLock, Timeout
 
 from toolgen_hf._utils import canonical_json, digest, well_formed
 from toolgen_hf.ask import Generation, Keyed, Request
@@ -50,17 +56,136 @@ _WAIT = "another process is writing to it; wait until it is done, or end it"
 logger = logging.getLogger(__name__)
 
 
-class Store:
-    """A durable map from request key to text, in one SQLite file.
+class Claims(ABC):
+    """Which missing texts one run may ask for, so that two runs over one store never pay for the same text."""
+
+    @abstractmethod
+    def take(self, model: str, keys: Collection[str]) -> tuple[Collection[str], bool]:
+        """Claim texts of one model (the digest of its identity).
+
+        Returns:
+            The keys that this run may ask for now; other runs are asking for the others. And whether the store may have
+            got more texts meanwhile, so that it must be looked into again first.
+        """
+        ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give all claims back."""
+        ...
+
+
+class Row(NamedTuple):
+    """A text as a row of the store."""
+
+    key: str
+    generator: str
+    request: str
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    raw: str | None
+
+
+class Store(ABC):
+    """A durable map from request key to text."""
+
+    name: str
+    """The place, for messages."""
+
+    @abstractmethod
+    def get(self, keys: Sequence[str]) -> dict[str, Generation]:
+        """The stored texts by key. Of an engine's answer only ``raw`` is filled."""
+        ...
+
+    def put(
+        self,
+        identity: Mapping[str, Any],
+        texts: Iterable[tuple[Keyed, Generation]],
+        instead: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Commit texts to disk, all or none. A key that is there keeps its text.
+
+        Args:
+            identity: of the model.
+            instead: stored answers (``raw``) that are errors, by key; they are replaced.
+
+        Raises:
+            GenerationError: a text could not be written (the disk is full, or another process keeps writing). Texts
+                that were written before are safe.
+        """
+        generator = digest(identity)
+        rows = [
+            Row(
+                wanted.key,
+                generator,
+                _request_json(wanted.request),
+                well_formed(made.text) if made.raw is None else "",
+                made.finish_reason,
+                made.prompt_tokens,
+                made.completion_tokens,
+                None if made.raw is None else well_formed(made.raw),
+            )
+            for wanted, made in texts
+        ]
+        self._write(generator, identity, rows, {key: instead[key] for key, *_ in rows if key in instead})
+
+    @abstractmethod
+    def _write(
+        self, generator: str, identity: Mapping[str, Any], rows: Sequence[Row], instead: Mapping[str, str]
+    ) -> None: ...
+
+    @abstractmethod
+    def mean_tokens(self, generator: str) -> float | None:
+        """Mean tokens of the texts of one model (digest of its identity), as far as its engine reported them."""
+        ...
+
+    @abstractmethod
+    def claims(self, models: Mapping[str, str]) -> Claims:
+        """Claims for the texts of these models: their labels by digest. Closed when the run has them all."""
+        ...
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the store. Texts that were put are on disk anyway."""
+        ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_store(place: str | Path) -> Store:
+    """The store at a path, or at a ``postgresql://`` URL.
+
+    Raises:
+        ConfigError: the URL holds a password, or the client of PostgreSQL is not installed.
+        DataError: the file is not a store, or the store cannot be opened.
+    """
+    if isinstance(place, str) and place.startswith(("postgresql://", "postgres://")):
+        from toolgen_hf.runtime.postgres import PostgresStore
+
+        return PostgresStore(place)
+    return SqliteStore(place)
+
+
+class SqliteStore(Store):
+    """A store in one SQLite file. It runs in WAL mode: several processes may read and write at once.
 
     Raises:
         DataError: the file is not a store, or cannot be opened.
-        GenerationError: a text could not be written (the disk is full, or another process keeps writing). Texts that
-            were written before are safe.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path, self.name = Path(path), str(path)
         self._known: set[str] = set()  # models whose identity is in the file
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,16 +219,7 @@ class Store:
         if "raw" not in columns:
             self._db.execute("ALTER TABLE texts ADD COLUMN raw TEXT")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
-        """Close the file. Texts that were put are on disk anyway."""
         self._db.close()
 
     def __len__(self) -> int:
@@ -111,7 +227,6 @@ class Store:
             return int(self._db.execute("SELECT COUNT(*) FROM texts").fetchone()[0])
 
     def get(self, keys: Sequence[str]) -> dict[str, Generation]:
-        """The stored texts by key. Of an engine's answer only ``raw`` is filled."""
         found: dict[str, Generation] = {}
         for start in range(0, len(keys), _LOOKUP_SIZE):
             part = keys[start : start + _LOOKUP_SIZE]
@@ -129,42 +244,17 @@ class Store:
         return found
 
     def mean_tokens(self, generator: str) -> float | None:
-        """Mean tokens of the texts of one model (digest of its identity), as far as its engine reported them."""
         with self._reading():
             row = self._db.execute(
                 "SELECT AVG(NULLIF(completion_tokens, 0)) FROM texts WHERE generator = ?", (generator,)
             ).fetchone()
         return None if row[0] is None else float(row[0])
 
-    def put(
-        self,
-        identity: Mapping[str, Any],
-        texts: Iterable[tuple[Keyed, Generation]],
-        instead: Mapping[str, str] = MappingProxyType({}),
+    def _write(
+        self, generator: str, identity: Mapping[str, Any], rows: Sequence[Row], instead: Mapping[str, str]
     ) -> None:
-        """Commit texts to disk, all or none. A key that is there keeps its text.
-
-        Args:
-            instead: stored answers (``raw``) that are errors, by key; they are replaced.
-        """
-        generator = digest(identity)
-        rows = [
-            (
-                wanted.key,
-                generator,
-                _request_json(wanted.request),
-                well_formed(made.text) if made.raw is None else "",
-                made.finish_reason,
-                made.prompt_tokens,
-                made.completion_tokens,
-                None if made.raw is None else well_formed(made.raw),
-            )
-            for wanted, made in texts
-        ]
         statements: list[tuple[str, Sequence[Any]]] = [
-            ("DELETE FROM texts WHERE key = ? AND raw = ?", (row[0], instead[row[0]]))
-            for row in rows
-            if row[0] in instead
+            ("DELETE FROM texts WHERE key = ? AND raw = ?", wrong) for wrong in instead.items()
         ]
         if generator not in self._known:
             statements.append(
@@ -183,6 +273,9 @@ class Store:
             yield
         except sqlite3.Error as error:
             raise DataError(_unusable(self.path, error)) from error
+
+    def claims(self, models: Mapping[str, str]) -> Claims:
+        return _FileClaims(self.path.parent / "locks", models)
 
     def _commit(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
         """Execute all or none. One statement is a transaction by itself: between statements the interpreter may go to
@@ -214,6 +307,43 @@ class Store:
                 logger.warning("another process is writing to the text store %r: waiting", str(self.path))
             else:
                 return
+
+
+class _FileClaims(Claims):
+    """One file lock for each model: a run that needs texts of it waits for the run that has it, and then takes all.
+
+    The system frees the locks of a process that dies.
+    """
+
+    def __init__(self, folder: Path, models: Mapping[str, str]) -> None:
+        self._folder, self._models = folder, models
+        self._locks: ExitStack | None = None
+
+    def take(self, model: str, keys: Collection[str]) -> tuple[Collection[str], bool]:
+        return keys, self._locks is None and self._lock()
+
+    def _lock(self) -> bool:
+        """Lock every model, always in one order. Returns whether another run had one."""
+        had_to_wait = False
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._locks = ExitStack()
+        for model, label in sorted(self._models.items()):
+            lock = FileLock(self._folder / f"{model[:32]}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                logger.warning(
+                    "%s: another run is asking the same model for this store; waiting for its texts", label
+                )
+                lock.acquire()
+                had_to_wait = True
+            self._locks.callback(lock.release)
+        return had_to_wait
+
+    def close(self) -> None:
+        if self._locks is not None:
+            self._locks.close()
+            self._locks = None
 
 
 def _is_busy(error: Exception) -> bool:

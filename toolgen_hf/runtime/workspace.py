@@ -22,7 +22,7 @@ from toolgen_hf.models.base import Generator
 from toolgen_hf.runtime.budget import Meter, dollars
 from toolgen_hf.runtime.plan import Plan
 from toolgen_hf.runtime.runner import MapRunner, Rehearsal, Runner
-from toolgen_hf.runtime.store import Store
+from toolgen_hf.runtime.store import Store, open_store
 from toolgen_hf.runtime.texts import Texts, Usage
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,8 @@ class Workspace:
     Args:
         cache_dir: where to keep things; default ``$TOOLGEN_HF_HOME`` or ``toolgen_hf`` in the Hugging
             Face cache home.
-        store_path: the text store's file; default ``store.sqlite`` in ``cache_dir``.
+        store_path: the text store's file, or the ``postgresql://`` URL of one for several machines; default
+            ``store.sqlite`` in ``cache_dir``.
         progress: show progress bars.
         max_cost: US dollars that this run's requests may cost at most.
     """
@@ -78,7 +79,7 @@ class Workspace:
         max_cost: float | None = None,
     ) -> None:
         self.cache_dir = Path(cache_dir) if cache_dir is not None else cache_home()
-        self.store_path = Path(store_path) if store_path is not None else self.cache_dir / "store.sqlite"
+        self.store_path = store_path if store_path is not None else self.cache_dir / "store.sqlite"
         self.meter = Meter(progress, max_cost)
         self.reports: list[StageReport] = []
         self.runner: Runner = MapRunner()
@@ -88,7 +89,7 @@ class Workspace:
     def store(self) -> Store:
         """The text store. It is opened when it is first needed."""
         if self._store is None:
-            self._store = Store(self.store_path)
+            self._store = open_store(self.store_path)
         return self._store
 
     def __enter__(self) -> Self:

@@ -33,7 +33,7 @@ from toolgen_hf.models.openai import batch as runs
 from toolgen_hf.models.openai import batch_account
 from toolgen_hf.models.openai.engine import OpenAIGenerator
 from toolgen_hf.runtime.budget import Meter
-from toolgen_hf.runtime.store import Store
+from toolgen_hf.runtime.store import SqliteStore, Store
 from toolgen_hf.runtime.texts import Texts
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.respond import SourceConfig, respond
@@ -133,7 +133,7 @@ def test_equal_requests_are_sent_once_and_samples_apart() -> None:
 @pytest.mark.parametrize("first", [True, False])
 def test_same_store_as_one_by_one(tmp_path: Path, first: bool) -> None:
     prompts = [request.prompt for request in wanted(*range(10))]
-    with ApiServer(shout) as server, Store(tmp_path / "store.sqlite") as store:
+    with ApiServer(shout) as server, SqliteStore(tmp_path / "store.sqlite") as store:
         texts = {}
         for batch in (first, not first):
             engine = generator(server, batch=batch)
@@ -350,7 +350,7 @@ def test_killed_and_run_again(
     monkeypatch.setattr(runs, "MAX_LINES", 6)
     monkeypatch.setattr(runs, "CHUNK", 2)
     prompts = [request.prompt for request in wanted(*range(10))]
-    with ApiServer(shout, batch_seconds=0.06) as server, Store(tmp_path / "store.sqlite") as store:
+    with ApiServer(shout, batch_seconds=0.06) as server, SqliteStore(tmp_path / "store.sqlite") as store:
         texts = Texts(generator(server), lambda: store, Meter(show=False), "test")
         with monkeypatch.context() as patch:
             patch.setattr(target, name, death(getattr(target, name)))

@@ -15,7 +15,7 @@ import pytest
 from tests.support.engines import splits
 from toolgen_hf import Workspace, respond
 from toolgen_hf.models.config import OpenAIConfig
-from toolgen_hf.runtime.store import Store
+from toolgen_hf.runtime.store import SqliteStore
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
 
@@ -56,7 +56,7 @@ def wait_for(server: ApiServer, count: int, process: subprocess.Popen[str]) -> N
 
 
 def stored(folder: Path) -> int:
-    with Store(folder / "store.sqlite") as store:
+    with SqliteStore(folder / "store.sqlite") as store:
         return len(store)
 
 

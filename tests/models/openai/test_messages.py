@@ -20,7 +20,7 @@ from toolgen_hf.models.openai.dispatch import redacted
 from toolgen_hf.models.openai.engine import OpenAIGenerator
 from toolgen_hf.models.openai.failures import classify
 from toolgen_hf.models.openai.messages import MOST_TOKENS, EngineError, MalformedError, parse, refused
-from toolgen_hf.runtime.store import Store
+from toolgen_hf.runtime.store import SqliteStore
 from toolgen_hf.testing import ApiServer, Reply
 
 PROMPT = Prompt("You are terse.\n", "3 * 19?")
@@ -595,7 +595,7 @@ def test_any_json_is_a_typed_answer_or_a_typed_error_and_an_answer_stays_what_it
     counts = (made.prompt_tokens, made.completion_tokens, made.cached_tokens)
     assert all(type(count) is int and 0 <= count <= 2 * MOST_TOKENS for count in counts)
     assert made.cached_tokens <= made.prompt_tokens
-    with TemporaryDirectory() as folder, Store(Path(folder) / "store.sqlite") as store:
+    with TemporaryDirectory() as folder, SqliteStore(Path(folder) / "store.sqlite") as store:
         keyed = Keyed("key", Request(PROMPT))
         store.put({}, [(keyed, made)])
         kept = store.get(["key"])["key"]
