@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -125,7 +126,7 @@ class Runner(Protocol):
 
 
 @dataclass(frozen=True)
-class _Split:
+class Split:
     """One split: its rows, and where their output is or goes. ``made`` is the output if it is there."""
 
     rows: Dataset
@@ -134,7 +135,8 @@ class _Split:
     made: Dataset | None
 
 
-def _look_up(run: StageRun, cache: Path) -> dict[str, _Split]:
+def look_up(run: StageRun, cache: Path) -> dict[str, Split]:
+    """The splits of a stage's input, with the outputs that the cache has."""
     stage, splits = run.stage, {}
     for name, rows in run.dataset.items():
         fingerprint = stage.fingerprint(rows, run.settings)
@@ -143,7 +145,7 @@ def _look_up(run: StageRun, cache: Path) -> dict[str, _Split]:
         made = open_output(path, stage.features, rows) if len(rows) else empty(stage.features, rows)
         if made is not None:
             made._fingerprint = fingerprint
-        splits[str(name)] = _Split(rows, fingerprint, path, made)
+        splits[str(name)] = Split(rows, fingerprint, path, made)
     return splits
 
 
@@ -152,35 +154,68 @@ class MapRunner:
 
     def run(self, run: StageRun, workspace: Place) -> DatasetDict:
         """See `Stage.run`."""
-        started, stage, texts = time.monotonic(), run.stage, run.texts
-        splits = _look_up(run, workspace.cache_dir)
-        todo = {name: split.rows for name, split in splits.items() if split.made is None}
+        splits = look_up(run, workspace.cache_dir)
         done: dict[tuple[str, int], Done] = {}
-        if texts and todo:
-            live = Generating(_runs(todo, run.function), texts, run.label, sum(map(len, todo.values())))
-            live.run()
-            done = live.done
-        outputs = {}
-        for name, split in splits.items():
-            made = split.made if split.made is not None else _map(run, name, split, done)
-            outputs[name] = made
-            generated = Usage.total(source.take_generated(name) for source in texts)
-            used = used_by(split.path) if texts and len(split.rows) else Usage()
-            before, after = _rejected(stage, split.rows), _rejected(stage, made)
-            workspace.report(
-                generated,
-                stage=run.label,
-                split=name,
-                rows_in=len(split.rows) - before.total(),
-                rows_out=len(made) - after.total(),
-                rejected=dict(after - before),
-                cached=split.made is not None,
-                seconds=time.monotonic() - started,
-                reused=0 if split.made is not None else max(0, used.texts - generated.texts),
-                used=used,
+
+        def generate(todo: Mapping[str, Dataset]) -> None:
+            if run.texts:
+                live = Generating(
+                    _runs(todo, run.function), run.texts, run.label, sum(map(len, todo.values()))
+                )
+                live.run()
+                done.update(live.done)
+
+        def write(name: str, file: Path) -> None:
+            rows, step = splits[name].rows.with_format(None), run.function
+            rows.map(
+                _replayed(step, run.stage.features, name, done) if run.is_by_row else step,
+                with_indices=run.is_by_row,
+                **_map_arguments(run.stage, rows),
+                new_fingerprint=splits[name].fingerprint,
+                cache_file_name=str(file),
+                load_from_cache_file=False,
             )
-            started = time.monotonic()
-        return DatasetDict(outputs)
+
+        return make_outputs(run, workspace, splits, generate, write)
+
+
+def make_outputs(
+    run: StageRun,
+    workspace: Place,
+    splits: Mapping[str, Split],
+    prepare: Callable[[Mapping[str, Dataset]], None],
+    write: Callable[[str, Path], None],
+) -> DatasetDict:
+    """Take outputs from the cache, make the others, and report each split.
+
+    Args:
+        prepare: gets the rows of all splits whose output is missing, if there are any.
+        write: writes the output of one split as an Arrow file.
+    """
+    started = time.monotonic()
+    if todo := {name: split.rows for name, split in splits.items() if split.made is None}:
+        prepare(todo)
+    outputs = {}
+    for name, split in splits.items():
+        made = split.made if split.made is not None else _cache(run, split, partial(write, name))
+        outputs[name] = made
+        generated = Usage.total(source.take_generated(name) for source in run.texts)
+        used = used_by(split.path) if run.texts and len(split.rows) else Usage()
+        before, after = _rejected(run.stage, split.rows), _rejected(run.stage, made)
+        workspace.report(
+            generated,
+            stage=run.label,
+            split=name,
+            rows_in=len(split.rows) - before.total(),
+            rows_out=len(made) - after.total(),
+            rejected=dict(after - before),
+            cached=split.made is not None,
+            seconds=time.monotonic() - started,
+            reused=0 if split.made is not None else max(0, used.texts - generated.texts),
+            used=used,
+        )
+        started = time.monotonic()
+    return DatasetDict(outputs)
 
 
 class Rehearsal:
@@ -192,7 +227,7 @@ class Rehearsal:
     def run(self, run: StageRun, workspace: Place) -> DatasetDict:
         """The output so far, in memory. A row that lacks a text keeps its columns; the new ones are null."""
         stage, function = run.stage, run.function
-        splits = _look_up(run, workspace.cache_dir)
+        splits = look_up(run, workspace.cache_dir)
         missing: dict[str, tuple[Texts, Prompt]] = {}
 
         def rehearsed(batch: Batch) -> Batch:
@@ -220,30 +255,23 @@ class Rehearsal:
         return DatasetDict(outputs)
 
 
-def _map(run: StageRun, name: str, split: _Split, done: dict[tuple[str, int], Done]) -> Dataset:
-    """Map one split and cache its output.
+def _cache(run: StageRun, split: Split, write: Callable[[Path], None]) -> Dataset:
+    """Write the output of one split to the cache.
 
     An output with requests that the engine refused gets a fingerprint of its own. The next run does not find it and
     asks these requests again.
     """
-    stage, texts, final = run.stage, run.texts, split.fingerprint
+    final = split.fingerprint
 
     def transform(file: Path) -> tuple[Path, Mapping[str, Any]]:
         nonlocal final
-        split.rows.with_format(None).map(
-            _replayed(run.function, stage.features, name, done) if run.is_by_row else run.function,
-            with_indices=run.is_by_row,
-            **_map_arguments(stage, split.rows),
-            new_fingerprint=split.fingerprint,
-            cache_file_name=str(file),
-            load_from_cache_file=False,
-        )
-        if refused := sorted(key for source in texts for key in source.take_refused()):
+        write(file)
+        if refused := sorted(key for source in run.texts for key in source.take_refused()):
             final = str(Hasher.hash(canonical_json([split.fingerprint, refused])))
-        used = asdict(Usage.total(source.take_used() for source in texts)) if texts else {}
-        return split.path.with_name(f"{stage.name}-{final}.arrow"), used
+        used = asdict(Usage.total(source.take_used() for source in run.texts)) if run.texts else {}
+        return split.path.with_name(f"{run.stage.name}-{final}.arrow"), used
 
-    made = write_output(split.path, split.rows, stage.features, transform)
+    made = write_output(split.path, split.rows, run.stage.features, transform)
     made._fingerprint = final
     return made
 
