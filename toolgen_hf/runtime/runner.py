@@ -27,6 +27,7 @@ from datasets.fingerprint import Hasher
 
 from toolgen_hf._utils import canonical_json, quiet_datasets
 from toolgen_hf.ask import Prompt, RowRun
+from toolgen_hf.runtime.budget import Meter
 from toolgen_hf.runtime.cache import open_output, used_by, write_output
 from toolgen_hf.runtime.door import AT_ONCE, Done, Generating, rehearse, replay
 from toolgen_hf.runtime.plan import Plan
@@ -106,6 +107,8 @@ class Place(Protocol):
     """Where a runner keeps outputs and reports what it did (`toolgen_hf.Workspace`)."""
 
     cache_dir: Path
+    store_path: str | Path
+    meter: Meter
 
     @property
     def runner(self) -> Runner:
@@ -231,7 +234,7 @@ class Rehearsal:
         missing: dict[str, tuple[Texts, Prompt]] = {}
 
         def rehearsed(batch: Batch) -> Batch:
-            rows = _rows(batch)
+            rows = rows_of_batch(batch)
             done = rehearse([function(row) for row in rows], missing)  # type: ignore[misc]
             made = [row if end is None else end for row, end in zip(rows, done, strict=True)]
             return {name: [row.get(name) for row in made] for name in stage.features}
@@ -292,7 +295,7 @@ def _replayed(
 
     def batch_function(batch: Batch, numbers: list[int]) -> Batch:
         known = [done.pop((split, number), None) for number in numbers]
-        rows = _rows(batch)
+        rows = rows_of_batch(batch)
         others = iter(replay([function(row) for row, one in zip(rows, known, strict=True) if one is None]))
         return _columns([next(others) if one is None else one.take() for one in known], features)
 
@@ -302,11 +305,12 @@ def _replayed(
 def _runs(splits: Mapping[str, Dataset], function: Any) -> Iterator[tuple[str, RowRun[Row]]]:
     for name, rows in splits.items():
         for batch in rows.with_format(None).iter(AT_ONCE):
-            for row in _rows(batch):
+            for row in rows_of_batch(batch):
                 yield name, function(row)
 
 
-def _rows(batch: Batch) -> list[Row]:
+def rows_of_batch(batch: Batch) -> list[Row]:
+    """The rows of a batch."""
     return [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
 
 

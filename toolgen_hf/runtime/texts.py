@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from toolgen_hf._utils import digest
 from toolgen_hf.ask import Generation, Keyed, Request, request_key
@@ -74,6 +75,13 @@ class Texts:
         self._refused: dict[str, Generation] = {}
         self._not_answers: dict[str, str] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_store": None, "meter": None}
+
+    def open(self, store: Callable[[], Store], meter: Meter) -> None:
+        """Use another store and meter: in the process of a worker, whose copy has none."""
+        self._store, self.meter = store, meter
+
     @property
     def store(self) -> Store:
         """The open store."""
@@ -139,6 +147,20 @@ class Texts:
         """Keys of the refused requests that were used since the last call. The next run asks them again."""
         refused, self._used_refused = self._used_refused, []
         return refused
+
+    def take(self, split: str) -> dict[str, Any]:
+        """All that was counted for a split since the last call, as `add` takes it."""
+        return {
+            "generated": self.take_generated(split),
+            "used": self.take_used(),
+            "refused": self.take_refused(),
+        }
+
+    def add(self, split: str, generated: Usage, used: Usage, refused: Sequence[str]) -> None:
+        """Count what another process did."""
+        self.generated[split] = Usage.total([self.generated[split], generated])
+        self._used = Usage.total([self._used, used])
+        self._used_refused += refused
 
     def usual_length(self) -> float | None:
         """Mean tokens of the texts that the store has of this model; None if it has none."""

@@ -1,0 +1,216 @@
+"""Ray Data as the runner: the rows of `MapRunner`, from several processes and machines, some of which die."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import ray
+from datasets import DatasetDict, concatenate_datasets
+from ray.cluster_utils import Cluster
+
+from tests.support.engines import splits
+from toolgen_hf import OpenAIConfig, Workspace, answer, stage1, tool_api
+from toolgen_hf.errors import BudgetError, GenerationError
+from toolgen_hf.models.config import PriceConfig
+from toolgen_hf.runtime.ray_runner import RayConfig, RayRunner
+from toolgen_hf.testing import ApiRequest, ApiServer, Reply
+
+pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(280)]
+ENGINE = "gpt-4o-mini"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[Cluster]:
+    """Two machines of two CPUs each, as far as Ray can tell. The second may be killed."""
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+def teach(request: ApiRequest) -> str:
+    """The student is wrong; the teacher is right."""
+    numbers = re.findall(r"has (\d+) pens and buys (\d+)", request.user)[-1]
+    return f"calculator({'+'.join(numbers)})" if "calculator" in request.prompt else "The answer is -1."
+
+
+def engine(server: ApiServer, **changes: Any) -> OpenAIConfig:
+    return OpenAIConfig(engine=ENGINE, base_url=server.base_url, concurrency=16, **changes)
+
+
+def on_ray(folder: Path, workers: int = 1, block_size: int = 50, **options: Any) -> Workspace:
+    workspace = Workspace(folder, progress=False, **options)
+    workspace.runner = RayRunner(RayConfig(workers=workers, block_size=block_size, cpus=0.5))
+    return workspace
+
+
+def stages(raw: DatasetDict, server: ApiServer, workspace: Workspace) -> list[DatasetDict]:
+    with workspace:
+        answered = answer(raw, engine(server), workspace)
+        called = tool_api(answered, [engine(server)], workspace)
+        return [answered, called, stage1(called, workspace)]
+
+
+def content(made: list[DatasetDict]) -> list[Any]:
+    return [(name, rows._fingerprint, rows[:]) for one in made for name, rows in one.items()]
+
+
+def test_the_rows_and_fingerprints_are_those_of_map_and_each_takes_the_others_cache(tmp_path: Path) -> None:
+    raw = splits(230, 60)
+    with ApiServer(teach) as server:
+        mapped = stages(raw, server, Workspace(tmp_path / "map", progress=False))
+        sent = len(server.requests)
+        made = stages(raw, server, on_ray(tmp_path / "ray"))
+        assert content(made) == content(mapped)
+        assert len(server.requests) == 2 * sent
+        for again in (Workspace(tmp_path / "ray", progress=False), on_ray(tmp_path / "map")):
+            assert content(stages(raw, server, again)) == content(mapped)
+            assert all(report.cached for report in again.reports)
+        assert len(server.requests) == 2 * sent
+
+
+def test_what_was_asked_is_counted_as_on_one_machine(tmp_path: Path) -> None:
+    raw = splits(120, 20)
+    with ApiServer(teach) as server:
+        one, many = Workspace(tmp_path / "map", progress=False), on_ray(tmp_path / "ray")
+        for workspace in (one, many):
+            with workspace:
+                answer(raw, engine(server, price=PriceConfig(input=1, output=1)), workspace)
+
+    def facts(workspace: Workspace) -> list[Any]:
+        return [
+            (r.split, r.rows_out, r.generated, r.reused, r.prompt_tokens, r.cost, r.used)
+            for r in workspace.reports
+        ]
+
+    assert facts(many) == facts(one)
+    assert many.meter.spent == pytest.approx(one.meter.spent)
+
+
+def test_a_text_that_two_workers_need_is_paid_once(tmp_path: Path, database: str) -> None:
+    part = splits(60)["train"]
+    raw = DatasetDict(train=concatenate_datasets([part, part, part, part]))
+    for place in (None, database):
+        with (
+            ApiServer(teach) as server,
+            on_ray(tmp_path / str(bool(place)), workers=2, block_size=60, store_path=place) as w,
+        ):
+            assert len(answer(raw, engine(server), w)["train"]) == 240
+            assert len(server.requests) == 60
+
+
+def test_the_budget_holds_over_all_workers(tmp_path: Path) -> None:
+    price = PriceConfig(input=0, output=1000)  # a tenth of a cent a token
+    with ApiServer(teach) as server, on_ray(tmp_path, workers=2, block_size=100, max_cost=0.5) as workspace:
+        with pytest.raises(BudgetError, match=r"stopped at .*budget of \$0.5"):
+            answer(splits(400), engine(server, price=price, max_tokens=10), workspace)
+        assert 0.3 < workspace.meter.spent <= 0.5
+        assert len(server.requests) < 400
+
+
+def test_an_engines_failure_is_the_error_of_the_run(tmp_path: Path) -> None:
+    with (
+        ApiServer(Reply(status=401, error="no such key")) as server,
+        on_ray(tmp_path) as workspace,
+        pytest.raises(GenerationError, match="no such key"),
+    ):
+        answer(splits(100), engine(server), workspace)
+
+
+def wait_for(server: ApiServer, count: int) -> None:
+    until = time.monotonic() + 40
+    while len(server.requests) < count and time.monotonic() < until:
+        time.sleep(0.02)
+    assert len(server.requests) >= count
+
+
+def check(made: DatasetDict, raw: DatasetDict, server: ApiServer, again: int) -> None:
+    """Each row is there once, in order; at most ``again`` texts were asked for twice."""
+    assert made["train"]["id"] == raw["train"]["id"]
+    assert made["train"]["response"] == ["The answer is -1."] * len(raw["train"])
+    bodies = [request.user for request in server.requests]
+    assert len(set(bodies)) == len(raw["train"])
+    assert len(bodies) - len(set(bodies)) <= again
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path, database: str, is_shared: bool) -> None:
+    raw = splits(600)
+
+    def kill() -> None:
+        wait_for(server, 150)
+        workers = [
+            p for p in psutil.process_iter(["cmdline"]) if "MapWorker" in " ".join(p.info["cmdline"] or [])
+        ]
+        assert workers
+        os.kill(workers[0].pid, signal.SIGKILL)
+
+    with ApiServer(Reply("The answer is -1.", latency=0.05)) as server:
+        killer = threading.Thread(target=kill)
+        killer.start()
+        store = database if is_shared else None
+        with on_ray(tmp_path, workers=2, block_size=100, store_path=store) as workspace:
+            made = answer(raw, engine(server), workspace)
+        killer.join()
+        check(made, raw, server, again=16)
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_killed_loses_nothing(tmp_path: Path, cluster: Cluster) -> None:
+    raw = splits(600)
+    second = cluster.add_node(num_cpus=2)
+    cluster.wait_for_nodes()
+
+    def kill() -> None:
+        wait_for(server, 150)
+        cluster.remove_node(second, allow_graceful=False)
+
+    with ApiServer(Reply("The answer is -1.", latency=0.05)) as server:
+        killer = threading.Thread(target=kill)
+        killer.start()
+        with on_ray(tmp_path, workers=4, block_size=50) as workspace:
+            made = answer(raw, engine(server), workspace)
+        killer.join()
+        check(made, raw, server, again=4 * 16)
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from tests.runtime.test_ray import engine, on_ray, splits
+from toolgen_hf import answer
+class Server: base_url = sys.argv[1]
+with on_ray(Path(sys.argv[2]), block_size=100) as workspace:
+    print(len(answer(splits(600), engine(Server), workspace)["train"]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_driver_that_is_killed_or_interrupted_goes_on(tmp_path: Path, number: signal.Signals) -> None:
+    raw = splits(600)
+    with ApiServer(Reply("The answer is -1.", latency=0.05)) as server:
+        command = [sys.executable, "-c", DRIVER, server.base_url, str(tmp_path)]
+        driver = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        wait_for(server, 150)
+        driver.send_signal(number)
+        assert driver.wait(60) != 0
+        time.sleep(1)
+        asked = len(server.requests)
+        assert asked < 600
+        with on_ray(tmp_path, block_size=100) as workspace:
+            made = answer(raw, engine(server), workspace)
+        check(made, raw, server, again=16 if number == signal.SIGKILL else 0)

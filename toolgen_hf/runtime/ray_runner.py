@@ -1,0 +1,664 @@
+"""Runs stages on Ray Data: on the processes of one machine, or on many machines.
+
+    run("recipe.yaml", runner=RayRunner(RayConfig(address="auto", workers=16)))
+
+    driver ── input as Parquet shards ──> workers, each with the stage's function ── output as shards ──> driver's cache
+                                              │ texts
+                                          PostgreSQL, or the driver's SQLite store behind the coordinator
+
+The output is the same as that of `MapRunner`, and so is its fingerprint: either takes the other's cache. A stage with
+fewer rows than a block runs in the driver.
+
+The coordinator is one actor beside the driver. It holds what is of the whole run: the budget, the texts that are being
+asked for, the counts for the progress bar, and the store if that is an SQLite file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import signal
+import threading
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Dataset, DatasetDict, Features
+from datasets.arrow_writer import ArrowWriter
+from fsspec.core import url_to_fs
+from pydantic import Field
+from tqdm.auto import tqdm
+
+from toolgen_hf import errors
+from toolgen_hf.ask import Generation, Prompt
+from toolgen_hf.errors import ConfigError, GenerationError, ToolgenError
+from toolgen_hf.models.base import Generator
+from toolgen_hf.models.config import Config, OpenAIConfig
+from toolgen_hf.runtime.budget import Meter
+from toolgen_hf.runtime.door import Generating, replay
+from toolgen_hf.runtime.runner import MapRunner, Place, StageRun, look_up, make_outputs, rows_of_batch
+from toolgen_hf.runtime.store import Claims, Row, Store, open_store
+from toolgen_hf.runtime.texts import Usage
+
+BEAT = 1.0
+"""Seconds between two signs of life of a worker."""
+SILENCE = 20.0
+"""Seconds without one, after which a worker is dead and its claims are free."""
+_SPLIT, _BLOCK, _AT = "_toolgen_split", "_toolgen_block", "_toolgen_at"
+"""Columns that keep the order: the number of the split, the first row of the block, the place in the block."""
+
+logger = logging.getLogger(__name__)
+
+
+class RayConfig(Config):
+    """Where and how `RayRunner` works.
+
+    Attributes:
+        address: of a running Ray cluster, such as ``auto`` or ``ray://head:10001``; None starts one on this machine.
+        workers: processes that run a stage; default one for each CPU of the cluster but one.
+        cpus: CPUs of a worker.
+        gpus: GPUs of a worker, for a stage that asks a local model.
+        block_size: rows that a worker takes at a time.
+        folder: a path or fsspec URL that all machines reach, for the shards; default a folder in the cache.
+    """
+
+    address: str | None = None
+    workers: int | None = Field(default=None, ge=1)
+    cpus: float = Field(default=1.0, ge=0)
+    gpus: float = Field(default=0.0, ge=0)
+    block_size: int = Field(default=1000, ge=1, le=10_000)
+    folder: str | None = None
+
+
+class RayRunner:
+    """Runs stages on Ray Data."""
+
+    def __init__(self, config: RayConfig | None = None) -> None:
+        self.config = config or RayConfig()
+
+    def run(self, run: StageRun, workspace: Place) -> DatasetDict:
+        """See `Stage.run`."""
+        splits = look_up(run, workspace.cache_dir)
+        todo = {name: split for name, split in splits.items() if split.made is None}
+        uses_gpus = bool(self.config.gpus) and any(hasattr(one.generator, "device") for one in run.texts)
+        if sum(len(split.rows) for split in todo.values()) < self.config.block_size and not uses_gpus:
+            return MapRunner().run(run, workspace)
+        root = self.config.folder or str(workspace.cache_dir / "ray")
+        files = _Shards(f"{root}/{run.stage.name}-{next(iter(todo.values())).fingerprint}")
+        names = list(todo)
+        facts: dict[str, list[dict[str, Any]]] = {}
+
+        def work(rows: Mapping[str, Dataset]) -> None:
+            files.clear()
+            files.write([rows[name] for name in names], self.config.block_size)
+            facts.update(self._work(run, workspace, files, {name: at for at, name in enumerate(names)}, rows))
+
+        def write(name: str, file: Path) -> None:
+            for source, fact in zip(run.texts, facts.get(name, []), strict=bool(run.texts)):
+                source.add(name, **fact)
+            files.collect(
+                names.index(name), file, run.stage.features, len(todo[name].rows) if run.is_by_row else None
+            )
+
+        try:
+            return make_outputs(run, workspace, splits, work, write)
+        finally:
+            files.clear()
+
+    def _work(
+        self,
+        run: StageRun,
+        workspace: Place,
+        files: _Shards,
+        numbers: Mapping[str, int],
+        rows: Mapping[str, Dataset],
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Run the stage's function over the shards; what was asked, by split and model."""
+        ray = _ray(self.config.address)
+        meter = workspace.meter
+        place = str(workspace.store_path) if run.texts else None
+        is_shared = place is not None and "://" in place
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        )
+        models = {one.digest: one.label for one in run.texts}
+        coordinator = (
+            ray.remote(Coordinator)
+            .options(num_cpus=0, scheduling_strategy=here, max_concurrency=1)
+            .remote(None if is_shared else place, models, meter.max_cost, meter.spent)
+        )
+        cpus = ray.cluster_resources().get("CPU", 2) - 1  # one for Ray's reader, or it waits for ever
+        workers = self.config.workers or max(1, int(cpus / (self.config.cpus or 1)))
+        uses_gpus = any(hasattr(one.generator, "device") for one in run.texts)
+        payload = _dumps(
+            replace(run, dataset=DatasetDict()), {name: part.features for name, part in rows.items()}, numbers
+        )
+        options = {
+            "payload": payload,
+            "coordinator": coordinator,
+            "store": place if is_shared else None,
+            "workers": workers,
+            "max_cost": meter.max_cost,
+        }
+        total = sum(map(len, rows.values()))
+        try:
+            with (
+                _quiet_ray_data(ray),
+                _progress(coordinator, run.label, total, meter),
+                _interrupts(coordinator),
+            ):
+                inputs = files.inputs()
+                data = ray.data.read_parquet(
+                    inputs, filesystem=files.filesystem, file_extensions=None, override_num_blocks=len(inputs)
+                )
+                data.map_batches(
+                    Worker,
+                    batch_size=None,
+                    batch_format="pyarrow",
+                    zero_copy_batch=True,
+                    compute=ray.data.ActorPoolStrategy(size=workers),
+                    num_cpus=self.config.cpus,
+                    num_gpus=self.config.gpus if uses_gpus else None,
+                    fn_constructor_kwargs=options,
+                ).write_parquet(files.output, filesystem=files.filesystem)
+            meter.spent = ray.get(coordinator.total.remote())
+            _raise_failure(ray.get(coordinator.failure_of.remote()))
+            return dict(ray.get(coordinator.facts_of.remote(list(numbers))))
+        except ray.exceptions.RayError as error:
+            with suppress(ray.exceptions.RayError):
+                meter.spent = ray.get(coordinator.total.remote())
+                _raise_failure(ray.get(coordinator.failure_of.remote()))
+            raise GenerationError(
+                f"{run.label}: Ray failed: {error}. Texts that arrived are stored; run again"
+            ) from error
+        finally:
+            ray.kill(coordinator)
+
+
+class Worker:
+    """A stage's function in a process of its own."""
+
+    def __init__(
+        self, payload: bytes, coordinator: Any, store: str | None, workers: int, max_cost: float | None
+    ) -> None:
+        logging.getLogger("toolgen_hf").setLevel(logging.WARNING)
+        self.run, self.features, numbers = pickle.loads(payload)  # our own, from the driver
+        self.names = {number: name for name, number in numbers.items()}
+        self.coordinator = coordinator
+        self.meter = _Meter(coordinator, max_cost)
+        self.store = open_store(store) if store is not None else RemoteStore(coordinator, self.meter.worker)
+        for texts in self.run.texts:
+            _share_limits(texts.generator, workers)
+            texts.open(lambda: self.store, self.meter)
+        threading.Thread(target=self.meter.beat, daemon=True).start()
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        try:
+            return pa.concat_tables([self._work(part, split, first) for part, split, first in _parts(table)])
+        except ToolgenError as error:
+            _ask(self.coordinator.fail.remote(type(error).__name__, str(error)))
+            raise
+        except KeyboardInterrupt as error:
+            _ask(self.coordinator.fail.remote("KeyboardInterrupt", ""))
+            raise GenerationError("interrupted") from error
+
+    def _work(self, part: pa.Table, split: int, first: int) -> pa.Table:
+        """The output for neighbouring rows of one split."""
+        run, name = self.run, self.names[split]
+        batch = Dataset(part.cast(self.features[name].arrow_schema)).with_format(None)[:]
+        if run.is_by_row:
+            rows = rows_of_batch(batch)
+            made: list[Any] = (
+                self._generate(name, rows) if run.texts else replay([run.function(row) for row in rows])
+            )
+            columns = {column: [row[column] for row in made] for column in run.stage.features}
+        else:
+            columns = run.function(batch)
+        facts = [one.take(name) for one in run.texts]
+        _ask(self.coordinator.finished.remote((split, first), len(part), facts))
+        table = Dataset.from_dict(columns, features=run.stage.features).data.table
+        count = len(table)
+        for column, values in ((_SPLIT, [split] * count), (_BLOCK, [first] * count), (_AT, range(count))):
+            table = table.append_column(column, pa.array(values, pa.int64()))
+        return table
+
+    def _generate(self, name: str, rows: Sequence[dict[str, Any]]) -> list[Any]:
+        """The results of rows that ask models."""
+        live = Generating(
+            ((name, self.run.function(row)) for row in rows), self.run.texts, self.run.label, len(rows)
+        )
+        live.run()
+        if self.meter.is_stopped:
+            raise KeyboardInterrupt
+        return [live.done[name, at].take() for at in range(len(rows))]
+
+
+class Coordinator:
+    """What is of a whole run, as an actor beside the driver.
+
+    Args:
+        store: the path of an SQLite store; None if workers reach a store by themselves.
+        models: labels by the digest of the identity.
+        max_cost: US dollars.
+        spent: US dollars before this stage.
+    """
+
+    def __init__(
+        self, store: str | None, models: Mapping[str, str], max_cost: float | None, spent: float
+    ) -> None:
+        self._store = None if store is None else open_store(store)
+        self._claims = None if self._store is None else self._store.claims(models)
+        self._max_cost, self._spent = max_cost, spent
+        self._reserved: defaultdict[str, float] = defaultdict(float)
+        self._seen: dict[str, float] = {}
+        self._claimed: dict[str, str] = {}  # key -> worker
+        self._blocks: dict[tuple[int, int], tuple[int, list[dict[str, Any]]]] = {}
+        self._failure: tuple[str, str] | None = None
+        self._is_stopped = False
+        self._texts = 0
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Call a method of the store."""
+        return getattr(self._store, method)(*arguments)
+
+    def write(self, worker: str, generator: str, identity: Any, rows: Sequence[Row], instead: Any) -> None:
+        """Commit texts."""
+        assert self._store is not None
+        self._store._write(generator, identity, rows, instead)
+        for row in rows:
+            self._claimed.pop(row.key, None)
+
+    def take(self, worker: str, model: str, keys: Collection[str]) -> list[str]:
+        """Claim texts that no living worker has claimed."""
+        if self._claims is not None:
+            self._claims.take(model, keys)  # of other runs over this store
+        now = time.monotonic()
+        self._seen[worker] = now
+        mine = []
+        for key in keys:
+            owner = self._claimed.get(key, worker)
+            if owner == worker or now - self._seen.get(owner, 0.0) > SILENCE:
+                self._claimed[key] = worker
+                mine.append(key)
+        return mine
+
+    def release(self, worker: str) -> None:
+        """Give the claims of a worker back."""
+        self._claimed = {key: owner for key, owner in self._claimed.items() if owner != worker}
+
+    def admit(self, worker: str, most: float) -> bool:
+        """Whether the budget allows a request that may cost ``most`` US dollars."""
+        now = time.monotonic()
+        dead = [one for one in self._reserved if now - self._seen.get(one, now) > SILENCE]
+        for one in dead:  # what it had in flight may have been billed
+            self._spent += self._reserved.pop(one)
+        is_admitted = (
+            self._max_cost is None or self._spent + sum(self._reserved.values()) + most <= self._max_cost
+        )
+        if is_admitted:
+            self._reserved[worker] += most
+        return is_admitted
+
+    def paid(self, worker: str, reserved: float, cost: float) -> None:
+        """A text arrived."""
+        self._reserved[worker] -= reserved
+        self._spent += cost
+
+    def unreserve(self, worker: str) -> None:
+        """Nothing of a worker is in flight."""
+        self._reserved.pop(worker, None)
+
+    def beat(self, worker: str, texts: int) -> bool:
+        """A sign of life, with the texts since the last one. Returns whether to stop sending."""
+        self._seen[worker] = time.monotonic()
+        self._texts += texts
+        return self._is_stopped
+
+    def finished(self, block: tuple[int, int], rows: int, facts: list[dict[str, Any]]) -> None:
+        """A block is done. One that is done again, because its worker died, counts once."""
+        self._blocks.setdefault(block, (rows, facts))
+
+    def fail(self, name: str, message: str) -> None:
+        """A worker raised this error."""
+        self._failure = self._failure or (name, message)
+
+    def stop(self) -> None:
+        """Workers send nothing more, and wait for what is in flight."""
+        self._is_stopped = True
+
+    def progress(self) -> tuple[int, int, float]:
+        """Rows that are done, texts, US dollars."""
+        return sum(rows for rows, _ in self._blocks.values()), self._texts, self._spent
+
+    def total(self) -> float:
+        """US dollars that were spent."""
+        return self._spent
+
+    def failure_of(self) -> tuple[str, str] | None:
+        """The first error of a worker: its class and message."""
+        return self._failure
+
+    def facts_of(self, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+        """What was asked, by split and model."""
+        by_split: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in names}
+        for (split, _), (_, facts) in self._blocks.items():
+            by_split[names[split]].append(facts)
+        return {
+            name: [_sum(of_model) for of_model in zip(*parts, strict=True)]
+            for name, parts in by_split.items()
+        }
+
+
+class RemoteStore(Store):
+    """The coordinator's store, from a worker."""
+
+    def __init__(self, coordinator: Any, worker: str) -> None:
+        self._coordinator, self._worker = coordinator, worker
+        self.name = "the store of the driver"
+
+    def get(self, keys: Sequence[str]) -> dict[str, Generation]:
+        """The stored texts by key. Of an engine's answer only ``raw`` is filled."""
+        return dict(_ask(self._coordinator.call.remote("get", list(keys)))) if keys else {}
+
+    def _write(
+        self, generator: str, identity: Mapping[str, Any], rows: Sequence[Row], instead: Mapping[str, str]
+    ) -> None:
+        _ask(
+            self._coordinator.write.remote(self._worker, generator, dict(identity), list(rows), dict(instead))
+        )
+
+    def mean_tokens(self, generator: str) -> float | None:
+        """Mean tokens of the texts of one model (digest of its identity), as far as its engine reported them."""
+        mean: float | None = _ask(self._coordinator.call.remote("mean_tokens", generator))
+        return mean
+
+    def claims(self, models: Mapping[str, str]) -> Claims:
+        """Claims for single texts."""
+        return _RemoteClaims(self._coordinator, self._worker)
+
+    def __len__(self) -> int:
+        return int(_ask(self._coordinator.call.remote("__len__")))
+
+    def close(self) -> None:
+        """Nothing is open here."""
+
+
+class _RemoteClaims(Claims):
+    def __init__(self, coordinator: Any, worker: str) -> None:
+        self._coordinator, self._worker = coordinator, worker
+
+    def take(self, model: str, keys: Collection[str]) -> tuple[Collection[str], bool]:
+        """Claim texts that no living worker has claimed."""
+        return set(_ask(self._coordinator.take.remote(self._worker, model, list(keys)))), True
+
+    def close(self) -> None:
+        """Give all claims back."""
+        _ask(self._coordinator.release.remote(self._worker))
+
+
+class _Meter(Meter):
+    """The meter of a worker: the budget is the coordinator's."""
+
+    def __init__(self, coordinator: Any, max_cost: float | None) -> None:
+        super().__init__(show=False, max_cost=max_cost)
+        self.worker = uuid.uuid4().hex
+        self.is_stopped = False
+        self._coordinator, self._untold = coordinator, 0
+
+    def beat(self) -> None:
+        """Tell the coordinator now and then that this worker lives; learn whether to stop."""
+        while True:
+            texts, self._untold = self._untold, 0
+            with suppress(Exception):  # the coordinator is gone when all is done
+                self.is_stopped = bool(_ask(self._coordinator.beat.remote(self.worker, texts)))
+            time.sleep(BEAT)
+
+    def admit(self, generator: Generator, prompt: Prompt) -> bool:
+        """Whether the budget allows this request, and the run was not interrupted."""
+        if self.is_stopped:
+            self.is_cut = True
+            return False
+        if self.max_cost is None:
+            return True
+        self.check_price(generator)
+        self.is_cut = not _ask(self._coordinator.admit.remote(self.worker, self._most(generator, prompt)))
+        return not self.is_cut
+
+    def arrived(self, generator: Generator, prompt: Prompt, made: Generation) -> float | None:
+        """Count a text, here and at the coordinator."""
+        cost = super().arrived(generator, prompt, made)
+        self._untold += 1
+        reserved = 0.0 if self.max_cost is None else self._most(generator, prompt)
+        self._coordinator.paid.remote(self.worker, reserved, cost or 0.0)
+        return cost
+
+    def release(self) -> None:
+        """Nothing is in flight."""
+        super().release()
+        if self.max_cost is not None:
+            self._coordinator.unreserve.remote(self.worker)
+
+    def check(self) -> None:
+        """Check that the budget held nothing back, and that the run was not interrupted."""
+        if self.is_stopped and self.is_cut:
+            raise KeyboardInterrupt
+        self.spent = float(_ask(self._coordinator.total.remote())) if self.is_cut else self.spent
+        super().check()
+
+
+class _Shards:
+    """The input and the output of one stage, as Parquet files in a folder."""
+
+    def __init__(self, folder: str) -> None:
+        self.filesystem, self._folder = url_to_fs(folder)
+        self.output = f"{self._folder}/out"
+
+    def clear(self) -> None:
+        """Delete the folder."""
+        if self.filesystem.exists(self._folder):
+            self.filesystem.rm(self._folder, recursive=True)
+
+    def inputs(self) -> list[str]:
+        """The files of the input, in order."""
+        return sorted(self.filesystem.glob(f"{self._folder}/in/*.parquet"))
+
+    def write(self, splits: Sequence[Dataset], block_size: int) -> None:
+        """Write the input. Each file is a block."""
+        self.filesystem.makedirs(f"{self._folder}/in", exist_ok=True)
+        self.filesystem.makedirs(self.output, exist_ok=True)
+        for split, rows in enumerate(splits):
+            first = 0
+            for table in rows.with_format("arrow").iter(block_size):
+                table = table.append_column(_SPLIT, pa.array([split] * len(table), pa.int64()))
+                table = table.append_column(_BLOCK, pa.array(range(first, first + len(table)), pa.int64()))
+                with self.filesystem.open(
+                    f"{self._folder}/in/{split:03d}-{first:012d}.parquet", "wb"
+                ) as file:
+                    pq.write_table(table, file)
+                first += len(table)
+
+    def collect(self, split: int, file: Path, features: Features, count: int | None) -> None:
+        """Write the output of one split as one Arrow file, in the order of the input. A few blocks are in memory.
+
+        Args:
+            count: the rows that there must be; None if the stage may drop rows.
+        """
+        blocks: dict[int, tuple[str, int, int]] = {}  # first row -> file, start, end
+        for path in sorted(self.filesystem.glob(f"{self.output}/**/*.parquet")):
+            with self.filesystem.open(path, "rb") as shard:
+                order = pq.read_table(shard, columns=[_SPLIT, _BLOCK])
+            for start, end, its_split, first in _runs_of(order):
+                if its_split == split:
+                    blocks[first] = path, start, end  # a block that was done twice is the same both times
+        with ArrowWriter(features=features, path=str(file)) as writer:
+            opened: tuple[str, pa.Table] | None = None
+            for _, (path, start, end) in sorted(blocks.items()):
+                if opened is None or opened[0] != path:
+                    with self.filesystem.open(path, "rb") as shard:
+                        opened = path, pq.read_table(shard)
+                writer.write_table(
+                    opened[1].slice(start, end - start).select(list(features)).cast(features.arrow_schema)
+                )
+            written, _ = writer.finalize()
+        if count is not None and written != count:
+            raise GenerationError(f"Ray gave {written} of {count} rows; run again")
+
+
+def _runs_of(order: pa.Table) -> Iterator[tuple[int, int, int, int]]:
+    """Start, end, split and first row of each block in a shard."""
+    splits, blocks = order[_SPLIT].to_pylist(), order[_BLOCK].to_pylist()
+    start = 0
+    for at in range(1, len(blocks) + 1):
+        if at == len(blocks) or (splits[at], blocks[at]) != (splits[start], blocks[start]):
+            yield start, at, splits[start], blocks[start]
+            start = at
+
+
+def _parts(table: pa.Table) -> Iterator[tuple[pa.Table, int, int]]:
+    """Neighbouring rows of one split, with its number and the number of the first row."""
+    splits, numbers = table[_SPLIT].to_pylist(), table[_BLOCK].to_pylist()
+    rows = table.drop_columns([_SPLIT, _BLOCK])
+    start = 0
+    for at in range(1, len(numbers) + 1):
+        if at == len(numbers) or splits[at] != splits[start] or numbers[at] != numbers[at - 1] + 1:
+            yield rows.slice(start, at - start), splits[start], numbers[start]
+            start = at
+
+
+def _sum(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What several blocks asked of one model."""
+    return {
+        "generated": Usage.total(part["generated"] for part in parts),
+        "used": Usage.total(part["used"] for part in parts),
+        "refused": [key for part in parts for key in part["refused"]],
+    }
+
+
+def _share_limits(generator: Generator, workers: int) -> None:
+    """Requests and tokens a minute are of a key. Each worker gets an equal part."""
+    config = getattr(generator, "config", None)
+    if isinstance(config, OpenAIConfig):
+        limits = {
+            name: limit / workers
+            for name in ("requests_per_minute", "tokens_per_minute")
+            if (limit := getattr(config, name)) is not None
+        }
+        generator.config = config.model_copy(update=limits)  # type: ignore[attr-defined]
+
+
+def _raise_failure(failure: tuple[str, str] | None) -> None:
+    """Raise the error of a worker as if it had been raised here."""
+    if failure is None:
+        return
+    name, message = failure
+    if name == "KeyboardInterrupt":
+        raise KeyboardInterrupt
+    kind = getattr(errors, name, GenerationError)
+    raise kind(message) if issubclass(kind, ToolgenError) else GenerationError(message)
+
+
+def _ask(reference: Any) -> Any:
+    import ray
+
+    return ray.get(reference)
+
+
+def _ray(address: str | None) -> Any:
+    """Ray, connected.
+
+    Raises:
+        ConfigError: it is not installed, or there is no cluster at ``address``.
+    """
+    try:
+        import ray
+        import ray.data
+        import ray.util.scheduling_strategies
+    except ImportError as error:
+        raise ConfigError("the ray runner needs Ray: pip install 'toolgen_hf[ray]'") from error
+    if not ray.is_initialized():
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        try:
+            ray.init(
+                address=address or "local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except ConnectionError as error:
+            raise ConfigError(f"runner.address: there is no Ray cluster at {address!r}: {error}") from error
+    return ray
+
+
+@contextmanager
+def _quiet_ray_data(ray: Any) -> Iterator[None]:
+    """Ray Data without its own bars and log lines; ours show the same."""
+    context = ray.data.DataContext.get_current()
+    usual = context.enable_progress_bars
+    context.enable_progress_bars = False
+    level = logging.getLogger("ray.data").level
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        context.enable_progress_bars = usual
+        logging.getLogger("ray.data").setLevel(level)
+
+
+@contextmanager
+def _progress(coordinator: Any, label: str, total: int, meter: Meter) -> Iterator[None]:
+    """A bar over all workers."""
+    is_over = threading.Event()
+
+    def show() -> None:
+        with tqdm(total=total, desc=label, unit="row", disable=not meter.show, leave=False) as bar:
+            while not is_over.wait(1.0):
+                with suppress(Exception):  # Ray ends first when it fails
+                    rows, texts, dollars = _ask(coordinator.progress.remote())
+                    bar.update(rows - bar.n)
+                    bar.set_postfix_str(f"{texts} texts, ${dollars:.2f}" if texts else "")
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+@contextmanager
+def _interrupts(coordinator: Any) -> Iterator[None]:
+    """The first Ctrl-C lets workers wait for what is in flight; the next one does not."""
+    if threading.current_thread() is not threading.main_thread() or (
+        signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        logger.warning("interrupted: workers wait for what is on its way (again to leave it)")
+        coordinator.stop.remote()
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _dumps(*values: Any) -> bytes:
+    """Values for a worker, with the functions in them."""
+    from ray import cloudpickle
+
+    data: bytes = cloudpickle.dumps(values)
+    return data
