@@ -1,0 +1,149 @@
+"""How time and memory grow with the rows, where no model is asked: the whole flow with responses that are given.
+
+    python scripts/benchmarks/rows --rows 10000 100000 1000000
+
+Each size is a process of its own in an empty folder: ``toolgen-hf run`` on questions with a worked solution each, the
+student's responses and five sources from files; then the same run again, wholly cached, and the report. A run counts
+only if each question is in the output and each source has its response to each. Prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+
+SOURCES = ("chatgpt", "instructgpt", "vicuna", "alpaca", "few")
+HERE = Path(__file__).resolve().parent
+NAMES = (
+    "Ann", "Ben", "Cora", "Dan", "Eve", "Finn", "Gus", "Hana", "Ida", "Jon", "Kim", "Leo", "Mia", "Ned", "Ola", "Pia",
+    "Quin", "Rosa", "Sam", "Tia",
+)  # fmt: skip
+THINGS = (
+    "pens", "nuts", "eggs", "cups", "keys", "maps", "hats", "jars", "bags", "books", "coins", "cards", "plums", "pears",
+    "shells", "stamps",
+)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
+    args = parser.parse_args()
+    lines = []
+    for rows in args.rows:
+        with TemporaryDirectory(dir=args.folder) as folder:
+            work = Path(folder)
+            write_inputs(work, rows)
+            first = command(work, "run", "rows.yaml")
+            check(work, rows)
+            stages = stage_times(work)
+            again = command(work, "run", "rows.yaml")
+            page = command(work, "report", "outputs/rows")
+            size = sum(file.stat().st_size for file in (work / "outputs" / "rows").glob("*.html")) / 1e6
+        lines.append(
+            f"| {rows:,} | {first[0]:.0f} | {first[1]:.2f} | {again[0]:.1f} | {page[0]:.1f} | {size:.1f} |"
+        )
+        print(lines[-1], stages, file=sys.stderr)
+    print(
+        "| questions | run, seconds | peak memory, GiB | cached rerun, seconds | report, seconds | its size, MB |"
+    )
+    print("|---|---|---|---|---|---|")
+    print("\n".join(lines))
+    print(
+        f"\nFive given sources, {os.cpu_count()} CPUs, {platform.processor() or platform.machine()}, "
+        f"Python {platform.python_version()}."
+    )
+
+
+def write_inputs(work: Path, rows: int) -> None:
+    """Questions of all different stories, and responses of which a part is right."""
+    with (work / "questions.jsonl").open("w") as questions, (work / "student.jsonl").open("w") as student:
+        files = [(work / f"{source}.jsonl").open("w") for source in SOURCES]
+        for n in range(rows):
+            a, b, c = n % 97 + 2, n // 97 % 89 + 3, n // 8633 + 2
+            who, what = NAMES[n % 20], THINGS[n // 20 % 16]
+            answer = a * b + c
+            question = f"{who} has {a} boxes with {b} {what} in each and finds {c} more. How many {what} are there now?"
+            solution = (
+                f"The boxes hold {a}*{b}=<<{a}*{b}={a * b}>>{a * b} {what}.\n"
+                f"There are {a * b}+{c}=<<{a * b}+{c}={answer}>>{answer} {what}."
+            )
+            row = {"question": question, "answer": str(answer), "solution": solution}
+            questions.write(json.dumps(row) + "\n")
+            said = f"The answer is {answer if n % 3 == 0 else answer + 1}."
+            student.write(json.dumps({"question": question, "response": said}) + "\n")
+            for at, file in enumerate(files):
+                value = answer if (n + at) % 4 == 0 else answer + at + n % 5
+                response = f"calculator({a}*{b}+{c})" if (n + at) % 3 == 0 else f"There are {value} {what}."
+                file.write(json.dumps({"question": question, "response": response}) + "\n")
+        for file in files:
+            file.close()
+    recipe = {
+        "name": "rows",
+        "dataset": {"builder": "qa", "name": "Rows", "data_files": {"train": "questions.jsonl"}},
+        "answer": {"generator": {"kind": "file", "path": "student.jsonl"}},
+        "sources": {source: {"generator": {"kind": "file", "path": f"{source}.jsonl"}} for source in SOURCES},
+    }
+    (work / "rows.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+
+
+def command(work: Path, *arguments: str) -> tuple[float, float]:
+    """Seconds and peak memory (GiB, of the largest process) of a command."""
+    code = f"import sys; from toolgen_hf.cli import main; sys.exit(main({list(arguments)!r}))"
+    environment = {**os.environ, "TOOLGEN_HF_HOME": str(work / "cache"), "HF_HOME": str(work / "huggingface")}
+    measured = (
+        f"import resource, subprocess, sys; done = subprocess.run([sys.executable, '-c', {code!r}]); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(done.returncode)"
+    )
+    begun = time.perf_counter()
+    with (work / "log").open("a") as log:
+        done = subprocess.run(
+            [sys.executable, "-c", measured],
+            cwd=work,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    if done.returncode:
+        raise SystemExit(f"toolgen-hf {' '.join(arguments)} failed:\n{(work / 'log').read_text()[-3000:]}")
+    return time.perf_counter() - begun, int(done.stdout.split()[-1]) / 2**20
+
+
+def check(work: Path, rows: int) -> None:
+    """Each question is in stage 2 or rejected, with a response of each source."""
+    import pyarrow.dataset as ds
+
+    made = work / "outputs" / "rows"
+    stage2 = ds.dataset(list((made / "stage2").glob("*.parquet")))
+    rejected = (
+        ds.dataset(list((made / "rejected").glob("*.parquet"))) if (made / "rejected").exists() else None
+    )
+    count = stage2.count_rows() + (rejected.count_rows() if rejected else 0)
+    if count != rows:
+        raise SystemExit(f"{count} of {rows} questions are in the output")
+
+
+def stage_times(work: Path) -> str:
+    """Rows a second of each stage, from the log."""
+    import re
+
+    said = re.findall(r"(\S+(?: \S+)?)\[train\]: (\d+) rows in, .*?, (\d+\.\d) s", (work / "log").read_text())
+    return ", ".join(f"{name} {int(rows) / max(float(seconds), 0.1):.0f}/s" for name, rows, seconds in said)
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    main()
