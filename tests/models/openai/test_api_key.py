@@ -6,7 +6,8 @@ from openai import AsyncOpenAI
 
 from toolgen_hf.models.config import OpenAIConfig
 from toolgen_hf.models.openai.failures import Failure
-from toolgen_hf.models.openai.rate_limits import STORM, ApiKey, describe_refusals
+from toolgen_hf.models.openai.limits import STORM, ApiKey
+from toolgen_hf.models.openai.sender import describe_refusals
 
 LIMITED = Failure("limited", "429: slow down", wait=5.0, status=429)
 
@@ -24,7 +25,7 @@ def test_refusals_that_overtake_older_attempts_say_nothing_about_them() -> None:
         busy.failed(attempt, LIMITED, 0.1)
     assert busy.wait(0.2) == 0
     busy.succeeded(attempts[0], 0.1, 0, {}, 0.2)
-    assert (busy.wait(0.2), busy.in_flight) == (0, STORM - 1)
+    assert (busy.wait(0.2), len(busy.in_flight)) == (0, STORM - 1)
 
 
 def test_a_key_that_is_only_refused_rests_as_long_as_the_engine_says() -> None:

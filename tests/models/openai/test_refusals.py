@@ -18,7 +18,7 @@ from toolgen_hf import Workspace, answer, respond, tool_api
 from toolgen_hf.ask import Generation
 from toolgen_hf.errors import GenerationError, RefusedError
 from toolgen_hf.models.config import OpenAIConfig
-from toolgen_hf.models.openai import rate_limits
+from toolgen_hf.models.openai import limits
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply, first
 
@@ -486,7 +486,7 @@ def test_nonsense_in_usage_holds_no_others_up(usage: dict[str, Any]) -> None:
 def test_nonsense_in_headers_changes_no_text(
     headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limits, "LONGEST_REST", 0.1)
+    monkeypatch.setattr(limits, "LONGEST_REST", 0.1)
 
     def script(request: ApiRequest) -> Reply:
         return Reply(echo(request), headers=headers if request.index == 3 else {})

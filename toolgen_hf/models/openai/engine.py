@@ -23,7 +23,7 @@ from toolgen_hf._utils import digest
 from toolgen_hf.ask import Generation, Prompt, Request
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.models.config import OpenAIConfig, endpoint
-from toolgen_hf.models.openai.adaptations import shape_of
+from toolgen_hf.models.openai.adaptations import Endpoint, shape_of
 from toolgen_hf.models.openai.catalog import Api, Engine, Price, find_engine, retired
 from toolgen_hf.models.openai.keys import OPENAI_URL, is_this_machine, load_keys
 from toolgen_hf.models.openai.messages import (
@@ -159,16 +159,7 @@ class OpenAIGenerator:
         wanted = iter(requests)
         if (first := next(wanted, None)) is None:  # nothing is missing: no key is needed
             return iter(())
-        stream = RequestStream(
-            self.config,
-            self.base_url,
-            self._keys(),
-            PATHS[self.api],
-            self._parse,
-            shape_of(self.base_url, self.api, self.engine.name),
-            self._has_answered,
-        )
-        return stream.run(
+        return RequestStream(self._endpoint()).run(
             (self.body(request.prompt), sum(self.estimate(request.prompt)))
             for request in chain((first,), wanted)
         )
@@ -178,19 +169,13 @@ class OpenAIGenerator:
 
         if not (whole := list(requests)):
             return iter(())
-        keys = self._keys()
-        batches = BatchRun(
-            self.config,
-            self.base_url,
-            keys,
-            PATHS[self.api],
-            digest(self.identity()),
-            self.body,
-            self._parse,
-            shape_of(self.base_url, self.api, self.engine.name),
-            self._has_answered,
+        return BatchRun(self._endpoint(), digest(self.identity()), self.body).run(whole)
+
+    def _endpoint(self) -> Endpoint:
+        shape = shape_of(self.base_url, self.api, self.engine.name)
+        return Endpoint(
+            self.config, self.base_url, PATHS[self.api], self._keys(), self._parse, shape, self._has_answered
         )
-        return batches.run(whole)
 
     def body(self, prompt: Prompt) -> dict[str, Any]:
         """What is sent for a prompt, unless the engine wants it otherwise."""

@@ -10,20 +10,20 @@ starting  503 and the like, with words that say so: its model is still being loa
 from __future__ import annotations
 
 import json
-import math
-import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
+from math import isfinite
 from typing import Any, Literal
 
 import httpx2
 import openai
 
+from toolgen_hf._utils import MAX_BACKOFF, number_in, seconds_asked
+from toolgen_hf.ask import Generation
 from toolgen_hf.models.openai.keys import redact
-from toolgen_hf.models.openai.messages import EngineError, MalformedError, shallow
+from toolgen_hf.models.openai.messages import EngineError, MalformedError, refused, shallow
 
 Kind = Literal["retry", "limited", "key", "request", "starting"]
 
@@ -58,10 +58,6 @@ LONGEST_WAIT = 600.0
 """Seconds. An engine that asks for a longer pause (a day's quota is used up) gives nothing more in this run."""
 
 
-MAX_BACKOFF = 60.0
-"""Seconds."""
-
-
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One attempt that failed. ``wait`` is what the engine asks for, in seconds."""
@@ -89,6 +85,10 @@ class Failure:
         error = self.error if isinstance(self.error, Mapping) else {}
         return f"{self.message}\n{_text(error.get('code'))} {_text(error.get('param'))}"
 
+    def as_refused(self) -> Generation:
+        """The text of a request that the engine refuses for its own content."""
+        return refused(self.status or 0, self.error or self.message)
+
     @property
     def may_be_a_start(self) -> bool:
         """Whether a server that is being started fails so: nothing listens yet, or only a gateway in front of it."""
@@ -104,7 +104,7 @@ def classify(error: Exception) -> Failure:
         Exception: ``error`` itself, if it is none that a request can be expected to meet.
     """
     if isinstance(error, EngineError) and error.status is not None:
-        wait = {} if error.retry_after is None else {"retry-after": f"{error.retry_after:g}"}
+        wait = {} if error.retry_after is None else {"retry-after": f"{error.retry_after:f}"}
         error = status_error(error.status, error.error, {**error.headers, **wait})
     if isinstance(error, openai.APIStatusError):
         return _classify_status(error)
@@ -198,25 +198,12 @@ def shortened(text: str) -> str:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds to wait, from ``retry-after-ms`` or ``Retry-After`` (seconds or an HTTP date, RFC 9110)."""
-    if (milliseconds := _number(headers.get("retry-after-ms", ""))) is not None:
+    """Seconds to wait, from ``retry-after-ms`` or ``Retry-After``; None if neither is a finite number or a date."""
+    milliseconds = number_in(headers.get("retry-after-ms", ""))
+    if milliseconds is not None and isfinite(milliseconds):
         return milliseconds / 1000
-    value = headers.get("retry-after", "")
-    if (seconds := _number(value)) is not None:
-        return seconds
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - (now or datetime.now(UTC))).total_seconds())
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def _number(value: str) -> float | None:
-    """A number of at least 0; of less counts as 0, of what is none or without end as None."""
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return max(0.0, number) if math.isfinite(number) else None
+    seconds = seconds_asked(headers.get("retry-after", ""), now)
+    return None if seconds is None or not isfinite(seconds) else seconds
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -230,11 +217,6 @@ def exhausted_for(headers: Mapping[str, str]) -> float:
             reset = headers.get(f"x-ratelimit-reset-{what}", "")
             parts = re.findall(
                 r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", reset
-            )  # "6m0s", "20ms"; some say plain seconds
-            waits.append(_number(reset) or sum(float(number) * _UNITS[unit] for number, unit in parts))
+            )  # "6m0s", "20ms"; some send plain seconds
+            waits.append(number_in(reset) or sum(float(number) * _UNITS[unit] for number, unit in parts))
     return max(waits)
-
-
-def backoff(attempt: int, base: float = 0.5) -> float:
-    """Seconds before attempt ``attempt`` (1 is the second try): exponential, jittered by half."""
-    return min(MAX_BACKOFF, base * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)
