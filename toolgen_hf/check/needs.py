@@ -294,9 +294,8 @@ class _Checker:
         """Add a role's generator and what it lacks; returns the config to count its requests with."""
         config, problem = role.config, None
         counted: Any = config
-        if isinstance(config, OpenAIConfig):  # it is counted like the engine, and needs no client and no key
+        if isinstance(config, OpenAIConfig):  # counting needs no client and no key
             self.engines.append((f"{prefix}{role.name}", config))
-            counted = AbsentConfig(config=config)
         elif isinstance(config, LocalConfig):
             self.local.append((f"{prefix}{role.name}", config))
             counted, problem = self._counted_local(config)

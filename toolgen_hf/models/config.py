@@ -167,6 +167,13 @@ class PriceConfig(Config):
     cached_input: float | None = Field(default=None, ge=0)
     """Price of prompt tokens that are billed as cached; default ``input``."""
 
+    def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+        """US dollars for these tokens; ``cached_tokens`` are among ``prompt_tokens``, as in the API's usage."""
+        cached_tokens = min(cached_tokens, prompt_tokens)
+        cached_input = self.input if self.cached_input is None else self.cached_input
+        fresh = (prompt_tokens - cached_tokens) * self.input
+        return (fresh + cached_tokens * cached_input + completion_tokens * self.output) / 1_000_000
+
 
 def endpoint(url: str) -> str:
     """The base URL of an API, without a slash at the end.

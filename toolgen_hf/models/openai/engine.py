@@ -24,7 +24,7 @@ from toolgen_hf.ask import Generation, Prompt, Request
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.models.config import OpenAIConfig, endpoint
 from toolgen_hf.models.openai.adaptations import Endpoint, shape_of
-from toolgen_hf.models.openai.catalog import Api, Engine, Price, find_engine, retired
+from toolgen_hf.models.openai.catalog import Api, Engine, batch_factor, find_engine, retired
 from toolgen_hf.models.openai.keys import OPENAI_URL, is_this_machine, load_keys
 from toolgen_hf.models.openai.messages import (
     PATHS,
@@ -198,17 +198,12 @@ class OpenAIGenerator:
         return size // BYTES_PER_TOKEN + 8, max_tokens(self.config, self.engine)
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:
-        """US dollars, by the config's price or the catalogue's; None if neither has one."""
-        if self._price is None:
+        """US dollars, by the config's price, else the catalogue's, which is that of OpenAI's own endpoint."""
+        price = self.config.price or (self.engine.price if self.base_url == OPENAI_URL else None)
+        if price is None:
             return None
-        return self._price.cost(prompt_tokens, completion_tokens, cached_tokens, self.config.batch)
-
-    @cached_property
-    def _price(self) -> Price | None:
-        """The config's, else the catalogue's, which is that of OpenAI's own endpoint."""
-        if self.config.price is not None:
-            return Price(**self.config.price.model_dump())
-        return self.engine.price if self.base_url == OPENAI_URL else None
+        dollars = price.cost(prompt_tokens, completion_tokens, cached_tokens)
+        return dollars * batch_factor() if self.config.batch else dollars
 
     def _check_model(self, made: Generation) -> None:
         """Say, once for each, when answers come from a model of another name."""
