@@ -1,4 +1,4 @@
-"""Finds what must not be published: keys and tokens by their form or value, and paths of this machine.
+"""Finds what must not be published or printed: keys and tokens by their form, name or value, and paths of this machine.
 
 [*Scanner.here().secrets("my key: sk-proj-aB3d...")]
 -> ["what looks like an OpenAI or Anthropic API key (it ends in …Q3sT): take it out of where it came from, ..."]
@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from huggingface_hub import get_token
+
+from toolgen_hf._utils import well_formed
 
 
 class Rule(NamedTuple):
@@ -27,7 +29,7 @@ class Rule(NamedTuple):
 
     ``hint``: part of every text that the form matches. It is looked for first, which is ten times faster.
     ``is_real``: tells a real value (the group ``value``, or else the whole match) from a word or a placeholder.
-    ``after``: what must stand right before the match.
+    ``after``: a pattern that the text right before the match must have.
     """
 
     what: str
@@ -159,7 +161,7 @@ OURS: tuple[tuple[str, str, str, Callable[[str], bool]], ...] = (
      r"\.(?<=[A-Za-z0-9_-]{23}\.)(?P<value>[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,})", is_random),
     ("a bearer token", "earer ", r"[Bb]earer (?P<value>[A-Za-z0-9_.~+/-]{20,}[A-Za-z0-9_])", is_random),
 )  # fmt: skip
-"""What it is, the hint, the form, and what tells a real value."""
+"""Kind, hint, form, and the test of a real value."""
 
 THEIRS: tuple[tuple[str, str, str], ...] = (
     ("artifactory", "ArtifactoryDetector", "AKC"),
@@ -186,12 +188,30 @@ NAMES = {
     "secret": "",
     "password": "",
 }
-"""Names of values without a form of their own (keys of Azure, Cohere, Mistral, Twilio), and what stands before them."""
+"""Names of values that have no form (keys of Azure, Cohere, Mistral, Twilio), each with the text before it."""
 _VALUE = r"[\\\"']{0,3} {0,3}[:=] {0,3}[\\\"']{0,3}(?P<value>[A-Za-z0-9_/+-]{16,})"
 
 _HOMES = re.compile(r"(?<![\w./:-])(?:/home/|/Users/|[A-Z]:\\{1,2}Users\\{1,2})[\w.-]+")
-_NAMES = re.compile(r"TOKEN|API_?KEY|SECRET|PASSWORD|PASSWD", re.IGNORECASE)
-_SHORTEST = 16
+_SHORTEST_VALUE = 16  # of an environment variable
+NO_KEY = "no-key"
+"""The key that is sent to a server of the user's own that asks for none."""
+SHORTEST_KEY = 12
+"""Fewer characters are a placeholder (``EMPTY``, ``ollama``), not a secret: an answer may well hold them."""
+_KEY_LIKE = re.compile(r"\bsk-[A-Za-z0-9_*-]{8,}")
+"""A key as engines repeat it, in part or with asterisks; ``masked`` knows whole ones, of others too."""
+_SECRET_NAME = re.compile(
+    # matched against a name in small letters without separators: "x-api-key" and "apiKey" both have "apikey"
+    r"apikey|(access|auth|private|secret|signing|subscription|client|master|account|shared|storage)key|headers?$|header"
+    r"|authoriz|authentic|(access|api|auth|bearer|client|csrf|hf|id|jwt|oauth|refresh|security|session|sso|user|xsrf)"
+    r"tokens?$|^tokens?$|auth$|bearer|secret|passw|passphrase|^pwd$|^jwt$|credential|cookie|extraquery"
+)
+_SECRET_VALUES = (
+    re.compile(r"^\s*(bearer|basic|digest|negotiate)\s+[\w.~+/=-]{6,}\s*$", re.IGNORECASE),
+    re.compile(r"\b(bearer|token)\s+(?=[\w.~+/=-]*\d)[\w.~+/=-]{12,}", re.IGNORECASE),
+    re.compile(r"://[^/\s:@]*:[^/\s@]+@"),  # a URL with a password
+)
+_PAIR = re.compile(r"""["']?([\w-]+)["']?\s*[:=]\s*["']?[^\s"']""")
+"""A name and its value within a text: ``Authorization: Bearer x``, ``{"api_key": "x"}``, ``access_token=x``."""
 
 
 @cache
@@ -222,9 +242,13 @@ class Scanner:
     @classmethod
     def here(cls) -> Self:
         """With the secrets in this process's environment, the Hugging Face token, and this user's home."""
-        own = [(f"the value of ${name}", value) for name, value in os.environ.items() if _NAMES.search(name)]
+        own = [
+            (f"the value of ${name}", value)
+            for name, value in os.environ.items()
+            if "token" in name.lower() or _is_secret_name(name)
+        ]
         own.append(("the Hugging Face token that is logged in here", get_token() or ""))
-        return cls(tuple((what, value) for what, value in own if _is_a_secret(value)), str(Path.home()))
+        return cls(tuple((what, value) for what, value in own if _is_secret_value(value)), str(Path.home()))
 
     def secrets(self, text: str) -> Iterator[str]:
         """For each secret in a text: what it is, its last four characters, and what to do."""
@@ -243,6 +267,42 @@ class Scanner:
         for path in sorted(found):
             yield f"a path of this machine, {path!r}: write paths in the recipe relative to where you run it, and rerun"
 
+    def place(self, value: Any, at: str = "", is_schema: bool = False) -> str | None:
+        """The dotted path of the first secret in JSON data, by its name or its value; None if there is none.
+
+        ``{"metadata": {"run": "a"}, "extra_body": {"x-api-key": "..."}}`` gives ``"extra_body.x-api-key"``.
+
+        Args:
+            at: the path of ``value``.
+            is_schema: the names are properties of a JSON schema, which describe a field and hold no value.
+        """
+        if isinstance(value, str | bytes):
+            text = value if isinstance(value, str) else value.decode("utf-8", "replace")
+            return at if self._holds_secret(text) else None
+        if isinstance(value, Mapping):
+            for name, item in value.items():
+                place = f"{at}.{name}" if at else str(name)
+                if self._holds_secret(str(name)):
+                    return f"{at}.…" if at else "…"
+                if _is_secret_name(str(name)) and not (is_schema and isinstance(item, Mapping)):
+                    return place
+                if found := self.place(item, place, is_schema=name == "properties"):
+                    return found
+            named = [value[key] for key in ("name", "key", "header") if isinstance(value.get(key), str)][:1]
+            is_pair = value.get("value") is not None and any(map(_is_secret_name, named))
+            return (at or "value") if is_pair else None
+        if isinstance(value, list | tuple | set | frozenset):
+            found_in = (self.place(item, f"{at}.{n}") for n, item in enumerate(value))
+            return next(filter(None, found_in), None)
+        return None
+
+    def _holds_secret(self, text: str) -> bool:
+        return (
+            any(form.search(text) for form in _SECRET_VALUES)
+            or any(_is_secret_name(found[1]) for found in _PAIR.finditer(text))
+            or next(self.secrets(text), None) is not None
+        )
+
 
 def masked(text: str) -> str:
     """A text in which every secret with a form is replaced by its last four characters."""
@@ -251,16 +311,43 @@ def masked(text: str) -> str:
     return text
 
 
+def mask(key: str) -> str:
+    """The name of a key in messages: its last four characters."""
+    if key == NO_KEY:
+        return "without a key"
+    return f"…{key[-4:]}" if len(key) >= SHORTEST_KEY else "…"
+
+
+def without_keys(text: str, keys: Iterable[str]) -> str:
+    """``text`` with each of ``keys`` masked that is long enough to be a secret."""
+    for key in keys:
+        if len(key) >= SHORTEST_KEY:
+            text = text.replace(key, mask(key))
+    return text
+
+
+def redact(message: str, keys: Iterable[str]) -> str:
+    """A server's message as text that can be printed, without ``keys`` and without what looks like a key."""
+    message = well_formed(message)
+    for key in keys:
+        if key != NO_KEY and len(key) > 5:  # a short password too: no answer is spoilt here
+            message = message.replace(key, mask(key))
+    return masked(_KEY_LIKE.sub(lambda found: mask(found[0]), message))
+
+
 def _found(text: str) -> Iterator[tuple[str, str]]:
-    """What each secret is, and the secret."""
+    """Every secret with a form: its kind and its value."""
     for rule in rules():
         for found in rule.find(text):
             yield rule.what, found
 
 
-def _is_a_secret(value: str) -> bool:
+def _is_secret_name(name: str) -> bool:
+    return _SECRET_NAME.search(re.sub(r"[^a-z0-9]", "", name.lower())) is not None
+
+
+def _is_secret_value(value: str) -> bool:
     """Whether the value of a variable named like a token or key is one, and not a switch, a number or a path."""
     has_both = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
-    return (
-        len(value) >= _SHORTEST and has_both and not value.startswith(("/", "~", ".")) and "://" not in value
-    )
+    is_path = value.startswith(("/", "~", ".")) or "://" in value
+    return len(value) >= _SHORTEST_VALUE and has_both and not is_path

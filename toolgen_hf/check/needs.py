@@ -31,13 +31,14 @@ from toolgen_hf.models.config import AnnotationsConfig, FileConfig, LocalConfig,
 from toolgen_hf.models.local import resolve_dtype
 from toolgen_hf.models.openai.catalog import retired
 from toolgen_hf.models.openai.engine import OpenAIGenerator
-from toolgen_hf.models.openai.keys import NO_KEY, load_keys
+from toolgen_hf.models.openai.keys import load_keys
 from toolgen_hf.models.weights import ADAPTER, MODEL, Kind
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.recipe.questions import as_questions, fewer, load_raw
 from toolgen_hf.recipe.roles import Role, planned_for, remarks, roles_of
 from toolgen_hf.runtime.plan import Planned
 from toolgen_hf.runtime.workspace import Workspace
+from toolgen_hf.secrets import NO_KEY
 from toolgen_hf.stages import near_duplicates
 from toolgen_hf.stages.chat_template import check_rows, sample
 from toolgen_hf.tasks import get_task

@@ -13,8 +13,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
-from toolgen_hf.models.extra import find_secret
-
 if TYPE_CHECKING:
     from toolgen_hf.secrets import Scanner
 
@@ -271,7 +269,7 @@ class OpenAIConfig(Config):
     @field_validator("extra")
     @classmethod
     def _has_no_secret_and_no_setting(cls, extra: dict[str, Any]) -> dict[str, Any]:
-        if extra and (place := find_secret(extra, _scanner())):
+        if extra and (place := _scanner().place(extra)):
             raise ValueError(
                 f"{place!r} would be saved with the result: keys go into keys_file, headers nowhere"
             )

@@ -29,8 +29,8 @@ from toolgen_hf.ask import Generation, Prompt, Request, request_key
 from toolgen_hf.errors import GenerationError
 from toolgen_hf.models.openai.adaptations import Endpoint, refused_error
 from toolgen_hf.models.openai.failures import Failure, Kind, classify, redacted, status_error
-from toolgen_hf.models.openai.keys import mask, redact, without_keys
 from toolgen_hf.models.openai.messages import MalformedError
+from toolgen_hf.secrets import mask, redact, without_keys
 
 MAX_LINES = 50_000
 """Requests of one batch, OpenAI's limit."""

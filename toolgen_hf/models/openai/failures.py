@@ -22,8 +22,8 @@ import openai
 
 from toolgen_hf._utils import MAX_BACKOFF, number_in, seconds_asked
 from toolgen_hf.ask import Generation
-from toolgen_hf.models.openai.keys import redact
 from toolgen_hf.models.openai.messages import EngineError, MalformedError, refused, shallow
+from toolgen_hf.secrets import redact
 
 Kind = Literal["retry", "limited", "key", "request", "starting"]
 

@@ -25,9 +25,9 @@ from toolgen_hf._utils import backoff
 from toolgen_hf.ask import Generation
 from toolgen_hf.models.openai.adaptations import Endpoint
 from toolgen_hf.models.openai.failures import Failure, classify, redacted
-from toolgen_hf.models.openai.keys import mask, redact, without_keys
 from toolgen_hf.models.openai.limits import ENOUGH, ApiKey, Health
 from toolgen_hf.models.openai.messages import EngineError, MalformedError
+from toolgen_hf.secrets import mask, redact, without_keys
 
 MAX_LIMITED = 50
 """A request has failed after more 429s than this, if more other requests than this succeeded meanwhile."""

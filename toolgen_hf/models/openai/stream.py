@@ -28,8 +28,8 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from toolgen_hf.errors import GenerationError
 from toolgen_hf.models.openai.adaptations import Endpoint, refused_error
-from toolgen_hf.models.openai.keys import redact
 from toolgen_hf.models.openai.sender import Arrival, Job, Sender
+from toolgen_hf.secrets import redact
 
 SWITCH = 0.0005
 """Seconds after which a thread lets another thread run, a tenth of the usual."""
