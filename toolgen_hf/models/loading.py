@@ -37,7 +37,7 @@ class LoadedModel:
         self.model.eval()
         self.eos_ids = _eos_ids(self.model, self.tokenizer)
         self.context: int | None = getattr(self.model.config, "max_position_embeddings", None)
-        # Otherwise the model's own settings (a temperature, a penalty) replace every setting left at its default.
+        # The model's own settings (a temperature, a penalty) would replace every setting left at its default.
         self.model.generation_config = GenerationConfig()
         self._peft: PeftModel | None = None
         self._lock = threading.Lock()

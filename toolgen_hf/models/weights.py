@@ -26,7 +26,7 @@ from fnmatch import fnmatch
 from functools import cache
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from huggingface_hub import try_to_load_from_cache
 
@@ -48,13 +48,12 @@ _SETTINGS = (  # files that hold one JSON object
     "added_tokens.json",
 )
 _NOT_CONTENT = ("_name_or_path", "base_model_name_or_path", "transformers_version", "peft_version")
-"""Keys of a config that tell where the model was or which version wrote it."""
-_LARGE = 1 << 20  # bytes: the digest of a larger file is kept
-_SETTLED = 2.0  # seconds: a file that is younger may change again without a change of its timestamp
+"""Keys of a config with the place of the model or the version of the library that wrote it."""
+_LARGE = 1 << 20  # bytes: the digest of a larger file is cached
+_SETTLED = 2.0  # seconds: a younger file may change again without a change of its timestamp
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """A model or an adapter: what its folder must hold.
 
     ``files`` are the patterns of all files that influence a text; they are downloaded and make the identity.
@@ -179,7 +178,7 @@ def _folder_or_hub(name: str, revision: str | None, kind: Kind) -> Weights:
 
 
 def _near(path: Path, kind: Kind) -> str:
-    """The adapters in a folder with a similar name, for a message: ``; there is 'vicuna-lora/checkpoint-6'``."""
+    """A hint for a message, with the adapters in a folder of a similar name: ``; there is 'lora/checkpoint-6'``."""
     if kind is not ADAPTER or not path.parent.is_dir():
         return ""
     folders = {folder.name: _adapters(folder) for folder in path.parent.iterdir() if folder.is_dir()}
@@ -202,12 +201,12 @@ def _adapters(folder: Path) -> list[Path]:
 
 @cache
 def _commit(name: str, revision: str | None, kind: Kind) -> str:
-    """The commit that a branch or tag means now; it stays the same for the whole run."""
+    """The current commit of a branch or tag, looked up once in a run."""
     return download(name, revision, (kind.config, CARD), kind.noun).name
 
 
 def forget_commits() -> None:
-    """Called when a run begins, so that it looks up each model without a pinned commit once."""
+    """Call this when a run begins: models without a pinned commit are looked up again."""
     _commit.cache_clear()
 
 
@@ -253,7 +252,7 @@ def in_cache(name: str, revision: str | None, kind: Kind) -> Path | None:
     return folder if matching(names, [kind.weights]) and not _missing_shards(folder, names) else None
 
 
-# Checks: a clear message before transformers or PEFT fails with a worse one
+# Checks, for a clearer message than that of transformers or PEFT
 
 
 def _check(folder: Path, name: str, kind: Kind) -> None:
@@ -330,7 +329,7 @@ def safetensors_parameters(path: Path) -> int:
     """The count of numbers in the tensors of a safetensors file.
 
     Raises:
-        ConfigError: the file is damaged, or is no safetensors file; the message says what is wrong.
+        ConfigError: the file is damaged, or is not a safetensors file; the message says what is wrong.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -339,7 +338,7 @@ def safetensors_parameters(path: Path) -> int:
             return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     except (OSError, SafetensorError, UnicodeError, ValueError) as error:
         raise ConfigError(
-            f"{str(path)!r} is no whole safetensors file: {error}; download or save it again"
+            f"{str(path)!r} is not a whole safetensors file: {error}; download or save it again"
         ) from error
 
 
@@ -376,7 +375,7 @@ def _folder_digest(folder: Path, kind: Kind) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal. For a large file it is kept in the cache, by path, size and timestamps."""
+    """SHA-256 of a file, in hexadecimal. That of a large file is cached, by path, size and timestamps."""
     stat = path.stat()
     if stat.st_size < _LARGE:
         return file_sha256(path)
@@ -387,7 +386,7 @@ def file_digest(path: Path) -> str:
         return str(known[-1])
     digest = file_sha256(path)
     if time.time() - stat.st_mtime > _SETTLED:
-        with suppress(OSError):  # an entry that is lost only costs another reading
+        with suppress(OSError):  # a lost entry only costs another reading
             memory.parent.mkdir(parents=True, exist_ok=True)
             scratch = memory.with_name(f"{memory.name}.{os.getpid()}")
             entries = {**_kept_digests(memory), key: [*stamp, digest]}

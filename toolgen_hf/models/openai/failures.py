@@ -1,17 +1,17 @@
-"""What an attempt that failed means: for its request, for its key, for the whole run.
+"""What a failed attempt means for its request, its key, and the whole run.
 
-retry     timeouts, broken connections, 408, 409, 5xx, answers that are none; 429 for one request too large to go
+retry     timeouts, broken connections, 408, 409, 5xx, unreadable answers; 429 for one request that is too large
 limited   429: too many requests; wait as the engine says
-key       401, 402, 403, 404, no quota, 429 for a day: this key (or, if it is the only one, the URL) is of no use
-request   400, 413, 422: the engine refuses what the request holds
-starting  503 and the like, with words that say so: its model is still being loaded
+key       401, 402, 403, 404, no quota, 429 for a day: this key (or, if it is the only one, the URL) cannot be used
+request   400, 413, 422: the engine refuses the content of the request
+starting  503 and the like, with words that say that the model is still being loaded
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import isfinite
@@ -47,7 +47,7 @@ _STARTING = re.compile(
     re.IGNORECASE,
 )
 _BROKEN = re.compile(r"\b(?:fail(?:ed|ure)?|unable|cannot|could not|error loading)\b", re.IGNORECASE)
-_NOBODY_LISTENS = re.compile(
+_NOT_LISTENING = re.compile(
     r"connect call failed|connection refused|connection reset|server disconnected", re.IGNORECASE
 )  # the last two where a container's port is open already
 LONGEST_QUOTE = 600
@@ -60,18 +60,18 @@ LONGEST_WAIT = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One attempt that failed. ``wait`` is what the engine asks for, in seconds."""
+    """One attempt that failed. ``wait``: the seconds that the engine asks to wait; ``error``: the error object of its
+    answer."""
 
     kind: Kind
     message: str
     wait: float | None = None
     status: int | None = None
     error: Any = None
-    """The engine's own words (the error object of its answer)."""
 
     @property
     def is_about_the_text(self) -> bool:
-        """Whether this one request is refused for its own text, rather than every request like it."""
+        """Whether only this request is refused, for its own text."""
         return self.is_too_long or (self.kind == "request" and bool(_FILTERED.search(self.said)))
 
     @property
@@ -91,17 +91,17 @@ class Failure:
 
     @property
     def may_be_a_start(self) -> bool:
-        """Whether a server that is being started fails so: nothing listens yet, or only a gateway in front of it."""
+        """Whether the server may be starting: nothing listens yet, or only a gateway in front of it."""
         if self.status is None:
-            return bool(_NOBODY_LISTENS.search(self.message))
+            return bool(_NOT_LISTENING.search(self.message))
         return self.status in _GATEWAY_STATUS
 
 
 def classify(error: Exception) -> Failure:
-    """What ``error``, of the client or of reading its answer, means.
+    """The failure for an error of the client or of reading an answer.
 
     Raises:
-        Exception: ``error`` itself, if it is none that a request can be expected to meet.
+        Exception: ``error`` itself, if it is a defect.
     """
     if isinstance(error, EngineError) and error.status is not None:
         wait = {} if error.retry_after is None else {"retry-after": f"{error.retry_after:f}"}
@@ -144,19 +144,15 @@ def _classify_status(error: openai.APIStatusError) -> Failure:
 
 
 def words(body: Any, depth: int = 0) -> str:
-    """What an error body says: an engine's may be of any shape."""
+    """The message in an error body, which may have any shape."""
     if depth < DEEPEST and isinstance(body, Mapping):
         for name in ("message", "error", "detail", "msg"):
             if body.get(name):
                 return words(body[name], depth + 1)
-    if depth < DEEPEST and isinstance(body, list) and len(body) == 1 and not _is_located(body[0]):
-        return words(body[0], depth + 1)
+    if depth < DEEPEST and isinstance(body, list) and len(body) == 1:
+        is_located = isinstance(body[0], Mapping) and "loc" in body[0]  # pydantic's: worth quoting whole
+        return _text(body) if is_located else words(body[0], depth + 1)
     return _text("" if body is None else body)
-
-
-def _is_located(part: Any) -> bool:
-    """Whether a part of an error says where in the request it is, as pydantic's do: that is worth quoting too."""
-    return isinstance(part, Mapping) and "loc" in part
 
 
 def _text(value: Any) -> str:
@@ -168,30 +164,26 @@ def _text(value: Any) -> str:
 
 def redacted(failure: Failure, *keys: str) -> Failure:
     """``failure`` without the keys that it may repeat, and no longer than can be read and kept."""
+
+    def clean(value: Any, depth: int = 0) -> Any:
+        if depth > DEEPEST:
+            raise RecursionError
+        if isinstance(value, str):
+            return redact(value, keys)
+        if isinstance(value, dict):
+            return {redact(str(name), keys): clean(part, depth + 1) for name, part in value.items()}
+        return [clean(part, depth + 1) for part in value] if isinstance(value, list) else value
+
     try:
         is_short = len(json.dumps(failure.error)) <= 4 * LONGEST_QUOTE
-        error = _redacted_value(failure.error, keys) if is_short else None
+        error = clean(failure.error) if is_short else None
     except (RecursionError, ValueError, TypeError):
         error = None
-    return replace(failure, message=shortened(redact(failure.message, keys)), error=error)
+    return replace(failure, message=_shortened(redact(failure.message, keys)), error=error)
 
 
-def _redacted_value(value: Any, keys: Sequence[str], depth: int = 0) -> Any:
-    if depth > DEEPEST:
-        raise RecursionError
-    if isinstance(value, str):
-        return redact(value, keys)
-    if isinstance(value, dict):
-        return {
-            redact(str(name), keys): _redacted_value(part, keys, depth + 1) for name, part in value.items()
-        }
-    if isinstance(value, list):
-        return [_redacted_value(part, keys, depth + 1) for part in value]
-    return value
-
-
-def shortened(text: str) -> str:
-    """``text`` on one line, as much as is worth quoting, in characters that can be printed."""
+def _shortened(text: str) -> str:
+    """``text`` on one line, cut after ``LONGEST_QUOTE`` printable characters."""
     text = " ".join(text[: 4 * LONGEST_QUOTE].encode("utf-8", "replace").decode().split())
     text = "".join(c if c.isprintable() else "\ufffd" for c in text)
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"
@@ -210,7 +202,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def exhausted_for(headers: Mapping[str, str]) -> float:
-    """Seconds until this key may send again, where ``x-ratelimit-remaining-*`` says that nothing is left; else 0."""
+    """Seconds until this key may send again, if ``x-ratelimit-remaining-*`` is 0; else 0."""
     waits = [0.0]
     for what in ("requests", "tokens"):
         if headers.get(f"x-ratelimit-remaining-{what}", "").strip() == "0":
