@@ -24,7 +24,7 @@ from huggingface_hub import get_token
 from toolgen_hf._utils import well_formed
 
 
-class Rule(NamedTuple):
+class _Rule(NamedTuple):
     """A kind of secret.
 
     ``hint``: part of every text that the form matches. It is looked for first, which is ten times faster.
@@ -77,12 +77,12 @@ def is_mixed(text: str) -> bool:
     return all(any(map(kind, text)) for kind in (str.islower, str.isupper, str.isdigit))
 
 
-def is_lettered(text: str) -> bool:
+def _is_lettered(text: str) -> bool:
     """Whether a text mixes small and capital letters. A Hugging Face token may have no digits."""
     return len(set(text)) > 8 and any(map(str.islower, text)) and any(map(str.isupper, text))
 
 
-def is_varied(text: str) -> bool:
+def _is_varied(text: str) -> bool:
     """Whether a text is not a placeholder (``xxxx``). Enough for a form that no word has."""
     return len(set(text)) > 5 and any(map(str.isdigit, text)) and any(map(str.isalpha, text))
 
@@ -101,59 +101,59 @@ def _is_any(_: str) -> bool:
 OURS: tuple[tuple[str, str, str, Callable[[str], bool]], ...] = (
     ("an OpenAI or Anthropic API key", "sk-", r"sk-(?P<value>[A-Za-z0-9_-]{20,})", is_random),  # and of many others
     ("an OpenRouter API key", "sk-or-", r"sk-or-(?:v[0-9]-)?(?P<value>[A-Za-z0-9]{32,})", is_random),
-    ("a Hugging Face token", "hf_", r"hf_(?P<value>[A-Za-z0-9]{30,})", is_lettered),
-    ("a Hugging Face token", "api_org_", r"api_org_(?P<value>[A-Za-z0-9]{30,})", is_lettered),
+    ("a Hugging Face token", "hf_", r"hf_(?P<value>[A-Za-z0-9]{30,})", _is_lettered),
+    ("a Hugging Face token", "api_org_", r"api_org_(?P<value>[A-Za-z0-9]{30,})", _is_lettered),
     ("a GitHub token", "github_pat_", r"github_pat_(?P<value>[A-Za-z0-9_]{30,})", is_random),
-    ("a Google API key", "AIza", r"AIza(?P<value>[A-Za-z0-9_-]{35})", is_varied),
-    ("a Google OAuth secret", "GOCSPX-", r"GOCSPX-(?P<value>[A-Za-z0-9_-]{24,})", is_varied),
-    ("a Google OAuth token", "ya29.", r"ya29\.(?P<value>[A-Za-z0-9_.-]{30,})", is_varied),
+    ("a Google API key", "AIza", r"AIza(?P<value>[A-Za-z0-9_-]{35})", _is_varied),
+    ("a Google OAuth secret", "GOCSPX-", r"GOCSPX-(?P<value>[A-Za-z0-9_-]{24,})", _is_varied),
+    ("a Google OAuth token", "ya29.", r"ya29\.(?P<value>[A-Za-z0-9_.-]{30,})", _is_varied),
     ("a Google service account", "private_key_id", r"private_key_id[\\\"': ]{1,12}(?P<value>[0-9a-f]{40})", is_random),
     ("a private key", "PRIVATE KEY", r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----", _is_any),
-    ("a JSON web token", "eyJ", r"eyJ[\w-]{10,}\.[\w-]{10,}\.(?P<value>[\w-]{16,})", is_varied),
+    ("a JSON web token", "eyJ", r"eyJ[\w-]{10,}\.[\w-]{10,}\.(?P<value>[\w-]{16,})", _is_varied),
     ("a Groq API key", "gsk_", r"gsk_(?P<value>[A-Za-z0-9]{20,})", is_mixed),
     ("an xAI API key", "xai-", r"xai-(?P<value>[A-Za-z0-9_-]{20,})", is_random),
     ("a Perplexity API key", "pplx-", r"pplx-(?P<value>[A-Za-z0-9]{20,})", is_mixed),
     ("a Fireworks API key", "fw_", r"fw_(?P<value>[A-Za-z0-9]{20,})", is_mixed),
-    ("a Together API key", "tgp_v1_", r"tgp_v1_(?P<value>[A-Za-z0-9_-]{20,})", is_varied),
+    ("a Together API key", "tgp_v1_", r"tgp_v1_(?P<value>[A-Za-z0-9_-]{20,})", _is_varied),
     ("a Replicate token", "r8_", r"r8_(?P<value>[A-Za-z0-9]{20,})", is_mixed),
-    ("an NVIDIA API key", "nvapi-", r"nvapi-(?P<value>[A-Za-z0-9_-]{20,})", is_varied),
-    ("a Cerebras API key", "csk-", r"csk-(?P<value>[A-Za-z0-9]{20,})", is_varied),
+    ("an NVIDIA API key", "nvapi-", r"nvapi-(?P<value>[A-Za-z0-9_-]{20,})", _is_varied),
+    ("a Cerebras API key", "csk-", r"csk-(?P<value>[A-Za-z0-9]{20,})", _is_varied),
     ("a Voyage API key", "pa-", r"pa-(?P<value>[A-Za-z0-9_-]{40,})", is_random),
-    ("a LangSmith key", "lsv2_", r"lsv2_(?:pt|sk)_(?P<value>[A-Za-z0-9_]{20,})", is_varied),
+    ("a LangSmith key", "lsv2_", r"lsv2_(?:pt|sk)_(?P<value>[A-Za-z0-9_]{20,})", _is_varied),
     ("a Tavily API key", "tvly-", r"tvly-(?P<value>[A-Za-z0-9-]{20,})", is_random),
-    ("a Weights & Biases key", "wandb_v1_", r"wandb_v1_(?P<value>[A-Za-z0-9_-]{20,})", is_varied),
+    ("a Weights & Biases key", "wandb_v1_", r"wandb_v1_(?P<value>[A-Za-z0-9_-]{20,})", _is_varied),
     ("a Databricks token", "dapi", r"dapi(?P<value>[0-9a-f]{32})", is_random),
     ("an Azure API key", "JQQJ99", r"[A-Za-z0-9]{30,}JQQJ99[A-Za-z0-9]{20,}", is_random),
-    ("an Azure access key", "SharedAccessKey", r"SharedAccessKey=(?P<value>[A-Za-z0-9+/=]{40,})", is_varied),
-    ("an AWS access key", "IA", r"A[KS]IA(?P<value>[0-9A-Z]{16})(?![0-9A-Za-z])", is_varied),
-    ("a Slack token", "xox", r"xox[a-z](?:\.xox[a-z])?-(?P<value>[A-Za-z0-9-]{20,})", is_varied),
-    ("a Slack token", "xapp-", r"xapp-(?P<value>[A-Za-z0-9-]{20,})", is_varied),
+    ("an Azure access key", "SharedAccessKey", r"SharedAccessKey=(?P<value>[A-Za-z0-9+/=]{40,})", _is_varied),
+    ("an AWS access key", "IA", r"A[KS]IA(?P<value>[0-9A-Z]{16})(?![0-9A-Za-z])", _is_varied),
+    ("a Slack token", "xox", r"xox[a-z](?:\.xox[a-z])?-(?P<value>[A-Za-z0-9-]{20,})", _is_varied),
+    ("a Slack token", "xapp-", r"xapp-(?P<value>[A-Za-z0-9-]{20,})", _is_varied),
     ("a Stripe key", "k_test_", r"[rs]k_test_(?P<value>[A-Za-z0-9]{16,})", is_random),
-    ("a Stripe webhook secret", "whsec_", r"whsec_(?P<value>[A-Za-z0-9+/=]{24,})", is_varied),
+    ("a Stripe webhook secret", "whsec_", r"whsec_(?P<value>[A-Za-z0-9+/=]{24,})", _is_varied),
     ("an npm token", "npm_", r"npm_(?P<value>[A-Za-z0-9]{30,})", is_mixed),
-    ("a PyPI token", "pypi-", r"pypi-(?P<value>[A-Za-z0-9_-]{50,})", is_varied),
+    ("a PyPI token", "pypi-", r"pypi-(?P<value>[A-Za-z0-9_-]{50,})", _is_varied),
     ("a Mailgun key", "key-", r"key-(?P<value>[0-9a-f]{32})(?![0-9A-Za-z])", is_random),
-    ("a Docker token", "dckr_", r"dckr_[a-z]{3}_(?P<value>[A-Za-z0-9_-]{20,})", is_varied),
+    ("a Docker token", "dckr_", r"dckr_[a-z]{3}_(?P<value>[A-Za-z0-9_-]{20,})", _is_varied),
     ("a DigitalOcean token", "_v1_", r"do[opr]_v1_(?P<value>[0-9a-f]{64})", is_random),
-    ("a Linear key", "lin_api_", r"lin_api_(?P<value>[A-Za-z0-9]{30,})", is_varied),
+    ("a Linear key", "lin_api_", r"lin_api_(?P<value>[A-Za-z0-9]{30,})", _is_varied),
     ("a Notion token", "ntn_", r"ntn_(?P<value>[A-Za-z0-9]{40,})", is_random),
     ("a Grafana token", "gl", r"gl(?:c|sa)_(?P<value>[A-Za-z0-9_+/=]{30,})", is_random),
     ("a Shopify token", "shpat_", r"shpat_(?P<value>[0-9a-f]{32})", is_random),
     ("a RubyGems key", "rubygems_", r"rubygems_(?P<value>[0-9a-f]{48})", is_random),
-    ("a Sentry token", "sntry", r"sntry[su]_(?P<value>[A-Za-z0-9_+/=-]{40,})", is_varied),
-    ("an Atlassian token", "ATATT3", r"ATATT3(?P<value>[A-Za-z0-9_=-]{40,})", is_varied),
-    ("a Figma token", "figd_", r"figd_(?P<value>[A-Za-z0-9_-]{36,})", is_varied),
+    ("a Sentry token", "sntry", r"sntry[su]_(?P<value>[A-Za-z0-9_+/=-]{40,})", _is_varied),
+    ("an Atlassian token", "ATATT3", r"ATATT3(?P<value>[A-Za-z0-9_=-]{40,})", _is_varied),
+    ("a Figma token", "figd_", r"figd_(?P<value>[A-Za-z0-9_-]{36,})", _is_varied),
     ("a Supabase key", "sbp_", r"sbp_(?P<value>[0-9a-f]{40})", is_random),
-    ("a Doppler token", "dp.", r"dp\.(?:pt|st|ct)\.(?P<value>[A-Za-z0-9.]{40,})", is_varied),
+    ("a Doppler token", "dp.", r"dp\.(?:pt|st|ct)\.(?P<value>[A-Za-z0-9.]{40,})", _is_varied),
     ("a Pinecone key", "pcsk_", r"pcsk_(?P<value>[A-Za-z0-9_]{40,})", is_random),
     ("a Jina key", "jina_", r"jina_(?P<value>[A-Za-z0-9_-]{40,})", is_random),
     ("an ElevenLabs key", "sk_", r"sk_(?P<value>[A-Za-z0-9_-]{32,})", is_random),
     ("an OpenAI session", "sess-", r"sess-(?P<value>[A-Za-z0-9]{40,})", is_mixed),
     ("a Discord webhook", "/webhooks/", r"/api/webhooks/[0-9]{17,20}/(?P<value>[A-Za-z0-9_-]{60,})", is_random),
-    ("a signature of Azure storage", "sig=", r"[?&]sig=(?P<value>[A-Za-z0-9%+/=]{40,})", is_varied),
+    ("a signature of Azure storage", "sig=", r"[?&]sig=(?P<value>[A-Za-z0-9%+/=]{40,})", _is_varied),
     ("a password in a header", "Basic ",
      r"[Aa]uthorization[\\\"']{0,3} ?[:=] ?[\\\"']{0,3}Basic (?P<value>[A-Za-z0-9+/=]{16,})", _is_any),
-    ("a Vault token", "hvs.", r"hvs\.(?P<value>[A-Za-z0-9_-]{24,})", is_varied),
+    ("a Vault token", "hvs.", r"hvs\.(?P<value>[A-Za-z0-9_-]{24,})", _is_varied),
     ("a password in an address", "://", r"://[^\s:/?#@\[\]\"'<>{}|\\]*:(?P<value>[^\s:/?#@\[\]\"'<>{}|\\]+)@",
      _is_password),
     ("a Telegram bot token", ":", r":(?<=[0-9]{8}:)(?P<value>[A-Za-z0-9_-]{35})(?![A-Za-z0-9_-])", is_random),
@@ -215,17 +215,17 @@ _PAIR = re.compile(r"""["']?([\w-]+)["']?\s*[:=]\s*["']?[^\s"']""")
 
 
 @cache
-def rules() -> tuple[Rule, ...]:
+def rules() -> tuple[_Rule, ...]:
     """All kinds of secrets that have a form. Imports detect-secrets."""
-    ours = [Rule(what, hint, re.compile(form, re.ASCII), is_real) for what, hint, form, is_real in OURS]
+    ours = [_Rule(what, hint, re.compile(form, re.ASCII), is_real) for what, hint, form, is_real in OURS]
     theirs = [
-        Rule(f"a secret ({plugin.secret_type})", hint, form, is_varied)
+        _Rule(f"a secret ({plugin.secret_type})", hint, form, _is_varied)
         for module, name, hint in THEIRS
         for plugin in [getattr(import_module(f"detect_secrets.plugins.{module}"), name)]
         for form in plugin.denylist
     ]
     named = [
-        Rule(f"the value of a {name}", form, re.compile(form + _VALUE), is_random, re.compile(before))
+        _Rule(f"the value of a {name}", form, re.compile(form + _VALUE), is_random, re.compile(before))
         for name, before in NAMES.items()
         for form in (name, name.capitalize(), name.upper())
     ]

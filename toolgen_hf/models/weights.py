@@ -280,7 +280,7 @@ def _missing_shards(folder: Path, files: set[str]) -> list[str]:
     """The weight files that an index lists and the folder does not have."""
     wanted: set[str] = set()
     for index in matching(files, ["*.safetensors.index.json"]):
-        shards = read_object(folder / index).get("weight_map")
+        shards = _read_object(folder / index).get("weight_map")
         if not isinstance(shards, dict):
             raise ConfigError(
                 f"{folder / index}: weight_map is {shards!r:.60}, and must name the file of each weight"
@@ -303,12 +303,12 @@ def check_files(folder: Path, kind: Kind) -> None:
     """
     names = [file.name for file in folder.iterdir()]
     for name in matching(names, _SETTINGS):
-        read_object(folder / name)
+        _read_object(folder / name)
     for name in matching(names, [kind.weights]):
         safetensors_parameters(folder / name)
 
 
-def read_object(file: Path) -> dict[str, Any]:
+def _read_object(file: Path) -> dict[str, Any]:
     """The JSON object in a file of a model.
 
     Raises:
@@ -365,7 +365,7 @@ def _folder_digest(folder: Path, kind: Kind) -> str:
     for name in matching([file.name for file in folder.iterdir()], kind.files):
         if name == kind.config:
             content = {
-                key: value for key, value in read_object(folder / name).items() if key not in _NOT_CONTENT
+                key: value for key, value in _read_object(folder / name).items() if key not in _NOT_CONTENT
             }
             digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         else:

@@ -80,7 +80,7 @@ class Change(NamedTuple):
     make: Callable[[Body], Body | None]  # the new body; None: there is nothing to change
 
 
-CHANGES = (
+_CHANGES = (
     Change(
         "max_completion_tokens is sent instead of max_tokens (hidden reasoning counts as well: where texts come back "
         "empty, set a larger max_tokens)",
@@ -127,7 +127,7 @@ class Shape:
         if failure.kind not in ("request", "retry") or failure.status is None or failure.is_about_the_text:
             return False
         sent = self.apply(body, count)
-        for change in CHANGES:
+        for change in _CHANGES:
             if change.is_wanted(failure.said) and change.make(sent) is not None:
                 if change not in self.changes:
                     self.changes += (change,)

@@ -36,20 +36,20 @@ MAX_LINES = 50_000
 """Requests of one batch, OpenAI's limit."""
 MAX_BYTES = 190_000_000
 """Of one input file; OpenAI's limit is 200 MB."""
-MAX_ROUNDS = 3
+_MAX_ROUNDS = 3
 """The most times that a request is submitted again: each may take a day."""
 CHUNK = 256
 """Texts that are yielded, and stored, at once."""
 PATIENCE = 3600.0
 """Seconds for which a batch in progress may be out of reach."""
-MARK = "toolgen_hf"
+_MARK = "toolgen_hf"
 """The entry of a batch's metadata that holds the digest of the model's identity."""
 FINAL = ("completed", "expired", "cancelled", "failed")
 MAX_AGE = 30 * 24 * 3600.0
 """Seconds for which the provider keeps a batch's files."""
 PAGE = 100
-CREATE_ATTEMPTS = 5
-SEARCHES = 3
+_CREATE_ATTEMPTS = 5
+_SEARCHES = 3
 """Times that a batch whose creation was not confirmed is looked for, before it is made again."""
 DOWNLOADS = 5
 """Attempts to read a file to its end."""
@@ -179,7 +179,7 @@ class Account:
         while True:
             try:
                 made: Batch = create(
-                    input_file_id=file_id, endpoint=url, completion_window="24h", metadata={MARK: mark}
+                    input_file_id=file_id, endpoint=url, completion_window="24h", metadata={_MARK: mark}
                 )
                 return made
             except openai.APIError as error:
@@ -188,7 +188,7 @@ class Account:
                 raise self._error(failure)
             if failure.kind != "limited" and (found := self._search(file_id, failure)) is not None:
                 return found
-            if attempt == CREATE_ATTEMPTS:
+            if attempt == _CREATE_ATTEMPTS:
                 raise self._error(failure)
             time.sleep(max(failure.wait or 0.0, backoff(attempt, PAUSE)))
             attempt += 1
@@ -196,7 +196,7 @@ class Account:
     def _search(self, file_id: str, failure: Failure) -> Batch | None:
         """The batch of that input file; a new one may take a moment to be listed."""
         logger.info("the creation of a batch was not confirmed (%s): looking for it", failure.message)
-        for attempt in range(1, SEARCHES + 1):
+        for attempt in range(1, _SEARCHES + 1):
             time.sleep(backoff(attempt, PAUSE))
             for batch in self.batches():
                 if batch.input_file_id == file_id:
@@ -270,7 +270,7 @@ class BatchRun:
         self._accounts = [
             Account(key, endpoint.base_url, config.timeout, config.max_answer_bytes) for key in endpoint.keys
         ]
-        self._attempts = 1 + min(config.max_retries, MAX_ROUNDS)
+        self._attempts = 1 + min(config.max_retries, _MAX_ROUNDS)
         self._changes = 0  # of the shape, made to what was submitted last
         self._wanted: dict[str, _Wanted] = {}
         self._running: dict[str, _Running] = {}
@@ -344,7 +344,7 @@ class BatchRun:
         for account in self._accounts:
             try:
                 for batch in account.batches():
-                    if (batch.metadata or {}).get(MARK) == self._identity[:32]:
+                    if (batch.metadata or {}).get(_MARK) == self._identity[:32]:
                         found.setdefault(batch.id, (account, batch))
             except AccountError as error:
                 self._leave(account, error)

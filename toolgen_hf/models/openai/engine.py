@@ -36,7 +36,7 @@ from toolgen_hf.models.openai.messages import (
     reported_model,
 )
 
-BYTES_PER_TOKEN = 4
+_BYTES_PER_TOKEN = 4
 """In English text; digits, symbols and other scripts have fewer."""
 
 logger = logging.getLogger(__name__)
@@ -185,7 +185,7 @@ class OpenAIGenerator:
 
     def estimate(self, prompt: Prompt) -> tuple[int, int]:
         size = len(prompt.system.encode("utf-8", "replace")) + len(prompt.user.encode("utf-8", "replace"))
-        return size // BYTES_PER_TOKEN + 8, max_tokens(self.config, self.engine)
+        return size // _BYTES_PER_TOKEN + 8, max_tokens(self.config, self.engine)
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:
         """US dollars, by the config's price, else the catalogue's, which is that of OpenAI's own endpoint."""

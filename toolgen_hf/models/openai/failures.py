@@ -52,7 +52,7 @@ _NOT_LISTENING = re.compile(
 )  # the last two where a container's port is open already
 LONGEST_QUOTE = 600
 """Characters of an engine's own words in a message."""
-DEEPEST = 20
+_DEEPEST = 20
 """Levels of an error object that are kept."""
 LONGEST_WAIT = 600.0
 """Seconds. An engine that asks for a longer pause (a day's quota is used up) gives nothing more in this run."""
@@ -145,11 +145,11 @@ def _classify_status(error: openai.APIStatusError) -> Failure:
 
 def words(body: Any, depth: int = 0) -> str:
     """The message in an error body, which may have any shape."""
-    if depth < DEEPEST and isinstance(body, Mapping):
+    if depth < _DEEPEST and isinstance(body, Mapping):
         for name in ("message", "error", "detail", "msg"):
             if body.get(name):
                 return words(body[name], depth + 1)
-    if depth < DEEPEST and isinstance(body, list) and len(body) == 1:
+    if depth < _DEEPEST and isinstance(body, list) and len(body) == 1:
         is_located = isinstance(body[0], Mapping) and "loc" in body[0]  # pydantic's: worth quoting whole
         return _text(body) if is_located else words(body[0], depth + 1)
     return _text("" if body is None else body)
@@ -166,7 +166,7 @@ def redacted(failure: Failure, *keys: str) -> Failure:
     """``failure`` without the keys that it may repeat, and no longer than can be read and kept."""
 
     def clean(value: Any, depth: int = 0) -> Any:
-        if depth > DEEPEST:
+        if depth > _DEEPEST:
             raise RecursionError
         if isinstance(value, str):
             return redact(value, keys)

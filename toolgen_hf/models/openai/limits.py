@@ -21,16 +21,16 @@ PAUSE = 1.0
 """Seconds of that pause, if the engine names none."""
 LONGEST_REST = 60.0
 """The most seconds that a key pauses because of a header. Then an attempt is made anyway."""
-OVERLOADED = (503, 529)
+_OVERLOADED = (503, 529)
 ENOUGH = 10
 """Failures in a row, over all requests, before they count as trouble of the engine."""
 FIRST_PATIENCE = 5.0
 """Seconds from the start without a success, after which an engine counts as out of reach."""
 LIMITED_PATIENCE = 600.0
 """Seconds with nothing but 429s, after which the run ends."""
-STARTUP = 600.0
+_STARTUP = 600.0
 """Seconds to wait for an engine that says that it is starting, if the config sets no number."""
-LOG_AGAIN = 60.0
+_LOG_AGAIN = 60.0
 """Seconds between two log lines about an engine that is still starting."""
 
 logger = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class ApiKey:
             self.refusal = failure
         elif failure.kind != "request":
             self._failed_in_a_row += 1
-            if failure.kind == "limited" or (failure.kind == "retry" and failure.status in OVERLOADED):
+            if failure.kind == "limited" or (failure.kind == "retry" and failure.status in _OVERLOADED):
                 self.window.shrink(now)
             if self._failed_in_a_row >= STORM and is_oldest:
                 self._rest(failure.wait or PAUSE, now)
@@ -160,13 +160,13 @@ class Health:
         patience: the longest time without a success, in seconds, once there was one.
         now: the start, in seconds of a monotonic clock.
         wait_for_engine: seconds to wait for an engine that is starting (loading a model takes minutes). None:
-            ``STARTUP`` if the engine says that it is starting, no wait if nothing answers.
+            ``_STARTUP`` if the engine says that it is starting, no wait if nothing answers.
     """
 
     def __init__(self, patience: float, now: float, wait_for_engine: float | None = None) -> None:
         self.patience = patience
         self.successes = 0
-        self.wait = STARTUP if wait_for_engine is None else wait_for_engine
+        self.wait = _STARTUP if wait_for_engine is None else wait_for_engine
         self._waits_for_any = wait_for_engine is not None and wait_for_engine > 0
         self._since = now  # the last success, or the start
         self._in_a_row = 0
@@ -256,7 +256,7 @@ class Health:
         waited = now - self._starting_since
         if waited >= self.wait:
             return f"it is still not ready after {waited:.0f} s (wait_for_engine): {failure.message}"
-        if now - self._logged_at >= LOG_AGAIN:
+        if now - self._logged_at >= _LOG_AGAIN:
             self._logged_at = now
             logger.info("still waiting for the engine after %.0f s: %s", waited, failure.message)
         return None

@@ -24,7 +24,7 @@ from toolgen_hf.models.openai.catalog import Api, Engine
 VERSION = 2
 """Of ``parse``: raise it when an answer may be read in another way than before."""
 MAX_TOKENS = 128
-REASONING_MAX_TOKENS = 2048
+_REASONING_MAX_TOKENS = 2048
 """Tokens of a text if the config sets no number; hidden reasoning counts too."""
 PATHS: Mapping[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
 OPTIONAL = ("top_p", "frequency_penalty", "presence_penalty", "seed")
@@ -111,7 +111,7 @@ def parameters(config: OpenAIConfig, engine: Engine, api: Api) -> dict[str, Any]
 
 def max_tokens(config: OpenAIConfig, engine: Engine) -> int:
     """The most completion tokens of a request."""
-    return config.max_tokens or (REASONING_MAX_TOKENS if engine.reasoning else MAX_TOKENS)
+    return config.max_tokens or (_REASONING_MAX_TOKENS if engine.reasoning else MAX_TOKENS)
 
 
 def question(api: Api, prompt: Prompt) -> dict[str, Any]:

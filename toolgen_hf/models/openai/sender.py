@@ -31,11 +31,11 @@ from toolgen_hf.secrets import mask, redact, without_keys
 
 MAX_LIMITED = 50
 """A request has failed after more 429s than this, if more other requests than this succeeded meanwhile."""
-PASSING = (403, 404)
+_PASSING = (403, 404)
 """After a URL and key have worked, these statuses come from a gateway or concern one request."""
-LONGEST_POLL = 10.0
+_LONGEST_POLL = 10.0
 """Seconds between two attempts while an engine starts, unless it says how long to wait."""
-MAX_WAITING = 10_000
+_MAX_WAITING = 10_000
 """No new jobs are taken while this many wait for their next attempt."""
 
 logger = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ class Sender:
             self.is_over = True
             self.arrived.put(None)
         elif not (is_done or self.is_hungry):
-            self.is_hungry = len(self._ready) < concurrency and len(self._waiting) < MAX_WAITING
+            self.is_hungry = len(self._ready) < concurrency and len(self._waiting) < _MAX_WAITING
             if self.is_hungry:
                 self.arrived.put(None)
 
@@ -220,7 +220,7 @@ class Sender:
             api_key.left(attempt)
             self._at_once(job)
             return
-        if api_key.has_worked and failure.status in PASSING:
+        if api_key.has_worked and failure.status in _PASSING:
             failure = replace(failure, kind="retry")
         failure = self.health.judged(failure)
         was_refused, is_oldest = api_key.refusal is not None, api_key.is_oldest(attempt)
@@ -269,7 +269,7 @@ class Sender:
             return None
         delay = backoff(job.limited, base=1.0) if failure.wait is None else failure.wait
         if failure.kind == "starting" and failure.wait is None:
-            delay = min(delay, LONGEST_POLL)
+            delay = min(delay, _LONGEST_POLL)
         return delay + backoff(1, base=0.2)
 
     def _leave_key(self, api_key: ApiKey, failure: Failure, is_news: bool) -> None:

@@ -31,13 +31,13 @@ from toolgen_hf.models.openai.adaptations import Endpoint, refused_error
 from toolgen_hf.models.openai.sender import Arrival, Job, Sender
 from toolgen_hf.secrets import redact
 
-SWITCH = 0.0005
+_SWITCH = 0.0005
 """Seconds after which a thread lets another thread run, a tenth of the usual."""
 GRACE = 30.0
 """Seconds to wait for requests in flight after a run was ended."""
-SAME_SIGNAL = 1.0
+_SAME_SIGNAL = 1.0
 """Two signals within this many seconds count as one: ``timeout`` and schedulers signal a process and its group."""
-TAKING = 0.1
+_TAKING = 0.1
 """Seconds after which the requests found so far are sent. Most rows may need none, so finding more can take long."""
 _DEFAULT = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 _INTERRUPTED = "interrupted"
@@ -115,7 +115,7 @@ class RequestStream:
 
         None if the caller's requests raised. Requests in flight are paid for, so they are awaited.
         """
-        until, jobs = time.monotonic() + TAKING, []
+        until, jobs = time.monotonic() + _TAKING, []
         try:
             for position, (body, tokens) in stream:
                 jobs.append(Job(position, body, tokens))
@@ -184,7 +184,7 @@ class RequestStream:
                 self._signal, self._signalled_at = number, time.monotonic()
                 if self._is_open.is_set():
                     self._stop(_INTERRUPTED)
-            elif time.monotonic() - self._signalled_at >= SAME_SIGNAL:
+            elif time.monotonic() - self._signalled_at >= _SAME_SIGNAL:
                 restore()
                 signal.raise_signal(number)
 
@@ -197,7 +197,7 @@ class RequestStream:
         try:
             yield
             if self._signal == signal.SIGINT:  # a second one must not interrupt what the caller still does
-                time.sleep(max(0.0, self._signalled_at + SAME_SIGNAL - time.monotonic()))
+                time.sleep(max(0.0, self._signalled_at + _SAME_SIGNAL - time.monotonic()))
         finally:
             restore()
 
@@ -245,7 +245,7 @@ class RequestStream:
 def _switching_often() -> Iterator[None]:
     """Switch threads ten times as often as usual, so that the loop answers while the caller works on its rows."""
     usual = sys.getswitchinterval()
-    sys.setswitchinterval(min(usual, SWITCH))
+    sys.setswitchinterval(min(usual, _SWITCH))
     try:
         yield
     finally:
