@@ -16,7 +16,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -28,33 +28,23 @@ from toolgen_hf._utils import backoff
 from toolgen_hf.ask import Generation, Prompt, Request, request_key
 from toolgen_hf.errors import GenerationError
 from toolgen_hf.models.openai.adaptations import Endpoint, refused_error
-from toolgen_hf.models.openai.failures import Failure, Kind, classify, redacted, status_error
+from toolgen_hf.models.openai.failures import Failure, Kind, classify, of_status, redacted
 from toolgen_hf.models.openai.messages import MalformedError
 from toolgen_hf.secrets import mask, redact, without_keys
 
-MAX_LINES = 50_000
-"""Requests of one batch, OpenAI's limit."""
-MAX_BYTES = 190_000_000
-"""Of one input file; OpenAI's limit is 200 MB."""
-_MAX_ROUNDS = 3
-"""The most times that a request is submitted again: each may take a day."""
-CHUNK = 256
-"""Texts that are yielded, and stored, at once."""
-PATIENCE = 3600.0
-"""Seconds for which a batch in progress may be out of reach."""
-_MARK = "toolgen_hf"
-"""The entry of a batch's metadata that holds the digest of the model's identity."""
+MAX_LINES = 50_000  # requests of one batch, OpenAI's limit
+MAX_BYTES = 190_000_000  # of one input file; OpenAI's limit is 200 MB
+_MAX_ROUNDS = 3  # the most times that a request is submitted again: each may take a day
+CHUNK = 256  # texts that are yielded, and stored, at once
+PATIENCE = 3600.0  # seconds for which a batch in progress may be out of reach
+_MARK = "toolgen_hf"  # the entry of a batch's metadata with the digest of the model's identity
 FINAL = ("completed", "expired", "cancelled", "failed")
-MAX_AGE = 30 * 24 * 3600.0
-"""Seconds for which the provider keeps a batch's files."""
+MAX_AGE = 30 * 24 * 3600.0  # seconds for which the provider keeps a batch's files
 PAGE = 100
 _CREATE_ATTEMPTS = 5
-_SEARCHES = 3
-"""Times that a batch whose creation was not confirmed is looked for, before it is made again."""
-DOWNLOADS = 5
-"""Attempts to read a file to its end."""
-PAUSE = 2.0
-"""Seconds before the second attempt, doubled each time."""
+_SEARCHES = 3  # for a batch whose creation was not confirmed, before it is made again
+DOWNLOADS = 5  # attempts to read a file to its end
+PAUSE = 2.0  # seconds before the second attempt, doubled each time
 _RETRIES = 5  # of the client; only the creation of a batch costs anything
 _NO_BATCHES = (404, 405, 501)
 _MISSING = Failure("retry", "the batch ended without an answer to this request")
@@ -234,14 +224,6 @@ class Account:
 
 
 @dataclass(slots=True)
-class _Wanted:
-    """A missing text."""
-
-    prompt: Prompt
-    positions: list[int] = field(default_factory=list)
-
-
-@dataclass(slots=True)
 class _Running:
     """A batch in progress, and the keys of the texts that it should bring."""
 
@@ -272,7 +254,7 @@ class BatchRun:
         ]
         self._attempts = 1 + min(config.max_retries, _MAX_ROUNDS)
         self._changes = 0  # of the shape, made to what was submitted last
-        self._wanted: dict[str, _Wanted] = {}
+        self._wanted: dict[str, tuple[Prompt, list[int]]] = {}  # by key; the positions that need the text
         self._running: dict[str, _Running] = {}
         self._failures: dict[str, Failure] = {}  # of this round
         self._reshaped: set[str] = set()  # refused for their shape: they go into another batch
@@ -288,8 +270,8 @@ class BatchRun:
             GenerationError: a batch failed or was cancelled, or how many requests failed.
         """
         for position, request in enumerate(requests):
-            wanted = self._wanted.setdefault(request_key(self._identity, request), _Wanted(request.prompt))
-            wanted.positions.append(position)
+            key = request_key(self._identity, request)
+            self._wanted.setdefault(key, (request.prompt, []))[1].append(position)
         try:
             if self._wanted:
                 yield from self._resume()
@@ -329,11 +311,11 @@ class BatchRun:
         for account, batch in found:
             if batch.status in FINAL:
                 continue
-            free = self._wanted.keys() - self._expected()
+            free = self._missing()
             try:
                 keys = {str(line.get("custom_id")) for line in account.lines(batch.input_file_id)} & free
             except LookupError:  # it was deleted: every text that the batch may bring is awaited
-                keys = set(free)
+                keys = free
             if keys:
                 logger.info("batch %s is %s: waiting for %d texts", batch.id, batch.status, len(keys))
                 self._running[batch.id] = _Running(account, keys)
@@ -360,19 +342,20 @@ class BatchRun:
             raise GenerationError(f"no key can be used: {refusals}") from error
         logger.warning("key %s is set aside: %s", mask(account.key), error)
 
-    def _expected(self) -> set[str]:
-        return {key for running in self._running.values() for key in running.keys}
+    def _missing(self) -> set[str]:
+        """The keys of missing texts that are in no batch."""
+        return self._wanted.keys() - {key for running in self._running.values() for key in running.keys}
 
     def _submit(self) -> None:
-        """Make batches of all that is missing and in no batch."""
+        """Make batches of all missing texts that are in no batch."""
         shape, url = self._endpoint.shape, f"/v1{self._endpoint.path}"
-        expected, self._changes = self._expected(), len(shape.changes)
-        missing = (
-            (key, shape.apply(self._body(wanted.prompt)))
-            for key, wanted in self._wanted.items()
-            if key not in expected
+        missing, self._changes = self._missing(), len(shape.changes)
+        bodies = (
+            (key, shape.apply(self._body(prompt)))
+            for key, (prompt, _) in self._wanted.items()
+            if key in missing
         )
-        for content, keys in _input_files(missing, url):
+        for content, keys in _input_files(bodies, url):
             account, batch = self._made(content, url)
             self._running[batch.id] = _Running(account, set(keys))
             logger.info("batch %s: %d requests submitted", batch.id, len(keys))
@@ -397,7 +380,7 @@ class BatchRun:
                     if batch.status in FINAL:
                         yield from self._take(running.account, batch)
                         del self._running[name]
-                        troubles += self._trouble(batch, running)
+                        troubles += filter(None, [self._trouble(batch, running)])
                 except AccountError as error:  # a day is long
                     is_away = error.kind in ("retry", "limited")
                     if not is_away or time.monotonic() - self._reached > PATIENCE:
@@ -422,21 +405,19 @@ class BatchRun:
             logger.info("batch %s: %s, %d done and %d failed of %d", name, *running.seen)
         return batch
 
-    def _trouble(self, batch: Batch, running: _Running) -> list[str]:
-        """Why to stop after this batch; empty if there is no reason."""
+    def _trouble(self, batch: Batch, running: _Running) -> str | None:
+        """Why to stop after this batch; None if there is no reason."""
         if batch.status == "cancelled":
-            return [
+            return (
                 f"batch {batch.id} was cancelled. What it had done is stored; run again to submit the rest."
-            ]
+            )
         if batch.status != "failed":
-            return []
+            return None
         problems = running.account.problems(batch)
         if "token_limit" in problems or "nqueued token" in problems:  # room comes as other batches end
             self._held_back.update(dict.fromkeys(running.keys, problems))
-            return []
-        return [
-            f"batch {batch.id} was refused as a whole: {problems}. Mend it and run again, or set batch: false."
-        ]
+            return None
+        return f"batch {batch.id} was refused as a whole: {problems}. Mend it and run again, or set batch: false."
 
     def _take(self, account: Account, batch: Batch, is_over: bool = False) -> Iterator[list[Arrival]]:
         """The texts and failures of a batch that has ended; only its texts if it ended before this run.
@@ -453,7 +434,7 @@ class BatchRun:
                     chunk += self._arrived(key, made)
                 elif not is_over and key in self._wanted:
                     self._failures[key] = made
-                    if self._endpoint.shape.learn(made, self._body(self._wanted[key].prompt), self._changes):
+                    if self._endpoint.shape.learn(made, self._body(self._wanted[key][0]), self._changes):
                         self._reshaped.add(key)
                 if len(chunk) >= CHUNK:
                     yield chunk
@@ -464,8 +445,7 @@ class BatchRun:
     def _arrived(self, key: str, made: Generation) -> list[Arrival]:
         """The text once for each position that needs it. The first text for a key counts."""
         self._failures.pop(key, None)
-        wanted = self._wanted.pop(key, None)
-        return [(position, made) for position in wanted.positions] if wanted else []
+        return [(position, made) for position in self._wanted.pop(key, (None, ()))[1]]
 
     def _refuse(self) -> Iterator[list[Arrival]]:
         """Refusals are final if other requests succeeded."""
@@ -510,19 +490,16 @@ def _input_files(
     requests: Iterable[tuple[str, Mapping[str, Any]]], url: str
 ) -> Iterator[tuple[bytes, list[str]]]:
     """Files of requests (key, body) within the limits, each with the keys that it holds."""
-    lines: list[bytes] = []
-    keys: list[str] = []
-    size = 0
+    content, keys = bytearray(), list[str]()
     for key, body in requests:
         line = json.dumps({"custom_id": key, "method": "POST", "url": url, "body": body}).encode() + b"\n"
-        if lines and (len(lines) >= MAX_LINES or size + len(line) > MAX_BYTES):
-            yield b"".join(lines), keys
-            lines, keys, size = [], [], 0
-        lines.append(line)
+        if keys and (len(keys) >= MAX_LINES or len(content) + len(line) > MAX_BYTES):
+            yield bytes(content), keys
+            content, keys = bytearray(), []
+        content += line
         keys.append(key)
-        size += len(line)
-    if lines:
-        yield b"".join(lines), keys
+    if keys:
+        yield bytes(content), keys
 
 
 def outcome(line: Mapping[str, Any], key: str, parse: Callable[[str], Generation]) -> Generation | Failure:
@@ -536,7 +513,7 @@ def outcome(line: Mapping[str, Any], key: str, parse: Callable[[str], Generation
         error = body.get("error", body) if isinstance(body, Mapping) else body
         if not isinstance(status, int) or not 100 <= status < 600:
             status = 500
-        return redacted(classify(status_error(status, error)), key)
+        return redacted(of_status(status, error), key)
     raw = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
     try:
         return parse(without_keys(raw, [key]))
@@ -548,20 +525,15 @@ def lines_of(parts: Iterable[bytes], limit: int) -> Iterator[bytes | None]:
     """The lines of a text in parts, without their ends; None for a line of more than ``limit`` bytes."""
     line: bytearray | None = bytearray()
     for part in parts:
-        first, *more = part.split(b"\n")
-        line = _longer(line, first, limit)
-        for start in more:
-            yield None if line is None else bytes(line)
-            line = _longer(bytearray(), start, limit)
+        for number, piece in enumerate(part.split(b"\n")):
+            if number:
+                yield None if line is None else bytes(line)
+                line = bytearray()
+            if line is not None:
+                line += piece
+                line = line if len(line) <= limit else None
     if line is None or line:
         yield None if line is None else bytes(line)
-
-
-def _longer(line: bytearray | None, more: bytes, limit: int) -> bytearray | None:
-    if line is None or len(line) + len(more) > limit:
-        return None
-    line += more
-    return line
 
 
 def _object(raw: bytes | None) -> dict[str, Any] | None:

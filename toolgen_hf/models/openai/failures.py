@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import isfinite
+from types import MappingProxyType
 from typing import Any, Literal
 
-import httpx2
 import openai
 
 from toolgen_hf._utils import MAX_BACKOFF, number_in, seconds_asked
@@ -50,10 +50,8 @@ _BROKEN = re.compile(r"\b(?:fail(?:ed|ure)?|unable|cannot|could not|error loadin
 _NOT_LISTENING = re.compile(
     r"connect call failed|connection refused|connection reset|server disconnected", re.IGNORECASE
 )  # the last two where a container's port is open already
-LONGEST_QUOTE = 600
-"""Characters of an engine's own words in a message."""
-_DEEPEST = 20
-"""Levels of an error object that are kept."""
+LONGEST_QUOTE = 600  # characters of an engine's own words in a message
+_DEEPEST = 20  # levels of an error object that are kept
 LONGEST_WAIT = 600.0
 """Seconds. An engine that asks for a longer pause (a day's quota is used up) gives nothing more in this run."""
 
@@ -105,9 +103,9 @@ def classify(error: Exception) -> Failure:
     """
     if isinstance(error, EngineError) and error.status is not None:
         wait = {} if error.retry_after is None else {"retry-after": f"{error.retry_after:f}"}
-        error = status_error(error.status, error.error, {**error.headers, **wait})
+        return of_status(error.status, error.error, {**error.headers, **wait})
     if isinstance(error, openai.APIStatusError):
-        return _classify_status(error)
+        return of_status(error.status_code, error.body, error.response.headers, error.message)
     if isinstance(error, openai.APIConnectionError):  # a timeout is one
         return Failure("retry", str(error.__cause__ or "") or error.message.rstrip("."))
     if isinstance(error, MalformedError | openai.APIError | TimeoutError):
@@ -115,20 +113,15 @@ def classify(error: Exception) -> Failure:
     raise error
 
 
-def status_error(status: int, error: Any, headers: Mapping[str, str] | None = None) -> openai.APIStatusError:
-    """The error that the client raises for an answer with this status and this error object in its body."""
-    request = httpx2.Request("POST", "https://engine")
-    response = httpx2.Response(status, headers=dict(headers or {}), request=request)
-    return openai.APIStatusError(f"status {status}", response=response, body=error)
-
-
-def _classify_status(error: openai.APIStatusError) -> Failure:
-    status, headers, body = error.status_code, error.response.headers, shallow(error.body)
-    said = words(body) or error.message
+def of_status(
+    status: int, body: Any, headers: Mapping[str, str] = MappingProxyType({}), message: str | None = None
+) -> Failure:
+    """The failure for an answer with an HTTP status other than 200. ``body``: its error object."""
+    body, wait = shallow(body), retry_after(headers)
+    kind: Kind = "retry"
+    said = words(body) or message or f"status {status}"
     message = f"{status}: {said}"
     code = _text(body.get("code") or body.get("type") or "") if isinstance(body, Mapping) else ""
-    wait = retry_after(headers)
-    kind: Kind = "retry"
     if status in _KEY_STATUS or any(word in f"{code} {said}" for word in _NO_QUOTA):
         kind = "key"
     elif status == 429 and wait is not None and wait > LONGEST_WAIT:

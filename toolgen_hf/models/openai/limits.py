@@ -17,21 +17,14 @@ from toolgen_hf.models.openai.failures import Failure, exhausted_for
 STORM = 8
 """After this many failures in a row, a key pauses. Refusals arrive faster than texts, so a series of failures counts
 only when all earlier attempts are finished."""
-PAUSE = 1.0
-"""Seconds of that pause, if the engine names none."""
-LONGEST_REST = 60.0
-"""The most seconds that a key pauses because of a header. Then an attempt is made anyway."""
+PAUSE = 1.0  # seconds of that pause, if the engine names none
+LONGEST_REST = 60.0  # the most seconds that a key pauses because of a header; then an attempt is made anyway
 _OVERLOADED = (503, 529)
-ENOUGH = 10
-"""Failures in a row, over all requests, before they count as trouble of the engine."""
-FIRST_PATIENCE = 5.0
-"""Seconds from the start without a success, after which an engine counts as out of reach."""
-LIMITED_PATIENCE = 600.0
-"""Seconds with nothing but 429s, after which the run ends."""
-_STARTUP = 600.0
-"""Seconds to wait for an engine that says that it is starting, if the config sets no number."""
-_LOG_AGAIN = 60.0
-"""Seconds between two log lines about an engine that is still starting."""
+ENOUGH = 10  # failures in a row, over all requests, before they count as trouble of the engine
+FIRST_PATIENCE = 5.0  # seconds from the start without a success, after which an engine counts as out of reach
+LIMITED_PATIENCE = 600.0  # seconds with nothing but 429s, after which the run ends
+_STARTUP = 600.0  # seconds to wait for an engine that says that it is starting, if the config sets no number
+_LOG_AGAIN = 60.0  # seconds between two log lines about an engine that is still starting
 
 logger = logging.getLogger(__name__)
 

@@ -31,12 +31,9 @@ from toolgen_hf.secrets import mask, redact, without_keys
 
 MAX_LIMITED = 50
 """A request has failed after more 429s than this, if more other requests than this succeeded meanwhile."""
-_PASSING = (403, 404)
-"""After a URL and key have worked, these statuses come from a gateway or concern one request."""
-_LONGEST_POLL = 10.0
-"""Seconds between two attempts while an engine starts, unless it says how long to wait."""
-_MAX_WAITING = 10_000
-"""No new jobs are taken while this many wait for their next attempt."""
+_PASSING = (403, 404)  # after a URL and key have worked, these come from a gateway or concern one request
+_LONGEST_POLL = 10.0  # seconds between two attempts while an engine starts, unless it names a time
+_MAX_WAITING = 10_000  # no new jobs are taken while this many wait for their next attempt
 
 logger = logging.getLogger(__name__)
 

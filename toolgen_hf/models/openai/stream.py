@@ -31,16 +31,13 @@ from toolgen_hf.models.openai.adaptations import Endpoint, refused_error
 from toolgen_hf.models.openai.sender import Arrival, Job, Sender
 from toolgen_hf.secrets import redact
 
-_SWITCH = 0.0005
-"""Seconds after which a thread lets another thread run, a tenth of the usual."""
-GRACE = 30.0
-"""Seconds to wait for requests in flight after a run was ended."""
+_SWITCH = 0.0005  # seconds after which a thread lets another thread run, a tenth of the usual
+GRACE = 30.0  # seconds to wait for requests in flight after a run was ended
 _SAME_SIGNAL = 1.0
 """Two signals within this many seconds count as one: ``timeout`` and schedulers signal a process and its group."""
 _TAKING = 0.1
 """Seconds after which the requests found so far are sent. Most rows may need none, so finding more can take long."""
 _DEFAULT = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-_INTERRUPTED = "interrupted"
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +100,7 @@ class RequestStream:
             if self._signal is not None and not has_stopped:
                 has_stopped = True
                 logger.warning("interrupted: waiting for the requests in flight (again to leave them)")
-                self._stop(_INTERRUPTED)  # the signal may have come before the loop was there
+                self._stop("interrupted")  # the signal may have come before the loop was there
             elif sender.is_hungry and self._signal is None and sender.stopped is None:
                 jobs = self._take(stream)
             self._in_loop(partial(sender.step, jobs, len(arrivals)))
@@ -183,7 +180,7 @@ class RequestStream:
             if self._signal is None:
                 self._signal, self._signalled_at = number, time.monotonic()
                 if self._is_open.is_set():
-                    self._stop(_INTERRUPTED)
+                    self._stop("interrupted")
             elif time.monotonic() - self._signalled_at >= _SAME_SIGNAL:
                 restore()
                 signal.raise_signal(number)
@@ -252,10 +249,6 @@ def _switching_often() -> Iterator[None]:
         sys.setswitchinterval(usual)
 
 
-class _TooLargeError(httpx2.DecodingError):
-    """An answer is larger than ``max_answer_bytes``."""
-
-
 def _bounded(limit: int) -> Callable[[httpx2.Response], Awaitable[None]]:
     """A hook for the client's responses: reading more than ``limit`` bytes, uncompressed, raises an error.
 
@@ -285,7 +278,7 @@ class _Uncompressed(httpx2.AsyncByteStream):
         async for part in self._sent.aiter_bytes():
             size += len(part)
             if size > self._limit:
-                raise _TooLargeError(
+                raise httpx2.DecodingError(
                     f"the answer has more than {self._limit} bytes; if that is as it should be, set a larger "
                     "max_answer_bytes"
                 )
