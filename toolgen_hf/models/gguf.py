@@ -212,10 +212,10 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
     except Exception as error:  # gguf and transformers raise many types for files that they do not check
-        raise ConfigError(f"cannot convert the GGUF file {str(gguf)!r}: {said(error)}") from error
+        raise ConfigError(f"cannot convert the GGUF file {str(gguf)!r}: {error_text(error)}") from error
 
 
-def said(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """The text of a library's error, with its type where the text alone may be a bare value."""
     return str(error) if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {error}"
 

@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.models.gguf import quiet, said
+from toolgen_hf.models.gguf import error_text, quiet
 from toolgen_hf.models.weights import Weights, check_files
 
 
@@ -139,7 +139,7 @@ def open_base(
             return model if fewer_bits else model.to(torch.device(device)), tokenizer
     except Exception as error:  # transformers raises many types for files that it does not check
         raise ConfigError(
-            f"cannot open the model {weights.name!r} in {str(folder)!r}: {said(error)}"
+            f"cannot open the model {weights.name!r} in {str(folder)!r}: {error_text(error)}"
         ) from error
 
 

@@ -575,7 +575,7 @@ def test_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.Lo
     with ApiServer(shout, keys=["sk-second-222222222", "sk-third-3333333333"]) as server:
         assert ask(server, wanted(1), keys_file=str(keys)) == shouted(1)
         assert {request.key for request in server.requests} == {"sk-second-222222222"}
-        assert "key …1111 is set aside" in caplog.text
+        assert "key …1111 is not used any more" in caplog.text
         assert "refused-1" not in caplog.text
         keys.write_text("sk-third-3333333333\nsk-second-222222222\n", encoding="utf-8")
         assert ask(server, wanted(1), keys_file=str(keys)) == shouted(1)

@@ -177,7 +177,7 @@ def test_a_key_travels_encrypted_or_not_at_all(
         assert asked.check() is None
         return
     problem = asked.check() or ""
-    assert f"the key of $OPENAI_API_KEY would travel to {asked.base_url} without encryption" in problem
+    assert f"the key of $OPENAI_API_KEY would be sent to {asked.base_url} without encryption" in problem
     assert "https" in problem
     assert "ssh -L" in problem
     assert SECRET[8:] not in problem

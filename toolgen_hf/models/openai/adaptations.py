@@ -45,9 +45,9 @@ _USER_ONLY = re.compile(
 )
 
 
-def _says(said: str, *patterns: re.Pattern[str]) -> bool:
+def _matches(text: str, *patterns: re.Pattern[str]) -> bool:
     """Whether one sentence matches all patterns."""
-    return any(all(p.search(sentence) for p in patterns) for sentence in _SENTENCE.split(said))
+    return any(all(p.search(sentence) for p in patterns) for sentence in _SENTENCE.split(text))
 
 
 def _parameter(name: str) -> re.Pattern[str]:
@@ -84,22 +84,22 @@ _CHANGES = (
     Change(
         "max_completion_tokens is sent instead of max_tokens (hidden reasoning counts as well: where texts come back "
         "empty, set a larger max_tokens)",
-        lambda said: _says(said, _parameter("max_tokens"), _REFUSES),
+        lambda text: _matches(text, _parameter("max_tokens"), _REFUSES),
         lambda body: _renamed(body, "max_tokens", "max_completion_tokens"),
     ),
     Change(
         "max_tokens is sent instead of max_completion_tokens",
-        lambda said: _says(said, _parameter("max_completion_tokens"), _REFUSES),
+        lambda text: _matches(text, _parameter("max_completion_tokens"), _REFUSES),
         lambda body: _renamed(body, "max_completion_tokens", "max_tokens"),
     ),
     Change(
         "temperature 0 is not sent, so that the engine's own holds",
-        lambda said: _says(said, _parameter("temperature"), _REFUSES_ZERO),
+        lambda text: _matches(text, _parameter("temperature"), _REFUSES_ZERO),
         _without_zero_temperature,
     ),
     Change(
         "the system text is sent at the beginning of the user's, since there is no system role",
-        lambda said: _says(said, _USER_ONLY) or _says(said, _SYSTEM, _MESSAGE, _REFUSES),
+        lambda text: _matches(text, _USER_ONLY) or _matches(text, _SYSTEM, _MESSAGE, _REFUSES),
         _without_system,
     ),
 )
@@ -128,7 +128,7 @@ class Shape:
             return False
         sent = self.apply(body, count)
         for change in _CHANGES:
-            if change.is_wanted(failure.said) and change.make(sent) is not None:
+            if change.is_wanted(failure.text) and change.make(sent) is not None:
                 if change not in self.changes:
                     self.changes += (change,)
                     logger.warning("engine %r: %s (%s)", body.get("model"), change.does, failure.message)
@@ -183,7 +183,7 @@ def _advice(failure: Failure, config: OpenAIConfig) -> str:
     given = [name for name in (*OPTIONAL, "stop") if getattr(config, name) not in (None, ())]
     given += ["temperature"] if config.temperature else []  # 0 is left out wherever an engine refuses it
     for name in (*given, *config.extra):
-        if _says(failure.said, _parameter(name), _REFUSES):
+        if _matches(failure.text, _parameter(name), _REFUSES):
             where = "extra" if name in config.extra else "the settings of this engine"
             instead = "set temperature: null" if name == "temperature" else f"take {name!r} out of {where}"
             return f"The recipe sets {name!r}: {instead}, or use an engine that supports it"

@@ -218,7 +218,7 @@ class Account:
 
     def _no_batches(self, why: str, status: int | None = None) -> AccountError:
         return AccountError(
-            f"the engine at {self.base_url} has no Batch API ({why}): mend base_url, or set batch: false",
+            f"the engine at {self.base_url} has no Batch API ({why}): correct base_url, or set batch: false",
             status=status,
         )
 
@@ -340,7 +340,7 @@ class BatchRun:
         if all(other.refusal is not None for other in self._accounts):
             refusals = "; ".join(str(other.refusal) for other in self._accounts)
             raise GenerationError(f"no key can be used: {refusals}") from error
-        logger.warning("key %s is set aside: %s", mask(account.key), error)
+        logger.warning("key %s is not used any more: %s", mask(account.key), error)
 
     def _missing(self) -> set[str]:
         """The keys of missing texts that are in no batch."""
@@ -417,7 +417,7 @@ class BatchRun:
         if "token_limit" in problems or "nqueued token" in problems:  # room comes as other batches end
             self._held_back.update(dict.fromkeys(running.keys, problems))
             return None
-        return f"batch {batch.id} was refused as a whole: {problems}. Mend it and run again, or set batch: false."
+        return f"batch {batch.id} was refused as a whole: {problems}. Correct it and run again, or set batch: false."
 
     def _take(self, account: Account, batch: Batch, is_over: bool = False) -> Iterator[list[Arrival]]:
         """The texts and failures of a batch that has ended; only its texts if it ended before this run.

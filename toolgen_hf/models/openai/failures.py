@@ -70,15 +70,15 @@ class Failure:
     @property
     def is_about_the_text(self) -> bool:
         """Whether only this request is refused, for its own text."""
-        return self.is_too_long or (self.kind == "request" and bool(_FILTERED.search(self.said)))
+        return self.is_too_long or (self.kind == "request" and bool(_FILTERED.search(self.text)))
 
     @property
     def is_too_long(self) -> bool:
         """Whether the request is refused for its length."""
-        return self.kind == "request" and bool(_TOO_LONG.search(self.said))
+        return self.kind == "request" and bool(_TOO_LONG.search(self.text))
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         """The engine's words, and the code and the parameter that it names, on a line of their own."""
         error = self.error if isinstance(self.error, Mapping) else {}
         return f"{self.message}\n{_text(error.get('code'))} {_text(error.get('param'))}"
@@ -119,18 +119,18 @@ def of_status(
     """The failure for an answer with an HTTP status other than 200. ``body``: its error object."""
     body, wait = shallow(body), retry_after(headers)
     kind: Kind = "retry"
-    said = words(body) or message or f"status {status}"
-    message = f"{status}: {said}"
+    reason = words(body) or message or f"status {status}"
+    message = f"{status}: {reason}"
     code = _text(body.get("code") or body.get("type") or "") if isinstance(body, Mapping) else ""
-    if status in _KEY_STATUS or any(word in f"{code} {said}" for word in _NO_QUOTA):
+    if status in _KEY_STATUS or any(word in f"{code} {reason}" for word in _NO_QUOTA):
         kind = "key"
     elif status == 429 and wait is not None and wait > LONGEST_WAIT:
-        kind, message = "key", f"{status}: the engine asks to wait {wait:.0f} s: {said}"
+        kind, message = "key", f"{status}: the engine asks to wait {wait:.0f} s: {reason}"
     elif status == 429 and not _TOO_LARGE.search(message):
         kind = "limited"
     elif status in _REQUEST_STATUS:
         kind = "request"
-    elif status in _GATEWAY_STATUS and _STARTING.search(said) and not _BROKEN.search(said):
+    elif status in _GATEWAY_STATUS and _STARTING.search(reason) and not _BROKEN.search(reason):
         kind = "starting"
     longest = LONGEST_WAIT if status == 429 else MAX_BACKOFF
     return Failure(kind, message, None if wait is None else min(wait, longest), status, body)

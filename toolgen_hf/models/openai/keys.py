@@ -38,7 +38,7 @@ def load_keys(config: OpenAIConfig, base_url: str) -> tuple[str, ...]:
     if keys:
         if not (config.allow_http or _is_private(base_url)) and any(len(key) >= SHORTEST_KEY for key in keys):
             raise ConfigError(
-                f"engine {config.engine!r}: the key of {place} would travel to {base_url} without encryption, and "
+                f"engine {config.engine!r}: the key of {place} would be sent to {base_url} without encryption, and "
                 "others on the way could read it. Give an https URL, or the near end of a tunnel (ssh -L "
                 "8000:localhost:8000 HOST; base_url: http://localhost:8000/v1). For a server that asks for no key, "
                 "name a keys_file that holds EMPTY. To send the key all the same, set allow_http: true"

@@ -14,11 +14,11 @@ from openai import AsyncOpenAI
 from toolgen_hf.models.config import OpenAIConfig
 from toolgen_hf.models.openai.failures import Failure, exhausted_for
 
-STORM = 8
+PAUSE_AFTER = 8
 """After this many failures in a row, a key pauses. Refusals arrive faster than texts, so a series of failures counts
 only when all earlier attempts are finished."""
 PAUSE = 1.0  # seconds of that pause, if the engine names none
-LONGEST_REST = 60.0  # the most seconds that a key pauses because of a header; then an attempt is made anyway
+LONGEST_PAUSE = 60.0  # the most seconds that a key pauses because of a header; then an attempt is made anyway
 _OVERLOADED = (503, 529)
 ENOUGH = 10  # failures in a row, over all requests, before they count as trouble of the engine
 FIRST_PATIENCE = 5.0  # seconds from the start without a success, after which an engine counts as out of reach
@@ -93,14 +93,14 @@ class ApiKey:
         self.in_flight: dict[int, None] = {}  # attempts by their number, oldest first
         self._requests = Bucket(config.requests_per_minute, now)
         self._tokens = Bucket(config.tokens_per_minute, now)
-        self._rests_until = now
+        self._pauses_until = now
         self._failed_in_a_row = 0
 
     def wait(self, now: float) -> float:
         """Seconds until a request may be sent; infinite while the window is full or the key is refused."""
         if self.refusal is not None or len(self.in_flight) >= int(self.window.size):
             return float("inf")
-        return max(self._rests_until - now, self._requests.wait(now), self._tokens.wait(now))
+        return max(self._pauses_until - now, self._requests.wait(now), self._tokens.wait(now))
 
     def started(self, tokens: int) -> int:
         """An attempt that may need ``tokens`` tokens begins; returns its number."""
@@ -123,7 +123,7 @@ class ApiKey:
         self.has_worked = True
         self._tokens.take(-over_estimate)
         self.window.grow(latency)
-        self._rest(min(exhausted_for(headers), LONGEST_REST), now)
+        self._pause(min(exhausted_for(headers), LONGEST_PAUSE), now)
 
     def is_oldest(self, attempt: int) -> bool:
         """Whether all attempts that began earlier are finished."""
@@ -139,11 +139,11 @@ class ApiKey:
             self._failed_in_a_row += 1
             if failure.kind == "limited" or (failure.kind == "retry" and failure.status in _OVERLOADED):
                 self.window.shrink(now)
-            if self._failed_in_a_row >= STORM and is_oldest:
-                self._rest(failure.wait or PAUSE, now)
+            if self._failed_in_a_row >= PAUSE_AFTER and is_oldest:
+                self._pause(failure.wait or PAUSE, now)
 
-    def _rest(self, seconds: float, now: float) -> None:
-        self._rests_until = max(self._rests_until, now + seconds)
+    def _pause(self, seconds: float, now: float) -> None:
+        self._pauses_until = max(self._pauses_until, now + seconds)
 
 
 class Health:

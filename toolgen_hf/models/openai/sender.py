@@ -74,12 +74,10 @@ class Sender:
         self.refused: list[Failure] = []  # of jobs that the engine refused
         self.is_refused = False  # whether it refused all, which is why sending stopped
         self.stopped: str | None = None  # why nothing more is sent
-        self.is_hungry = False  # there is room for more jobs; step() brings them
+        self.wants_jobs = False  # there is room for more jobs; step() brings them
         self.is_over = False  # nothing will be delivered any more
         self._api_keys = [ApiKey(key, client.with_options(api_key=key), config, now) for key in endpoint.keys]
-        self._url = (
-            endpoint.base_url + endpoint.path
-        )  # joined once, instead of by the client for each request
+        self._url = endpoint.base_url + endpoint.path  # joined once: the client would do it for each request
         self._ready: deque[Job] = deque()
         self._waiting: list[tuple[float, int, Job]] = []  # heap by the time from which a job may go
         self._undecided: list[tuple[int, Failure]] = []  # refused before any job was answered
@@ -92,17 +90,17 @@ class Sender:
         """Take more jobs (an empty list: there are no more; None: not asked), and free the slots of stored texts."""
         self._slots -= released
         if jobs is not None:
-            self.is_hungry, self._is_last = False, not jobs
+            self.wants_jobs, self._is_last = False, not jobs
             if self.stopped is None:
                 self._ready.extend(jobs)
-        self._pump()
+        self._continue()
 
     def stop(self, reason: str) -> None:
         """Send nothing more; what is in flight may still arrive."""
         self.stopped = self.stopped or reason
         self._ready.clear()
         self._waiting.clear()
-        self._pump()
+        self._continue()
         self.arrived.put(None)
 
     def cancel(self) -> None:
@@ -116,7 +114,7 @@ class Sender:
         self.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _pump(self) -> None:
+    def _continue(self) -> None:
         """Start all jobs that may start now, and come back when more may."""
         try:
             self._advance()
@@ -144,17 +142,21 @@ class Sender:
             if not isinstance(api_key, ApiKey):
                 again = min(again, api_key)
                 break
-            self._start(self._ready.popleft(), api_key, now)
+            job = self._ready.popleft()
+            self._slots += 1
+            task = self._loop.create_task(self._attempt(job, api_key, api_key.started(job.tokens)))
+            self._tasks[task] = now
+            task.add_done_callback(self._on_done)
         if again < float("inf"):
-            self._timer = self._loop.call_later(max(again, 0.001), self._pump)
+            self._timer = self._loop.call_later(max(again, 0.001), self._continue)
         is_done = self._is_last or self.stopped is not None
         if is_done and not (self._tasks or self._ready or self._waiting):
             self._judge_undecided()
             self.is_over = True
             self.arrived.put(None)
-        elif not (is_done or self.is_hungry):
-            self.is_hungry = len(self._ready) < concurrency and len(self._waiting) < _MAX_WAITING
-            if self.is_hungry:
+        elif not (is_done or self.wants_jobs):
+            self.wants_jobs = len(self._ready) < concurrency and len(self._waiting) < _MAX_WAITING
+            if self.wants_jobs:
                 self.arrived.put(None)
 
     def _choose(self, now: float) -> ApiKey | float:
@@ -162,25 +164,17 @@ class Sender:
 
         If none may send now: the seconds until one may (infinite: none will before an answer arrives).
         """
-        waits = [(api_key.wait(now), api_key) for api_key in self._api_keys]
-        open_now = [api_key for wait, api_key in waits if wait <= 0]
+        waits = [(key.wait(now), key) for key in self._api_keys]
+        open_now = [key for wait, key in waits if wait <= 0]
         if not open_now:
             return min(wait for wait, _ in waits)
-        return min(
-            open_now, key=lambda api_key: (len(api_key.in_flight) / api_key.window.size, api_key.count)
-        )
-
-    def _start(self, job: Job, api_key: ApiKey, now: float) -> None:
-        self._slots += 1
-        task = self._loop.create_task(self._attempt(job, api_key, api_key.started(job.tokens)))
-        self._tasks[task] = now
-        task.add_done_callback(self._on_done)
+        return min(open_now, key=lambda key: (len(key.in_flight) / key.window.size, key.count))
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             self.stop(self._defect(error))  # a defect; no request may hang
-        self._pump()
+        self._continue()
 
     async def _attempt(self, job: Job, api_key: ApiKey, attempt: int) -> None:
         endpoint, started = self.endpoint, self._loop.time()
@@ -275,7 +269,9 @@ class Sender:
         if not left:
             self.stop(describe_refusals(self._api_keys))
         elif is_news:
-            logger.warning("key %s is set aside: %s (%d left)", mask(api_key.secret), failure.message, left)
+            logger.warning(
+                "key %s is not used any more: %s (%d left)", mask(api_key.secret), failure.message, left
+            )
 
     def _refuse(self, job: Job, failure: Failure) -> None:
         """Deliver a refusal, or keep it undecided until a request is answered."""

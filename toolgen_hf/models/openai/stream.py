@@ -101,7 +101,7 @@ class RequestStream:
                 has_stopped = True
                 logger.warning("interrupted: waiting for the requests in flight (again to leave them)")
                 self._stop("interrupted")  # the signal may have come before the loop was there
-            elif sender.is_hungry and self._signal is None and sender.stopped is None:
+            elif sender.wants_jobs and self._signal is None and sender.stopped is None:
                 jobs = self._take(stream)
             self._in_loop(partial(sender.step, jobs, len(arrivals)))
         if rest := self._collect(block=False):
@@ -213,14 +213,14 @@ class RequestStream:
         at = f"engine at {endpoint.base_url}"
         if self._died is not None:
             reason = redact(f"{type(self._died).__name__}: {self._died}", endpoint.keys)
-            raise GenerationError(f"the client of the {at} failed: {reason}. What arrived is stored")
+            raise GenerationError(f"the client of the {at} failed: {reason}. The texts so far are stored")
         stopped, refused, failed = self._sender.stopped, self._sender.refused, self._sender.failed
         if stopped and self._sender.is_refused:
             raise refused_error(endpoint, stopped, [*refused, *failed])
         if stopped:
             raise GenerationError(
-                f"the {at} gives nothing more: {stopped.rstrip('.')}. What arrived is stored; mend "
-                "it and run again to go on"
+                f"the {at} gives nothing more: {stopped.rstrip('.')}. The texts so far are stored; "
+                "correct this and run again to go on"
             )
         if refused:
             logger.warning(
