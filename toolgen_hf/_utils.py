@@ -278,6 +278,11 @@ def well_formed(text: str) -> str:
     return text
 
 
+def is_commit(revision: str) -> bool:
+    """Whether a revision on the Hub is a whole commit id. A tag or branch can move; a commit id cannot."""
+    return re.fullmatch("[0-9a-f]{40}", revision) is not None
+
+
 def words(text: str) -> str:
     """The words of a question in lower case, with single blanks, to compare questions."""
     return " ".join(text.casefold().split())

@@ -28,7 +28,7 @@ from toolgen_hf.hub.repo import HUB, split_source
 from toolgen_hf.models import build
 from toolgen_hf.models.absent import AbsentConfig
 from toolgen_hf.models.config import AnnotationsConfig, FileConfig, LocalConfig, OpenAIConfig
-from toolgen_hf.models.local import resolve_dtype
+from toolgen_hf.models.local import is_cpu_build, resolve_dtype
 from toolgen_hf.models.openai.catalog import retired
 from toolgen_hf.models.openai.engine import OpenAIGenerator
 from toolgen_hf.models.openai.keys import load_keys
@@ -498,7 +498,7 @@ def _is_installed(package: str) -> bool:
 
 def _torch_has_cuda() -> bool:
     """Without torch True: on a machine with a GPU, pip installs the build for it."""
-    return not _is_installed("torch") or not metadata.version("torch").endswith("+cpu")
+    return not _is_installed("torch") or not is_cpu_build()
 
 
 def _missing_packages(config: object) -> list[str]:

@@ -29,10 +29,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from toolgen_hf._utils import seconds_asked
+from toolgen_hf._utils import is_commit, seconds_asked
 from toolgen_hf.data.manifest import MANIFEST, Manifest, parse_manifest
 from toolgen_hf.errors import DataError, HubError
-from toolgen_hf.hub.repo import is_commit
 
 REPO_TYPE = "dataset"
 TRIES = 6

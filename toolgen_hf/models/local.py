@@ -159,7 +159,7 @@ def resolve_device(device: str) -> str:
     if device != "auto" and not device.startswith("cuda"):
         return device
     require_torch()
-    if metadata.version("torch").endswith("+cpu"):  # importing it takes seconds
+    if is_cpu_build():  # importing torch takes seconds
         available = False
     else:
         import torch
@@ -172,6 +172,11 @@ def resolve_device(device: str) -> str:
             f"device {device!r}: PyTorch {metadata.version('torch')} sees no CUDA GPU; use 'auto' or 'cpu'"
         )
     return device
+
+
+def is_cpu_build() -> bool:
+    """Whether the installed PyTorch is built without CUDA."""
+    return metadata.version("torch").endswith("+cpu")
 
 
 def resolve_dtype(dtype: str, device: str) -> str:

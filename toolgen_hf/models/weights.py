@@ -30,14 +30,13 @@ from typing import Any, NamedTuple
 
 from huggingface_hub import try_to_load_from_cache
 
-from toolgen_hf._utils import cache_home, expanded, file_sha256, is_there
+from toolgen_hf._utils import cache_home, expanded, file_sha256, is_commit, is_there
 from toolgen_hf.errors import ConfigError, HubError, ToolgenError, closest
 from toolgen_hf.models.gguf import converted, gguf_header, packaged
 
 CARD = "README.md"
 """States the licence. It is downloaded with the weights and is not part of the identity."""
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHARD = re.compile(r"[^/\\\x00-\x1f]+\.safetensors")
 _SETTINGS = (  # files that hold one JSON object
     "config.json",
@@ -171,7 +170,7 @@ def _folder_or_hub(name: str, revision: str | None, kind: Kind) -> Weights:
         forms = "a local folder, " + ("a .gguf file, pip:NAME, " if kind is MODEL else "") + "or org/name"
         raise ConfigError(f"no {kind.noun} at {name!r}: give {forms} on the Hub{_near(path, kind)}")
     try:
-        commit = revision if revision and _COMMIT.fullmatch(revision) else _commit(name, revision, kind)
+        commit = revision if revision and is_commit(revision) else _commit(name, revision, kind)
     except (ConfigError, HubError) as error:
         raise type(error)(f"{error}{_near(path, kind)}") from error
     return Weights(f"hub:{commit}", name, None, kind)
