@@ -184,7 +184,7 @@ def endpoint(url: str) -> str:
         # clients disagree on how to read other characters
         is_plain = url.isascii() and url.isprintable() and not {" ", "\\"} & set(url)
         is_whole = parts.scheme in ("http", "https") and is_plain and _is_host(parts) and parts.port != 0
-    except ValueError:  # such as a port that is no number; its message may repeat part of the URL
+    except ValueError:  # such as a port that is not a number; its message may repeat part of the URL
         is_whole = False
     if not is_whole:
         raise ValueError("give a whole URL, such as http://localhost:8000/v1")
