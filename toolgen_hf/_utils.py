@@ -1,4 +1,4 @@
-"""Paths, output directories, atomic replacement of files, digests, and small helpers for text."""
+"""Paths, output directories, atomic replacement of files, digests, waits before a retry, and small helpers for text."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import ctypes
 import hashlib
 import json
 import os
+import random
 import re
 import shutil
 import sys
 import uuid
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -275,9 +278,39 @@ def well_formed(text: str) -> str:
     return text
 
 
+def is_commit(revision: str) -> bool:
+    """Whether a revision on the Hub is a whole commit id. A tag or branch can move; a commit id cannot."""
+    return re.fullmatch("[0-9a-f]{40}", revision) is not None
+
+
 def words(text: str) -> str:
     """The words of a question in lower case, with single blanks, to compare questions."""
     return " ".join(text.casefold().split())
+
+
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
+MAX_BACKOFF: Final = 60.0
+"""Seconds."""
+
+
+def number_in(text: str) -> float | None:
+    """The number in the text, at least 0 (infinite if it has hundreds of digits); None if it is not a number."""
+    return max(0.0, float(text)) if _NUMBER.fullmatch(text := text.strip()) else None
+
+
+def seconds_asked(value: str, now: datetime | None = None) -> float | None:
+    """Seconds to wait by a ``Retry-After`` header (a number or an HTTP date, RFC 9110); None if it is neither."""
+    if (seconds := number_in(value)) is not None:
+        return seconds
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - (now or datetime.now(UTC))).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def backoff(attempt: int, base: float = 0.5) -> float:
+    """Seconds before attempt ``attempt`` (1 is the second try): exponential, jittered by half."""
+    return min(MAX_BACKOFF, base * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)
 
 
 def library_version(package: str) -> str:

@@ -97,7 +97,7 @@ def test_what_is_wrong_with_a_gguf_file(tmp_path: Path, content: bytes, message:
     with pytest.raises(ConfigError) as caught:
         gguf_header(path)
     assert message in str(caught.value)
-    assert f"{str(path)!r} is no whole GGUF file" in str(caught.value)
+    assert f"{str(path)!r} is not a whole GGUF file" in str(caught.value)
     assert len(str(caught.value)) < 500
     assert (gguf_licence(path), parameters(path)) == (None, None)
 
@@ -209,7 +209,7 @@ BAD_WEIGHTS = {
 def test_what_is_wrong_with_a_safetensors_file(tmp_path: Path, kind: str) -> None:
     folder = model_folder(tmp_path / "model", weights=BAD_WEIGHTS[kind])
     with pytest.raises(
-        ConfigError, match=r"model\.safetensors' is no whole safetensors file: .*; download or save"
+        ConfigError, match=r"model\.safetensors' is not a whole safetensors file: .*; download or save"
     ):
         check_files(folder, MODEL)
     assert parameters(folder) is None

@@ -102,7 +102,7 @@ def test_a_key_goes_by_http_to_this_machine_only_unless_a_flag_says_so(
     lan = ("--base_url", "http://10.255.0.9:1/v1")
     assert typed("generate_tool_api.py", *given, *lan) == 2
     told = capsys.readouterr().err
-    assert "the key of $OPENAI_API_KEY would travel to http://10.255.0.9:1/v1 without encryption" in told
+    assert "the key of $OPENAI_API_KEY would be sent to http://10.255.0.9:1/v1 without encryption" in told
     assert "a --api_keys_file that holds EMPTY" in told
     assert told.strip().endswith("set --allow_http true")
     assert typed("generate_tool_api.py", *given, *lan, "--allow_http", "true", "--dry-run") == 0

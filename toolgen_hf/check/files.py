@@ -18,9 +18,10 @@ from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import ModelInfo
 
+from toolgen_hf._utils import is_commit
 from toolgen_hf.errors import ConfigError, ToolgenError
 from toolgen_hf.hub.fetch import find_here
-from toolgen_hf.hub.repo import HUB, RepoRef, is_commit
+from toolgen_hf.hub.repo import HUB, RepoRef
 from toolgen_hf.models.gguf import converted_folder
 from toolgen_hf.models.licences import licence_of, stated
 from toolgen_hf.models.weights import (

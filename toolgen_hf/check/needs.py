@@ -28,16 +28,17 @@ from toolgen_hf.hub.repo import HUB, split_source
 from toolgen_hf.models import build
 from toolgen_hf.models.absent import AbsentConfig
 from toolgen_hf.models.config import AnnotationsConfig, FileConfig, LocalConfig, OpenAIConfig
-from toolgen_hf.models.local import resolve_dtype
+from toolgen_hf.models.local import is_cpu_build, resolve_dtype
 from toolgen_hf.models.openai.catalog import retired
 from toolgen_hf.models.openai.engine import OpenAIGenerator
-from toolgen_hf.models.openai.keys import NO_KEY, load_keys
+from toolgen_hf.models.openai.keys import load_keys
 from toolgen_hf.models.weights import ADAPTER, MODEL, Kind
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.recipe.questions import as_questions, fewer, load_raw
 from toolgen_hf.recipe.roles import Role, planned_for, remarks, roles_of
 from toolgen_hf.runtime.plan import Planned
 from toolgen_hf.runtime.workspace import Workspace
+from toolgen_hf.secrets import NO_KEY
 from toolgen_hf.stages import near_duplicates
 from toolgen_hf.stages.chat_template import check_rows, sample
 from toolgen_hf.tasks import get_task
@@ -294,9 +295,8 @@ class _Checker:
         """Add a role's generator and what it lacks; returns the config to count its requests with."""
         config, problem = role.config, None
         counted: Any = config
-        if isinstance(config, OpenAIConfig):  # it is counted like the engine, and needs no client and no key
+        if isinstance(config, OpenAIConfig):  # counting needs no client and no key
             self.engines.append((f"{prefix}{role.name}", config))
-            counted = AbsentConfig(config=config)
         elif isinstance(config, LocalConfig):
             self.local.append((f"{prefix}{role.name}", config))
             counted, problem = self._counted_local(config)
@@ -498,7 +498,7 @@ def _is_installed(package: str) -> bool:
 
 def _torch_has_cuda() -> bool:
     """Without torch True: on a machine with a GPU, pip installs the build for it."""
-    return not _is_installed("torch") or not metadata.version("torch").endswith("+cpu")
+    return not _is_installed("torch") or not is_cpu_build()
 
 
 def _missing_packages(config: object) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock
 from huggingface_hub import try_to_load_from_cache
 
-from toolgen_hf._utils import expanded, file_sha256, replace_directory
+from toolgen_hf._utils import expanded, file_sha256, is_commit, replace_directory
 from toolgen_hf.data.manifest import MANIFEST, Manifest
 from toolgen_hf.data.produced import check_target, open_manifest, read_manifest
 from toolgen_hf.errors import ConfigError, DataError, HubError
@@ -28,7 +28,6 @@ from toolgen_hf.hub.repo import (
     HUB,
     STARTS,
     RepoRef,
-    is_commit,
     is_version,
     repository,
     tag_of,

@@ -12,8 +12,6 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -31,9 +29,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from toolgen_hf._utils import is_commit, seconds_asked
 from toolgen_hf.data.manifest import MANIFEST, Manifest, parse_manifest
 from toolgen_hf.errors import DataError, HubError
-from toolgen_hf.hub.repo import is_commit
 
 REPO_TYPE = "dataset"
 TRIES = 6
@@ -215,17 +213,6 @@ def _check_wait(response: httpx2.Response) -> None:
             f"the Hub asks to come again in {asked} ({endpoint()}, status {response.status_code}); run again then"
         )
     response.headers["retry-after"] = str(ceil(seconds))
-
-
-def seconds_asked(value: str) -> float | None:
-    """Seconds to wait by ``Retry-After`` (a number or an HTTP date, RFC 9110); None if it is neither."""
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -125,8 +125,3 @@ def is_version(tag: str) -> bool:
     """Whether this is a semantic version that git allows as a tag."""
     fits = len(tag) <= _LONGEST_VERSION and not tag.endswith(".lock")
     return fits and _VERSION.fullmatch(tag) is not None
-
-
-def is_commit(revision: str) -> bool:
-    """Whether a revision is a whole commit id. A tag or branch can move; a commit id cannot."""
-    return re.fullmatch("[0-9a-f]{40}", revision) is not None

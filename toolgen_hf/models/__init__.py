@@ -1,6 +1,6 @@
-"""Where text comes from: local models, engines behind an API, the dataset itself, and the store under them.
+"""Generators of text: local models, engines behind an API, and files.
 
-A config is light and frozen; ``build`` makes the generator from it where it is used.
+A config is light and frozen; ``build`` makes the generator from it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a model is to this library: requests go in, texts come out in chunks as they arrive."""
+"""The interface of all models: requests go in, texts come out in chunks as they arrive."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Generator(Protocol):
         ...
 
     def identity(self) -> Mapping[str, Any]:
-        """All that determines a text besides its request, as plain JSON data: the digest or Hub commit of the model and
-        adapter, the template, the decoding parameters. No secrets, no paths, nothing that only changes speed. Cheap:
-        it never loads a model."""
+        """Everything except the request that determines a text, as plain JSON data: the digest or Hub commit of the
+        model and adapter, the template, the decoding parameters. No secrets, no paths, no settings that only change
+        the speed. Cheap: it never loads a model."""
         ...
 
     def check(self) -> str | None:
@@ -29,15 +29,15 @@ class Generator(Protocol):
         missing API key).
 
         Raises:
-            ConfigError: what is needed is not there.
+            ConfigError: the files or the client are missing.
         """
         ...
 
     def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
         """Yields finished texts in chunks, each paired with its position in ``requests``, in any order.
 
-        Requests may come from a lazy stream, which is read as there is work for it. The caller stores a chunk before it
-        asks for the next. An empty chunk says that work goes on.
+        ``requests`` may be lazy; it is read only as far as requests can be worked on. The caller stores a chunk before
+        it asks for the next. An empty chunk says that work goes on.
 
         Raises:
             GenerationError: the backend failed; chunks already yielded are good.

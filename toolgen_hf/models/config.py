@@ -13,8 +13,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
-from toolgen_hf.models.extra import find_secret
-
 if TYPE_CHECKING:
     from toolgen_hf.secrets import Scanner
 
@@ -26,7 +24,7 @@ _FIELDS = {"frequency_penalty", "max_tokens", "presence_penalty", "seed", "stop"
 
 
 class Reach(Enum):
-    """A mark on a field of a recipe that touches something outside the recipe. recipe/permission.py reads it."""
+    """Marks a recipe's field that reaches outside the recipe. recipe/permission.py reads it."""
 
     RUNS = "the file is run"
     MODEL = "a model or adapter on this machine is read"
@@ -167,6 +165,13 @@ class PriceConfig(Config):
     cached_input: float | None = Field(default=None, ge=0)
     """Price of prompt tokens that are billed as cached; default ``input``."""
 
+    def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+        """US dollars for these tokens; ``cached_tokens`` are among ``prompt_tokens``, as in the API's usage."""
+        cached_tokens = min(cached_tokens, prompt_tokens)
+        cached_input = self.input if self.cached_input is None else self.cached_input
+        fresh = (prompt_tokens - cached_tokens) * self.input
+        return (fresh + cached_tokens * cached_input + completion_tokens * self.output) / 1_000_000
+
 
 def endpoint(url: str) -> str:
     """The base URL of an API, without a slash at the end.
@@ -179,7 +184,7 @@ def endpoint(url: str) -> str:
         # clients disagree on how to read other characters
         is_plain = url.isascii() and url.isprintable() and not {" ", "\\"} & set(url)
         is_whole = parts.scheme in ("http", "https") and is_plain and _is_host(parts) and parts.port != 0
-    except ValueError:  # such as a port that is no number; its message may repeat part of the URL
+    except ValueError:  # such as a port that is not a number; its message may repeat part of the URL
         is_whole = False
     if not is_whole:
         raise ValueError("give a whole URL, such as http://localhost:8000/v1")
@@ -264,7 +269,7 @@ class OpenAIConfig(Config):
     @field_validator("extra")
     @classmethod
     def _has_no_secret_and_no_setting(cls, extra: dict[str, Any]) -> dict[str, Any]:
-        if extra and (place := find_secret(extra, _scanner())):
+        if extra and (place := _scanner().place(extra)):
             raise ValueError(
                 f"{place!r} would be saved with the result: keys go into keys_file, headers nowhere"
             )

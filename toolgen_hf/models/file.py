@@ -61,20 +61,16 @@ class FileGenerator:
         return (found for path in self.files for found in read_rows(path))
 
     def identity(self) -> dict[str, Any]:
-        """The content of the files."""
         return {"kind": self.config.kind, "content": digest({"train": self.files})}
 
     def check(self) -> None:
-        """Find the files."""
         _ = self.files
 
     def describe(self) -> str:
-        """The files by name, without their folders."""
         names = ", ".join(f"`{path.name}`" for path in self.files)
         return f"responses that were given, {names} ({self.identity()['content'][:12]})"
 
     def terms(self) -> str:
-        """A file does not state its terms."""
         return "not stated by its file"
 
     def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
@@ -113,21 +109,18 @@ class FileGenerator:
         return found
 
     def parse(self, raw: str) -> Generation:
-        """A file has no raw answers."""
         raise NotImplementedError("given responses have no raw answers")
 
     def estimate(self, prompt: Prompt) -> tuple[int, int]:
-        """Nothing is sent."""
         return 0, 0
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
-        """Nothing."""
         return 0.0
 
 
 @dataclass
 class Given:
-    """The responses of one source and their ``finish_reason``, by the question's id; and the rows that are left over.
+    """The responses of one source and their ``finish_reason``, by the question's id; and the rejected rows.
 
     A response without a text (None, or blanks) counts as a response and scores 0.
     """
@@ -166,10 +159,10 @@ def match(
     """The responses in ``rows`` (each with its place) to ``questions`` (by id).
 
     Args:
-        unknown: the reason of a row whose question is none of these.
+        unknown: the reason of a row with another question.
 
     Raises:
-        DataError: a row has no response, or it is no text; names file and line.
+        DataError: a row has no response, or it is not a text; names file and line.
     """
     by_words: dict[str, list[str]] = defaultdict(list)
     for one, question in questions.items():

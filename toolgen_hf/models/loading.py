@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.models.gguf import quiet, said
+from toolgen_hf.models.gguf import error_text, quiet
 from toolgen_hf.models.weights import Weights, check_files
 
 
@@ -37,7 +37,7 @@ class LoadedModel:
         self.model.eval()
         self.eos_ids = _eos_ids(self.model, self.tokenizer)
         self.context: int | None = getattr(self.model.config, "max_position_embeddings", None)
-        # Otherwise the model's own settings (a temperature, a penalty) replace every setting left at its default.
+        # The model's own settings (a temperature, a penalty) would replace every setting left at its default.
         self.model.generation_config = GenerationConfig()
         self._peft: PeftModel | None = None
         self._lock = threading.Lock()
@@ -139,7 +139,7 @@ def open_base(
             return model if fewer_bits else model.to(torch.device(device)), tokenizer
     except Exception as error:  # transformers raises many types for files that it does not check
         raise ConfigError(
-            f"cannot open the model {weights.name!r} in {str(folder)!r}: {said(error)}"
+            f"cannot open the model {weights.name!r} in {str(folder)!r}: {error_text(error)}"
         ) from error
 
 

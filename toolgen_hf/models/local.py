@@ -90,7 +90,6 @@ class LocalGenerator:
         self.identity()
 
     def describe(self) -> str:
-        """The model by its name and content, not by where it lies on this machine."""
         identity = self.identity()
         parts = [f"`{self.config.name}` ({str(identity['model'])[:19]})"]
         if identity["adapter"]:
@@ -142,28 +141,25 @@ class LocalGenerator:
             ) from error
 
     def parse(self, raw: str) -> Generation:
-        """A local model's texts have no raw form."""
         raise NotImplementedError("a local model keeps no raw answers")
 
     def estimate(self, prompt: Prompt) -> tuple[int, int]:
-        """Prompt and completion tokens, by the usual 4 bytes a token."""
-        return len(prompt.joined()) // 4 + 1, self.config.max_new_tokens
+        return len(prompt.joined().encode("utf-8", "replace")) // 4 + 1, self.config.max_new_tokens
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
-        """Nothing that is billed by the token."""
         return 0.0
 
 
 def resolve_device(device: str) -> str:
-    """``auto`` is a CUDA GPU where there is one, else the CPU.
+    """``auto`` is a CUDA GPU if there is one, else the CPU.
 
     Raises:
-        ConfigError: a GPU is asked for, and PyTorch has none to give.
+        ConfigError: the config sets a GPU, and PyTorch sees none.
     """
     if device != "auto" and not device.startswith("cuda"):
         return device
     require_torch()
-    if metadata.version("torch").endswith("+cpu"):  # known without the seconds that importing it takes
+    if is_cpu_build():  # importing torch takes seconds
         available = False
     else:
         import torch
@@ -178,21 +174,26 @@ def resolve_device(device: str) -> str:
     return device
 
 
+def is_cpu_build() -> bool:
+    """Whether the installed PyTorch is built without CUDA."""
+    return metadata.version("torch").endswith("+cpu")
+
+
 def resolve_dtype(dtype: str, device: str) -> str:
-    """``auto`` is bfloat16 on a CUDA GPU and float32, which is exact and there the fastest, elsewhere."""
+    """``auto`` is bfloat16 on a CUDA GPU, and float32 elsewhere: there it is exact and the fastest."""
     if dtype != "auto":
         return dtype
     return "bfloat16" if device.startswith("cuda") else "float32"
 
 
 def _fitting(prompts: Sequence[list[int]], context: int | None) -> tuple[list[int], list[int]]:
-    """Positions of the prompts that leave room for a text, and of those that do not."""
+    """Positions of the prompts that leave space for a text, and of those that do not."""
     fits = [context is None or len(prompt) < context for prompt in prompts]
     return [at for at, fit in enumerate(fits) if fit], [at for at, fit in enumerate(fits) if not fit]
 
 
 def _seed(seed: int, request: Request) -> int:
-    """The seed of one text, from what identifies its request and nothing else."""
+    """The seed of one text; it depends on the request only."""
     key = json.dumps([seed, request.prompt.system, request.prompt.user, request.sample])
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7])
 

@@ -26,18 +26,17 @@ from fnmatch import fnmatch
 from functools import cache
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from huggingface_hub import try_to_load_from_cache
 
-from toolgen_hf._utils import cache_home, expanded, file_sha256, is_there
+from toolgen_hf._utils import cache_home, expanded, file_sha256, is_commit, is_there
 from toolgen_hf.errors import ConfigError, HubError, ToolgenError, closest
 from toolgen_hf.models.gguf import converted, gguf_header, packaged
 
 CARD = "README.md"
 """States the licence. It is downloaded with the weights and is not part of the identity."""
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHARD = re.compile(r"[^/\\\x00-\x1f]+\.safetensors")
 _SETTINGS = (  # files that hold one JSON object
     "config.json",
@@ -48,13 +47,12 @@ _SETTINGS = (  # files that hold one JSON object
     "added_tokens.json",
 )
 _NOT_CONTENT = ("_name_or_path", "base_model_name_or_path", "transformers_version", "peft_version")
-"""Keys of a config that tell where the model was or which version wrote it."""
-_LARGE = 1 << 20  # bytes: the digest of a larger file is kept
-_SETTLED = 2.0  # seconds: a file that is younger may change again without a change of its timestamp
+"""Keys of a config with the place of the model or the version of the library that wrote it."""
+_LARGE = 1 << 20  # bytes: the digest of a larger file is cached
+_SETTLED = 2.0  # seconds: a younger file may change again without a change of its timestamp
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """A model or an adapter: what its folder must hold.
 
     ``files`` are the patterns of all files that influence a text; they are downloaded and make the identity.
@@ -172,14 +170,14 @@ def _folder_or_hub(name: str, revision: str | None, kind: Kind) -> Weights:
         forms = "a local folder, " + ("a .gguf file, pip:NAME, " if kind is MODEL else "") + "or org/name"
         raise ConfigError(f"no {kind.noun} at {name!r}: give {forms} on the Hub{_near(path, kind)}")
     try:
-        commit = revision if revision and _COMMIT.fullmatch(revision) else _commit(name, revision, kind)
+        commit = revision if revision and is_commit(revision) else _commit(name, revision, kind)
     except (ConfigError, HubError) as error:
         raise type(error)(f"{error}{_near(path, kind)}") from error
     return Weights(f"hub:{commit}", name, None, kind)
 
 
 def _near(path: Path, kind: Kind) -> str:
-    """The adapters in a folder with a similar name, for a message: ``; there is 'vicuna-lora/checkpoint-6'``."""
+    """A hint for a message, with the adapters in a folder of a similar name: ``; there is 'lora/checkpoint-6'``."""
     if kind is not ADAPTER or not path.parent.is_dir():
         return ""
     folders = {folder.name: _adapters(folder) for folder in path.parent.iterdir() if folder.is_dir()}
@@ -202,12 +200,12 @@ def _adapters(folder: Path) -> list[Path]:
 
 @cache
 def _commit(name: str, revision: str | None, kind: Kind) -> str:
-    """The commit that a branch or tag means now; it stays the same for the whole run."""
+    """The current commit of a branch or tag, looked up once in a run."""
     return download(name, revision, (kind.config, CARD), kind.noun).name
 
 
 def forget_commits() -> None:
-    """Called when a run begins, so that it looks up each model without a pinned commit once."""
+    """Call this when a run begins: models without a pinned commit are looked up again."""
     _commit.cache_clear()
 
 
@@ -253,7 +251,7 @@ def in_cache(name: str, revision: str | None, kind: Kind) -> Path | None:
     return folder if matching(names, [kind.weights]) and not _missing_shards(folder, names) else None
 
 
-# Checks: a clear message before transformers or PEFT fails with a worse one
+# Checks, for a clearer message than that of transformers or PEFT
 
 
 def _check(folder: Path, name: str, kind: Kind) -> None:
@@ -281,7 +279,7 @@ def _missing_shards(folder: Path, files: set[str]) -> list[str]:
     """The weight files that an index lists and the folder does not have."""
     wanted: set[str] = set()
     for index in matching(files, ["*.safetensors.index.json"]):
-        shards = read_object(folder / index).get("weight_map")
+        shards = _read_object(folder / index).get("weight_map")
         if not isinstance(shards, dict):
             raise ConfigError(
                 f"{folder / index}: weight_map is {shards!r:.60}, and must name the file of each weight"
@@ -304,12 +302,12 @@ def check_files(folder: Path, kind: Kind) -> None:
     """
     names = [file.name for file in folder.iterdir()]
     for name in matching(names, _SETTINGS):
-        read_object(folder / name)
+        _read_object(folder / name)
     for name in matching(names, [kind.weights]):
         safetensors_parameters(folder / name)
 
 
-def read_object(file: Path) -> dict[str, Any]:
+def _read_object(file: Path) -> dict[str, Any]:
     """The JSON object in a file of a model.
 
     Raises:
@@ -330,7 +328,7 @@ def safetensors_parameters(path: Path) -> int:
     """The count of numbers in the tensors of a safetensors file.
 
     Raises:
-        ConfigError: the file is damaged, or is no safetensors file; the message says what is wrong.
+        ConfigError: the file is damaged, or is not a safetensors file; the message says what is wrong.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -339,7 +337,7 @@ def safetensors_parameters(path: Path) -> int:
             return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     except (OSError, SafetensorError, UnicodeError, ValueError) as error:
         raise ConfigError(
-            f"{str(path)!r} is no whole safetensors file: {error}; download or save it again"
+            f"{str(path)!r} is not a whole safetensors file: {error}; download or save it again"
         ) from error
 
 
@@ -366,7 +364,7 @@ def _folder_digest(folder: Path, kind: Kind) -> str:
     for name in matching([file.name for file in folder.iterdir()], kind.files):
         if name == kind.config:
             content = {
-                key: value for key, value in read_object(folder / name).items() if key not in _NOT_CONTENT
+                key: value for key, value in _read_object(folder / name).items() if key not in _NOT_CONTENT
             }
             digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         else:
@@ -376,7 +374,7 @@ def _folder_digest(folder: Path, kind: Kind) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal. For a large file it is kept in the cache, by path, size and timestamps."""
+    """SHA-256 of a file, in hexadecimal. That of a large file is cached, by path, size and timestamps."""
     stat = path.stat()
     if stat.st_size < _LARGE:
         return file_sha256(path)
@@ -387,7 +385,7 @@ def file_digest(path: Path) -> str:
         return str(known[-1])
     digest = file_sha256(path)
     if time.time() - stat.st_mtime > _SETTLED:
-        with suppress(OSError):  # an entry that is lost only costs another reading
+        with suppress(OSError):  # a lost entry only costs another reading
             memory.parent.mkdir(parents=True, exist_ok=True)
             scratch = memory.with_name(f"{memory.name}.{os.getpid()}")
             entries = {**_kept_digests(memory), key: [*stamp, digest]}

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from toolgen_hf.errors import ConfigError, closest
 from toolgen_hf.models.config import DEVICE, KINDS
-from toolgen_hf.models.openai.keys import redact
+from toolgen_hf.secrets import redact
 
 _GENERATOR = "give a mapping of keys, such as {generator: ...}"
 _MESSAGES = {

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from toolgen_hf.models.openai import adaptations, dispatch, failures, health, rate_limits
+from toolgen_hf import _utils
+from toolgen_hf.models.openai import adaptations, limits, sender
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same steps, each a twentieth of its time or so."""
-    monkeypatch.setattr(dispatch, "backoff", lambda attempt, base=0.5: failures.backoff(attempt, base / 20))
-    monkeypatch.setattr(health, "FIRST_PATIENCE", 0.3)
-    monkeypatch.setattr(rate_limits, "PAUSE", 0.05)
-    monkeypatch.setattr(rate_limits.Window, "PERIOD", 0.05)
+    monkeypatch.setattr(sender, "backoff", lambda attempt, base=0.5: _utils.backoff(attempt, base / 20))
+    monkeypatch.setattr(limits, "FIRST_PATIENCE", 0.3)
+    monkeypatch.setattr(limits, "PAUSE", 0.05)
+    monkeypatch.setattr(limits.Window, "PERIOD", 0.05)
 
 
 @pytest.fixture(autouse=True)

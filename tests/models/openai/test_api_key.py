@@ -6,7 +6,8 @@ from openai import AsyncOpenAI
 
 from toolgen_hf.models.config import OpenAIConfig
 from toolgen_hf.models.openai.failures import Failure
-from toolgen_hf.models.openai.rate_limits import STORM, ApiKey, describe_refusals
+from toolgen_hf.models.openai.limits import PAUSE_AFTER, ApiKey
+from toolgen_hf.models.openai.sender import describe_refusals
 
 LIMITED = Failure("limited", "429: slow down", wait=5.0, status=429)
 
@@ -19,17 +20,17 @@ def new_key() -> ApiKey:
 def test_refusals_that_overtake_older_attempts_say_nothing_about_them() -> None:
     """Refusals come at once, texts after a while: eight in a row are no storm while texts are on their way."""
     busy = new_key()
-    attempts = [busy.started(10) for _ in range(3 * STORM)]
-    for attempt in attempts[STORM:]:
+    attempts = [busy.started(10) for _ in range(3 * PAUSE_AFTER)]
+    for attempt in attempts[PAUSE_AFTER:]:
         busy.failed(attempt, LIMITED, 0.1)
     assert busy.wait(0.2) == 0
     busy.succeeded(attempts[0], 0.1, 0, {}, 0.2)
-    assert (busy.wait(0.2), busy.in_flight) == (0, STORM - 1)
+    assert (busy.wait(0.2), len(busy.in_flight)) == (0, PAUSE_AFTER - 1)
 
 
 def test_a_key_that_is_only_refused_rests_as_long_as_the_engine_says() -> None:
     refused = new_key()
-    for attempt in [refused.started(10) for _ in range(STORM)]:
+    for attempt in [refused.started(10) for _ in range(PAUSE_AFTER)]:
         assert refused.wait(1.0) == 0
         refused.failed(attempt, LIMITED, 1.0)
     assert refused.wait(1.0) == 5.0

@@ -30,7 +30,6 @@ from toolgen_hf.ask import Generation, Prompt, Request, request_key
 from toolgen_hf.errors import BudgetError, GenerationError, RefusedError
 from toolgen_hf.models.config import OpenAIConfig, PriceConfig
 from toolgen_hf.models.openai import batch as runs
-from toolgen_hf.models.openai import batch_account
 from toolgen_hf.models.openai.engine import OpenAIGenerator
 from toolgen_hf.runtime.budget import Meter
 from toolgen_hf.runtime.store import SqliteStore, Store
@@ -48,8 +47,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr(batch_account, "PAUSE", 0.001)
-    monkeypatch.setattr(batch_account, "_RETRIES", 0)
+    monkeypatch.setattr(runs, "PAUSE", 0.001)
+    monkeypatch.setattr(runs, "_RETRIES", 0)
 
 
 def shout(request: ApiRequest) -> str:
@@ -329,17 +328,17 @@ def in_the_middle(call: Callable[..., Any]) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("target", "name", "death"),
     [
-        (batch_account.Account, "submit", before),
-        (batch_account.Account, "_create", before),
+        (runs.Account, "submit", before),
+        (runs.Account, "_create", before),
         (Batches, "create", after),
-        (batch_account.Account, "submit", after),
-        (batch_account.Account, "submit", lambda call: before(call, times=2)),  # between two batches
-        (batch_account.Account, "look", before),
-        (batch_account.Account, "look", lambda call: before(call, times=4)),
-        (batch_account.Account, "look", after),
-        (batch_account.Account, "lines", before),
-        (batch_account.Account, "lines", in_the_middle),
-        (batch_account.Account, "lines", lambda call: before(call, times=2)),
+        (runs.Account, "submit", after),
+        (runs.Account, "submit", lambda call: before(call, times=2)),  # between two batches
+        (runs.Account, "look", before),
+        (runs.Account, "look", lambda call: before(call, times=4)),
+        (runs.Account, "look", after),
+        (runs.Account, "lines", before),
+        (runs.Account, "lines", in_the_middle),
+        (runs.Account, "lines", lambda call: before(call, times=2)),
         (Store, "put", before),
         (Store, "put", after),
     ],
@@ -427,7 +426,7 @@ def test_files_within_the_limits(monkeypatch: pytest.MonkeyPatch, limit: str, va
 
 def test_own_batches_among_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """The list comes in pages; batches of other programs and other parameters are left alone."""
-    monkeypatch.setattr(batch_account, "PAGE", 2)
+    monkeypatch.setattr(runs, "PAGE", 2)
     with ApiServer(shout) as server:
         ask(server, wanted(1))
         ask(server, wanted(1), max_tokens=5)
@@ -440,9 +439,9 @@ def test_own_batches_among_many(monkeypatch: pytest.MonkeyPatch) -> None:
                 **({} if metadata is None else {"metadata": metadata}),
             )
         ask(server, wanted(2))
-        read, lines = [], batch_account.Account.lines
+        read, lines = [], runs.Account.lines
         monkeypatch.setattr(
-            batch_account.Account, "lines", lambda self, name: (read.append(name), lines(self, name))[1]
+            runs.Account, "lines", lambda self, name: (read.append(name), lines(self, name))[1]
         )
         assert ask(server, wanted(1, 2)) == shouted(1, 2)
         assert len(server.batches) == 7
@@ -455,7 +454,7 @@ def test_files_that_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
         client = openai.OpenAI(base_url=server.base_url, api_key=KEY)
         client.files.delete(server.batches["batch_000001"]["output_file_id"])
         assert ask(server, wanted(1)) == shouted(1)
-        monkeypatch.setattr(batch_account, "MAX_AGE", -10)  # too old to be asked for
+        monkeypatch.setattr(runs, "MAX_AGE", -10)  # too old to be asked for
         assert ask(server, wanted(1)) == shouted(1)
         assert server.count == 3
 
@@ -463,7 +462,7 @@ def test_files_that_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_input_file_that_is_gone_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with ApiServer(shout, batch_seconds=0.4) as server:
         with monkeypatch.context() as patch:
-            patch.setattr(batch_account.Account, "look", before(batch_account.Account.look))
+            patch.setattr(runs.Account, "look", before(runs.Account.look))
             with pytest.raises(Killed):
                 ask(server, wanted(1, 2))
         openai.OpenAI(base_url=server.base_url, api_key=KEY).files.delete(next(iter(server.files)))
@@ -505,7 +504,7 @@ def test_lost_answer_to_a_creation(
     monkeypatch: pytest.MonkeyPatch, arrives: bool, status: int | None
 ) -> None:
     create, calls = Batches.create, []
-    monkeypatch.setattr(batch_account, "_RETRIES", 5)
+    monkeypatch.setattr(runs, "_RETRIES", 5)
 
     def unconfirmed(self: Batches, **asked: Any) -> Any:
         assert self._client.max_retries == 0
@@ -576,7 +575,7 @@ def test_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.Lo
     with ApiServer(shout, keys=["sk-second-222222222", "sk-third-3333333333"]) as server:
         assert ask(server, wanted(1), keys_file=str(keys)) == shouted(1)
         assert {request.key for request in server.requests} == {"sk-second-222222222"}
-        assert "key …1111 is set aside" in caplog.text
+        assert "key …1111 is not used any more" in caplog.text
         assert "refused-1" not in caplog.text
         keys.write_text("sk-third-3333333333\nsk-second-222222222\n", encoding="utf-8")
         assert ask(server, wanted(1), keys_file=str(keys)) == shouted(1)

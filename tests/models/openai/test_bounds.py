@@ -16,10 +16,8 @@ from hypothesis import strategies as st
 from tests.support.engines import collect, generator, numbered
 from toolgen_hf.ask import Generation
 from toolgen_hf.errors import GenerationError
-from toolgen_hf.models.openai import batch_account
-from toolgen_hf.models.openai.batch import outcome
-from toolgen_hf.models.openai.batch_account import Account, OutOfReachError
-from toolgen_hf.models.openai.bounds import lines_of
+from toolgen_hf.models.openai import batch
+from toolgen_hf.models.openai.batch import Account, AccountError, lines_of, outcome
 from toolgen_hf.models.openai.messages import parse
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
 
@@ -117,14 +115,12 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(
             raise httpx2.ReadError("the connection broke off")
         yield b'{"n": 5}'
 
-    monkeypatch.setattr(batch_account, "PAUSE", 0.001)
+    monkeypatch.setattr(batch, "PAUSE", 0.001)
     monkeypatch.setattr(Account, "_download", download)
     lines = Account("sk-any", "http://localhost:1/v1", 1.0, LIMIT).lines("file-1")
     assert [next(lines), next(lines)] == [{"n": 0}, {"n": 4}]
-    if breaks < batch_account.DOWNLOADS:
+    if breaks < batch.DOWNLOADS:
         assert list(lines) == [{"n": 5}]
     else:
-        with pytest.raises(
-            OutOfReachError, match="the download of file-1 broke off: the connection broke off"
-        ):
+        with pytest.raises(AccountError, match="the download of file-1 broke off: the connection broke off"):
             next(lines)

@@ -9,8 +9,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from toolgen_hf.models.config import PriceConfig
 from toolgen_hf.models.openai import catalog
-from toolgen_hf.models.openai.catalog import Engine, Price, find_engine, retired
+from toolgen_hf.models.openai.catalog import find_engine, retired
 
 TEXT = (files("toolgen_hf.models.openai") / "catalog.yaml").read_text(encoding="utf-8")
 RAW = yaml.safe_load(TEXT)
@@ -60,15 +61,12 @@ def test_every_alias_resolves(alias: str, name: str) -> None:
 )
 def test_a_snapshot_takes_the_facts_of_its_undated_name(snapshot: str, listed: str) -> None:
     assert snapshot not in RAW["engines"]
-    engine, base = find_engine(snapshot), find_engine(listed)
-    assert engine == Engine(
-        snapshot, base.api, base.reasoning, base.shutdown, base.replacement, base.price, known=True
-    )
+    assert find_engine(snapshot) == find_engine(listed).model_copy(update={"name": snapshot})
 
 
 def test_a_listed_snapshot_has_facts_of_its_own() -> None:
-    assert find_engine("gpt-4o-2024-05-13").price == Price(5.0, 15.0)
-    assert find_engine("gpt-4o").price == Price(2.5, 10.0, 1.25)
+    assert find_engine("gpt-4o-2024-05-13").price == PriceConfig(input=5.0, output=15.0)
+    assert find_engine("gpt-4o").price == PriceConfig(input=2.5, output=10.0, cached_input=1.25)
     assert find_engine("gpt-3.5-turbo-0613").shutdown != find_engine("gpt-3.5-turbo").shutdown
 
 
@@ -133,26 +131,33 @@ def test_an_unlisted_name_tells_its_api(name: str, api: str, reasoning: bool) ->
 @pytest.mark.parametrize(
     ("price", "usage", "dollars"),
     [
-        (Price(0.15, 0.60), {"prompt_tokens": 1_000_000, "completion_tokens": 0}, 0.15),
-        (Price(0.15, 0.60), {"prompt_tokens": 0, "completion_tokens": 1_000_000}, 0.60),
-        (Price(2.0, 8.0), {"prompt_tokens": 1500, "completion_tokens": 250}, 0.005),
-        (Price(2.0, 8.0), {"prompt_tokens": 1500, "completion_tokens": 250, "batch": True}, 0.0025),
+        (PriceConfig(input=0.15, output=0.60), {"prompt_tokens": 1_000_000, "completion_tokens": 0}, 0.15),
+        (PriceConfig(input=0.15, output=0.60), {"prompt_tokens": 0, "completion_tokens": 1_000_000}, 0.60),
+        (PriceConfig(input=2.0, output=8.0), {"prompt_tokens": 1500, "completion_tokens": 250}, 0.005),
         (
-            Price(2.0, 8.0, 0.5),
+            PriceConfig(input=2.0, output=8.0, cached_input=0.5),
             {"prompt_tokens": 1500, "completion_tokens": 250, "cached_tokens": 1000},
             0.0035,
         ),
-        (Price(2.0, 8.0), {"prompt_tokens": 1500, "completion_tokens": 250, "cached_tokens": 1000}, 0.005),
-        (Price(2.0, 8.0, 0.0), {"prompt_tokens": 1000, "completion_tokens": 0, "cached_tokens": 1000}, 0.0),
         (
-            Price(2.0, 8.0, 0.5),
+            PriceConfig(input=2.0, output=8.0),
+            {"prompt_tokens": 1500, "completion_tokens": 250, "cached_tokens": 1000},
+            0.005,
+        ),
+        (
+            PriceConfig(input=2.0, output=8.0, cached_input=0.0),
+            {"prompt_tokens": 1000, "completion_tokens": 0, "cached_tokens": 1000},
+            0.0,
+        ),
+        (
+            PriceConfig(input=2.0, output=8.0, cached_input=0.5),
             {"prompt_tokens": 1000, "completion_tokens": 0, "cached_tokens": 5000},
             0.0005,
         ),
-        (Price(2.0, 8.0), {"prompt_tokens": 0, "completion_tokens": 0}, 0.0),
+        (PriceConfig(input=2.0, output=8.0), {"prompt_tokens": 0, "completion_tokens": 0}, 0.0),
     ],
 )
-def test_costs(price: Price, usage: dict[str, int], dollars: float) -> None:
+def test_costs(price: PriceConfig, usage: dict[str, int], dollars: float) -> None:
     assert price.cost(**usage) == pytest.approx(dollars)
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.support.engines import collect, generator, numbered
 from toolgen_hf.ask import Request
 from toolgen_hf.errors import GenerationError
-from toolgen_hf.models.openai import dispatch, engine
+from toolgen_hf.models.openai import engine, sender
 from toolgen_hf.models.openai import stream as sending
 from toolgen_hf.models.openai.engine import OpenAIGenerator
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
@@ -99,7 +99,7 @@ def test_requests_that_fail_on_the_way_in(caplog: pytest.LogCaptureFixture) -> N
             )
         assert len(arrived) == server.count >= 8
     assert "broken" in [entry.name for entry in caught.traceback]
-    assert "no more requests (ZeroDivisionError): waiting for what is on its way" in caplog.text
+    assert "no more requests (ZeroDivisionError): waiting for those in flight" in caplog.text
 
 
 def test_requests_that_fail_are_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,8 +132,8 @@ def test_a_defect_of_ours_ends_the_run_instead_of_hanging_it(monkeypatch: pytest
 
     for where, name in (
         (engine, "parse"),
-        (dispatch, "choose"),
-        (sending, "ApiKey"),
+        (sender.Sender, "_choose"),
+        (sender, "ApiKey"),
         (sending, "AsyncOpenAI"),
     ):
         with monkeypatch.context() as patch, ApiServer("57") as server:

@@ -10,16 +10,13 @@ from tests.support.engines import SECRET, collect, config, generator, numbered
 from toolgen_hf._utils import cache_home
 from toolgen_hf.errors import ConfigError, GenerationError
 from toolgen_hf.models.openai.keys import (
-    NO_KEY,
     OPENAI_URL,
     is_known,
     is_this_machine,
     load_keys,
-    mask,
     read_keys,
-    redact,
-    without_keys,
 )
+from toolgen_hf.secrets import NO_KEY, mask, redact, without_keys
 from toolgen_hf.testing import ApiServer, Reply
 
 OWN = "http://localhost:1/v1"
@@ -46,10 +43,10 @@ def test_a_file_of_keys(tmp_path: Path, content: bytes, keys: tuple[str, ...]) -
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (f"# fine\n{SECRET}\n{SECRET} and more\n".encode(), "keys:3: this line is no API key"),
-        (f"{SECRET}\u00e9\n".encode(), "keys:1: this line is no API key"),
-        (f"{SECRET}\x07\n".encode(), "keys:1: this line is no API key"),
-        (SECRET.encode("utf-16"), "it is no UTF-8 text"),
+        (f"# fine\n{SECRET}\n{SECRET} and more\n".encode(), "keys:3: this line is not an API key"),
+        (f"{SECRET}\u00e9\n".encode(), "keys:1: this line is not an API key"),
+        (f"{SECRET}\x07\n".encode(), "keys:1: this line is not an API key"),
+        (SECRET.encode("utf-16"), "it is not UTF-8 text"),
         (b"# nothing\n\n", "holds no API key"),
         (None, "cannot read the API keys"),
     ],
@@ -180,7 +177,7 @@ def test_a_key_travels_encrypted_or_not_at_all(
         assert asked.check() is None
         return
     problem = asked.check() or ""
-    assert f"the key of $OPENAI_API_KEY would travel to {asked.base_url} without encryption" in problem
+    assert f"the key of $OPENAI_API_KEY would be sent to {asked.base_url} without encryption" in problem
     assert "https" in problem
     assert "ssh -L" in problem
     assert SECRET[8:] not in problem

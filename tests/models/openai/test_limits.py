@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolgen_hf.models.openai.failures import MAX_BACKOFF, Failure, backoff, exhausted_for, retry_after
-from toolgen_hf.models.openai.health import ENOUGH, FIRST_PATIENCE, LIMITED_PATIENCE, Health, Startup
-from toolgen_hf.models.openai.rate_limits import Bucket, Window
+from toolgen_hf._utils import MAX_BACKOFF, backoff
+from toolgen_hf.models.openai.failures import Failure, exhausted_for, retry_after
+from toolgen_hf.models.openai.limits import ENOUGH, FIRST_PATIENCE, LIMITED_PATIENCE, Bucket, Health, Window
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -244,22 +244,25 @@ UNKNOWN = Failure("retry", "Cannot connect to host x:80 ssl:default [Name or ser
 def test_which_failures_are_of_an_engine_that_is_starting(
     wait: float | None, failure: Failure, is_new: bool, kind: str
 ) -> None:
-    assert Startup(wait).judge(failure, is_new).kind == kind
+    health = Health(60, 0.0, wait)
+    if not is_new:
+        health.succeeded(0.0)
+    assert health.judged(failure).kind == kind
 
 
 def test_a_port_that_closes_while_a_model_is_loaded_belongs_to_the_start() -> None:
-    startup = Startup(None)
-    assert startup.failed(LOADING, 0.0) is None
-    assert startup.judge(REFUSED, is_new=False).kind == "starting"
-    startup.succeeded(5.0)
-    assert startup.judge(REFUSED, is_new=False).kind == "retry"
+    health = Health(60, 0.0)
+    assert health.failed(0, LOADING, 0.0, 0.0) is None
+    assert health.judged(REFUSED).kind == "starting"
+    health.succeeded(5.0)
+    assert health.judged(REFUSED).kind == "retry"
 
 
 def test_an_engine_is_waited_for_as_long_as_is_said(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "toolgen_hf")
-    startup = Startup(150)
-    assert not any(startup.failed(LOADING, float(second)) for second in range(150))
-    said = startup.failed(LOADING, 150.0)
+    health = Health(60, 0.0, wait_for_engine=150)
+    assert not any(health.failed(0, LOADING, float(second), 0.0) for second in range(150))
+    said = health.failed(0, LOADING, 150.0, 0.0)
     assert said == "it is still not ready after 150 s (wait_for_engine): 503: Loading model"
     assert [record.getMessage() for record in caplog.records] == [
         "the engine is not ready yet, waiting for it for up to 150 s (wait_for_engine; Ctrl-C ends it): "

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from tests.support.engines import one
 from toolgen_hf.ask import Keyed, Prompt, Request
 from toolgen_hf.models.config import OpenAIConfig
-from toolgen_hf.models.openai.dispatch import redacted
 from toolgen_hf.models.openai.engine import OpenAIGenerator
-from toolgen_hf.models.openai.failures import classify
+from toolgen_hf.models.openai.failures import classify, redacted
 from toolgen_hf.models.openai.messages import MOST_TOKENS, EngineError, MalformedError, parse, refused
 from toolgen_hf.runtime.store import SqliteStore
 from toolgen_hf.testing import ApiServer, Reply

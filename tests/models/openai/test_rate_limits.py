@@ -15,7 +15,7 @@ import pytest
 from tests.support.engines import collect, generator, numbered, one, requests
 from toolgen_hf.ask import Generation
 from toolgen_hf.errors import GenerationError
-from toolgen_hf.models.openai import health
+from toolgen_hf.models.openai import limits
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply, first, per_body, rate_limited
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -87,10 +87,12 @@ def test_a_storm_is_waited_out_with_few_attempts() -> None:
 
 
 def test_a_429_without_end_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "LIMITED_PATIENCE", 0.5)
+    monkeypatch.setattr(limits, "LIMITED_PATIENCE", 0.5)
     with ApiServer(limited(Retry_After="0.05")) as server:
         source = generator(server, timeout=0.1, concurrency=4)
-        monkeypatch.setattr("toolgen_hf.models.openai.stream.Health", lambda p, now: health.Health(0.1, now))
+        monkeypatch.setattr(
+            "toolgen_hf.models.openai.sender.Health", lambda p, now, wait: limits.Health(0.1, now, wait)
+        )
         with pytest.raises(
             GenerationError, match=r"nothing but 'too many requests' for \d+ s: 429: Rate limit"
         ):
@@ -100,7 +102,7 @@ def test_a_429_without_end_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_request_that_is_limited_again_and_again_while_others_succeed_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("toolgen_hf.models.openai.dispatch.MAX_LIMITED", 3)
+    monkeypatch.setattr("toolgen_hf.models.openai.sender.MAX_LIMITED", 3)
     arrived: dict[int, Generation] = {}
 
     def script(request: ApiRequest) -> Reply:

@@ -18,7 +18,7 @@ from toolgen_hf import Workspace, answer, respond, tool_api
 from toolgen_hf.ask import Generation
 from toolgen_hf.errors import GenerationError, RefusedError
 from toolgen_hf.models.config import OpenAIConfig
-from toolgen_hf.models.openai import rate_limits
+from toolgen_hf.models.openai import limits
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply, first
 
@@ -367,7 +367,7 @@ def test_a_refused_key_is_set_aside_by_name_and_its_requests_go_to_the_others(
     assert len(made) == 100
     assert 1 <= len(refused) <= 9
     (said,) = [r.getMessage() for r in caplog.records if r.name.startswith("toolgen_hf")]
-    assert said.startswith("key …wxyz is set aside: 401: Incorrect API key provided: …wxyz.")
+    assert said.startswith("key …wxyz is not used any more: 401: Incorrect API key provided: …wxyz.")
     assert said.endswith("(2 left)")
 
 
@@ -486,7 +486,7 @@ def test_nonsense_in_usage_holds_no_others_up(usage: dict[str, Any]) -> None:
 def test_nonsense_in_headers_changes_no_text(
     headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limits, "LONGEST_REST", 0.1)
+    monkeypatch.setattr(limits, "LONGEST_PAUSE", 0.1)
 
     def script(request: ApiRequest) -> Reply:
         return Reply(echo(request), headers=headers if request.index == 3 else {})

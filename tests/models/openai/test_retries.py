@@ -15,8 +15,8 @@ import pytest
 from tests.support.engines import collect, generator, numbered, one, requests
 from toolgen_hf.ask import Generation
 from toolgen_hf.errors import GenerationError
-from toolgen_hf.models.openai import stream
-from toolgen_hf.models.openai.rate_limits import Window
+from toolgen_hf.models.openai import sender
+from toolgen_hf.models.openai.limits import Window
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply, Script, per_body
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -177,8 +177,8 @@ def test_a_server_that_dies_and_comes_back_costs_nothing_but_time() -> None:
 
 
 def test_an_outage_from_the_middle_on_ends_the_run_with_what_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
-    health = stream.Health
-    monkeypatch.setattr(stream, "Health", lambda patience, now: health(0.5, now))
+    health = sender.Health
+    monkeypatch.setattr(sender, "Health", lambda patience, now, wait: health(0.5, now, wait))
     arrived: dict[int, Generation] = {}
     script: Script = lambda request: echo(request) if request.index < 30 else Reply(status=500)  # noqa: E731
     with (
@@ -262,7 +262,7 @@ def test_a_run_may_start_before_its_server_if_that_is_said() -> None:
 def test_a_request_that_is_told_to_wait_while_others_are_answered_fails_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("toolgen_hf.models.openai.dispatch.MAX_LIMITED", 3)
+    monkeypatch.setattr("toolgen_hf.models.openai.sender.MAX_LIMITED", 3)
     arrived: dict[int, Generation] = {}
     stuck = failing("question 0", reply=Reply(status=503, body=LLAMA_CPP, headers={"Retry-After": "0.01"}))
     with (

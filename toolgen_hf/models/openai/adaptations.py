@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from toolgen_hf.ask import Generation
 from toolgen_hf.errors import RefusedError
 from toolgen_hf.models.config import OpenAIConfig
 from toolgen_hf.models.openai.messages import OPTIONAL
@@ -44,29 +45,17 @@ _USER_ONLY = re.compile(
 )
 
 
-def _says(said: str, *patterns: re.Pattern[str]) -> bool:
+def _matches(text: str, *patterns: re.Pattern[str]) -> bool:
     """Whether one sentence matches all patterns."""
-    return any(all(p.search(sentence) for p in patterns) for sentence in _SENTENCE.split(said))
+    return any(all(p.search(sentence) for p in patterns) for sentence in _SENTENCE.split(text))
 
 
 def _parameter(name: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
 
 
-def refused_parameter(failure: Failure, names: Iterable[str]) -> str | None:
-    """The first of ``names`` that the engine says it does not accept."""
-    return next((name for name in names if _says(failure.said, _parameter(name), _REFUSES)), None)
-
-
-def _wants_no_system(said: str) -> bool:
-    return _says(said, _USER_ONLY) or _says(said, _SYSTEM, _MESSAGE, _REFUSES)
-
-
-def _renamed(old: str, new: str) -> Callable[[Body], Body | None]:
-    def rename(body: Body) -> Body | None:
-        return {new if name == old else name: value for name, value in body.items()} if old in body else None
-
-    return rename
+def _renamed(body: Body, old: str, new: str) -> Body | None:
+    return {new if name == old else name: value for name, value in body.items()} if old in body else None
 
 
 def _without_zero_temperature(body: Body) -> Body | None:
@@ -83,35 +72,34 @@ def _without_system(body: Body) -> Body | None:
     return {**body, "messages": [{"role": "user", "content": joined}]}
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change: what it does, whether an engine's words ask for it, and the new body (None: nothing to change)."""
+class Change(NamedTuple):
+    """One change of a request."""
 
     does: str
-    is_wanted: Callable[[str], bool]
-    make: Callable[[Body], Body | None]
+    is_wanted: Callable[[str], bool]  # whether an engine's words ask for it
+    make: Callable[[Body], Body | None]  # the new body; None: there is nothing to change
 
 
-CHANGES = (
+_CHANGES = (
     Change(
         "max_completion_tokens is sent instead of max_tokens (hidden reasoning counts as well: where texts come back "
         "empty, set a larger max_tokens)",
-        lambda said: _says(said, _parameter("max_tokens"), _REFUSES),
-        _renamed("max_tokens", "max_completion_tokens"),
+        lambda text: _matches(text, _parameter("max_tokens"), _REFUSES),
+        lambda body: _renamed(body, "max_tokens", "max_completion_tokens"),
     ),
     Change(
         "max_tokens is sent instead of max_completion_tokens",
-        lambda said: _says(said, _parameter("max_completion_tokens"), _REFUSES),
-        _renamed("max_completion_tokens", "max_tokens"),
+        lambda text: _matches(text, _parameter("max_completion_tokens"), _REFUSES),
+        lambda body: _renamed(body, "max_completion_tokens", "max_tokens"),
     ),
     Change(
         "temperature 0 is not sent, so that the engine's own holds",
-        lambda said: _says(said, _parameter("temperature"), _REFUSES_ZERO),
+        lambda text: _matches(text, _parameter("temperature"), _REFUSES_ZERO),
         _without_zero_temperature,
     ),
     Change(
         "the system text is sent at the beginning of the user's, since there is no system role",
-        _wants_no_system,
+        lambda text: _matches(text, _USER_ONLY) or _matches(text, _SYSTEM, _MESSAGE, _REFUSES),
         _without_system,
     ),
 )
@@ -139,8 +127,8 @@ class Shape:
         if failure.kind not in ("request", "retry") or failure.status is None or failure.is_about_the_text:
             return False
         sent = self.apply(body, count)
-        for change in CHANGES:
-            if change.is_wanted(failure.said) and change.make(sent) is not None:
+        for change in _CHANGES:
+            if change.is_wanted(failure.text) and change.make(sent) is not None:
                 if change not in self.changes:
                     self.changes += (change,)
                     logger.warning("engine %r: %s (%s)", body.get("model"), change.does, failure.message)
@@ -154,7 +142,23 @@ def shape_of(base_url: str, api: str, engine: str) -> Shape:
     return Shape()
 
 
-def refused_error(base_url: str, why: str, failures: Sequence[Failure], config: OpenAIConfig) -> RefusedError:
+@dataclass(frozen=True)
+class Endpoint:
+    """All that sending requests to one engine needs, one by one or in batches."""
+
+    config: OpenAIConfig
+    base_url: str
+    path: str
+    """Of the API, below the base URL."""
+    keys: tuple[str, ...]
+    parse: Callable[[str], Generation]
+    """Reads an answer; raises MalformedError if it is not one."""
+    shape: Shape
+    has_answered: bool
+    """Whether the engine has answered such requests before."""
+
+
+def refused_error(endpoint: Endpoint, why: str, failures: Sequence[Failure]) -> RefusedError:
     """The error of a run whose requests were all refused, for the reason ``why``.
 
     Args:
@@ -162,12 +166,12 @@ def refused_error(base_url: str, why: str, failures: Sequence[Failure], config: 
     """
     many = "the only one" if len(failures) == 1 else f"all {len(failures)} that were sent"
     return RefusedError(
-        f"the engine at {base_url} gives nothing more: {why.rstrip('.')} ({many}; none was answered, so nothing is "
-        f"kept of them). {advice(failures[0], config)}, and run again"
+        f"the engine at {endpoint.base_url} gives nothing more: {why.rstrip('.')} ({many}; none was answered, so "
+        f"nothing is kept of them). {_advice(failures[0], endpoint.config)}, and run again"
     )
 
 
-def advice(failure: Failure, config: OpenAIConfig) -> str:
+def _advice(failure: Failure, config: OpenAIConfig) -> str:
     """What to change where an engine refuses every request for this reason."""
     if failure.is_too_long:
         return (
@@ -178,8 +182,9 @@ def advice(failure: Failure, config: OpenAIConfig) -> str:
         return "Give the server a chat template, or set api: completions, which needs none"
     given = [name for name in (*OPTIONAL, "stop") if getattr(config, name) not in (None, ())]
     given += ["temperature"] if config.temperature else []  # 0 is left out wherever an engine refuses it
-    if name := refused_parameter(failure, [*given, *config.extra]):
-        where = "extra" if name in config.extra else "the settings of this engine"
-        instead = "set temperature: null" if name == "temperature" else f"take {name!r} out of {where}"
-        return f"The recipe sets {name!r}: {instead}, or use an engine that supports it"
+    for name in (*given, *config.extra):
+        if _matches(failure.text, _parameter(name), _REFUSES):
+            where = "extra" if name in config.extra else "the settings of this engine"
+            instead = "set temperature: null" if name == "temperature" else f"take {name!r} out of {where}"
+            return f"The recipe sets {name!r}: {instead}, or use an engine that supports it"
     return "Change what the engine names"

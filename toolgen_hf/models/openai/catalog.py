@@ -1,7 +1,7 @@
 """What is known of OpenAI's engines: the API each speaks, when it is shut down, what it costs.
 
-The facts are data, in ``catalog.yaml`` beside this file, each group with where it is from. Nothing here
-asks the network, and an engine that is not listed can be used all the same: it only has no price.
+The facts are data, in ``catalog.yaml`` beside this file, each group with its source. An engine that is not listed can
+be used all the same: it only has no price.
 
     find_engine("gpt-4o-mini-2024-07-18").price.cost(1_000_000, 0)  # 0.15, from the line of gpt-4o-mini
 """
@@ -9,7 +9,6 @@ asks the network, and an engine that is not listed can be used all the same: it 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -18,7 +17,7 @@ from typing import Literal, Self
 import yaml
 from pydantic import ConfigDict, Field, model_validator
 
-from toolgen_hf.models.config import Config
+from toolgen_hf.models.config import Config, PriceConfig
 
 Api = Literal["chat", "completions"]
 
@@ -27,98 +26,23 @@ _COMPLETIONS = re.compile(r".*(davinci|babbage|curie|ada-00).*|gpt-3\.5.*-instru
 _REASONING = re.compile(r"(o[1-9]\d*|gpt-([5-9]|1\d)(\.\d+)?)(-.*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
-    """US dollars per million tokens."""
+class Engine(Config):
+    """What is known of one engine; a line of ``engines`` in the catalogue."""
 
-    input: float
-    output: float
-    cached_input: float | None = None
-    """What a prompt token costs that the API had cached; None: as much as any other."""
-
-    def cost(
-        self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0, batch: bool = False
-    ) -> float:
-        """US dollars for that many tokens; ``cached_tokens`` are among ``prompt_tokens``, as in the API's usage."""
-        cached_input = self.input if self.cached_input is None else self.cached_input
-        cached_tokens = min(cached_tokens, prompt_tokens)
-        fresh_tokens = prompt_tokens - cached_tokens
-        dollars = fresh_tokens * self.input + cached_tokens * cached_input + completion_tokens * self.output
-        return dollars / 1_000_000 * (_catalog().batch_factor if batch else 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """One engine, as far as it is known."""
-
-    name: str
-    """What the API is asked for: an alias is resolved, a snapshot keeps its date."""
-    api: Api
-    reasoning: bool
-    """It wants ``max_completion_tokens``, and no ``temperature``."""
-    shutdown: date | None
-    """The first day without it, past or to come."""
-    replacement: str | None
-    """OpenAI's own recommendation, which may itself be shut down; ``retired`` follows it on."""
-    price: Price | None
-    known: bool
-    """It, or the undated name of a snapshot, is listed in the catalogue."""
-
-
-def find_engine(name: str) -> Engine:
-    """What is known of the engine ``name``; of one that is not listed, what its name tells."""
-    catalog = _catalog()
-    name = catalog.aliases.get(name, name)
-    if name.startswith("ft:"):  # ft:BASE:ORG:SUFFIX:ID, at prices of its own
-        base = find_engine(name.split(":")[1])
-        return _unlisted(name, base.api, base.reasoning)
-    facts = catalog.engines.get(name)
-    if facts is None and (snapshot := _SNAPSHOT.fullmatch(name)):
-        facts = catalog.engines.get(snapshot["base"])
-    if facts is None:
-        api: Api = "completions" if _COMPLETIONS.fullmatch(name) else "chat"
-        return _unlisted(name, api, _REASONING.fullmatch(name) is not None)
-    return Engine(
-        name, facts.api, facts.reasoning, facts.shutdown, facts.replacement, facts.price, known=True
-    )
-
-
-def retired(engine: Engine, today: date) -> str | None:
-    """Why ``engine`` cannot be used ``today`` and what can, for a message; None if it is not shut down yet."""
-    if not _is_shut(engine, today):
-        return None
-    message = f"{engine.name!r} was shut down on {engine.shutdown}"
-    successor: Engine | None = engine
-    while successor and _is_shut(successor, today):
-        successor = find_engine(successor.replacement) if successor.replacement else None
-    if successor is None:
-        return f"{message}; use an engine that is still served, or any engine of another endpoint (base_url)"
-    same = successor.api == engine.api
-    speaks = "the same API" if same else f"the {successor.api} API instead of {engine.api}"
-    return (
-        f"{message}; use {successor.name!r}, which speaks {speaks}, "
-        "or any engine of another endpoint (base_url)"
-    )
-
-
-def _is_shut(engine: Engine, today: date) -> bool:
-    return engine.shutdown is not None and engine.shutdown <= today
-
-
-def _unlisted(name: str, api: Api, reasoning: bool) -> Engine:
-    return Engine(name, api, reasoning, shutdown=None, replacement=None, price=None, known=False)
-
-
-class _Entry(Config):
-    """One line of ``engines``."""
-
+    name: str = ""
+    """The name in requests: an alias is resolved, a snapshot keeps its date."""
     api: Api
     reasoning: bool = False
+    """It wants ``max_completion_tokens``, and no ``temperature``."""
     input: float | None = Field(default=None, ge=0)
     cached_input: float | None = Field(default=None, ge=0)
     output: float | None = Field(default=None, ge=0)
     shutdown: date | None = None
+    """The first day without it, past or to come."""
     replacement: str | None = None
+    """OpenAI's own recommendation, which may itself be shut down; ``retired`` follows it on."""
+    known: bool = True
+    """Whether the catalogue lists it, or the undated name of a snapshot."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -131,10 +55,54 @@ class _Entry(Config):
         return self
 
     @property
-    def price(self) -> Price | None:
+    def price(self) -> PriceConfig | None:
+        """None if it is not known."""
         if self.input is None or self.output is None:
             return None
-        return Price(self.input, self.output, self.cached_input)
+        return PriceConfig(input=self.input, output=self.output, cached_input=self.cached_input)
+
+    def is_shut(self, today: date) -> bool:
+        """Whether it is shut down."""
+        return self.shutdown is not None and self.shutdown <= today
+
+
+def find_engine(name: str) -> Engine:
+    """What is known of the engine ``name``; of one that is not listed, what its name tells."""
+    catalog = _catalog()
+    name = catalog.aliases.get(name, name)
+    if name.startswith("ft:"):  # ft:BASE:ORG:SUFFIX:ID, at prices of its own
+        base = find_engine(name.split(":")[1])
+        return Engine(name=name, api=base.api, reasoning=base.reasoning, known=False)
+    facts = catalog.engines.get(name)
+    if facts is None and (snapshot := _SNAPSHOT.fullmatch(name)):
+        facts = catalog.engines.get(snapshot["base"])
+    if facts is not None:
+        return facts.model_copy(update={"name": name})
+    api: Api = "completions" if _COMPLETIONS.fullmatch(name) else "chat"
+    return Engine(name=name, api=api, reasoning=_REASONING.fullmatch(name) is not None, known=False)
+
+
+def batch_factor() -> float:
+    """The part of the price that the Batch API costs."""
+    return _catalog().batch_factor
+
+
+def retired(engine: Engine, today: date) -> str | None:
+    """Why ``engine`` cannot be used ``today`` and what can, for a message; None if it is not shut down yet."""
+    if not engine.is_shut(today):
+        return None
+    message = f"{engine.name!r} was shut down on {engine.shutdown}"
+    successor: Engine | None = engine
+    while successor and successor.is_shut(today):
+        successor = find_engine(successor.replacement) if successor.replacement else None
+    if successor is None:
+        return f"{message}; use an engine that is still served, or any engine of another endpoint (base_url)"
+    same = successor.api == engine.api
+    speaks = "the same API" if same else f"the {successor.api} API instead of {engine.api}"
+    return (
+        f"{message}; use {successor.name!r}, which speaks {speaks}, "
+        "or any engine of another endpoint (base_url)"
+    )
 
 
 class _Catalog(Config):
@@ -144,7 +112,7 @@ class _Catalog(Config):
 
     aliases: dict[str, str]
     batch_factor: float = Field(gt=0, le=1)
-    engines: dict[str, _Entry]
+    engines: dict[str, Engine]
 
     @model_validator(mode="after")
     def _leads_somewhere(self) -> Self:

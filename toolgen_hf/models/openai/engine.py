@@ -2,9 +2,8 @@
 
     OpenAIGenerator(OpenAIConfig(engine="gpt-4o-mini")).generate([Request(Prompt("", "What is 3 * 19?"))])
 
-Requests go through the official ``openai`` client on its aiohttp transport, from an event loop on a thread
-of its own, so that it works wherever it is called from (a notebook too) and no client is shared between
-event loops.
+Requests go through the official ``openai`` client on its aiohttp transport, from an event loop on a thread of its own.
+So it also works in a notebook, and no client is shared between event loops.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from toolgen_hf._utils import digest
 from toolgen_hf.ask import Generation, Prompt, Request
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.models.config import OpenAIConfig, endpoint
-from toolgen_hf.models.openai.adaptations import shape_of
-from toolgen_hf.models.openai.catalog import Api, Engine, Price, find_engine, retired
+from toolgen_hf.models.openai.adaptations import Endpoint, shape_of
+from toolgen_hf.models.openai.catalog import Api, Engine, batch_factor, find_engine, retired
 from toolgen_hf.models.openai.keys import OPENAI_URL, is_this_machine, load_keys
 from toolgen_hf.models.openai.messages import (
     PATHS,
@@ -37,8 +36,8 @@ from toolgen_hf.models.openai.messages import (
     reported_model,
 )
 
-BYTES_PER_TOKEN = 4
-"""Of English; digits, symbols and other scripts have fewer."""
+_BYTES_PER_TOKEN = 4
+"""In English text; digits, symbols and other scripts have fewer."""
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +46,14 @@ class OpenAIGenerator:
     """Implements `toolgen_hf.models.base.Generator` over HTTP. Cheap to make and to identify.
 
     Raises:
-        ConfigError: ``$OPENAI_BASE_URL`` is needed, and is no URL or holds a secret.
+        ConfigError: ``$OPENAI_BASE_URL`` is needed, and is not a URL or holds a secret.
     """
 
     def __init__(self, config: OpenAIConfig) -> None:
         self.config = config
         self.base_url = config.base_url or _usual_endpoint()
         self._seen_models: set[str] = set()
-        self._has_told_of_length = False
+        self._has_warned_of_length = False
         self._has_answered = False  # a request of this generator, which serves one stage
 
     @cached_property
@@ -64,17 +63,16 @@ class OpenAIGenerator:
 
     @property
     def api(self) -> Api:
-        """Which of the two APIs is spoken."""
+        """The API that the engine speaks."""
         return self.engine.api if self.config.api == "auto" else self.config.api
 
     @property
     def parser(self) -> Any:
-        """What determines how an answer is read, for the settings of stages that are cached."""
+        """Part of the fingerprint of stages: changes when stored answers are read in another way."""
         own = self.config.finish_reasons
         return [VERSION, dict(own)] if own else VERSION
 
     def identity(self) -> dict[str, Any]:
-        """What determines the texts: endpoint, API, engine, every parameter."""
         return {
             "kind": self.config.kind,
             "base_url": self.base_url,
@@ -89,11 +87,10 @@ class OpenAIGenerator:
 
     @property
     def is_batch(self) -> bool:
-        """Whether the Batch API is used."""
         return self.config.batch
 
     def check(self) -> str | None:
-        """Find the client; why nothing can be sent (no key, no engine any more): what the store has needs neither.
+        """Find the client. Returns why only stored texts can be used: there is no key, or the engine was shut down.
 
         Raises:
             ConfigError: the client is not installed.
@@ -112,15 +109,11 @@ class OpenAIGenerator:
 
     @property
     def is_openais(self) -> bool:
-        """Whether OpenAI is asked by default. A recipe that gives ``base_url`` knows what is served there."""
+        """Whether requests go to OpenAI by default. A recipe that gives ``base_url`` knows what is served there."""
         return self.config.base_url is None and self.base_url == OPENAI_URL
 
     def _keys(self) -> tuple[str, ...]:
-        """What is needed to send anything.
-
-        Raises:
-            ConfigError: the engine has been shut down, or there is no key.
-        """
+        """Raises: ConfigError: the engine has been shut down, or there is no key."""
         if self.is_openais and (gone := retired(self.engine, date.today())):
             raise ConfigError(
                 f"engine {self.config.engine!r}: {gone}. If OpenAI still serves it to you, say so with "
@@ -129,18 +122,17 @@ class OpenAIGenerator:
         return load_keys(self.config, self.base_url)
 
     def describe(self) -> str:
-        """The engine and where it is asked."""
         return f"`{self.engine.name}`, {self.api} API of {urlsplit(self.base_url).netloc}"
 
     def terms(self) -> str:
-        """Those of whoever runs the engine; one of this machine's own says nothing about its model."""
+        """The terms of the server's operator; a server on this machine does not state any."""
         host = urlsplit(self.base_url).hostname or "its operator"
         return "not stated by its server" if is_this_machine(host) else f"the terms of {host}"
 
     def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
-        """Yields texts as they arrive; slots of those yielded are free again when the next are asked for.
+        """Yields texts as they arrive. Asking for the next chunk makes room for as many new requests.
 
-        Interrupted (Ctrl-C), what is in flight is still waited for and yielded, then the interrupt goes on.
+        After Ctrl-C the requests in flight are awaited and yielded; then KeyboardInterrupt is raised.
 
         Raises:
             ConfigError: there is no API key, or OpenAI has shut the engine down.
@@ -159,16 +151,7 @@ class OpenAIGenerator:
         wanted = iter(requests)
         if (first := next(wanted, None)) is None:  # nothing is missing: no key is needed
             return iter(())
-        stream = RequestStream(
-            self.config,
-            self.base_url,
-            self._keys(),
-            PATHS[self.api],
-            self._parse,
-            shape_of(self.base_url, self.api, self.engine.name),
-            self._has_answered,
-        )
-        return stream.run(
+        return RequestStream(self._endpoint()).run(
             (self.body(request.prompt), sum(self.estimate(request.prompt)))
             for request in chain((first,), wanted)
         )
@@ -178,55 +161,42 @@ class OpenAIGenerator:
 
         if not (whole := list(requests)):
             return iter(())
-        keys = self._keys()
-        batches = BatchRun(
-            self.config,
-            self.base_url,
-            keys,
-            PATHS[self.api],
-            digest(self.identity()),
-            self.body,
-            self._parse,
-            shape_of(self.base_url, self.api, self.engine.name),
-            self._has_answered,
+        return BatchRun(self._endpoint(), digest(self.identity()), self.body).run(whole)
+
+    def _endpoint(self) -> Endpoint:
+        shape = shape_of(self.base_url, self.api, self.engine.name)
+        return Endpoint(
+            self.config, self.base_url, PATHS[self.api], self._keys(), self._parse, shape, self._has_answered
         )
-        return batches.run(whole)
 
     def body(self, prompt: Prompt) -> dict[str, Any]:
-        """What is sent for a prompt, unless the engine wants it otherwise."""
+        """The body of a request, before the changes that the engine asks for."""
         return {**self._parameters, **question(self.api, prompt)}
 
     def parse(self, raw: str) -> Generation | None:
-        """Reads a kept answer again; None for an error or a refused request that an earlier version kept."""
+        """Reads a stored answer again; None for an error or a refused request that an earlier version stored."""
         try:
             return self._parse(raw)
         except MalformedError:
             return None
 
     def _parse(self, raw: str) -> Generation:
-        """Raises: MalformedError: this is no answer."""
         return parse(raw, self.config.finish_reasons, max_tokens(self.config, self.engine))
 
     def estimate(self, prompt: Prompt) -> tuple[int, int]:
-        """Tokens of the prompt as usual, and of its text at most."""
         size = len(prompt.system.encode("utf-8", "replace")) + len(prompt.user.encode("utf-8", "replace"))
-        return size // BYTES_PER_TOKEN + 8, max_tokens(self.config, self.engine)
+        return size // _BYTES_PER_TOKEN + 8, max_tokens(self.config, self.engine)
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:
-        """US dollars, by the config's price or the catalogue's; None if neither has one."""
-        if self._price is None:
+        """US dollars, by the config's price, else the catalogue's, which is that of OpenAI's own endpoint."""
+        price = self.config.price or (self.engine.price if self.base_url == OPENAI_URL else None)
+        if price is None:
             return None
-        return self._price.cost(prompt_tokens, completion_tokens, cached_tokens, self.config.batch)
-
-    @cached_property
-    def _price(self) -> Price | None:
-        """The config's, else the catalogue's, which is that of OpenAI's own endpoint."""
-        if self.config.price is not None:
-            return Price(**self.config.price.model_dump())
-        return self.engine.price if self.base_url == OPENAI_URL else None
+        dollars = price.cost(prompt_tokens, completion_tokens, cached_tokens)
+        return dollars * batch_factor() if self.config.batch else dollars
 
     def _check_model(self, made: Generation) -> None:
-        """Say, once for each, when answers come from a model of another name."""
+        """Warn, once for each name, when answers come from a model of another name."""
         model, wanted = reported_model(made.raw), self.engine.name
         if model is None or model in self._seen_models:
             return
@@ -235,11 +205,11 @@ class OpenAIGenerator:
             logger.warning("engine %r was asked for; the answers say that they come from %r", wanted, model)
 
     def _check_length(self, texts: Iterable[Generation]) -> None:
-        """Say once when an engine has used all its tokens and written nothing."""
+        """Warn once when an engine has used all its tokens and written nothing."""
         is_cut = any(one.finish_reason == "length" and not one.text for one in texts)
-        if not is_cut or self._has_told_of_length:
+        if not is_cut or self._has_warned_of_length:
             return
-        self._has_told_of_length = True
+        self._has_warned_of_length = True
         logger.warning(
             "engine %r used all of its %d tokens before it wrote anything%s: set a larger max_tokens",
             self.engine.name,

@@ -1,44 +1,34 @@
-"""API keys: where they are found, and how they are kept out of everything that is written."""
+"""The API keys that are sent, and the servers that may get them."""
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import socket
-from collections.abc import Iterable
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from toolgen_hf._utils import cache_home, expanded, well_formed
+from toolgen_hf._utils import cache_home, expanded
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.models.config import OpenAIConfig
-from toolgen_hf.secrets import masked
+from toolgen_hf.secrets import NO_KEY, SHORTEST_KEY
 
 logger = logging.getLogger(__name__)
 
 OPENAI_URL = "https://api.openai.com/v1"
-NO_KEY = "no-key"
-"""What is sent to an endpoint of one's own that asks for none."""
-
-SHORTEST_SECRET = 12
-"""Fewer characters are a placeholder (``EMPTY``, ``ollama``), not a secret: an answer may well hold them."""
 
 _KNOWN = (".openai.com", ".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
-"""Not all of ``azure.com``: anybody's machine may be called ``x.westeurope.cloudapp.azure.com``."""
-
-_KEY_LIKE = re.compile(r"\bsk-[A-Za-z0-9_*-]{8,}")
-"""A key as engines repeat it, in part or with asterisks; ``masked`` knows whole ones, of others too."""
+"""Not all of ``azure.com``: any machine may be called ``x.westeurope.cloudapp.azure.com``."""
 
 
 def load_keys(config: OpenAIConfig, base_url: str) -> tuple[str, ...]:
-    """The keys to use: of ``keys_file``, else ``$OPENAI_API_KEY``, else the file ``$OPENAI_API_KEY_PATH``, else
-    ``openai_keys`` in the cache home. An endpoint that is not OpenAI's may do without.
+    """The keys to use: from ``keys_file``, else ``$OPENAI_API_KEY``, else the file ``$OPENAI_API_KEY_PATH``, else
+    ``openai_keys`` in the cache folder. A server that is not OpenAI's needs none.
 
     Raises:
-        ConfigError: there is none, the file cannot be read or holds what is no key, or the key would travel to
+        ConfigError: there is no key, the file cannot be read or holds something else, or the key would be sent to
             another machine without encryption.
     """
     if config.keys_file is not None:
@@ -46,9 +36,9 @@ def load_keys(config: OpenAIConfig, base_url: str) -> tuple[str, ...]:
     else:
         keys, place = _usual_keys()
     if keys:
-        if not (config.allow_http or _is_private(base_url)) and any(map(_is_secret, keys)):
+        if not (config.allow_http or _is_private(base_url)) and any(len(key) >= SHORTEST_KEY for key in keys):
             raise ConfigError(
-                f"engine {config.engine!r}: the key of {place} would travel to {base_url} without encryption, and "
+                f"engine {config.engine!r}: the key of {place} would be sent to {base_url} without encryption, and "
                 "others on the way could read it. Give an https URL, or the near end of a tunnel (ssh -L "
                 "8000:localhost:8000 HOST; base_url: http://localhost:8000/v1). For a server that asks for no key, "
                 "name a keys_file that holds EMPTY. To send the key all the same, set allow_http: true"
@@ -65,10 +55,10 @@ def load_keys(config: OpenAIConfig, base_url: str) -> tuple[str, ...]:
 
 
 def _usual_keys() -> tuple[tuple[str, ...], str]:
-    """The keys that no recipe names, and where they are; none, and where they could be.
+    """The keys that no recipe names, and their place; without keys, the place where they could be.
 
     Raises:
-        ConfigError: the file cannot be read, or what is there is no key.
+        ConfigError: the file cannot be read, or does not hold a key.
     """
     if key := os.environ.get("OPENAI_API_KEY", "").strip():
         if not _can_be_sent(key):
@@ -121,19 +111,19 @@ def read_keys(path: Path) -> tuple[str, ...]:
     """The keys of a file, one a line; blank lines and ``#`` comments are ignored, as are repetitions.
 
     Raises:
-        ConfigError: it cannot be read, holds none, or a line is no key; the line is named, not shown.
+        ConfigError: it cannot be read, holds no key, or a line is not a key; the line is named, not shown.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()  # some editors begin a file with a mark
     except OSError as error:
         raise ConfigError(f"cannot read the API keys in {str(path)!r}: {error}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"cannot read the API keys in {str(path)!r}: it is no UTF-8 text") from error
+        raise ConfigError(f"cannot read the API keys in {str(path)!r}: it is not UTF-8 text") from error
     keys = []
     for number, line in enumerate(lines, start=1):
         key = line.partition("#")[0].strip()
         if key and not _can_be_sent(key):
-            raise ConfigError(f"{path}:{number}: this line is no API key; write one key a line")
+            raise ConfigError(f"{path}:{number}: this line is not an API key; write one key a line")
         keys.append(key)
     if not (found := tuple(dict.fromkeys(filter(None, keys)))):
         raise ConfigError(f"{str(path)!r} holds no API key; write one a line")
@@ -142,31 +132,3 @@ def read_keys(path: Path) -> tuple[str, ...]:
 
 def _can_be_sent(key: str) -> bool:
     return key.isascii() and key.isprintable() and " " not in key
-
-
-def _is_secret(key: str) -> bool:
-    return len(key) >= SHORTEST_SECRET
-
-
-def mask(key: str) -> str:
-    """How a key is called in messages: by its last four characters."""
-    if key == NO_KEY:
-        return "without a key"
-    return f"…{key[-4:]}" if _is_secret(key) else "…"
-
-
-def without_keys(text: str, keys: Iterable[str]) -> str:
-    """``text`` with every one of ``keys`` masked that is long enough to be a secret."""
-    for key in keys:
-        if _is_secret(key):
-            text = text.replace(key, mask(key))
-    return text
-
-
-def redact(message: str, keys: Iterable[str]) -> str:
-    """An engine's message as text that can be printed, without ``keys``, which some repeat, nor what looks like one."""
-    message = well_formed(message)
-    for key in keys:
-        if key != NO_KEY and len(key) > 5:  # a short password too: no answer is spoilt here
-            message = message.replace(key, mask(key))
-    return masked(_KEY_LIKE.sub(lambda found: mask(found[0]), message))

@@ -4,7 +4,7 @@
     completions  POST /completions       {"model", "prompt": "...", ...}    -> choices[0].text
 
 Source: OpenAI's API reference; vLLM, llama.cpp, Azure (v1) and ``transformers serve`` speak the same. What other
-servers send in its place (other finish reasons, content in parts, errors with status 200) is read here too:
+servers send instead (other finish reasons, content in parts, errors with status 200) is read here too:
 ``parse`` gives a typed answer or raises a typed error, whatever the JSON is.
 """
 
@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, TypeGuard
 
 from toolgen_hf._utils import well_formed
 from toolgen_hf.ask import Generation, Prompt
@@ -22,16 +22,16 @@ from toolgen_hf.models.config import OpenAIConfig
 from toolgen_hf.models.openai.catalog import Api, Engine
 
 VERSION = 2
-"""Of ``parse``: raise it when an answer may be read otherwise than before."""
+"""Of ``parse``: raise it when an answer may be read in another way than before."""
 MAX_TOKENS = 128
-REASONING_MAX_TOKENS = 2048
-"""Of a text, where the config says nothing: what a reasoning engine does not show counts as well."""
+_REASONING_MAX_TOKENS = 2048
+"""Tokens of a text if the config sets no number; hidden reasoning counts too."""
 PATHS: Mapping[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
 OPTIONAL = ("top_p", "frequency_penalty", "presence_penalty", "seed")
 _KEPT = "toolgen_hf"  # marks a refused request; version 1 kept those in the store
 
 MOST_TOKENS = 10_000_000
-"""Tokens of one prompt or text at most. A larger count in ``usage`` is nonsense, and counts as not told."""
+"""The most tokens of one prompt or text. A larger count in ``usage`` is nonsense, and is ignored."""
 
 _MEANINGS: Mapping[str, str] = {
     "stop": "stop stopped eos eos_token eos_found eog eog_token eot eot_token end_of_text end_of_sequence end_turn"
@@ -49,9 +49,8 @@ _MEANINGS: Mapping[str, str] = {
     "tool_calls": "tool_calls tool_call tool_use function_call function_calls malformed_function_call"
     " malformed_tool_call unexpected_tool_call too_many_tool_calls",
 }
-"""What servers say at the end of a text, by what it means. Sources: the API references of OpenAI, OpenRouter,
-Anthropic, Gemini, Mistral, Cohere, DeepSeek, Zhipu, Baidu, Amazon Bedrock and watsonx; vLLM, SGLang, TGI, llama.cpp,
-LM Studio."""
+"""The finish reasons of servers, by meaning. Sources: the API references of OpenAI, OpenRouter, Anthropic, Gemini,
+Mistral, Cohere, DeepSeek, Zhipu, Baidu, Amazon Bedrock and watsonx; vLLM, SGLang, TGI, llama.cpp, LM Studio."""
 
 _STATUS: Mapping[str, int] = {
     "invalid_api_key": 401,
@@ -66,18 +65,18 @@ _STATUS: Mapping[str, int] = {
     "context_length_exceeded": 400,
     "overloaded_error": 529,
 }
-"""The HTTP status of an error that only has a word."""
+"""The HTTP status of an error that has a word instead of a number."""
 _LONGEST_PAUSE = 1e7  # seconds
 
 
 class MalformedError(ValueError):
-    """An answer with status 200 is none: cut off, no JSON, or of a form that is not known."""
+    """An answer with status 200 cannot be read: it is cut off, is not JSON, or has an unknown form."""
 
 
 class EngineError(MalformedError):
-    """An answer with status 200 that holds an error.
+    """An answer with status 200 holds an error.
 
-    ``status`` is the HTTP status that it would have had (None: it names none), ``error`` the error object as it came,
+    ``status`` is the HTTP status that it should have had (None: it names none), ``error`` the error object as it came,
     ``retry_after`` the seconds that it asks to wait, ``headers`` those of the answer.
     """
 
@@ -90,7 +89,7 @@ class EngineError(MalformedError):
 
 
 def shallow(value: Any, depth: int = 20) -> Any:
-    """JSON data that can be walked through: what is nested deeper is left out."""
+    """JSON data without what is nested deeper than ``depth``."""
     if isinstance(value, dict):
         return {name: shallow(part, depth - 1) for name, part in value.items()} if depth else {}
     if isinstance(value, list):
@@ -99,7 +98,7 @@ def shallow(value: Any, depth: int = 20) -> Any:
 
 
 def parameters(config: OpenAIConfig, engine: Engine, api: Api) -> dict[str, Any]:
-    """All of a request but what is asked: engine and decoding, as the API names them."""
+    """A request's body without the prompt: engine and decoding, as the API names them."""
     limit = "max_completion_tokens" if engine.reasoning and api == "chat" else "max_tokens"
     made: dict[str, Any] = {"model": engine.name, limit: max_tokens(config, engine)}
     if config.temperature is not None and not (engine.reasoning and config.temperature == 0):
@@ -111,17 +110,17 @@ def parameters(config: OpenAIConfig, engine: Engine, api: Api) -> dict[str, Any]
 
 
 def max_tokens(config: OpenAIConfig, engine: Engine) -> int:
-    """Completion tokens of a request at most."""
-    return config.max_tokens or (REASONING_MAX_TOKENS if engine.reasoning else MAX_TOKENS)
+    """The most completion tokens of a request."""
+    return config.max_tokens or (_REASONING_MAX_TOKENS if engine.reasoning else MAX_TOKENS)
 
 
 def question(api: Api, prompt: Prompt) -> dict[str, Any]:
-    """What is asked, as the API wants it."""
+    """The prompt, as the API wants it."""
     if api == "completions":
         return {"prompt": well_formed(prompt.joined())}
-    asked = {"system": prompt.system.strip(), "user": prompt.user}
-    messages = [{"role": role, "content": well_formed(text)} for role, text in asked.items()]
-    return {"messages": messages if asked["system"] else messages[1:]}
+    texts = {"system": prompt.system.strip(), "user": prompt.user}
+    messages = [{"role": role, "content": well_formed(text)} for role, text in texts.items()]
+    return {"messages": messages if texts["system"] else messages[1:]}
 
 
 def parse(
@@ -131,74 +130,72 @@ def parse(
 
     Args:
         raw: the body of an answer with status 200, whatever it is.
-        finish_reasons: what the server's own words mean, beside those that are known.
-        max_tokens: that were asked for. A text without a finish reason that took as many was cut.
+        finish_reasons: meanings of words that only this server uses.
+        max_tokens: the limit of the request. A text of that length without a finish reason was cut.
 
     Raises:
-        EngineError: it holds an error in place of a text, or beside half of one.
-        MalformedError: it is no answer, or of a form that is not known.
+        EngineError: it holds an error instead of a text, or beside half of one.
+        MalformedError: it cannot be read.
     """
     raw = well_formed(raw)
     answer = _load(raw)
     choice = _choice(answer, raw)
-    said, usage = _read(choice), _usage(answer)
+    content, reasoning, refusal, calls_tool = _read(choice)
+    prompt_tokens, completion_tokens, cached_tokens = _usage(answer)
     reason, own = choice.get("finish_reason"), finish_reasons or {}
     if reason is not None and reason != "":
         meaning = _meaning(reason, own)
-    elif max_tokens is not None and usage.completion >= max_tokens:
+    elif max_tokens is not None and completion_tokens >= max_tokens:
         meaning = "length"
-    elif said.text or said.refusal or said.calls_tool:  # some servers never send a finish reason
+    elif content or refusal or calls_tool:  # some servers never send a finish reason
         meaning = "stop"
     else:
         raise MalformedError(f"the answer has neither a text nor a finish_reason: {raw[:200]!r}")
-    if meaning == "stop" and said.calls_tool:  # some servers say so
+    if meaning == "stop" and calls_tool:  # some servers send this word for a call
         meaning = _meaning("tool_calls", own)
+    text, unusable = "", None
     if meaning == "error":
         raise EngineError(f"the engine broke off a text with finish_reason {_quoted(reason)}")
-    text, unusable = "", None
     if meaning is None:
-        meaning, unusable = "unknown", _unknown(reason)
+        word = _quoted(reason)
+        meaning = "unknown"
+        unusable = (
+            f"an answer has the finish_reason {word}, and it is not known whether such a text is whole. Say what "
+            f"it means in the generator, finish_reasons: {{{word}: stop}} (whole), length (cut), content_filter, "
+            "empty (no text), or error (ask again)"
+        )
     elif meaning == "tool_calls":
-        unusable = _CALLS_TOOL
-    elif meaning in ("stop", "length") and said.text:
-        text = said.text
-    elif said.refusal:
+        unusable = (
+            "an answer is a native tool call, which is not read as text. Leave tools out of extra; or, to count such "
+            "answers as no response, add finish_reasons: {tool_calls: empty} to the generator"
+        )
+    elif meaning in ("stop", "length") and content:
+        text = content
+    elif refusal:
         meaning = "refusal"
-    elif meaning == "stop" and said.text is None:
+    elif meaning == "stop" and content is None:
         meaning = "empty"
-    return Generation(
-        text, meaning, usage.prompt, usage.completion, usage.cached, raw, said.reasoning, unusable
-    )  # what a content filter left of a text is only in ``raw``
+    return Generation(  # what a content filter left of a text is only in ``raw``
+        text, meaning, prompt_tokens, completion_tokens, cached_tokens, raw, reasoning, unusable
+    )
 
 
 def refused(status: int, error: Any) -> Generation:
-    """A request that the engine refuses for what it holds. The store does not keep it: the next run asks again."""
+    """The text of a request that the engine refuses for its own content.
+
+    The store does not keep it: the next run asks again.
+    """
     kept = {_KEPT: "rejected", "status": status, "error": error}
     return Generation("", "rejected", raw=well_formed(json.dumps(kept, ensure_ascii=False, default=str)))
 
 
 def reported_model(raw: str | None) -> str | None:
-    """Which model an answer says it is from."""
+    """The name of the model that an answer names."""
     try:
         model = _load(raw or "").get("model")
     except MalformedError:
         return None
     return well_formed(model) if isinstance(model, str) else None
-
-
-_CALLS_TOOL = (
-    "an answer is a native tool call, which is not read as text. Leave tools out of extra; or, to count such answers "
-    "as no response, add finish_reasons: {tool_calls: empty} to the generator"
-)
-
-
-def _unknown(reason: Any) -> str:
-    said = _quoted(reason)
-    return (
-        f"an answer has the finish_reason {said}, and it is not known whether such a text is whole. Say what it means "
-        f"in the generator, finish_reasons: {{{said}: stop}} (whole), length (cut), content_filter, empty (no text), "
-        "or error (ask again)"
-    )
 
 
 def _quoted(reason: Any) -> str:
@@ -210,9 +207,9 @@ def _word(reason: Any) -> str:
 
 
 def _meaning(reason: Any, own: Mapping[str, str]) -> str | None:
-    """What a finish reason means, whatever its case: ``MAX_TOKENS``, ``maxTokens`` and ``max-tokens`` are one.
+    """The meaning of a finish reason, whatever its case: ``MAX_TOKENS``, ``maxTokens`` and ``max-tokens`` are one.
 
-    ``own`` says it of other words, of native tool calls, or more strictly; a text that was cut is never whole.
+    ``own`` adds meanings for unknown words, tool calls and ``stop``. It cannot turn a cut text into a complete one.
     """
     word = _letters(_word(reason))
     known = _KNOWN_REASONS.get(word) if isinstance(reason, str) else None
@@ -228,6 +225,10 @@ def _letters(word: str) -> str:
 
 
 _KNOWN_REASONS = {_letters(word): meaning for meaning, words in _MEANINGS.items() for word in words.split()}
+_HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
+_DECODER = json.JSONDecoder(  # Python refuses integers of thousands of digits
+    parse_int=lambda digits: int(digits) if len(digits) < 100 else float(digits)
+)
 
 
 def _load(raw: str) -> dict[str, Any]:
@@ -237,25 +238,14 @@ def _load(raw: str) -> dict[str, Any]:
         if _HALF_ESCAPED.search(raw):
             answer = json.loads(well_formed(json.dumps(answer, ensure_ascii=False)))
     except (ValueError, RecursionError) as error:
-        raise MalformedError(f"the answer is no JSON ({error}): {raw[:200]!r}") from error
+        raise MalformedError(f"the answer is not JSON ({error}): {raw[:200]!r}") from error
     if not isinstance(answer, dict):
-        raise MalformedError(f"the answer is no JSON object: {raw[:200]!r}")
+        raise MalformedError(f"the answer is not a JSON object: {raw[:200]!r}")
     return answer
 
 
-_HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
-
-
-def _integer(digits: str) -> float:
-    """Python refuses integers of thousands of digits."""
-    return int(digits) if len(digits) < 100 else float(digits)
-
-
-_DECODER = json.JSONDecoder(parse_int=_integer)
-
-
 def _choice(answer: Mapping[str, Any], raw: str) -> Mapping[str, Any]:
-    """The first choice of an answer. Raises what ``parse`` does."""
+    """The first choice of an answer. Raises as ``parse`` does."""
     if answer.get(_KEPT) == "rejected":
         raise MalformedError("this is a refused request")
     if error := answer.get("error"):
@@ -269,7 +259,7 @@ def _choice(answer: Mapping[str, Any], raw: str) -> Mapping[str, Any]:
         raise MalformedError(f"the answer has no choices: {raw[:200]!r}")
     choice = choices[0]
     if not isinstance(choice, dict):
-        raise MalformedError(f"the choice of the answer is no object: {raw[:200]!r}")
+        raise MalformedError(f"the choice of the answer is not an object: {raw[:200]!r}")
     if error := choice.get("error"):
         raise _engine_error(error, choice)
     return choice
@@ -278,40 +268,40 @@ def _choice(answer: Mapping[str, Any], raw: str) -> Mapping[str, Any]:
 def _engine_error(error: Any, answer: Mapping[str, Any]) -> EngineError:
     """An error as some servers send it with status 200: an object or a text, its status within or beside it."""
     error = shallow(error)
-    said = error if isinstance(error, dict) else {}
-    message = said.get("message") or said.get("detail") or error
-    message = message if isinstance(message, str) else json.dumps(message)
-    more = _object(said, "metadata")
-    waits = [within.get(name) for within in (said, more) for name in ("retry_after", "retry_after_seconds")]
+    fields = error if isinstance(error, dict) else {}
+    message = fields.get("message") or fields.get("detail") or error
+    message = (message if isinstance(message, str) else json.dumps(message))[:500]
+    waits = [
+        within.get(name)
+        for within in (fields, _object(fields, "metadata"))
+        for name in ("retry_after", "retry_after_seconds")
+    ]
     wait = next((float(w) for w in waits if _is_number(w) and 0 <= w < _LONGEST_PAUSE), None)
-    return EngineError(message[:500], {**said, "message": message[:500]}, _status(error, answer), wait)
+    return EngineError(message, {**fields, "message": message}, _status(error, answer), wait)
 
 
 def _status(error: Any, answer: Mapping[str, Any]) -> int | None:
     """The HTTP status that an error names, by number or by word."""
-    said = error if isinstance(error, dict) else {}
-    for within in (said, answer):
+    fields = error if isinstance(error, dict) else {}
+    for within in (fields, answer):
         for name in ("code", "status", "status_code", "statusCode"):
             found = within.get(name)
             if isinstance(found, str) and re.fullmatch(r"[45][0-9]{2}", found):
                 return int(found)
             if _is_number(found) and 400 <= found < 600:
                 return int(found)
-    words = (said.get("code"), said.get("type"))
+    words = (fields.get("code"), fields.get("type"))
     return next((_STATUS[word] for word in words if isinstance(word, str) and word in _STATUS), None)
 
 
-class _Said(NamedTuple):
-    """What a choice holds. ``text`` is None where it has none, "" where it is empty."""
+def _read(choice: Mapping[str, Any]) -> tuple[str | None, str | None, str | None, bool]:
+    """Content, reasoning and refusal of a choice, and whether it calls a tool.
 
-    text: str | None
-    reasoning: str | None
-    refusal: str | None
-    calls_tool: bool
+    The content is None if there is none, "" if it is empty.
 
-
-def _read(choice: Mapping[str, Any]) -> _Said:
-    """Raises: MalformedError: this is no choice of either API."""
+    Raises:
+        MalformedError: this is not a choice of either API.
+    """
     message = choice.get("message")
     if message is None and "text" in choice:
         message = {"content": choice["text"]}
@@ -334,38 +324,34 @@ def _read(choice: Mapping[str, Any]) -> _Said:
         refusals += [text for kind, text in parts if kind == "refusal"]
         if all(kind is None for kind, _ in parts) and not calls_tool:
             raise MalformedError(f"none of the parts of the answer is text: {_excerpt(content)}")
-    return _Said(text, _joined(thoughts), _joined(refusals), calls_tool)
+    return text, _joined(thoughts), _joined(refusals), calls_tool
+
+
+_PARTS = {  # type of a part -> what it is, and the field with its text
+    **dict.fromkeys(("text", "output_text"), ("text", "text")),
+    "refusal": ("refusal", "refusal"),
+    **dict.fromkeys(("thinking", "redacted_thinking"), ("reasoning", "thinking")),
+    **dict.fromkeys(("reasoning", "reasoning_text"), ("reasoning", "text")),
+}
 
 
 def _part(part: Any) -> tuple[str | None, str]:
-    """Kind and text of one part of a content; the kind is None where it has no text (an image)."""
+    """Kind and text of one part of a content; the kind is None if it has no text (an image)."""
     if isinstance(part, str):
         return "text", part
     if not isinstance(part, dict):
         raise MalformedError(f"a part of the answer is neither text nor an object: {_excerpt(part)}")
-    for kinds, name, field in _PARTS:
-        if part.get("type", "text") in kinds:
-            texts = list(_strings(part.get(field)))
-            return name if texts or name == "reasoning" else None, "".join(texts)
-    return None, ""
-
-
-_PARTS: Sequence[tuple[tuple[str, ...], str, str]] = (
-    (("text", "output_text"), "text", "text"),
-    (("refusal",), "refusal", "refusal"),
-    (("thinking", "redacted_thinking"), "reasoning", "thinking"),
-    (("reasoning", "reasoning_text"), "reasoning", "text"),
-)
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """The text of a field of a part: a string, or parts again, as Mistral's ``thinking`` has them."""
-    if isinstance(value, str):
-        yield value
-    for part in value if isinstance(value, list) else ():
-        text = part.get("text") if isinstance(part, dict) else part
-        if isinstance(text, str):
-            yield text
+    named = part.get("type", "text")
+    kind, name = _PARTS.get(named, (None, "")) if isinstance(named, str) else (None, "")
+    value = part.get(name)
+    # a string, or parts again, as Mistral's ``thinking`` has them
+    inner = (
+        [one.get("text") if isinstance(one, dict) else one for one in value]
+        if isinstance(value, list)
+        else [value]
+    )
+    texts = [text for text in inner if isinstance(text, str)]
+    return kind if texts or kind == "reasoning" else None, "".join(texts)
 
 
 def _joined(texts: Sequence[Any]) -> str | None:
@@ -376,16 +362,11 @@ def _excerpt(value: Any) -> str:
     return repr(shallow(value))[:200]
 
 
-class _Usage(NamedTuple):
-    """Tokens that an answer says it took; 0 where it does not say."""
+def _usage(answer: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Prompt, completion and cached tokens of an answer; 0 for a count that it does not give.
 
-    prompt: int
-    completion: int
-    cached: int
-
-
-def _usage(answer: Mapping[str, Any]) -> _Usage:
-    """What the total has beyond both halves is reasoning (Gemini, xAI count it apart), or a half that is missing."""
+    What the total has beyond both halves is reasoning (Gemini, xAI count it apart), or a half that is missing.
+    """
     usage = _object(answer, "usage")
     prompt, completion, total = (
         _count(usage, f"{name}_tokens") for name in ("prompt", "completion", "total")
@@ -397,8 +378,7 @@ def _usage(answer: Mapping[str, Any]) -> _Usage:
         completion = total - prompt
     elif total > prompt + completion and completion:
         prompt = total - completion
-    cached = _count(_object(usage, "prompt_tokens_details"), "cached_tokens")
-    return _Usage(prompt, completion, min(cached, prompt))
+    return prompt, completion, min(_count(_object(usage, "prompt_tokens_details"), "cached_tokens"), prompt)
 
 
 def _object(within: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -407,7 +387,7 @@ def _object(within: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _count(within: Mapping[str, Any], name: str) -> int:
-    """A number of tokens; 0 for what is none."""
+    """A number of tokens; 0 for anything else."""
     found = within.get(name)
     return int(found) if _is_number(found) and 0 <= found <= MOST_TOKENS else 0
 
