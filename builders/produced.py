@@ -140,7 +140,7 @@ class Produced(RowsBuilder):
         there = [columns(path) for paths in inputs.values() for path in paths]
         if kind == "stage2" and all("correct" in found for found in there):
             self.kind = replace(self.kind, features=schemas.SCORED)
-        for names, widened in (({schemas.NEAR}, schemas.marked), ({*schemas.MIXED}, schemas.mixed)):
+        for names, widened in (({schemas.NEAR}, schemas.with_near), ({*schemas.OF_A_MIX}, schemas.mixed)):
             if all(names <= found for found in there):
                 self.kind = replace(self.kind, features=widened(self.kind.features))
         self.ids_are_unique = config_name == "raw"  # a mix may repeat rows; responses have one a source

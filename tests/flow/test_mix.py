@@ -24,6 +24,7 @@ from toolgen_hf.flow import Result, plan
 from toolgen_hf.hub import diff, pull, push
 from toolgen_hf.metrics import evaluate_target
 from toolgen_hf.report.html import write_report
+from toolgen_hf.stages import configs
 
 pytestmark = pytest.mark.usefixtures("scripted_models")
 
@@ -60,17 +61,10 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def test_both_parts_are_one_set_that_datasets_opens(tmp_path: Path) -> None:
     result = build(tmp_path)
-    expected = {
-        "stage1": schemas.STAGE1,
-        "stage2": schemas.SCORED,
-        "raw": schemas.RAW,
-        "rejected": schemas.REJECTED,
-    }
-    for config, features in expected.items():
+    for config in ("stage1", "stage2", "raw", "rejected"):
         loaded = load_dataset(str(result.directory), config, cache_dir=str(tmp_path / "hf"))
         for split, rows in loaded.items():
-            wide = schemas.marked(features) if config in schemas.MARKED else features
-            assert rows.features == schemas.mixed(wide)
+            assert rows.features == schemas.mixed(configs()[config].features)
             assert rows.to_list() == result.configs[config][split].to_list()
     one = result.configs["stage1"]
     assert {split: Counter(rows["dataset"]) for split, rows in one.items()} == {

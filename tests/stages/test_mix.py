@@ -285,8 +285,8 @@ def test_both_stages_have_the_same_questions_in_the_same_order(workspace: Worksp
     for split in ("train", "test"):
         assert list(one[split]["id"]) == list(two[split]["id"])
     assert list(one["train"]["id"]) == ["a-train-0", "a-train-1", "b-train-2", "a-train-2", "a-train-3"]
-    assert one["train"].features == schemas.mixed(schemas.marked(schemas.STAGE1))
-    assert two["train"].features == schemas.mixed(schemas.marked(schemas.STAGE2))
+    assert one["train"].features == schemas.mixed(schemas.with_near(schemas.STAGE1))
+    assert two["train"].features == schemas.mixed(schemas.with_near(schemas.STAGE2))
     assert one["train"][2]["dataset"] == "B"
     assert one["train"][2]["task"] == "math"
 
@@ -482,7 +482,7 @@ def test_stage_2_of_an_older_version_is_mixed_with_one_that_says_what_is_right(w
         "b": MixPart({**new.configs, "stage2": DatasetDict(train=graded)}, "B"),
     }
     mixed = mix(parts, workspace).configs["stage2"]["train"]
-    assert mixed.features == schemas.mixed(schemas.marked(schemas.SCORED))
+    assert mixed.features == schemas.mixed(schemas.with_near(schemas.SCORED))
     assert {row["id"]: row["correct"] for row in mixed} == {"a-train-0": None, "b-train-0": [True]}
 
 
@@ -497,7 +497,7 @@ def test_stage_1_of_an_older_version_is_mixed_with_one_that_says_how_calls_were_
         "b": MixPart({**new.configs, "stage1": told}, "B"),
     }
     mixed = mix(parts, workspace).configs["stage1"]["train"]
-    assert mixed.features == schemas.mixed(schemas.marked(schemas.STAGE1))
+    assert mixed.features == schemas.mixed(schemas.with_near(schemas.STAGE1))
     assert {row["id"]: row["verified_by"] for row in mixed} == {"a-train-0": None, "b-train-0": "execution"}
 
 

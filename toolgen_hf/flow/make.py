@@ -16,7 +16,6 @@ from typing import Any
 
 from datasets import DatasetDict
 
-from toolgen_hf import schemas
 from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.data.export import export_json
 from toolgen_hf.errors import ConfigError, DataError
@@ -36,6 +35,7 @@ from toolgen_hf.runtime.plan import Plan
 from toolgen_hf.runtime.summary import Summary, summarize
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages import answer, near_duplicates, tool_api
+from toolgen_hf.stages import configs as described
 from toolgen_hf.stages.chat_template import check_rows, sample
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import SourceConfig, all_given, respond
@@ -90,7 +90,8 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
         **{f"{RESPONSES}{name}": table for name, table in executed.items()},
     }
     near = near_duplicates.marks(raw, near_duplicates.dropped(raw, recipe.dataset.near_duplicates))
-    configs |= {name: near_duplicates.marked(configs[name], near) for name in schemas.MARKED}
+    known = described()
+    configs |= {name: near_duplicates.marked(configs[name], near) for name in configs if name in known and known[name].has_near}
     asked = called if recipe.answer is not None else DatasetDict()
     summary = summarize(recipe.name, workspace.reports[reported:], asked, configs, executed)
     summary.near_duplicates = near_duplicates.facts(raw, near)

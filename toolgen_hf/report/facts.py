@@ -13,7 +13,7 @@ from typing import Any
 
 from datasets import DatasetDict
 
-from toolgen_hf import schemas
+from toolgen_hf import stages
 from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.report.figures import mixed_counts
 from toolgen_hf.report.markdown import block, bullets, code, details, link, plain, table
@@ -105,11 +105,13 @@ def card_facts(
 
 
 def _configs(configs: Mapping[str, DatasetDict]) -> str:
+    described = stages.configs()
     splits = list(dict.fromkeys(str(split) for held in configs.values() for split in held))
     rows: list[tuple[object, ...]] = []
     for name, held in configs.items():
         source = code(name.removeprefix(RESPONSES))
-        about = schemas.CONFIGS.get(name) or schemas.CONFIGS["responses-NAME"].replace("NAME", source)
+        known = described.get(name) or described["responses-NAME"]
+        about = known.about.replace("NAME", source)
         if name == "stage2" and not rows:
             about += " (opens by default)"
         rows.append((code(name), *(len(held[split]) if split in held else "" for split in splits), about))
@@ -150,12 +152,14 @@ def _training(configs: Mapping[str, DatasetDict]) -> str:
 
 def _columns(configs: Mapping[str, DatasetDict]) -> str:
     """Every column. The sources' configs have the same columns and are listed once."""
+    described = stages.configs()
     groups: dict[str, list[str]] = {}
     for name in configs:
         groups.setdefault("responses-NAME" if name.startswith(RESPONSES) else name, []).append(name)
     parts = {}
     for group, names in groups.items():
-        about = {**schemas.MIXED, **schemas.COLUMNS.get(group, {})}
+        told = described[group].columns if group in described else {}
+        about = {**stages.OF_A_MIX, **told}
         features = next(iter(configs[names[0]].values())).features
         lines = bullets(f"{code(column)}: {about.get(column, 'not described')}" for column in features)
         parts[group] = f"**{', '.join(map(code, names))}**\n\n{lines}"

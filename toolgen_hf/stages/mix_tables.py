@@ -15,6 +15,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 from toolgen_hf import schemas
 from toolgen_hf._utils import digest, quiet_datasets
 from toolgen_hf.errors import DataError
+from toolgen_hf.stages import configs as described
 from toolgen_hf.stages.near_duplicates import marked, read_marks
 
 DRAWN_ALONE = ("stage1", "stage2", "sft", "tool_calling", "preference")
@@ -32,11 +33,11 @@ def mixed_tables(tables: Tables, labels: Labels, plan: DatasetDict) -> dict[str,
     """Every config of the mix, with the rows at their places, and ``rejected``."""
     configs = dict.fromkeys(config for part in tables.values() for config in part)
     made: dict[str, DatasetDict] = {}
-    near = read_marks(plan)
+    near, known = read_marks(plan), described()
     with quiet_datasets():
         for config in dict.fromkeys([*configs, "rejected"]):
             made[config] = (_rejected if config == "rejected" else _mixed)(config, tables, labels, plan)
-            if config in schemas.MARKED:
+            if config in known and known[config].has_near:
                 made[config] = marked(made[config], near)
     return made
 

@@ -255,7 +255,7 @@ def marked(table: DatasetDict, found: Marks) -> DatasetDict:
         there = found.get(str(split), {})
         of = [there[key].id if key in there else None for key in rows["id"]]
         plain = rows.remove_columns(schemas.NEAR) if schemas.NEAR in rows.column_names else rows
-        features = schemas.marked(plain.features)
+        features = schemas.with_near(plain.features)
         if len(rows):
             widened = plain.add_column(schemas.NEAR, of, feature=features[schemas.NEAR])
             made[split] = widened.select_columns(list(features))
