@@ -33,7 +33,7 @@ from toolgen_hf.report.facts import card_facts
 from toolgen_hf.report.html.overview import overview
 from toolgen_hf.report.html.page import write_report
 from toolgen_hf.report.screen import print_summary
-from toolgen_hf.stages.duplicates import Match
+from toolgen_hf.stages.draw import Match
 
 DELETE = object()
 DIGEST = "0" * 64

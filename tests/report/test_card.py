@@ -352,7 +352,16 @@ def test_a_block_without_its_fact_is_left_out() -> None:
 
 def test_every_column_and_config_is_described() -> None:
     described = configs()
-    written = ["raw", "stage1", "responses-gold", "responses-NAME", "stage2", "sft", "tool_calling", "preference"]
+    written = [
+        "raw",
+        "stage1",
+        "responses-gold",
+        "responses-NAME",
+        "stage2",
+        "sft",
+        "tool_calling",
+        "preference",
+    ]
     assert list(described) == [*written, "rejected"]
     for name, config in described.items():
         assert list(config.columns) == list(config.features)
@@ -360,7 +369,10 @@ def test_every_column_and_config_is_described() -> None:
         kind = kind_of(name)
         assert kind is not None
         assert set(kind.features) <= set(config.features)
-    assert "`explained` (every number of the call has a known source)" in described["stage1"].columns["soundness"]
+    assert (
+        "`explained` (every number of the call has a known source)"
+        in described["stage1"].columns["soundness"]
+    )
 
 
 def test_plots_are_shown_with_words_and_are_part_of_the_result(result: Result) -> None:

@@ -19,8 +19,8 @@ from toolgen_hf import MixConfig, MixPart, Workspace, mix, schemas
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.stages.base import Batch
 from toolgen_hf.stages.draw import Take, arranged, draw, quotas
-from toolgen_hf.stages.duplicates import normalise
 from toolgen_hf.stages.mix import UNDRAWN, decide
+from toolgen_hf.stages.near_duplicates import normalise
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden" / "mix.jsonl"
 Questions = Mapping[str, Mapping[str, Sequence[str]]]
@@ -375,7 +375,7 @@ def test_a_question_in_one_stage_only_is_rejected(workspace: Workspace) -> None:
     )
     mixed = mix({"a": MixPart({**part.configs, "stage2": shorter}, "A")}, workspace)
     (row,) = mixed.configs["rejected"]["train"]
-    assert (row["id"], row["reason"]) == ("a-train-1", "its part has it not in stage2")
+    assert (row["id"], row["reason"]) == ("a-train-1", "it is not in stage2 of its part")
 
 
 def test_the_same_row_twice_is_one_and_another_question_of_its_id_is_an_error(workspace: Workspace) -> None:
@@ -386,7 +386,7 @@ def test_the_same_row_twice_is_one_and_another_question_of_its_id_is_an_error(wo
     )
     other = make_part("a", {"train": ["something else"]})
     with pytest.raises(
-        DataError, match=r"'a-train-0' is that of two questions, 'a 1' in train of 'a' and 'something"
+        DataError, match=r"two questions have the id 'a-train-0', 'a 1' in train of 'a' and 'something"
     ):
         mix({"a": make_part("a", A), "other": other}, workspace)
 
@@ -504,5 +504,7 @@ def test_stage_1_of_an_older_version_is_mixed_with_one_that_says_how_calls_were_
 def test_other_columns_that_a_part_lacks_are_named(workspace: Workspace) -> None:
     part = make_part("b", B)
     shorter = {**part.configs, "stage1": part.configs["stage1"].remove_columns(["answer", "soundness"])}
-    with pytest.raises(DataError, match=r"stage1 of part 'b' has not .* of part 'a': they differ in answer$"):
+    with pytest.raises(
+        DataError, match=r"stage1 of part 'b' does not have .* of part 'a': they differ in answer$"
+    ):
         mix({"a": make_part("a", A), "b": MixPart(shorter, "B")}, workspace)

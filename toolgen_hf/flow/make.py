@@ -29,16 +29,18 @@ from toolgen_hf.flow.counts import (
 )
 from toolgen_hf.flow.manifest import facts_of, manifest
 from toolgen_hf.models import build
+from toolgen_hf.models.config import FileConfig
 from toolgen_hf.recipe import Recipe
-from toolgen_hf.recipe.questions import Origin, as_questions, fewer, load_raw
+from toolgen_hf.recipe.questions import as_questions, fewer, load_raw
 from toolgen_hf.runtime.plan import Plan
 from toolgen_hf.runtime.summary import Summary, summarize
 from toolgen_hf.runtime.workspace import Workspace
-from toolgen_hf.stages import answer, near_duplicates, tool_api
+from toolgen_hf.stages import answer, tool_api
 from toolgen_hf.stages import configs as described
 from toolgen_hf.stages.chat_template import check_rows, sample
 from toolgen_hf.stages.execute import execute
-from toolgen_hf.stages.respond import SourceConfig, all_given, respond
+from toolgen_hf.stages.near_duplicates import NearDuplicates, near_counts, with_near_column
+from toolgen_hf.stages.respond import SourceConfig, given_responses, respond
 from toolgen_hf.stages.score import gather, score
 from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.stages.training import preference, sft, tool_calling
@@ -70,16 +72,33 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
     """Run every stage for one dataset. Only the caches and the store are written."""
     recipe.require_one_dataset()
     reported = len(workspace.reports)
-    raw, called, cloned, origin = begin(recipe, workspace)
+    loaded, origin = load_raw(recipe.dataset)
+    warn_of_fewer(loaded, recipe)
+    if recipe.answer is None:  # the rows of a stage 1 are the questions, and no model is asked
+        cloned = loaded
+        raw, called = as_questions(cloned)
+        near = NearDuplicates(raw)
+    else:
+        raw = loaded
+        near = NearDuplicates(raw)
+        answered = answer.run(raw, recipe, workspace, near=near)
+        require_usable(answered)
+        called = tool_api.run(answered, recipe, workspace)
+        cloned = stage1(called, workspace, recipe.task)
     executed = {"gold": execute(gold(cloned, workspace), workspace, recipe.task, "execute gold")}
     if recipe.answer is None:
         require_right(executed["gold"], recipe.dataset.source)
     sources = with_adapters(recipe, cloned, workspace)
+    given = {
+        name: given_responses(raw, name, config.generator)
+        for name, config in sources.items()
+        if isinstance(config.generator, FileConfig)
+    }
     for name, config in sources.items():
-        responses = respond(raw, name, config, workspace, recipe.task)
+        responses = respond(raw, name, config, workspace, recipe.task, given=given.get(name))
         executed[name] = execute(responses, workspace, recipe.task, f"execute {name}")
     scored = score(gather(executed, recipe.task), workspace, recipe.task, recipe.score.strategy)
-    rejected = with_left_over(collect_rejected(called), cloned, all_given(raw, sources))
+    rejected = with_left_over(collect_rejected(called), cloned, list(given.values()))
     check_counts(raw, cloned, executed["gold"], scored, rejected)
     configs = {
         "stage2": scored,
@@ -89,12 +108,14 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
         "rejected": rejected,
         **{f"{RESPONSES}{name}": table for name, table in executed.items()},
     }
-    near = near_duplicates.marks(raw, near_duplicates.dropped(raw, recipe.dataset.near_duplicates))
-    known = described()
-    configs |= {name: near_duplicates.marked(configs[name], near) for name in configs if name in known and known[name].has_near}
+    rejected_as_near = near.leaks() if recipe.dataset.near_duplicates == "drop" else ()
+    pairs = near.between_splits(rejected_as_near)
+    for name, config in described().items():
+        if config.has_near and name in configs:
+            configs[name] = with_near_column(configs[name], pairs)
     asked = called if recipe.answer is not None else DatasetDict()
     summary = summarize(recipe.name, workspace.reports[reported:], asked, configs, executed)
-    summary.near_duplicates = near_duplicates.facts(raw, near)
+    summary.near_duplicates = near_counts(raw, pairs)
     summary.moved = origin.moved
     return Made(
         configs,
@@ -124,24 +145,6 @@ def rehearse(recipe: Recipe, workspace: Workspace) -> Plan:
                 base = source.generator.model_copy(update={"adapter": None})
                 found.add_all(f"respond {name}", build(base), sum(map(len, raw.values())))
     return found
-
-
-def begin(recipe: Recipe, workspace: Workspace) -> tuple[DatasetDict, DatasetDict, DatasetDict, Origin]:
-    """The questions, the same with answers and calls, stage 1, and where the questions come from.
-
-    If a recipe starts from a stage 1, its rows are the questions. No model is asked, so they have no answers and calls.
-    """
-    if recipe.answer is None:
-        cloned, origin = load_raw(recipe.dataset)
-        warn_of_fewer(cloned, recipe)
-        raw, unasked = as_questions(cloned)
-        return raw, unasked, cloned, origin
-    raw, origin = load_raw(recipe.dataset)
-    warn_of_fewer(raw, recipe)
-    answered = answer.run(raw, recipe, workspace)
-    require_usable(answered)
-    called = tool_api.run(answered, recipe, workspace)
-    return raw, called, stage1(called, workspace, recipe.task), origin
 
 
 def check_template(recipe: Recipe, prefix: str = "") -> None:

@@ -29,9 +29,8 @@ from toolgen_hf.recipe.questions import load_raw
 from toolgen_hf.runtime.door import Usage
 from toolgen_hf.runtime.summary import Summary, summarize
 from toolgen_hf.runtime.workspace import StageReport, Workspace
-from toolgen_hf.stages.draw import MixConfig, Take
 from toolgen_hf.stages.mix import Mixed, MixPart, mix
-from toolgen_hf.stages.near_duplicates import facts, read_marks
+from toolgen_hf.stages.near_duplicates import near_column, near_counts
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +57,7 @@ def make_mix(recipe: Recipe, workspace: Workspace) -> Made:
         reports += [replace(report, stage=f"{name}: {report.stage}") for report in workspace.reports[before:]]
     before = len(workspace.reports)
     tables = {name: MixPart(part.configs, part.dataset, part.task) for name, part in parts.items()}
-    takes = {name: Take(weight=part.weight, count=part.count) for name, part in recipe.mix.parts.items()}
-    settings = MixConfig(parts=takes, **recipe.mix.model_dump(exclude={"parts"}))
-    mixed = mix(tables, workspace, settings)
+    mixed = mix(tables, workspace, recipe.mix)
     summary = _summarize(recipe, parts, mixed, reports + workspace.reports[before:])
 
     def export(root: Path) -> None:
@@ -165,7 +162,7 @@ def _summarize(
         teachers=dict(sum((Counter(part.teachers) for part in told), Counter()).most_common()),
         rejected=dict(rejected.most_common()),
         used=asdict(Usage.total(Usage(**part.used) if part.used else Usage(cost=None) for part in told)),
-        near_duplicates=None if raw is None else facts(raw, read_marks(raw)),
+        near_duplicates=None if raw is None else near_counts(raw, near_column(raw)),
         moved=sum(part.moved for part in told),
         mix={
             **mixed.facts,

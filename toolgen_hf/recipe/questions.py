@@ -205,7 +205,7 @@ def _moved(splits: DatasetDict, home: Mapping[tuple[str, int], str]) -> dict[tup
         if len(set(where.values())) < 2:
             continue
         texts = rows["question" if "question" in rows.column_names else "input"]
-        numbers = find_near([texts[at] for at in where]).families()
+        numbers = find_near([texts[at] for at in where]).chains()
         families: dict[int, list[int]] = {}
         for number, at in zip(numbers, where, strict=True):
             families.setdefault(number, []).append(at)

@@ -22,6 +22,7 @@ from toolgen_hf.runtime.budget import dollars
 from toolgen_hf.runtime.summary import NOT_JUDGED, Summary, share
 from toolgen_hf.safe_yaml import parse_yaml
 from toolgen_hf.schemas import SOUNDNESS
+from toolgen_hf.stages.mix import ALIKE
 from toolgen_hf.stages.near_duplicates import in_words
 from toolgen_hf.stages.score import SCORES
 
@@ -42,12 +43,6 @@ TRAINERS = {
 ORDERS = {
     "interleave": "each part's rows evenly over the whole",
     "concatenate": "one part after the other",
-}
-_ALIKE = {
-    "id": "the same row",
-    "exact": "exact text",
-    "normalised": "normalised text",
-    "near": "near duplicate",
 }
 
 
@@ -492,4 +487,4 @@ def repeats(mix: Mapping[str, Any]) -> Iterator[str]:
         example = " of ".join(found.get("example", ()))
         such = f", such as {example}" if example and found["match"] == "near" else ""
         kept = "rejected" if found["dropped"] else "kept"
-        yield f"{count}: also {where} ({_ALIKE[found['match']]}){such}, {kept}"
+        yield f"{count}: also {where} ({ALIKE[found['match']]}){such}, {kept}"

@@ -22,7 +22,7 @@ from toolgen_hf.models.config import GeneratorConfig
 from toolgen_hf.runtime.door import Texts
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Row, Stage, require_columns
-from toolgen_hf.stages.near_duplicates import dropped
+from toolgen_hf.stages.near_duplicates import NearDuplicates
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.prompts import PromptSet, answer_prompt, examples_digest, is_example, load_prompts
@@ -134,9 +134,19 @@ def answer(
     return STAGE.run(raw, function, settings, workspace, texts=[texts])
 
 
-def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
-    """Run the stage with the settings of a `toolgen_hf.Recipe`."""
+def run(
+    rows: DatasetDict,
+    recipe: Any,
+    workspace: Workspace,
+    name: str | None = None,
+    near: NearDuplicates | None = None,
+) -> DatasetDict:
+    """Run the stage with the settings of a `toolgen_hf.Recipe`.
+
+    Args:
+        near: the near duplicates among ``rows``, if they were found already.
+    """
     student, dataset = recipe.student, recipe.dataset
-    drop = dropped(rows, dataset.near_duplicates)
+    drop = (near or NearDuplicates(rows)).leaks() if dataset.near_duplicates == "drop" else {}
     drops_overlap = dataset.fewshot_overlap == "drop"
     return answer(rows, student.generator, workspace, recipe.task, student.instruction, drops_overlap, drop)
