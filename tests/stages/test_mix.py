@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,11 @@ import pytest
 from datasets import Dataset, DatasetDict
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from toolgen_hf import MixConfig, MixPart, Workspace, mix, schemas
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.stages.base import Batch
-from toolgen_hf.stages.draw import Take, arranged, draw, quotas
+from toolgen_hf.stages.draw import Take
 from toolgen_hf.stages.mix import UNDRAWN, decide
 from toolgen_hf.stages.near_duplicates import normalise
 
@@ -157,105 +155,6 @@ def test_another_part_does_not_change_which_rows_of_this_one_are_drawn(
     assert [
         key for key in taken({**parts, "b": {"train": ["b 1", "b 2"]}}, config)["train"] if key[0] == "a"
     ] == alone
-
-
-@given(ids=st.lists(st.text(max_size=5), unique=True, max_size=20), seed=st.integers(0, 9), data=st.data())
-def test_fewer_are_always_among_more_and_keep_their_order(
-    ids: list[str], seed: int, data: st.DataObject
-) -> None:
-    few = data.draw(st.integers(0, len(ids)))
-    more = data.draw(st.integers(few, len(ids)))
-    assert set(draw(ids, few, seed)) <= set(draw(ids, more, seed))
-    assert draw(ids, more, seed) == sorted(draw(ids, more, seed))
-
-
-def test_the_seed_chooses_the_rows() -> None:
-    ids = [str(n) for n in range(50)]
-    assert draw(ids, 10, 0) == draw(ids, 10, 0) != draw(ids, 10, 1)
-
-
-@given(
-    sizes=st.dictionaries(st.sampled_from("abcd"), st.integers(0, 300), min_size=1),
-    weights=st.fixed_dictionaries({name: st.integers(1, 20) for name in "abcd"}),
-)
-def test_weights_give_the_largest_mix_in_which_they_hold(
-    sizes: dict[str, int], weights: dict[str, int]
-) -> None:
-    found = quotas(sizes, {name: Take(weight=weights[name]) for name in "abcd"}, "train")
-    there = [name for name, size in sizes.items() if size]
-    assert all(found[name] <= size for name, size in sizes.items())
-    if there:
-        assert any(found[name] == sizes[name] for name in there)  # the first to run out is taken whole
-        unit = min(Fraction(sizes[name], weights[name]) for name in there)
-        assert all(abs(found[name] - weights[name] * unit) <= Fraction(1, 2) for name in there)
-
-
-@pytest.mark.parametrize(
-    ("takes", "split", "expected"),
-    [
-        ({}, "train", {"a": 100, "b": 10}),
-        ({"a": Take(weight=2)}, "train", {"a": 20, "b": 10}),  # what has no weight has 1
-        ({"a": Take(weight=0.7), "b": Take(weight=0.3)}, "train", {"a": 23, "b": 10}),
-        ({"a": Take(weight={"train": 1})}, "test", {"a": 100, "b": 10}),
-        ({"a": Take(weight=5), "b": Take(count=3)}, "train", {"a": 100, "b": 3}),
-        ({"a": Take(count={"train": 7})}, "test", {"a": 0, "b": 10}),
-        ({"a": Take(count={"test": None})}, "test", {"a": 100, "b": 10}),
-        ({"b": Take(count=11)}, "test", {"a": 100, "b": 10}),  # no more than there are
-    ],
-)
-def test_quotas(takes: dict[str, Take], split: str, expected: dict[str, int]) -> None:
-    assert quotas({"a": 100, "b": 10}, {"a": Take(), "b": Take(), **takes}, split) == expected
-
-
-def test_interleaved_every_stretch_has_the_proportions() -> None:
-    order = [part for part, _ in arranged([40, 20, 10], "interleave")]
-    for start in range(0, 70, 7):
-        assert Counter(order[start : start + 7]) == {0: 4, 1: 2, 2: 1}
-    assert [row for part, row in arranged([40, 20, 10], "interleave") if part == 1] == list(range(20))
-    assert arranged([2, 1], "concatenate") == [(0, 0), (0, 1), (1, 0)]
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("What is 2+3?", "what  is 2 + 3 ."),
-        ("She has $1,000.", "she has $ 1000"),
-        ("Jean’s “best” book", 'Jean\'s "best" book'),
-        ("２ pens", "2 pens"),
-        ("STRASSE", "Straße"),
-        ("pages 5–10", "pages 5-10"),
-        ("a twenty-five year old", "a twenty five year-old"),
-    ],
-)
-def test_texts_that_are_the_same(one: str, other: str) -> None:
-    assert normalise(one) == normalise(other)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("3.5", "35"),
-        ("3.5", "3 5"),
-        ("-5", "5"),
-        ("5²", "52"),
-        ("2*3", "2+3"),
-        ("2/3", "23"),
-        ("5!", "5"),
-        ("1,2", "12"),
-        ("50%", "50"),
-        ("$5", "€5"),
-        ("कि", "की"),
-        ("???", "..."),
-    ],
-)
-def test_texts_that_differ_in_what_is_asked(one: str, other: str) -> None:
-    assert normalise(one) != normalise(other)
-
-
-@given(text=st.one_of(st.text(), st.text(alphabet="0123456789.,-+ ab!?$'%²½", max_size=12)))
-def test_case_and_blanks_make_no_difference(text: str) -> None:
-    assert normalise(text.casefold()) == normalise(text)
-    assert normalise(f"  {text.replace(' ', '  ')} ") == normalise(text)
 
 
 @pytest.mark.parametrize("line", GOLDEN.read_text(encoding="utf-8").splitlines())
@@ -420,14 +319,6 @@ def test_parts_of_different_stages_are_named(workspace: Workspace) -> None:
         mix({"a": make_part("a", A), "b": MixPart({"stage1": b.configs["stage1"]}, "B")}, workspace)
     with pytest.raises(ConfigError, match="nothing to mix"):
         mix({}, workspace)
-
-
-@pytest.mark.parametrize(
-    "take", [{"weight": 0}, {"weight": float("inf")}, {"count": -1}, {"count": 1, "weight": 1}]
-)
-def test_what_cannot_be_taken(take: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        Take(**take)
 
 
 def test_undrawn_rows_are_neither_kept_nor_rejected() -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from datasets import Dataset, DatasetDict
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.recipes import sums_data
 from toolgen_hf import Workspace
@@ -26,6 +28,7 @@ from toolgen_hf.stages.near_duplicates import (
     find,
     in_words,
     near_counts,
+    normalise,
     with_near_column,
 )
 
@@ -316,3 +319,46 @@ def test_a_stage_1_is_taken_as_it_is() -> None:
         Recipe.parse(
             {"name": "x", "dataset": {"source": "outputs/x#stage1", "near_duplicates": "drop"}, "sources": {}}
         )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is 2+3?", "what  is 2 + 3 ."),
+        ("She has $1,000.", "she has $ 1000"),
+        ("Jean’s “best” book", 'Jean\'s "best" book'),
+        ("２ pens", "2 pens"),
+        ("STRASSE", "Straße"),
+        ("pages 5–10", "pages 5-10"),
+        ("a twenty-five year old", "a twenty five year-old"),
+    ],
+)
+def test_texts_that_are_the_same(one: str, other: str) -> None:
+    assert normalise(one) == normalise(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("3.5", "35"),
+        ("3.5", "3 5"),
+        ("-5", "5"),
+        ("5²", "52"),
+        ("2*3", "2+3"),
+        ("2/3", "23"),
+        ("5!", "5"),
+        ("1,2", "12"),
+        ("50%", "50"),
+        ("$5", "€5"),
+        ("कि", "की"),
+        ("???", "..."),
+    ],
+)
+def test_texts_that_differ_in_what_is_asked(one: str, other: str) -> None:
+    assert normalise(one) != normalise(other)
+
+
+@given(text=st.one_of(st.text(), st.text(alphabet="0123456789.,-+ ab!?$'%²½", max_size=12)))
+def test_case_and_blanks_make_no_difference(text: str) -> None:
+    assert normalise(text.casefold()) == normalise(text)
+    assert normalise(f"  {text.replace(' ', '  ')} ") == normalise(text)
