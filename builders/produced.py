@@ -39,7 +39,7 @@ RESPONSES = "responses-"
 
 
 @dataclass(frozen=True)
-class Kind:
+class FileKind:
     """The columns of a config, and the values of those that its published JSON files leave out."""
 
     features: Features
@@ -80,26 +80,26 @@ class Kind:
 
 
 KINDS = {
-    "raw": Kind(schemas.RAW, "questions with known answers", {"solution": None}),
-    "right": Kind(schemas.ANSWERED, "answered right without a tool", {**_UNGRADED, "correct": True}),
-    "wrong": Kind(schemas.ANSWERED, "answered wrong without a tool", {**_UNGRADED, "correct": False}),
-    "answered": Kind(schemas.ANSWERED, "the student's answers without a tool"),
-    "called": Kind(schemas.CALLED, "the teachers' tool calls"),
-    "stage1": Kind(schemas.STAGE1, "behavior cloning", {"answer": None, "fewshot_overlap": None}),
-    "stage1_wrong": Kind(schemas.CALLED, "the verified tool calls", _CALL_ALONE),
-    "responses": Kind(schemas.RESPONSES, "one response a source and question", {"finish_reason": None}),
-    "executed": Kind(schemas.EXECUTED, "responses with their tool calls run"),
-    "stage2": Kind(
+    "raw": FileKind(schemas.RAW, "questions with known answers", {"solution": None}),
+    "right": FileKind(schemas.ANSWERED, "answered right without a tool", {**_UNGRADED, "correct": True}),
+    "wrong": FileKind(schemas.ANSWERED, "answered wrong without a tool", {**_UNGRADED, "correct": False}),
+    "answered": FileKind(schemas.ANSWERED, "the student's answers without a tool"),
+    "called": FileKind(schemas.CALLED, "the teachers' tool calls"),
+    "stage1": FileKind(schemas.STAGE1, "behavior cloning", {"answer": None, "fewshot_overlap": None}),
+    "stage1_wrong": FileKind(schemas.CALLED, "the verified tool calls", _CALL_ALONE),
+    "responses": FileKind(schemas.RESPONSES, "one response a source and question", {"finish_reason": None}),
+    "executed": FileKind(schemas.EXECUTED, "responses with their tool calls run"),
+    "stage2": FileKind(
         schemas.STAGE2, "reinforcement learning with execution feedback", {"fewshot_overlap": None}
     ),
-    "sft": Kind(schemas.SFT, "behavior cloning as TRL's prompt-completion"),
-    "tool_calling": Kind(schemas.TOOL_CALLING, "behavior cloning as TRL's conversations with tools"),
-    "preference": Kind(schemas.PREFERENCE, "pairs for DPO and reward models"),
-    "rejected": Kind(schemas.REJECTED, "what fell out on the way, with the reason"),
+    "sft": FileKind(schemas.SFT, "behavior cloning as TRL's prompt-completion"),
+    "tool_calling": FileKind(schemas.TOOL_CALLING, "behavior cloning as TRL's conversations with tools"),
+    "preference": FileKind(schemas.PREFERENCE, "pairs for DPO and reward models"),
+    "rejected": FileKind(schemas.REJECTED, "what fell out on the way, with the reason"),
 }
 
 
-def kind_of(config: str) -> Kind | None:
+def kind_of(config: str) -> FileKind | None:
     """The kind of a config; None if this library writes no such config."""
     return KINDS.get("executed" if config.startswith(RESPONSES) else config)
 

@@ -43,7 +43,7 @@ __all__ = ["Row", "check_new_id", "columns", "fault", "read_rows", "shorten"]
 
 Row = dict[str, Any]
 
-ROW_COLUMNS: Final = frozenset(
+_ROW_COLUMNS: Final = frozenset(
     (
         *("id", "question", "input", "query", "instruction", "prompt"),
         *("answer", "solution", "output", "response", "responses", "origin"),
@@ -211,7 +211,7 @@ Place = tuple[int, int]
 
 def _rows_key(lists: dict[str, tuple[object, Place]], where: str, wanted: Collection[str]) -> str | None:
     """The key of the list that holds the rows; None if the object is a row itself."""
-    if {key.lower() for key in lists} & ROW_COLUMNS or set(lists) & set(wanted):
+    if {key.lower() for key in lists} & _ROW_COLUMNS or set(lists) & set(wanted):
         return None
     tables = [key for key, (first, _) in lists.items() if isinstance(first, dict)]
     if len(tables) > 1:

@@ -19,7 +19,7 @@ import yaml
 from toolgen_hf.errors import ConfigError
 
 MAX_BYTES = 1_000_000
-MAX_VALUES = 50_000
+_MAX_VALUES = 50_000
 """Keys and values together. An alias counts as all values of its anchor."""
 MAX_DEPTH = 40
 _LARGEST = 2**63 - 1
@@ -41,9 +41,7 @@ def read_yaml(path: Path) -> Any:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     if len(content) > MAX_BYTES:
-        raise ConfigError(
-            f"{path}: larger than {MAX_BYTES:,} bytes: name the file of a recipe"
-        )
+        raise ConfigError(f"{path}: larger than {MAX_BYTES:,} bytes: name the file of a recipe")
     try:
         return _parse(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -128,8 +126,10 @@ class _Loader(yaml.SafeLoader):
 
     def _check_bounds(self, line: int, depth: int) -> None:
         self._count += 1
-        if self._count > MAX_VALUES:
-            problem = f"more than {MAX_VALUES:,} keys and values (an alias counts as all values of its anchor)"
+        if self._count > _MAX_VALUES:
+            problem = (
+                f"more than {_MAX_VALUES:,} keys and values (an alias counts as all values of its anchor)"
+            )
             raise _UnfitError(line, problem)
         if depth > MAX_DEPTH:
             raise _UnfitError(line, f"nested more than {MAX_DEPTH} deep")
@@ -197,7 +197,9 @@ class _Loader(yaml.SafeLoader):
         except ValueError:
             raise _unfit(node, f"{shown} is not a number") from None
         if not math.isfinite(number):
-            raise _unfit(node, f"{shown} is not a finite number: leave the key out, or write null, for no limit")
+            raise _unfit(
+                node, f"{shown} is not a finite number: leave the key out, or write null, for no limit"
+            )
         if isinstance(number, int) and abs(number) > _LARGEST:
             raise _unfit(node, f"the number {shown} is not below 2^63: put text into quotes")
         return number

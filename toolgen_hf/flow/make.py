@@ -88,7 +88,7 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
     executed = {"gold": execute(gold(cloned, workspace), workspace, recipe.task, "execute gold")}
     if recipe.answer is None:
         require_right(executed["gold"], recipe.dataset.source)
-    sources = with_adapters(recipe, cloned, workspace)
+    sources = _with_adapters(recipe, cloned, workspace)
     given = {
         name: given_responses(raw, name, config.generator)
         for name, config in sources.items()
@@ -103,7 +103,7 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
     configs = {
         "stage2": scored,
         "stage1": cloned,
-        **for_training(cloned, scored, recipe, workspace),
+        **_for_training(cloned, scored, recipe, workspace),
         "raw": raw,
         "rejected": rejected,
         **{f"{RESPONSES}{name}": table for name, table in executed.items()},
@@ -151,7 +151,7 @@ def check_template(recipe: Recipe, prefix: str = "") -> None:
     """Check that the chat template of ``tool_calling.tokenizer`` renders tool calls.
 
     Raises:
-        ConfigError: it leaves them out, or there is no such model.
+        ConfigError: it leaves them out, or the model does not exist.
     """
     calling = recipe.tool_calling
     if calling.tokenizer is not None:
@@ -167,7 +167,7 @@ def warn_of_fewer(rows: DatasetDict, recipe: Recipe) -> None:
         logger.warning("%s", remark)
 
 
-def for_training(
+def _for_training(
     cloned: DatasetDict, scored: DatasetDict, recipe: Recipe, workspace: Workspace
 ) -> dict[str, DatasetDict]:
     """Stage 1 and stage 2 in the forms that trainers read."""
@@ -179,11 +179,11 @@ def for_training(
     }
 
 
-def with_adapters(recipe: Recipe, cloned: DatasetDict, workspace: Workspace) -> dict[str, SourceConfig]:
+def _with_adapters(recipe: Recipe, cloned: DatasetDict, workspace: Workspace) -> dict[str, SourceConfig]:
     """Train the adapters that the sources use. Returns the sources with the paths of their adapters.
 
     Raises:
-        DataError: there is no train split to train on, or it is empty.
+        DataError: the train split does not exist or is empty.
     """
     trained = {name: train_adapter(name, recipe, cloned, workspace) for name in recipe.trained}
 

@@ -36,7 +36,7 @@ from toolgen_hf.stages.near_duplicates import Groups, near_column, protected_fir
 STAGES = ("stage1", "stage2")
 UNDRAWN = "not drawn"
 """The reason of a question that weights and counts leave out. It is neither kept nor rejected."""
-POOL = Features(
+_POOL = Features(
     {
         **{name: Value("string") for name in ("part", "split", "id", "question")},
         "at": Value("int64"),  # the place of the row in the pool of its split
@@ -44,7 +44,7 @@ POOL = Features(
         "lacks": Value("string"),  # why it cannot be mixed
     }
 )
-PLAN = Features(
+_PLAN = Features(
     {
         **{name: Value("string") for name in ("part", "split", "id", "reason")},
         "place": Value("int64"),  # the place of the row in the mix; null if it is not in the mix
@@ -54,7 +54,7 @@ PLAN = Features(
         schemas.NEAR: Value("string"),  # its nearest near duplicate in another split of the mix
     }
 )
-STAGE = Stage("mix", version=3, features=PLAN)
+STAGE = Stage("mix", version=3, features=_PLAN)
 ALIKE = {
     "id": "same id",
     "exact": "exact text",
@@ -62,7 +62,7 @@ ALIKE = {
     "near": "near duplicate",
 }
 """How alike two questions are, in words."""
-DRAWN_ALONE = ("stage1", "stage2", "sft", "tool_calling", "preference")
+_DRAWN_ALONE = ("stage1", "stage2", "sft", "tool_calling", "preference")
 """The configs that only have rows of the mix. The others also have questions that an earlier stage rejected."""
 _REPEAT = ("part", "split", "of", "of_split", "match", "dropped")
 
@@ -131,10 +131,10 @@ def mix(parts: Mapping[str, MixPart], workspace: Workspace, config: MixConfig = 
         return decide({str(split): rows[:] for split, rows in pool.items()}, config, sets)
 
     def look_up(batch: Batch) -> Batch:
-        """A row's fate depends on the whole pool, so it is decided once, when a row is not in the cache."""
+        """Whether a row is used depends on the whole pool, so all rows are decided together, once."""
         found = [decided()[split] for split in batch["split"]]
         rows = [(f, at) for f, at in zip(found, batch["at"], strict=True) if f["reason"][at] != UNDRAWN]
-        return {name: [f[name][at] for f, at in rows] for name in PLAN}
+        return {name: [f[name][at] for f, at in rows] for name in _PLAN}
 
     plan = STAGE.run(pool, look_up, settings, workspace)
     return Mixed(_tables(parts, plan), _facts(parts, pool, plan, config))
@@ -149,7 +149,7 @@ def _taken(config: MixConfig, names: Iterable[str]) -> dict[str, dict[str, Any]]
 def decide(
     pool: Mapping[str, Batch], config: MixConfig, sets: Mapping[str, str] | None = None
 ) -> dict[str, Batch]:
-    """Decide about every row: by split, columns of ``POOL`` in and columns of ``PLAN`` out.
+    """Decide about every row: by split, columns of ``_POOL`` in and columns of ``_PLAN`` out.
 
     Args:
         sets: the parts that have other splits of another part, with that part.
@@ -270,7 +270,7 @@ def _stages(part: MixPart) -> list[str]:
 
 
 def _pool(parts: Mapping[str, MixPart]) -> DatasetDict:
-    """All questions of all parts, by split (``POOL``)."""
+    """All questions of all parts, by split (``_POOL``)."""
     splits = dict.fromkeys(
         str(split)
         for part in parts.values()
@@ -284,9 +284,9 @@ def _pool(parts: Mapping[str, MixPart]) -> DatasetDict:
             for name, part in parts.items()
             for row in _questions(name, part, split)
         ]
-        columns: Batch = {name: [row.get(name) for row in rows] for name in POOL}
+        columns: Batch = {name: [row.get(name) for row in rows] for name in _POOL}
         columns["at"] = list(range(len(rows)))
-        made[split] = Dataset.from_dict(columns, features=POOL, split=split)
+        made[split] = Dataset.from_dict(columns, features=_POOL, split=split)
         made[split]._fingerprint = digest(columns)[:32]
     return DatasetDict(made)
 
@@ -386,7 +386,7 @@ def _mixed(config: str, parts: Mapping[str, MixPart], plan: DatasetDict) -> Data
         index: dict[tuple[str, str], list[int]] = {}  # (part, id) -> its rows
         for at, key in enumerate((name, key) for name, table in there.items() for key in table["id"]):
             index.setdefault(key, []).append(at)
-        keys = _keys(rows, config in DRAWN_ALONE)
+        keys = _keys(rows, config in _DRAWN_ALONE)
         made[split] = _concatenated(config, labelled).select(
             [at for key in keys for at in index.get(key, ())]
         )

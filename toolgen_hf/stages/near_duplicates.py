@@ -403,8 +403,8 @@ def _compare(one: _Text, other: _Text) -> float | None:
         if all(len(a & b) >= 0.8 * min(len(a), len(b)) for a, b in parts):
             return whole
     story = _jaccard(one.story.pairs, other.story.pairs)  # the same story with another question
-    told = min(len(one.story.pairs), len(other.story.pairs))
-    is_same = story >= 0.75 if told >= _FEW else story == 1 and told >= 4
+    length = min(len(one.story.pairs), len(other.story.pairs))
+    is_same = story >= 0.75 if length >= _FEW else story == 1 and length >= 4
     is_about = _jaccard(one.story.topic, other.story.topic) >= 0.5 and _shared(one.story, other.story) >= 2
     return story if is_same and is_about else None
 

@@ -73,7 +73,7 @@ def respond(
         given: the responses of a file of responses, if it was read already (`given_responses`).
 
     Raises:
-        ConfigError: a file of responses is not there.
+        ConfigError: a file of responses does not exist.
         DataError: a column is missing, or a file of responses is malformed.
         GenerationError: the model failed; texts written before are in the store.
     """
@@ -113,7 +113,7 @@ def given_responses(raw: DatasetDict, source: str, config: FileConfig) -> Given:
     """The responses of a file to the questions of every split, and the rows of the file that answer none of them.
 
     Raises:
-        ConfigError: there is no such file.
+        ConfigError: the file does not exist.
         DataError: it is malformed, or a row has no response.
     """
     questions = {

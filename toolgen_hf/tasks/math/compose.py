@@ -77,7 +77,7 @@ def compose(question: str, solution: str | None, answer: Sequence[str], task: Ta
 
 
 def explain(question: str, formula: str) -> Soundness | None:
-    """Whether each number of a formula is the question's or a constant; None if it is no formula.
+    """Whether each number of a formula is the question's or a constant; None if it is not a formula.
 
     A formula with another number may still be right: its writer may have computed that number in the head.
     """

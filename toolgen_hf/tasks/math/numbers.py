@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 PLACES: Final = 2
 SMALL: Final = 0.1
 """Numbers below this are also compared by their relative difference."""
-TOLERANCE: Final = 0.05
+_TOLERANCE: Final = 0.05
 _SIGNIFICANT: Final = 3
 _MAX_BARE: Final = 400  # characters of an answer with its unit
 
@@ -56,7 +56,7 @@ def is_equal(left: float, right: float) -> bool:
     """
     if round(left, PLACES) != round(right, PLACES):
         return False
-    return min(abs(left), abs(right)) >= SMALL or abs(left - right) <= TOLERANCE * max(abs(left), abs(right))
+    return min(abs(left), abs(right)) >= SMALL or abs(left - right) <= _TOLERANCE * max(abs(left), abs(right))
 
 
 # ---------------------------------------------------------------------------------------------- plain text
@@ -279,7 +279,7 @@ def _grouped(run: str) -> float | None:
 
 
 def _is_negative(before: str) -> bool:
-    """Whether the minus before a number is its sign. It is none in ``20 -5``, ``4-5`` and ``- 5 apples``."""
+    """Whether the minus before a number is its sign. It is not in ``20 -5``, ``4-5`` and ``- 5 apples``."""
     if before.endswith(("minus ", "negative ", "Minus ", "Negative ")) or "us $" in before[-4:]:
         return _MINUS_BEFORE.search(before) is not None
     if not ("-" in before[-6:] or "–" in before[-6:]):
