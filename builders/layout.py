@@ -33,7 +33,7 @@ _JSON_LAYOUT = {
     "responses": ("stage2", RESPONSE),
     "stage2": ("stage2", ""),
 }
-"""Of each config with a JSON export, the folder under ``data/`` and the end of its files' names."""
+"""Config with a JSON export -> its folder under ``data/``, and the end of its files' names."""
 
 REJECTED = "_rejected"
 """The name of a file of rejected rows ends with this; it lies beside the output."""

@@ -153,7 +153,7 @@ class Produced(RowsBuilder):
         )
 
     def _as_dataset(self, split: str = "train", in_memory: bool = False) -> Dataset:
-        """As in `datasets`, which cannot open a split without rows."""
+        """The same as in `datasets`, which fails on a split without rows."""
         if str(split) in self.info.splits and not self.info.splits[str(split)].num_examples:
             columns: dict[str, list[object]] = {name: [] for name in self.info.features}
             return Dataset.from_dict(columns, self.info.features, self.info.copy(), split)

@@ -110,8 +110,8 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
     }
     rejected_as_near = near.leaks() if recipe.dataset.near_duplicates == "drop" else ()
     pairs = near.between_splits(rejected_as_near)
-    for name, config in described().items():
-        if config.has_near and name in configs:
+    for name, known in described().items():
+        if known.has_near and name in configs:
             configs[name] = with_near_column(configs[name], pairs)
     asked = called if recipe.answer is not None else DatasetDict()
     summary = summarize(recipe.name, workspace.reports[reported:], asked, configs, executed)

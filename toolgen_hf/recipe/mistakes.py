@@ -28,7 +28,7 @@ _MESSAGES = {
     "bool_type": "give true or false",
     "bool_parsing": "give true or false",
 }
-"""By pydantic's error type. Pydantic's own messages name types of Python, not of YAML."""
+"""Messages by pydantic's error type. Pydantic's own messages name types of Python and not of YAML."""
 _CHOICE = re.compile(r"(str|int|float|bool|(dict|tuple|list|literal)\[.*\]|constrained-\w+)")
 """Pydantic appends this to a key if its value can have one of several types."""
 _BOUNDS = {"gt": "above", "ge": "of at least", "lt": "below", "le": "of at most"}

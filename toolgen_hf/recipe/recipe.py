@@ -260,7 +260,7 @@ class Recipe(Config):
 
     @property
     def recipes(self) -> dict[str, Recipe]:
-        """What a run builds one by one: the recipes of a mix, by part; of any other recipe itself, under ``""``."""
+        """The recipes that a run builds: those of a mix by part. For any other recipe only itself, under ``""``."""
         if self.mix is None:
             return {"": self}
         return {name: part.recipe for name, part in self.mix.parts.items() if part.recipe is not None}

@@ -8,7 +8,7 @@
 
 A question is kept once, in the split that is furthest from training: first test, then other splits, and train last.
 
-Weights are shares of the mix. The mix is the largest one with these shares in which no row comes twice: the part that
+Weights are shares of the mix. The mix is the largest one with these shares without repeated rows: the part that
 runs out first is used whole, and the others in proportion. Which rows are drawn depends only on the seed and the rows'
 ids. Another part, another weight or a new row does not change the choice among the others.
 """

@@ -104,7 +104,7 @@ def parse(text: str) -> Expression:
 
     Raises:
         LimitError: longer than ``_MAX_LENGTH``, deeper than ``MAX_DEPTH``, or a number out of bounds.
-        ForbiddenError: it holds a name, a string or anything else that a program could consist of.
+        ForbiddenError: it has a name, a string or other parts of a program.
         CallSyntaxError: it is not an expression.
     """
     if len(text) > _MAX_LENGTH:
