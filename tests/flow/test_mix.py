@@ -292,7 +292,7 @@ def test_a_mistake_is_named(tmp_path: Path, part: dict[str, Any], message: str) 
         ({"recipe": "quickstrat"}, r"mix\.parts\.a: no recipe 'quickstrat'.*did you mean 'quickstart'\?"),
         ({"recipe": "math-mix"}, r"'math-mix' is a mix itself"),
         ({"recipe": "quickstart", "set": ["x=1"]}, r"mix\.parts\.a\.set: write keys with their values"),
-        ({"recipe": "quickstart", "set": {"name.x": 1}}, r"mix\.parts\.a\.set: name\.x: 'x' leads nowhere"),
+        ({"recipe": "quickstart", "set": {"name.x": 1}}, r"mix\.parts\.a\.set: name\.x: 'x' does not exist"),
     ],
 )
 def test_a_part_that_names_no_recipe_is_named(tmp_path: Path, part: dict[str, Any], message: str) -> None:

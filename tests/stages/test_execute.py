@@ -11,7 +11,7 @@ from toolgen_hf.runtime.door import replay
 from toolgen_hf.stages.execute import execute_response, execute_row
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
-from toolgen_hf.tasks.math.task import Math
+from toolgen_hf.tasks.math import Math
 
 MATH = get_task("math")
 

@@ -82,7 +82,7 @@ def _explain(model: type[BaseModel], loc: Sequence[Any], choices: Sequence[Mappi
         return f"{where}: this key is required"
     if problem["type"] == "union_tag_invalid":
         given, expected = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
-        return f"{where}.kind: {given!r} is none of {expected}"
+        return f"{where}.kind: {given!r} is not one of {expected}"
     given = problem["input"]
     hidden = isinstance(given, dict | BaseModel) or bool(_UNSHOWN & set(loc))
     message = ", or ".join(dict.fromkeys(map(_message, choices))).replace(", or give ", " or ")

@@ -115,7 +115,7 @@ def _origin(config: DatasetConfig, found: Found, start: str) -> Origin:
     name = config.name or manifest.source_dataset or manifest.name
     if not re.match(NAME, name):
         raise DataError(
-            f"{config.source}: its questions are called {name!r}, which names no file: set dataset.name"
+            f"{config.source}: its questions are called {name!r}, which cannot be the name of a file: set dataset.name"
         )
     source = {
         "source_dataset": found.repo_id or manifest.name,

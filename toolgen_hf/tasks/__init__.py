@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.plugins import Registry, check_members, is_path, source_of
 from toolgen_hf.tasks.base import Annotation, Task
-from toolgen_hf.tasks.math.task import MATH
+from toolgen_hf.tasks.math import MATH
 from toolgen_hf.tools import check_tool
 from toolgen_hf.tools.base import Tool
 
