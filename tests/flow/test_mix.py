@@ -444,7 +444,7 @@ def test_splits_are_cut_from_others_and_share_no_row(tmp_path: Path) -> None:
     assert list(result.configs["stage1"]["test"]["id"]) == [f"Sums-train-{n}" for n in range(4, 8)]
     for spec, message in (
         ("train[:5]", "row 4 of train is in"),
-        ("tran", "no slice of train"),
+        ("tran", "not a slice of train"),
         ("x[", "no slice of"),
     ):
         wrong = sums_data(tmp_path / "questions", dataset__splits={"test": "train[4:]", "train": spec})
