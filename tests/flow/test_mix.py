@@ -445,7 +445,7 @@ def test_splits_are_cut_from_others_and_share_no_row(tmp_path: Path) -> None:
     for spec, message in (
         ("train[:5]", "row 4 of train is in"),
         ("tran", "not a slice of train"),
-        ("x[", "no slice of"),
+        ("x[", "not a slice of"),
     ):
         wrong = sums_data(tmp_path / "questions", dataset__splits={"test": "train[4:]", "train": spec})
         with pytest.raises(DataError, match=message):
