@@ -208,7 +208,9 @@ def _key_in(target: Any, key: str) -> str | int:
     """
     if isinstance(target, list):
         if not (key.isascii() and key.isdigit() and len(key) < 9 and int(key) < len(target)):
-            raise ConfigError(f"{key!r} is not one of the {len(target)} places in the list, which begin with 0")
+            raise ConfigError(
+                f"{key!r} is not one of the {len(target)} places in the list, which begin with 0"
+            )
         return int(key)
     if not isinstance(target, dict):
         raise ConfigError(f"{key!r} does not exist: the value before it has no keys")
