@@ -70,7 +70,7 @@ class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
 
     @classmethod
     def known_config(cls, name: str) -> Any:
-        """The config of this name. Raises `ConfigError` if there is none."""
+        """The config with this name. Raises `ConfigError` if it does not exist."""
         if name not in cls.builder_configs:
             choices = known(cls.builder_configs)
             hint = nearest(name, cls.builder_configs)
@@ -86,7 +86,7 @@ class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
         raise NotImplementedError
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
-        """As in `datasets`, except that our errors are not wrapped, and damaged cached rows are made again."""
+        """The same as in `datasets`. Our errors are not wrapped, and damaged cached rows are read again."""
         if is_damaged(self.cache_dir):
             logger.warning(
                 "%s: the cached rows in %s are damaged and are read again", self.name, self.cache_dir

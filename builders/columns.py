@@ -23,7 +23,7 @@ ALIASES: Final = {
     "prediction": "pred",
     "tool_call": "tool",
 }
-"""By our name of a column its name in the method's published files."""
+"""Our name of a column -> its name in the method's published files."""
 MAX_BITS: Final = 14_000  # about 4,200 digits; Python writes out no longer integer
 
 
@@ -39,7 +39,7 @@ def pick(row: Row, column: str, where: str) -> object:
     texts.
 
     Raises:
-        DataError: there is no such column; names the missing part, what is there, and the nearest name.
+        DataError: the column does not exist. Names the missing part, the columns, and the nearest name.
     """
     return _at(row, column.split("."), [], where) if column not in row else row[column]
 
@@ -81,12 +81,16 @@ def nearest(name: object, choices: Iterable[str]) -> str:
 
 
 def text(row: Row, column: str, where: str) -> str:
-    """A column's text, a number written out; of a list of one, its item. Raises `DataError` if it is null or blank."""
+    """The text of a column. A number is written out, and a list of one item gives the item.
+
+    Raises:
+        DataError: it is null or blank.
+    """
     return _filled(_only(pick(row, column, where), column, where), column, where)
 
 
 def optional_text(row: Row, column: str, where: str) -> str | None:
-    """As `text`, or None if the column is null or blank."""
+    """The same as `text`, but None if the column is null or blank."""
     value = pick(row, column, where)
     value = None if value == [] else _only(value, column, where)
     found = "" if value is None else as_text(value, column, where)
@@ -94,7 +98,7 @@ def optional_text(row: Row, column: str, where: str) -> str | None:
 
 
 def optional_lines(row: Row, column: str, where: str) -> str | None:
-    """As `optional_text`; a list, such as the steps of a solution, gives a line an item."""
+    """The same as `optional_text`. A list, such as the steps of a solution, gives one line for each item."""
     value = pick(row, column, where)
     items = value if isinstance(value, list) else [value]
     found = "\n".join(as_text(item, column, where) for item in items if item is not None)

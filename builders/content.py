@@ -39,7 +39,7 @@ FORMS: Final[dict[str, Form]] = {
 """The usual endings of each form."""
 COMPRESSED: Final = (".gz", ".bz2", ".xz", ".zst")
 """May follow any of these endings but ``.parquet``."""
-DELIMITERS: Final = ",;\t|"
+_DELIMITERS: Final = ",;\t|"
 MAX_LINE: Final = 2**28
 """Characters of one line."""
 
@@ -144,12 +144,12 @@ def lines(path: Path, newline: str = "\n") -> Iterator[tuple[str, str]]:
 
 
 def delimiter_of(text: str, wanted: Collection[str] = ()) -> str:
-    """The character that separates the columns of a table, one of ``DELIMITERS``.
+    """The character that separates the columns of a table, one of ``_DELIMITERS``.
 
     Where the header has several of them, the best one gives more of the ``wanted`` columns; then, the same number of
     cells in all rows. (`csv.Sniffer` counts every character, and sometimes picks a letter.)
     """
-    tables = {sign: _first_rows(text, sign) for sign in DELIMITERS}
+    tables = {sign: _first_rows(text, sign) for sign in _DELIMITERS}
 
     def rank(sign: str) -> tuple[int, bool]:
         header = {cell.strip() for cell in tables[sign][0]}

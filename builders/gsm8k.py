@@ -32,8 +32,8 @@ from toolgen_hf.builders.rows import Row, fault, shorten
 from toolgen_hf.errors import ConfigError, DataError, HubError
 from toolgen_hf.schemas import RAW
 
-HUB_REPO = "openai/gsm8k"
-HUB_REVISION = "e53f048856ff4f594e959d75785d2c2d37b678ee"
+_HUB_REPO = "openai/gsm8k"
+_HUB_REVISION = "e53f048856ff4f594e959d75785d2c2d37b678ee"
 SPLITS = ("train", "test")
 SOURCES = ("bundled", "hub")
 
@@ -56,7 +56,7 @@ class GSM8KConfig(RowsConfig):
     """The source of GSM8K if no files are given."""
 
     source: str = "bundled"
-    revision: str = HUB_REVISION  # of the Hub's repository, for source "hub"
+    revision: str = _HUB_REVISION  # of the Hub's repository, for source "hub"
 
 
 class GSM8K(RowsBuilder):
@@ -151,7 +151,7 @@ def _files(data_dir: StrPath | None, data_files: DataFiles | None) -> Inputs:
 
 def _inputs(source: str, revision: str) -> Inputs:
     if source == "bundled":
-        if revision != HUB_REVISION:
+        if revision != _HUB_REVISION:
             raise ConfigError(f"revision={revision!r} is of the Hub's repository: give source='hub' with it")
         return {split: (bundled(f"gsm8k/{split}.parquet"),) for split in SPLITS}
     if source == "hub":
@@ -164,9 +164,9 @@ def _inputs(source: str, revision: str) -> Inputs:
 def _from_hub(name: str, revision: str) -> str:
     """The local copy of a file. A file of a pinned commit is downloaded once, and later found without a network."""
     try:
-        return hf_hub_download(HUB_REPO, name, repo_type="dataset", revision=revision)
+        return hf_hub_download(_HUB_REPO, name, repo_type="dataset", revision=revision)
     except (httpx2.HTTPError, HFValidationError, OSError) as error:
         raise HubError(
-            f"{HUB_REPO}@{revision}: cannot get {name} ({error}). GSM8K() alone takes the data that ships "
+            f"{_HUB_REPO}@{revision}: cannot get {name} ({error}). GSM8K() alone takes the data that ships "
             "with this package and needs no network"
         ) from error

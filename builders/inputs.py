@@ -24,7 +24,7 @@ StrPath = str | os.PathLike[str]
 DataFiles = StrPath | Sequence[StrPath] | Mapping[str, StrPath | Sequence[StrPath]]
 Inputs = dict[str, tuple[Path, ...]]
 
-SUFFIXES = tuple(FORMS)
+_SUFFIXES = tuple(FORMS)
 SPLITS = ("train", "validation", "valid", "val", "dev", "test")
 
 _BUNDLED = Path(__file__).parent / "data"
@@ -47,7 +47,7 @@ def from_files(
     ``default_split``. A path may be a pattern (``"data/*.jsonl"``).
 
     Raises:
-        DataError: a file is missing, is no regular file, or belongs to no split.
+        DataError: a file is missing, is not a regular file, or belongs to no split.
     """
     if isinstance(data_files, Mapping):
         return ordered({split: _expand(paths, data_dir) for split, paths in data_files.items()})
@@ -68,14 +68,14 @@ def from_folder(data_dir: StrPath, default_split: str | None = None) -> Inputs:
     paths = [path for path in listing(data_dir) if is_data(path)]
     if not paths:
         raise DataError(
-            f"{data_dir}: no data file ({', '.join(SUFFIXES)}) in this folder, which holds {names(data_dir)}"
+            f"{data_dir}: no data file ({', '.join(_SUFFIXES)}) in this folder, which holds {names(data_dir)}"
         )
     return from_files(paths, default_split)
 
 
 def is_data(path: Path) -> bool:
     """Whether a file's name is that of data: it has a known ending, or it is the name of a split alone."""
-    return ending(path) in SUFFIXES or path.name in SPLITS
+    return ending(path) in _SUFFIXES or path.name in SPLITS
 
 
 def digest(inputs: Inputs) -> str:
@@ -115,7 +115,7 @@ def discard(folder: StrPath) -> None:
 
 
 def listing(folder: StrPath) -> list[Path]:
-    """The entries of a folder, sorted. Raises `DataError` if it is no folder."""
+    """The entries of a folder, sorted. Raises `DataError` if it is not a folder."""
     path = expanded(folder)
     if not path.is_dir():
         what = "is a file: give it as data_files" if path.exists() else "there is no such folder"
@@ -132,7 +132,7 @@ def names(folder: StrPath, limit: int = 10) -> str:
 
 def unsharded(path: Path) -> str:
     """A file's name without its endings and shard: ``train-00000-of-00002.parquet``, ``train.csv.gz -> "train"``."""
-    is_compressed = path.suffix.lower() in COMPRESSED and ending(path) in SUFFIXES
+    is_compressed = path.suffix.lower() in COMPRESSED and ending(path) in _SUFFIXES
     return _SHARD.sub("", Path(path.stem).stem if is_compressed else path.stem)
 
 

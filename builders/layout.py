@@ -24,7 +24,7 @@ from toolgen_hf.errors import DataError
 RESPONSE = "_response"
 """The name of a file of one source's responses ends with this."""
 
-JSON_LAYOUT = {
+_JSON_LAYOUT = {
     "raw": ("raw", ""),
     "right": ("raw", "_right"),
     "wrong": ("raw", "_wrong"),
@@ -33,12 +33,12 @@ JSON_LAYOUT = {
     "responses": ("stage2", RESPONSE),
     "stage2": ("stage2", ""),
 }
-"""Of each config with a JSON export, the folder under ``data/`` and the end of its files' names."""
+"""Config with a JSON export -> its folder under ``data/``, and the end of its files' names."""
 
 REJECTED = "_rejected"
 """The name of a file of rejected rows ends with this; it lies beside the output."""
 
-_ENDINGS = (*(ending for _, ending in JSON_LAYOUT.values() if ending), REJECTED)
+_ENDINGS = (*(ending for _, ending in _JSON_LAYOUT.values() if ending), REJECTED)
 
 
 def locate(data_dir: StrPath, config: str, dataset_name: str | None = None) -> tuple[Inputs, str]:
@@ -51,14 +51,14 @@ def locate(data_dir: StrPath, config: str, dataset_name: str | None = None) -> t
     root = Path(data_dir).expanduser()
     if dataset_name is None and (inputs := _parquet(root, config)):
         return inputs, root.resolve().name
-    if config in JSON_LAYOUT and (names := _datasets(root, config)):
+    if config in _JSON_LAYOUT and (names := _datasets(root, config)):
         name = _choose(names, dataset_name, f"{root}, {config}")
         if inputs := _json(names[name], config):
             return inputs, name
     if dataset_name is not None:
         what = f"there are no JSON exports of {config!r}, which dataset_name={dataset_name!r} chooses from"
         raise DataError(f"{root}: {what}. Leave it out to read Parquet")
-    there = sorted(_parquet_configs(root) | {other for other in JSON_LAYOUT if _datasets(root, other)})
+    there = sorted(_parquet_configs(root) | {other for other in _JSON_LAYOUT if _datasets(root, other)})
     raise DataError(f"{root}: there is no {config!r}; there is {known(there)}{nearest(config, there)}")
 
 
@@ -130,7 +130,7 @@ def _patterns(data_files: Any) -> Iterator[tuple[str, list[str]]]:
 
 def _datasets(root: Path, config: str) -> dict[str, Path]:
     """The datasets with files of a config: ``{"GSM8K": data/stage1/GSM8K, "mix": data/stage1/mix}``."""
-    stage, _ = JSON_LAYOUT[config]
+    stage, _ = _JSON_LAYOUT[config]
     folders = [*(root / "data" / stage).glob("*/"), *(root / stage).glob("*/")]
     return {folder.name: folder for folder in sorted(folders) if folder.is_dir() and _json(folder, config)}
 
@@ -149,7 +149,7 @@ def _choose(names: Mapping[str, Path], wanted: str | None, where: str) -> str:
 
 def _json(folder: Path, config: str) -> Inputs:
     """A config's JSON files by split. Split train has the dataset's name alone, others add their own."""
-    _, ending = JSON_LAYOUT[config]
+    _, ending = _JSON_LAYOUT[config]
     rests = {
         path: path.stem.removeprefix(folder.name) for path in sorted(folder.glob(f"{folder.name}*.json"))
     }

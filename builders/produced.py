@@ -39,7 +39,7 @@ RESPONSES = "responses-"
 
 
 @dataclass(frozen=True)
-class Kind:
+class FileKind:
     """The columns of a config, and the values of those that its published JSON files leave out."""
 
     features: Features
@@ -80,26 +80,26 @@ class Kind:
 
 
 KINDS = {
-    "raw": Kind(schemas.RAW, "questions with known answers", {"solution": None}),
-    "right": Kind(schemas.ANSWERED, "answered right without a tool", {**_UNGRADED, "correct": True}),
-    "wrong": Kind(schemas.ANSWERED, "answered wrong without a tool", {**_UNGRADED, "correct": False}),
-    "answered": Kind(schemas.ANSWERED, "the student's answers without a tool"),
-    "called": Kind(schemas.CALLED, "the teachers' tool calls"),
-    "stage1": Kind(schemas.STAGE1, "behavior cloning", {"answer": None, "fewshot_overlap": None}),
-    "stage1_wrong": Kind(schemas.CALLED, "the verified tool calls", _CALL_ALONE),
-    "responses": Kind(schemas.RESPONSES, "one response a source and question", {"finish_reason": None}),
-    "executed": Kind(schemas.EXECUTED, "responses with their tool calls run"),
-    "stage2": Kind(
+    "raw": FileKind(schemas.RAW, "questions with known answers", {"solution": None}),
+    "right": FileKind(schemas.ANSWERED, "answered right without a tool", {**_UNGRADED, "correct": True}),
+    "wrong": FileKind(schemas.ANSWERED, "answered wrong without a tool", {**_UNGRADED, "correct": False}),
+    "answered": FileKind(schemas.ANSWERED, "the student's answers without a tool"),
+    "called": FileKind(schemas.CALLED, "the teachers' tool calls"),
+    "stage1": FileKind(schemas.STAGE1, "behavior cloning", {"answer": None, "fewshot_overlap": None}),
+    "stage1_wrong": FileKind(schemas.CALLED, "the verified tool calls", _CALL_ALONE),
+    "responses": FileKind(schemas.RESPONSES, "one response a source and question", {"finish_reason": None}),
+    "executed": FileKind(schemas.EXECUTED, "responses with their tool calls run"),
+    "stage2": FileKind(
         schemas.STAGE2, "reinforcement learning with execution feedback", {"fewshot_overlap": None}
     ),
-    "sft": Kind(schemas.SFT, "behavior cloning as TRL's prompt-completion"),
-    "tool_calling": Kind(schemas.TOOL_CALLING, "behavior cloning as TRL's conversations with tools"),
-    "preference": Kind(schemas.PREFERENCE, "pairs for DPO and reward models"),
-    "rejected": Kind(schemas.REJECTED, "what fell out on the way, with the reason"),
+    "sft": FileKind(schemas.SFT, "behavior cloning as TRL's prompt-completion"),
+    "tool_calling": FileKind(schemas.TOOL_CALLING, "behavior cloning as TRL's conversations with tools"),
+    "preference": FileKind(schemas.PREFERENCE, "pairs for DPO and reward models"),
+    "rejected": FileKind(schemas.REJECTED, "what fell out on the way, with the reason"),
 }
 
 
-def kind_of(config: str) -> Kind | None:
+def kind_of(config: str) -> FileKind | None:
     """The kind of a config; None if this library writes no such config."""
     return KINDS.get("executed" if config.startswith(RESPONSES) else config)
 
@@ -140,7 +140,7 @@ class Produced(RowsBuilder):
         there = [columns(path) for paths in inputs.values() for path in paths]
         if kind == "stage2" and all("correct" in found for found in there):
             self.kind = replace(self.kind, features=schemas.SCORED)
-        for names, widened in (({schemas.NEAR}, schemas.marked), ({*schemas.MIXED}, schemas.mixed)):
+        for names, widened in (({schemas.NEAR}, schemas.with_near), ({*schemas.OF_A_MIX}, schemas.mixed)):
             if all(names <= found for found in there):
                 self.kind = replace(self.kind, features=widened(self.kind.features))
         self.ids_are_unique = config_name == "raw"  # a mix may repeat rows; responses have one a source
@@ -153,7 +153,7 @@ class Produced(RowsBuilder):
         )
 
     def _as_dataset(self, split: str = "train", in_memory: bool = False) -> Dataset:
-        """As in `datasets`, which cannot open a split without rows."""
+        """The same as in `datasets`, which fails on a split without rows."""
         if str(split) in self.info.splits and not self.info.splits[str(split)].num_examples:
             columns: dict[str, list[object]] = {name: [] for name in self.info.features}
             return Dataset.from_dict(columns, self.info.features, self.info.copy(), split)

@@ -33,9 +33,9 @@ from toolgen_hf.schemas import RAW
 if TYPE_CHECKING:
     from pathlib import Path
 
-FIELDS = ("question", "answer", "solution", "context", "id")
+_FIELDS = ("question", "answer", "solution", "context", "id")
 
-SVAMP_CITATION = """\
+_SVAMP_CITATION = """\
 @inproceedings{patel2021svamp,
   title = {Are {NLP} Models really able to Solve Simple Math Word Problems?},
   author = {Patel, Arkil and Bhattamishra, Satwik and Goyal, Navin},
@@ -90,7 +90,7 @@ class QA(RowsBuilder):
             columns={"question": "Question", "context": "Body", "answer": "Answer", "solution": "Equation"},
             split="test",
             bundled="svamp/SVAMP.json",
-            citation=SVAMP_CITATION,
+            citation=_SVAMP_CITATION,
             homepage="https://github.com/arkilpatel/SVAMP",
             license="MIT",
         ),
@@ -157,9 +157,9 @@ def join(context: str | None, question: str) -> str:
 
 def _checked(columns: Mapping[str, str]) -> dict[str, str]:
     for name, column in columns.items():
-        if name not in FIELDS:
-            hint = nearest(name, FIELDS)
-            raise ConfigError(f"columns: {name!r} is not a field of a row; there is {known(FIELDS)}{hint}")
+        if name not in _FIELDS:
+            hint = nearest(name, _FIELDS)
+            raise ConfigError(f"columns: {name!r} is not a field of a row; there is {known(_FIELDS)}{hint}")
         if not isinstance(column, str) or not column:
             raise ConfigError(f"columns: {name!r} must name a column of the file, not {column!r}")
     return dict(columns)

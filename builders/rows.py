@@ -43,7 +43,7 @@ __all__ = ["Row", "check_new_id", "columns", "fault", "read_rows", "shorten"]
 
 Row = dict[str, Any]
 
-ROW_COLUMNS: Final = frozenset(
+_ROW_COLUMNS: Final = frozenset(
     (
         *("id", "question", "input", "query", "instruction", "prompt"),
         *("answer", "solution", "output", "response", "responses", "origin"),
@@ -96,7 +96,7 @@ def check_new_id(key: str, where: str, places: dict[str, str]) -> None:
 
 
 def columns(path: Path) -> set[str]:
-    """The columns of a Parquet file; of any other file, or a damaged one, none."""
+    """The columns of a Parquet file. The set is empty for a damaged file or another kind of file."""
     try:
         return set(pq.read_schema(path).names) if path.suffix.lower() == ".parquet" else set()
     except (pa.ArrowException, OSError):
@@ -104,7 +104,7 @@ def columns(path: Path) -> set[str]:
 
 
 def _questions(row: Row) -> Iterator[Row]:
-    """The row itself; of an article in SQuAD's form, each question: ``{"paragraphs": [{"context", "qas": [...]}]}``."""
+    """The row. An article in SQuAD's form, ``{"paragraphs": [{"context", "qas": [...]}]}``, gives its questions."""
     paragraphs = row.get("paragraphs")
     if not isinstance(paragraphs, list) or not all(
         isinstance(part, dict) and isinstance(part.get("qas"), list) for part in paragraphs
@@ -211,7 +211,7 @@ Place = tuple[int, int]
 
 def _rows_key(lists: dict[str, tuple[object, Place]], where: str, wanted: Collection[str]) -> str | None:
     """The key of the list that holds the rows; None if the object is a row itself."""
-    if {key.lower() for key in lists} & ROW_COLUMNS or set(lists) & set(wanted):
+    if {key.lower() for key in lists} & _ROW_COLUMNS or set(lists) & set(wanted):
         return None
     tables = [key for key, (first, _) in lists.items() if isinstance(first, dict)]
     if len(tables) > 1:
@@ -275,7 +275,7 @@ class _JsonText:
             yield self.value()
 
     def lists(self) -> dict[str, tuple[object, Place]]:
-        """Of the object that comes next, by key the first item and the place of each list; None of other values."""
+        """Read the next object: key -> the first item of its list (None for another value), and the place."""
         found: dict[str, tuple[object, Place]] = {}
         for _ in self._members("{", "}", "a value"):
             _, key = self.value()
@@ -294,14 +294,14 @@ class _JsonText:
             raise self._fault(f"expected one array, found {self._found()} after it")
 
     def _members(self, opening: str, closing: str, what: str) -> Iterator[None]:
-        """Stops before each member of what comes next; the caller reads the member."""
+        """Read the next array or object. Yields before each member, and the caller reads the member."""
         self._take(opening)
         while self.peek() != closing:
             yield
             if self.peek() == ",":
                 self._at += 1
                 if self.peek() == closing:
-                    raise self._fault(f"a comma stands before the closing {closing!r}: delete it")
+                    raise self._fault(f"there is a comma before the closing {closing!r}: delete it")
             elif self.peek() != closing:
                 raise self._fault(f"expected ',' or {closing!r} after {what}, found {self._found()}")
         self._at += 1

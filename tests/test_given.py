@@ -172,7 +172,7 @@ def test_a_dry_run_asks_nobody(home: Path) -> None:
 def test_a_file_that_is_not_there(home: Path) -> None:
     with pytest.raises(ConfigError, match=r"sources\.x\.generator: none.json: there is no such file"):
         build(recipe(sources={"x": {"generator": {"kind": "file", "path": "none.json"}}}))
-    with pytest.raises(ConfigError, match=r"tool_api\.teachers\.0\.kind: 'files' is none of"):
+    with pytest.raises(ConfigError, match=r"tool_api\.teachers\.0\.kind: 'files' is not one of"):
         recipe(tool_api={"teachers": [{"kind": "files", "path": "none.json"}]})
     with pytest.raises(ConfigError, match=r"sources\.x\.generator\.paths: unknown key; did you mean 'path'"):
         recipe(sources={"x": {"generator": {"kind": "file", "paths": "none.json"}}})

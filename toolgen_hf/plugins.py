@@ -188,7 +188,7 @@ def source_of(part: object) -> Source | None:
     return _module_source(type(part).__module__)
 
 
-def checked(part: object, where: str, texts: tuple[str, ...], methods: tuple[str, ...]) -> object:
+def check_members(part: object, where: str, texts: tuple[str, ...], methods: tuple[str, ...]) -> object:
     """``part`` if it has these texts and methods, a version, and a valid name; ``where`` begins the message.
 
     Raises:

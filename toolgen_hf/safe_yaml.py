@@ -19,14 +19,13 @@ import yaml
 from toolgen_hf.errors import ConfigError
 
 MAX_BYTES = 1_000_000
-MAX_VALUES = 50_000
-"""Keys and values together; an alias counts as what it stands for."""
+_MAX_VALUES = 50_000
+"""Keys and values together. An alias counts as all values of its anchor."""
 MAX_DEPTH = 40
 _LARGEST = 2**63 - 1
 _LONGEST = 80
-"""Characters of a number: 64 binary digits, a sign, and room for ``_`` between them."""
+"""The most characters of a number: 64 binary digits, a sign, and ``_`` between them."""
 _TAG = "tag:yaml.org,2002:"
-_CONSTRUCTOR = yaml.SafeLoader("")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -42,9 +41,7 @@ def read_yaml(path: Path) -> Any:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     if len(content) > MAX_BYTES:
-        raise ConfigError(
-            f"{path}: larger than {MAX_BYTES:,} bytes, which no recipe is: name the recipe's own file"
-        )
+        raise ConfigError(f"{path}: larger than {MAX_BYTES:,} bytes: name the file of a recipe")
     try:
         return _parse(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -83,12 +80,10 @@ def _parse(text: str) -> Any:
     loader: _Loader | None = None
     try:
         loader = _Loader(text)
-        node = loader.get_single_node()
-        return None if node is None else _Reading().value(node)
+        return loader.plain_data()
     except yaml.reader.ReaderError as error:
         line, sign = text[: error.position].count("\n") + 1, f"U+{error.character:04X}"
-        problem = f"not valid YAML: the character {sign} cannot stand here: take it out"
-        raise _UnfitError(line, problem) from error
+        raise _UnfitError(line, f"not valid YAML: the character {sign} is not allowed: delete it") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         hint = ": indent with spaces, not with tabs" if "'\\t'" in str(error.problem) else ""
@@ -96,23 +91,15 @@ def _parse(text: str) -> Any:
         raise _UnfitError(mark.line + 1 if mark else 1, problem) from error
     except (ValueError, OverflowError) as error:  # of an escape such as "\U99999999"
         line = loader.line + 1 if loader is not None else 1
-        raise _UnfitError(line, "not valid YAML: an escape that stands for no character") from error
+        raise _UnfitError(line, "not valid YAML: an escape for a character that does not exist") from error
 
 
 def _shown(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:40]}..."
 
 
-def _check_bounds(line: int, count: int, depth: int) -> None:
-    if count > MAX_VALUES:
-        problem = f"more than {MAX_VALUES:,} keys and values (an alias counts as what it stands for)"
-        raise _UnfitError(line, problem)
-    if depth > MAX_DEPTH:
-        raise _UnfitError(line, f"nested more than {MAX_DEPTH} deep, which no recipe is")
-
-
 class _Loader(yaml.SafeLoader):
-    """Composes nodes up to the limits; constructs nothing."""
+    """Composes nodes, and then turns them into plain data with every alias written out; both up to the limits."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - as its base has it
         first: [(tag, form) for tag, form in found if tag != f"{_TAG}timestamp"]
@@ -122,30 +109,37 @@ class _Loader(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._count = self._depth = 0
+        self._within: set[int] = set()
+        """The lists and mappings around the current node."""
+
+    def plain_data(self) -> Any:
+        node = self.get_single_node()
+        self._count = 0
+        return None if node is None else self._value(node)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        self._count += 1
         self._depth += 1
-        _check_bounds(self.line + 1, self._count, self._depth)
+        self._check_bounds(self.line + 1, self._depth)
         node: yaml.Node | None = super().compose_node(parent, index)
         self._depth -= 1
         return node
 
-
-class _Reading:
-    """Turns nodes into plain data, up to the limits with every alias written out."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._within: set[int] = set()
-
-    def value(self, node: yaml.Node) -> Any:
-        if id(node) in self._within:
-            raise _unfit(node, "an alias (*name) stands within what it stands for: write the values out")
+    def _check_bounds(self, line: int, depth: int) -> None:
         self._count += 1
-        _check_bounds(node.start_mark.line + 1, self._count, len(self._within))
+        if self._count > _MAX_VALUES:
+            problem = (
+                f"more than {_MAX_VALUES:,} keys and values (an alias counts as all values of its anchor)"
+            )
+            raise _UnfitError(line, problem)
+        if depth > MAX_DEPTH:
+            raise _UnfitError(line, f"nested more than {MAX_DEPTH} deep")
+
+    def _value(self, node: yaml.Node) -> Any:
+        if id(node) in self._within:
+            raise _unfit(node, "an alias (*name) is inside its own anchor (&name): write the values out")
+        self._check_bounds(node.start_mark.line + 1, len(self._within))
         if isinstance(node, yaml.ScalarNode):
-            return _scalar(node)
+            return self._scalar(node)
         self._within.add(id(node))
         made: Any
         if isinstance(node, yaml.MappingNode):
@@ -153,7 +147,7 @@ class _Reading:
             made = self._mapping(node)
         else:
             _check_tag(node, "seq")
-            made = [self.value(item) for item in node.value]
+            made = [self._value(item) for item in node.value]
         self._within.remove(id(node))
         return made
 
@@ -162,57 +156,53 @@ class _Reading:
         own: dict[str, Any] = {}
         seen: dict[str, int] = {}
         for key_node, value_node in node.value:
-            key, line = _key(key_node), key_node.start_mark.line + 1
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _UnfitError(line, "a list or mapping as a key: a key is text, such as name")
+            if key_node.tag == f"{_TAG}null":
+                raise _UnfitError(line, "an empty key: a key is text, such as name")
+            self._scalar(key_node)  # refuses an unknown tag
+            key = _text(key_node)
             if key in seen:
-                again = f"the key {_shown(key)!r} stands here again (first in line {seen[key]})"
-                raise _UnfitError(line, f"{again}: keep one")
+                raise _UnfitError(line, f"the key {_shown(key)!r} is already in line {seen[key]}: keep one")
             seen[key] = line
             if key_node.tag != f"{_TAG}merge":
-                own[key] = self.value(value_node)
+                own[key] = self._value(value_node)
                 continue
             many = isinstance(value_node, yaml.SequenceNode)
             for source in value_node.value if many else [value_node]:  # the first has precedence
                 if not isinstance(source, yaml.MappingNode):
                     raise _UnfitError(line, "<<: merges a mapping (<<: *name), or a list of mappings")
-                merged = {**self.value(source), **merged}
+                merged = {**self._value(source), **merged}
         return {**merged, **own}
 
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        kind, text = node.tag.removeprefix(_TAG), node.value
+        if kind == "null":
+            return None
+        if kind == "bool" and text.lower() in self.bool_values:
+            return self.bool_values[text.lower()]
+        if kind in ("int", "float") and ":" not in text:  # 12:30 is not a number to the base of 60
+            return self._number(node, kind)
+        if kind not in ("int", "float", "timestamp", "value", "merge"):
+            _check_tag(node, "str")
+        return _text(node)
 
-def _key(node: yaml.Node) -> str:
-    if not isinstance(node, yaml.ScalarNode):
-        raise _unfit(node, "a list or mapping as a key: a key is text, such as name")
-    if node.tag == f"{_TAG}null":
-        raise _unfit(node, "an empty key: a key is text, such as name")
-    _scalar(node)  # refuses an unknown tag
-    return _text(node)
-
-
-def _scalar(node: yaml.ScalarNode) -> Any:
-    kind, text = node.tag.removeprefix(_TAG), node.value
-    if kind == "null":
-        return None
-    if kind == "bool" and text.lower() in yaml.SafeLoader.bool_values:
-        return yaml.SafeLoader.bool_values[text.lower()]
-    if kind in ("int", "float") and ":" not in text:  # 12:30 is not a number to the base of 60
-        return _number(node, kind)
-    if kind not in ("int", "float", "timestamp", "value", "merge"):
-        _check_tag(node, "str")
-    return _text(node)
-
-
-def _number(node: yaml.ScalarNode, kind: str) -> int | float:
-    shown = _shown(node.value)
-    if len(node.value) > _LONGEST:
-        raise _unfit(node, f"the number {shown} has {len(node.value):,} digits: put text into quotes")
-    try:
-        number: int | float = getattr(yaml.SafeLoader, f"construct_yaml_{kind}")(_CONSTRUCTOR, node)
-    except ValueError:
-        raise _unfit(node, f"{shown} is no number") from None
-    if not math.isfinite(number):
-        raise _unfit(node, f"{shown} is no finite number: leave the key out, or write null, for no limit")
-    if isinstance(number, int) and abs(number) > _LARGEST:
-        raise _unfit(node, f"the number {shown} is not below 2^63: put text into quotes")
-    return number
+    def _number(self, node: yaml.ScalarNode, kind: str) -> int | float:
+        shown = _shown(node.value)
+        if len(node.value) > _LONGEST:
+            raise _unfit(node, f"the number {shown} has {len(node.value):,} digits: put text into quotes")
+        try:
+            number: int | float = getattr(self, f"construct_yaml_{kind}")(node)
+        except ValueError:
+            raise _unfit(node, f"{shown} is not a number") from None
+        if not math.isfinite(number):
+            raise _unfit(
+                node, f"{shown} is not a finite number: leave the key out, or write null, for no limit"
+            )
+        if isinstance(number, int) and abs(number) > _LARGEST:
+            raise _unfit(node, f"the number {shown} is not below 2^63: put text into quotes")
+        return number
 
 
 def _check_tag(node: yaml.Node, wanted: str) -> None:
@@ -222,10 +212,10 @@ def _check_tag(node: yaml.Node, wanted: str) -> None:
 
 
 def _text(node: yaml.ScalarNode) -> str:
-    """The text; two escapes for one character, as JSON writes it, become that character."""
+    """The text. Two escapes that spell one character, as in JSON, become that character."""
     text: str = node.value
     if "\0" in text:
-        raise _unfit(node, "the escape \\0 is no character of a recipe: take it out")
+        raise _unfit(node, "the escape \\0 is not allowed in a recipe: delete it")
     if not _SURROGATE.search(text):
         return text
     try:

@@ -197,7 +197,7 @@ def test_parquet_rows(tmp_path: Path) -> None:
         ("a.json", '[{"q": 1}]\n[{"q": 2}]', ":2", "expected one array"),
         ("a.json", '[\n{"q": 1},\n{"q": nope}]', ":3", "not valid JSON in the row that starts here"),
         ("a.json", '[\n{\n"q": nope}]', ":2", "the row that starts here (Expecting value in line 3)"),
-        ("a.json", '[{"q": 1},\n]', ":2", "a comma stands before the closing ']': delete it"),
+        ("a.json", '[{"q": 1},\n]', ":2", "there is a comma before the closing ']': delete it"),
         ("a.jsonl", '{"q": 1},\n{"q": 2},\n', ":1", "not valid JSON (Extra data"),
         ("a.json", '{"data": [\n{"q": 1},\n{"q": }\n]}', ":3", "not valid JSON in the row that starts here"),
         (

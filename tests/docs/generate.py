@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tests.docs.pages import ROOT
-from toolgen_hf import cli, errors, schemas
+from toolgen_hf import cli, errors, schemas, stages
 from toolgen_hf.builders.columns import ALIASES
 from toolgen_hf.cli import parser
 from toolgen_hf.data import export
@@ -41,7 +41,6 @@ from toolgen_hf.recipe import (
     ToolApiConfig,
 )
 from toolgen_hf.recipe.recipe import MixSettings, PartConfig
-from toolgen_hf.stages import STAGES
 from toolgen_hf.stages.respond import SourceConfig
 
 # Markdown.
@@ -189,18 +188,10 @@ def anchor(title: str) -> str:
     return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
 
 
-# Columns: from the schemas.
+# Columns: from the list of stages and the schemas.
 
-CONFIGS = {
-    "raw": schemas.RAW,
-    "stage1": schemas.STAGE1,
-    "stage2": schemas.SCORED,
-    "sft": schemas.SFT,
-    "tool_calling": schemas.TOOL_CALLING,
-    "preference": schemas.PREFERENCE,
-    "rejected": schemas.REJECTED,
-    "responses-NAME": schemas.EXECUTED,
-}
+CONFIGS = {name: config for name, config in stages.configs().items() if name != "responses-gold"}
+CONFIGS |= {name: CONFIGS.pop(name) for name in ("rejected", "responses-NAME")}  # the last ones on the page
 ATTEMPTS = (
     "every attempt of a teacher: `result` is the result of its call, `reason` is why it was not accepted"
 )
@@ -209,23 +200,22 @@ ATTEMPTS = (
 def configs() -> str:
     """A table for each config of a produced directory."""
     parts = []
-    for name, features in CONFIGS.items():
-        wide = schemas.marked(features) if name in schemas.MARKED else features
-        told = columns(wide, schemas.COLUMNS[name])
-        parts.append(f"### {name}\n\n{sentence(schemas.CONFIGS[name])}\n\n{told}")
-    mixed = columns(dict.fromkeys(schemas.MIXED, Value("string")), schemas.MIXED)
+    for name, config in CONFIGS.items():
+        told = columns(config.features, config.columns)
+        parts.append(f"### {name}\n\n{sentence(config.about)}\n\n{told}")
+    mixed = columns(dict.fromkeys(stages.OF_A_MIX, Value("string")), stages.OF_A_MIX)
     return "\n\n".join([*parts, f"### In a mix\n\nEvery config also has:\n\n{mixed}"])
 
 
 def stage_files() -> str:
     """The columns of each file between two commands, and the list of stages."""
     told = schema_comments() | {
-        "fewshot_overlap": schemas.COLUMNS["stage1"]["fewshot_overlap"],
+        "fewshot_overlap": CONFIGS["stage1"].columns["fewshot_overlap"],
         "attempts": ATTEMPTS,
     }
     answered = {n: f for n, f in schemas.ANSWERED.items() if n not in schemas.RAW}
     called = {n: f for n, f in schemas.CALLED.items() if n not in schemas.ANSWERED}
-    stages = [[name, str(entry.stage.version), entry.does] for name, entry in STAGES.items()]
+    rows = [[name, str(entry.stage.version), entry.does] for name, entry in stages.STAGES.items()]
     source = "[responses-NAME](#responses-name)"
     return "\n\n".join(
         [
@@ -238,7 +228,7 @@ def stage_files() -> str:
             "### executed\n\n`toolgen-hf execute` writes it, `score` reads a folder of them. "
             f"It has the columns of {source}.",
             f"These columns may be absent from a file. They are null then: {names_of(OPTIONAL)}.",
-            table(["stage", "version", "does"], stages),
+            table(["stage", "version", "does"], rows),
         ]
     )
 

@@ -79,9 +79,9 @@ def test_the_directory_loads_with_datasets_alone_and_exact_features(tmp_path: Pa
     )
     result = run(Recipe.parse(data), tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
     expected = {
-        "raw": schemas.marked(schemas.RAW),
-        "stage1": schemas.marked(schemas.STAGE1),
-        "stage2": schemas.marked(schemas.SCORED),
+        "raw": schemas.with_near(schemas.RAW),
+        "stage1": schemas.with_near(schemas.STAGE1),
+        "stage2": schemas.with_near(schemas.SCORED),
         "rejected": schemas.REJECTED,
     }
     for config, features in expected.items():
@@ -92,7 +92,7 @@ def test_the_directory_loads_with_datasets_alone_and_exact_features(tmp_path: Pa
             assert rows.to_list() == result.configs[config][split].to_list()
     assert load_dataset(str(result.directory), cache_dir=str(tmp_path / "hf"))[
         "train"
-    ].features == schemas.marked(schemas.SCORED)
+    ].features == schemas.with_near(schemas.SCORED)
 
 
 def test_a_config_or_split_without_rows_is_not_listed(tmp_path: Path) -> None:

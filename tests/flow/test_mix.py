@@ -24,6 +24,7 @@ from toolgen_hf.flow import Result, plan
 from toolgen_hf.hub import diff, pull, push
 from toolgen_hf.metrics import evaluate_target
 from toolgen_hf.report.html import write_report
+from toolgen_hf.stages import configs
 
 pytestmark = pytest.mark.usefixtures("scripted_models")
 
@@ -60,17 +61,10 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def test_both_parts_are_one_set_that_datasets_opens(tmp_path: Path) -> None:
     result = build(tmp_path)
-    expected = {
-        "stage1": schemas.STAGE1,
-        "stage2": schemas.SCORED,
-        "raw": schemas.RAW,
-        "rejected": schemas.REJECTED,
-    }
-    for config, features in expected.items():
+    for config in ("stage1", "stage2", "raw", "rejected"):
         loaded = load_dataset(str(result.directory), config, cache_dir=str(tmp_path / "hf"))
         for split, rows in loaded.items():
-            wide = schemas.marked(features) if config in schemas.MARKED else features
-            assert rows.features == schemas.mixed(wide)
+            assert rows.features == schemas.mixed(configs()[config].features)
             assert rows.to_list() == result.configs[config][split].to_list()
     one = result.configs["stage1"]
     assert {split: Counter(rows["dataset"]) for split, rows in one.items()} == {
@@ -298,7 +292,7 @@ def test_a_mistake_is_named(tmp_path: Path, part: dict[str, Any], message: str) 
         ({"recipe": "quickstrat"}, r"mix\.parts\.a: no recipe 'quickstrat'.*did you mean 'quickstart'\?"),
         ({"recipe": "math-mix"}, r"'math-mix' is a mix itself"),
         ({"recipe": "quickstart", "set": ["x=1"]}, r"mix\.parts\.a\.set: write keys with their values"),
-        ({"recipe": "quickstart", "set": {"name.x": 1}}, r"mix\.parts\.a\.set: name\.x: 'x' leads nowhere"),
+        ({"recipe": "quickstart", "set": {"name.x": 1}}, r"mix\.parts\.a\.set: name\.x: 'x' does not exist"),
     ],
 )
 def test_a_part_that_names_no_recipe_is_named(tmp_path: Path, part: dict[str, Any], message: str) -> None:
@@ -450,8 +444,8 @@ def test_splits_are_cut_from_others_and_share_no_row(tmp_path: Path) -> None:
     assert list(result.configs["stage1"]["test"]["id"]) == [f"Sums-train-{n}" for n in range(4, 8)]
     for spec, message in (
         ("train[:5]", "row 4 of train is in"),
-        ("tran", "no slice of train"),
-        ("x[", "no slice of"),
+        ("tran", "not a slice of train"),
+        ("x[", "not a slice of"),
     ):
         wrong = sums_data(tmp_path / "questions", dataset__splits={"test": "train[4:]", "train": spec})
         with pytest.raises(DataError, match=message):

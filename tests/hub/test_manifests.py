@@ -33,7 +33,7 @@ from toolgen_hf.report.facts import card_facts
 from toolgen_hf.report.html.overview import overview
 from toolgen_hf.report.html.page import write_report
 from toolgen_hf.report.screen import print_summary
-from toolgen_hf.stages.duplicates import Match
+from toolgen_hf.stages.draw import Match
 
 DELETE = object()
 DIGEST = "0" * 64
@@ -134,17 +134,17 @@ WRONG: list[tuple[str, Any, str]] = [
 ]  # fmt: skip
 
 BROKEN = {
-    "a page": (b"<html><body>Please log in</body></html>", "it is no JSON"),
-    "empty": (b"", "it is no JSON"),
-    "cut": (b'{"toolgen_hf": "0.1.0", "fi', "it is no JSON"),
+    "a page": (b"<html><body>Please log in</body></html>", "it is not JSON"),
+    "empty": (b"", "it is not JSON"),
+    "cut": (b'{"toolgen_hf": "0.1.0", "fi', "it is not JSON"),
     "a list": (b"[]", "all of it: Input should be a valid dictionary"),
     "a number": (b"5", "all of it: Input should be a valid dictionary"),
     "null": (b"null", "all of it: Input should be a valid dictionary"),
     "another tool's": (b'{"name": "web app", "icons": []}', "toolgen_hf: it is missing"),
-    "no UTF-8": (b'{"toolgen_hf": "\xff"}', "it is no JSON"),
-    "half a character": (b'{"toolgen_hf": "\\ud800"}', "it is no JSON"),
-    "deep": (b"[" * 100_000, "it is no JSON (recursion limit exceeded"),
-    "a huge number": (b'{"toolgen_hf": ' + b"9" * 100_000 + b"}", "it is no JSON"),
+    "no UTF-8": (b'{"toolgen_hf": "\xff"}', "it is not JSON"),
+    "half a character": (b'{"toolgen_hf": "\\ud800"}', "it is not JSON"),
+    "deep": (b"[" * 100_000, "it is not JSON (recursion limit exceeded"),
+    "a huge number": (b'{"toolgen_hf": ' + b"9" * 100_000 + b"}", "it is not JSON"),
 }
 
 

@@ -140,7 +140,9 @@ def test_licence_and_citation_go_along(sets: Sets, tmp_path: Path) -> None:
         "https://example.org/sums",
     )
     (root / "manifest.json").write_text(json.dumps({**facts, "source_dataset": "../../evil"}))
-    with pytest.raises(DataError, match=r"'\.\./\.\./evil', which names no file: set dataset\.name"):
+    with pytest.raises(
+        DataError, match=r"'\.\./\.\./evil', which cannot be the name of a file: set dataset\.name"
+    ):
         build(tmp_path, f"{root}#raw")
 
 

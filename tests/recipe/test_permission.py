@@ -210,11 +210,11 @@ def test_a_key_of_set_is_a_key_and_nothing_else(key: str) -> None:
 @pytest.mark.parametrize(
     ("key", "problem"),
     [
-        ("tool_api.teachers.-1.kind", "'-1' is none of the 1 places in the list"),
-        ("tool_api.teachers.1.kind", "'1' is none of the 1 places in the list"),
-        ("tool_api.teachers." + "9" * 5000, "is none of the 1 places"),
-        ("tool_api.teachers.²", "is none of the 1 places"),
-        ("name.first", "'first' leads nowhere"),
+        ("tool_api.teachers.-1.kind", "'-1' is not one of the 1 places in the list"),
+        ("tool_api.teachers.1.kind", "'1' is not one of the 1 places in the list"),
+        ("tool_api.teachers." + "9" * 5000, "is not one of the 1 places"),
+        ("tool_api.teachers.²", "is not one of the 1 places"),
+        ("name.first", "'first' does not exist"),
         ("score..strategy", "write keys with a dot between them"),
         ("", "write keys with a dot between them"),
     ],

@@ -17,8 +17,8 @@ from tests.report.support import make_result
 from tests.support import scripted
 from tests.support.hub.views import card_data
 from tests.support.recipes import ROWS, sums_data, write_questions
-from toolgen_hf import Recipe, Workspace, run, schemas
-from toolgen_hf.builders.produced import KINDS
+from toolgen_hf import Recipe, Workspace, run
+from toolgen_hf.builders.produced import kind_of
 from toolgen_hf.data.produced import open_manifest
 from toolgen_hf.flow import Result
 from toolgen_hf.flow.write import _loadable, is_current
@@ -28,6 +28,7 @@ from toolgen_hf.report.facts import TRAINERS
 from toolgen_hf.report.markdown import block, code, link, plain, table
 from toolgen_hf.report.plots import WHAT
 from toolgen_hf.runtime.summary import share
+from toolgen_hf.stages import configs
 
 EVIL = (
     "a | b `c` <img src=x onerror=alert(1)> --- ``` </details> [x](javascript:alert(1)) & *so* $x$\n---\n"
@@ -350,14 +351,28 @@ def test_a_block_without_its_fact_is_left_out() -> None:
 
 
 def test_every_column_and_config_is_described() -> None:
-    written = set(KINDS) & set(schemas.COLUMNS)
-    assert {"raw", "stage1", "stage2", "sft", "tool_calling", "preference", "rejected"} == written
-    for name in written:
-        features = schemas.SCORED if name == "stage2" else KINDS[name].features
-        written_so = schemas.marked(features) if name in schemas.MARKED else features
-        assert list(schemas.COLUMNS[name]) == list(written_so)
-    assert list(schemas.COLUMNS["responses-NAME"]) == list(KINDS["executed"].features)
-    assert set(schemas.COLUMNS) | {"responses-gold"} == set(schemas.CONFIGS)
+    described = configs()
+    written = [
+        "raw",
+        "stage1",
+        "responses-gold",
+        "responses-NAME",
+        "stage2",
+        "sft",
+        "tool_calling",
+        "preference",
+    ]
+    assert list(described) == [*written, "rejected"]
+    for name, config in described.items():
+        assert list(config.columns) == list(config.features)
+        assert config.about
+        kind = kind_of(name)
+        assert kind is not None
+        assert set(kind.features) <= set(config.features)
+    assert (
+        "`explained` (every number of the call has a known source)"
+        in described["stage1"].columns["soundness"]
+    )
 
 
 def test_plots_are_shown_with_words_and_are_part_of_the_result(result: Result) -> None:

@@ -78,13 +78,3 @@ def test_the_response_alone_is_kept_and_imitated(
         assert stage1_batch({name: [value] for name, value in called.items()}, MATH)["output"] == [
             row["response"]
         ]
-
-
-def test_of_a_table_by_others_stage1_teaches_the_response_alone() -> None:
-    row = {"id": "a", "question": "40 less 24?", "answer": ["16"], "fewshot_overlap": False, "reason": None}
-    made = [
-        {**row, "correct": True, "response": "<think>?</think>16<|im_end|>", "tool_call": None},
-        {**row, "correct": False, "response": "17", "tool_call": "calculator(40-24)\nQuestion: 2+2?"},
-    ]
-    batch = {name: [each[name] for each in made] for name in made[0]}
-    assert stage1_batch(batch, MATH)["output"] == ["16", "calculator(40-24)"]

@@ -15,7 +15,7 @@ from toolgen_hf.runtime.door import replay
 from toolgen_hf.stages.execute import execute, execute_response, execute_row
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
-from toolgen_hf.tasks.math.task import Math
+from toolgen_hf.tasks.math import Math
 from toolgen_hf.testing import ApiServer
 from toolgen_hf.tools.base import ToolCall
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,13 @@ import pytest
 from datasets import Dataset, DatasetDict
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from toolgen_hf import MixConfig, MixPart, Workspace, mix, schemas
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.stages.base import Batch
-from toolgen_hf.stages.draw import Take, arranged, draw, quotas
-from toolgen_hf.stages.duplicates import normalise
+from toolgen_hf.stages.draw import Take
 from toolgen_hf.stages.mix import UNDRAWN, decide
+from toolgen_hf.stages.near_duplicates import normalise
 
 GOLDEN = Path(__file__).parent.parent / "data" / "golden" / "mix.jsonl"
 Questions = Mapping[str, Mapping[str, Sequence[str]]]
@@ -159,105 +157,6 @@ def test_another_part_does_not_change_which_rows_of_this_one_are_drawn(
     ] == alone
 
 
-@given(ids=st.lists(st.text(max_size=5), unique=True, max_size=20), seed=st.integers(0, 9), data=st.data())
-def test_fewer_are_always_among_more_and_keep_their_order(
-    ids: list[str], seed: int, data: st.DataObject
-) -> None:
-    few = data.draw(st.integers(0, len(ids)))
-    more = data.draw(st.integers(few, len(ids)))
-    assert set(draw(ids, few, seed)) <= set(draw(ids, more, seed))
-    assert draw(ids, more, seed) == sorted(draw(ids, more, seed))
-
-
-def test_the_seed_chooses_the_rows() -> None:
-    ids = [str(n) for n in range(50)]
-    assert draw(ids, 10, 0) == draw(ids, 10, 0) != draw(ids, 10, 1)
-
-
-@given(
-    sizes=st.dictionaries(st.sampled_from("abcd"), st.integers(0, 300), min_size=1),
-    weights=st.fixed_dictionaries({name: st.integers(1, 20) for name in "abcd"}),
-)
-def test_weights_give_the_largest_mix_in_which_they_hold(
-    sizes: dict[str, int], weights: dict[str, int]
-) -> None:
-    found = quotas(sizes, {name: Take(weight=weights[name]) for name in "abcd"}, "train")
-    there = [name for name, size in sizes.items() if size]
-    assert all(found[name] <= size for name, size in sizes.items())
-    if there:
-        assert any(found[name] == sizes[name] for name in there)  # the first to run out is taken whole
-        unit = min(Fraction(sizes[name], weights[name]) for name in there)
-        assert all(abs(found[name] - weights[name] * unit) <= Fraction(1, 2) for name in there)
-
-
-@pytest.mark.parametrize(
-    ("takes", "split", "expected"),
-    [
-        ({}, "train", {"a": 100, "b": 10}),
-        ({"a": Take(weight=2)}, "train", {"a": 20, "b": 10}),  # what has no weight has 1
-        ({"a": Take(weight=0.7), "b": Take(weight=0.3)}, "train", {"a": 23, "b": 10}),
-        ({"a": Take(weight={"train": 1})}, "test", {"a": 100, "b": 10}),
-        ({"a": Take(weight=5), "b": Take(count=3)}, "train", {"a": 100, "b": 3}),
-        ({"a": Take(count={"train": 7})}, "test", {"a": 0, "b": 10}),
-        ({"a": Take(count={"test": None})}, "test", {"a": 100, "b": 10}),
-        ({"b": Take(count=11)}, "test", {"a": 100, "b": 10}),  # no more than there are
-    ],
-)
-def test_quotas(takes: dict[str, Take], split: str, expected: dict[str, int]) -> None:
-    assert quotas({"a": 100, "b": 10}, {"a": Take(), "b": Take(), **takes}, split) == expected
-
-
-def test_interleaved_every_stretch_has_the_proportions() -> None:
-    order = [part for part, _ in arranged([40, 20, 10], "interleave")]
-    for start in range(0, 70, 7):
-        assert Counter(order[start : start + 7]) == {0: 4, 1: 2, 2: 1}
-    assert [row for part, row in arranged([40, 20, 10], "interleave") if part == 1] == list(range(20))
-    assert arranged([2, 1], "concatenate") == [(0, 0), (0, 1), (1, 0)]
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("What is 2+3?", "what  is 2 + 3 ."),
-        ("She has $1,000.", "she has $ 1000"),
-        ("Jean’s “best” book", 'Jean\'s "best" book'),
-        ("２ pens", "2 pens"),
-        ("STRASSE", "Straße"),
-        ("pages 5–10", "pages 5-10"),
-        ("a twenty-five year old", "a twenty five year-old"),
-    ],
-)
-def test_texts_that_are_the_same(one: str, other: str) -> None:
-    assert normalise(one) == normalise(other)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("3.5", "35"),
-        ("3.5", "3 5"),
-        ("-5", "5"),
-        ("5²", "52"),
-        ("2*3", "2+3"),
-        ("2/3", "23"),
-        ("5!", "5"),
-        ("1,2", "12"),
-        ("50%", "50"),
-        ("$5", "€5"),
-        ("कि", "की"),
-        ("???", "..."),
-    ],
-)
-def test_texts_that_differ_in_what_is_asked(one: str, other: str) -> None:
-    assert normalise(one) != normalise(other)
-
-
-@given(text=st.one_of(st.text(), st.text(alphabet="0123456789.,-+ ab!?$'%²½", max_size=12)))
-def test_case_and_blanks_make_no_difference(text: str) -> None:
-    assert normalise(text.casefold()) == normalise(text)
-    assert normalise(f"  {text.replace(' ', '  ')} ") == normalise(text)
-
-
 @pytest.mark.parametrize("line", GOLDEN.read_text(encoding="utf-8").splitlines())
 def test_golden_rows(line: str) -> None:
     case = json.loads(line)
@@ -285,8 +184,8 @@ def test_both_stages_have_the_same_questions_in_the_same_order(workspace: Worksp
     for split in ("train", "test"):
         assert list(one[split]["id"]) == list(two[split]["id"])
     assert list(one["train"]["id"]) == ["a-train-0", "a-train-1", "b-train-2", "a-train-2", "a-train-3"]
-    assert one["train"].features == schemas.mixed(schemas.marked(schemas.STAGE1))
-    assert two["train"].features == schemas.mixed(schemas.marked(schemas.STAGE2))
+    assert one["train"].features == schemas.mixed(schemas.with_near(schemas.STAGE1))
+    assert two["train"].features == schemas.mixed(schemas.with_near(schemas.STAGE2))
     assert one["train"][2]["dataset"] == "B"
     assert one["train"][2]["task"] == "math"
 
@@ -375,7 +274,7 @@ def test_a_question_in_one_stage_only_is_rejected(workspace: Workspace) -> None:
     )
     mixed = mix({"a": MixPart({**part.configs, "stage2": shorter}, "A")}, workspace)
     (row,) = mixed.configs["rejected"]["train"]
-    assert (row["id"], row["reason"]) == ("a-train-1", "its part has it not in stage2")
+    assert (row["id"], row["reason"]) == ("a-train-1", "it is not in stage2 of its part")
 
 
 def test_the_same_row_twice_is_one_and_another_question_of_its_id_is_an_error(workspace: Workspace) -> None:
@@ -386,7 +285,7 @@ def test_the_same_row_twice_is_one_and_another_question_of_its_id_is_an_error(wo
     )
     other = make_part("a", {"train": ["something else"]})
     with pytest.raises(
-        DataError, match=r"'a-train-0' is that of two questions, 'a 1' in train of 'a' and 'something"
+        DataError, match=r"two questions have the id 'a-train-0', 'a 1' in train of 'a' and 'something"
     ):
         mix({"a": make_part("a", A), "other": other}, workspace)
 
@@ -420,14 +319,6 @@ def test_parts_of_different_stages_are_named(workspace: Workspace) -> None:
         mix({"a": make_part("a", A), "b": MixPart({"stage1": b.configs["stage1"]}, "B")}, workspace)
     with pytest.raises(ConfigError, match="nothing to mix"):
         mix({}, workspace)
-
-
-@pytest.mark.parametrize(
-    "take", [{"weight": 0}, {"weight": float("inf")}, {"count": -1}, {"count": 1, "weight": 1}]
-)
-def test_what_cannot_be_taken(take: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        Take(**take)
 
 
 def test_undrawn_rows_are_neither_kept_nor_rejected() -> None:
@@ -482,7 +373,7 @@ def test_stage_2_of_an_older_version_is_mixed_with_one_that_says_what_is_right(w
         "b": MixPart({**new.configs, "stage2": DatasetDict(train=graded)}, "B"),
     }
     mixed = mix(parts, workspace).configs["stage2"]["train"]
-    assert mixed.features == schemas.mixed(schemas.marked(schemas.SCORED))
+    assert mixed.features == schemas.mixed(schemas.with_near(schemas.SCORED))
     assert {row["id"]: row["correct"] for row in mixed} == {"a-train-0": None, "b-train-0": [True]}
 
 
@@ -497,12 +388,14 @@ def test_stage_1_of_an_older_version_is_mixed_with_one_that_says_how_calls_were_
         "b": MixPart({**new.configs, "stage1": told}, "B"),
     }
     mixed = mix(parts, workspace).configs["stage1"]["train"]
-    assert mixed.features == schemas.mixed(schemas.marked(schemas.STAGE1))
+    assert mixed.features == schemas.mixed(schemas.with_near(schemas.STAGE1))
     assert {row["id"]: row["verified_by"] for row in mixed} == {"a-train-0": None, "b-train-0": "execution"}
 
 
 def test_other_columns_that_a_part_lacks_are_named(workspace: Workspace) -> None:
     part = make_part("b", B)
     shorter = {**part.configs, "stage1": part.configs["stage1"].remove_columns(["answer", "soundness"])}
-    with pytest.raises(DataError, match=r"stage1 of part 'b' has not .* of part 'a': they differ in answer$"):
+    with pytest.raises(
+        DataError, match=r"stage1 of part 'b' does not have .* of part 'a': they differ in answer$"
+    ):
         mix({"a": make_part("a", A), "b": MixPart(shorter, "B")}, workspace)

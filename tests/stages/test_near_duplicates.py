@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from datasets import Dataset, DatasetDict
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.recipes import sums_data
 from toolgen_hf import Workspace
@@ -21,7 +23,14 @@ from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.flow import run
 from toolgen_hf.recipe import DatasetConfig, Recipe
 from toolgen_hf.recipe.questions import load_raw
-from toolgen_hf.stages.near_duplicates import facts, find, in_words, leaks, likeness, marked, marks
+from toolgen_hf.stages.near_duplicates import (
+    NearDuplicates,
+    find,
+    in_words,
+    near_counts,
+    normalise,
+    with_near_column,
+)
 
 TULIPS = (
     "Rosa planted 24 red tulips and 18 yellow tulips in her garden. A deer ate 7 of the red ones. How many red tulips "
@@ -31,6 +40,12 @@ FERRY = (
     "A ferry carries 40 cars and 6 trucks on every crossing. It crosses the river 9 times a day. How many cars does it "
     "carry in a day?"
 )
+
+
+def likeness(one: str, other: str) -> float | None:
+    """The similarity of two questions, or None if they are not near duplicates."""
+    found = find([one, other])
+    return 1.0 if found.groups[0] == found.groups[1] else found.links.get((0, 1))
 
 
 @pytest.mark.parametrize(
@@ -108,9 +123,9 @@ def test_what_is_found_does_not_depend_on_the_order(svamp: list[str]) -> None:
 
     def told(texts: list[str]) -> set[frozenset[str]]:
         found: dict[int, set[str]] = {}
-        for text, family in zip(texts, find(texts).families(), strict=True):
-            found.setdefault(family, set()).add(text)
-        return {frozenset(family) for family in found.values()}
+        for text, chain in zip(texts, find(texts).chains(), strict=True):
+            found.setdefault(chain, set()).add(text)
+        return {frozenset(texts) for texts in found.values()}
 
     assert told(svamp) == told(shuffled)
 
@@ -137,23 +152,23 @@ def test_nor_on_the_process(tmp_path: Path) -> None:
 
 def test_families_of_svamp_are_its_stories(svamp: list[str]) -> None:
     """SVAMP was made of about 100 stories, each varied about ten times."""
-    sizes = Counter(find(svamp).families())
+    sizes = Counter(find(svamp).chains())
     assert sum(size for size in sizes.values() if size > 1) > 850
     assert max(sizes.values()) < 40
 
 
 def test_gsm8k_has_few_and_no_chain_joins_many() -> None:
     questions = list(load(GSM8K())["train"]["question"])[:2000]
-    sizes = Counter(find(questions).families())
+    sizes = Counter(find(questions).chains())
     assert 0 < sum(size > 1 for size in sizes.values()) < 20
     assert max(sizes.values()) <= 3
 
 
 def test_a_frame_that_all_questions_have_makes_none(svamp: list[str]) -> None:
     frame = "You are a careful assistant. Read the following problem, think about it step by step, and answer it. "
-    apart = list(dict(zip(find(svamp).families(), svamp, strict=True)).values())
+    apart = list(dict(zip(find(svamp).chains(), svamp, strict=True)).values())
     found = find([frame + text for text in apart])
-    assert len(set(found.families())) > 0.95 * len(apart)
+    assert len(set(found.chains())) > 0.95 * len(apart)
 
 
 def test_many_texts_of_one_template_are_one_group() -> None:
@@ -177,13 +192,13 @@ def test_a_question_is_marked_with_its_near_duplicate_in_another_split() -> None
     rows = splits(
         train=[FERRY, TULIPS, TULIPS.replace("7", "8")], test=["Another one?", OTHER_TULIPS], validation=[]
     )
-    found = marks(rows)
-    table = marked(rows, found)
+    found = NearDuplicates(rows).between_splits()
+    table = with_near_column(rows, found)
     assert list(table["train"]["near_duplicate_of"]) == [None, "Q-test-1", "Q-test-1"]
     assert list(table["test"]["near_duplicate_of"]) == [None, "Q-train-1"]
     assert table["validation"].column_names == ["id", "question", "near_duplicate_of"]
-    assert marked(table, found)["train"].to_list() == table["train"].to_list()  # again
-    (fact,) = facts(rows, found)
+    assert with_near_column(table, found)["train"].to_list() == table["train"].to_list()  # again
+    (fact,) = near_counts(rows, found)
     assert fact == {
         "split": "test", "of_split": "train", "count": 1, "rows": 2, "example": ["Q-test-1", "Q-train-1"]
     }  # fmt: skip
@@ -192,16 +207,18 @@ def test_a_question_is_marked_with_its_near_duplicate_in_another_split() -> None
 
 def test_a_rejected_question_is_no_near_duplicate() -> None:
     rows = splits(train=[TULIPS], test=[OTHER_TULIPS])
-    assert leaks(rows) == {"Q-train-0": "kept out of train: the test split has a near duplicate"}
-    found = marks(rows, leaks(rows))
+    assert NearDuplicates(rows).leaks() == {
+        "Q-train-0": "kept out of train: the test split has a near duplicate"
+    }
+    found = NearDuplicates(rows).between_splits(NearDuplicates(rows).leaks())
     assert {split: dict(there) for split, there in found.items()} == {
         "train": {"Q-train-0": ("test", "Q-test-0")},
         "test": {},
     }
     with pytest.raises(DataError, match="'a' is an id in several splits"):
-        leaks(
+        NearDuplicates(
             DatasetDict({split: rows[split].remove_columns("id").add_column("id", ["a"]) for split in rows})
-        )
+        ).leaks()
 
 
 CUT = {"train": "test[:700]", "test": "test[700:]"}
@@ -216,8 +233,8 @@ def test_splits_that_are_cut_keep_a_story_on_one_side(wanted: dict[str, str]) ->
         return load_raw(config)[0]
 
     written, made = cut(near_duplicates="keep"), cut()
-    assert any(facts(written, marks(written)))
-    assert facts(made, marks(made)) == []
+    assert any(near_counts(written, NearDuplicates(written).between_splits()))
+    assert near_counts(made, NearDuplicates(made).between_splits()) == []
     ids = [key for rows in made.values() for key in rows["id"]]
     assert sorted(ids) == sorted(key for rows in written.values() for key in rows["id"])
     for split, rows in written.items():
@@ -245,7 +262,7 @@ def test_a_cut_of_questions_that_all_tell_one_story_is_as_it_is_written(tmp_path
         {"train": 6, "test": 4},
         0,
     )
-    (fact,) = facts(made, marks(made))
+    (fact,) = near_counts(made, NearDuplicates(made).between_splits())
     assert (fact["count"], fact["rows"]) == (4, 4)
 
 
@@ -302,3 +319,46 @@ def test_a_stage_1_is_taken_as_it_is() -> None:
         Recipe.parse(
             {"name": "x", "dataset": {"source": "outputs/x#stage1", "near_duplicates": "drop"}, "sources": {}}
         )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is 2+3?", "what  is 2 + 3 ."),
+        ("She has $1,000.", "she has $ 1000"),
+        ("Jean’s “best” book", 'Jean\'s "best" book'),
+        ("２ pens", "2 pens"),
+        ("STRASSE", "Straße"),
+        ("pages 5–10", "pages 5-10"),
+        ("a twenty-five year old", "a twenty five year-old"),
+    ],
+)
+def test_texts_that_are_the_same(one: str, other: str) -> None:
+    assert normalise(one) == normalise(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("3.5", "35"),
+        ("3.5", "3 5"),
+        ("-5", "5"),
+        ("5²", "52"),
+        ("2*3", "2+3"),
+        ("2/3", "23"),
+        ("5!", "5"),
+        ("1,2", "12"),
+        ("50%", "50"),
+        ("$5", "€5"),
+        ("कि", "की"),
+        ("???", "..."),
+    ],
+)
+def test_texts_that_differ_in_what_is_asked(one: str, other: str) -> None:
+    assert normalise(one) != normalise(other)
+
+
+@given(text=st.one_of(st.text(), st.text(alphabet="0123456789.,-+ ab!?$'%²½", max_size=12)))
+def test_case_and_blanks_make_no_difference(text: str) -> None:
+    assert normalise(text.casefold()) == normalise(text)
+    assert normalise(f"  {text.replace(' ', '  ')} ") == normalise(text)

@@ -14,7 +14,7 @@ from toolgen_hf.metrics import evaluate_target, tool_use
 from toolgen_hf.stages.execute import execute_response
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tools.calculator import CALCULATOR
-from toolgen_hf.tools.native import as_written, find_calls, response_of
+from toolgen_hf.tools.native import as_written, find_native_calls, response_of
 
 ARGUMENTS = '{"expression": "7*(3+2)"}'
 CALL = f'{{"name": "calculator", "arguments": {ARGUMENTS}}}'
@@ -59,7 +59,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("form", TEXTS)
 def test_every_form_is_the_same_call(form: str) -> None:
-    (call,) = find_calls(TEXTS[form])
+    (call,) = find_native_calls(TEXTS[form])
     assert call.written(CALCULATOR) == "calculator(7*(3+2))"
     assert "calculator(7*(3+2))" in str(as_written(TEXTS[form], CALCULATOR))
     done = execute_response(as_written(TEXTS[form], CALCULATOR), get_task("math"))
@@ -81,7 +81,7 @@ def test_every_form_is_the_same_call(form: str) -> None:
     ],
 )
 def test_what_is_no_native_call_stays_as_it_is(text: str) -> None:
-    assert find_calls(text) == []
+    assert find_native_calls(text) == []
     assert as_written(text, CALCULATOR) == text
 
 
@@ -102,7 +102,7 @@ def test_what_is_no_native_call_stays_as_it_is(text: str) -> None:
     ],
 )
 def test_a_malformed_call_fails_and_nothing_is_read_from_it(text: str, reason: str | None) -> None:
-    (call,) = find_calls(text)
+    (call,) = find_native_calls(text)
     assert (call.reason is None) if reason is None else (reason in str(call.reason))
     done = execute_response(as_written(text, CALCULATOR), get_task("math"))
     assert (done.uses_tool, done.prediction) == (True, None)

@@ -239,7 +239,7 @@ class _Checker:
         self.notes += [
             f"{prefix}{near_duplicates.in_words(fact)}: leave them out by the column near_duplicate_of, or set "
             "dataset.near_duplicates to drop"
-            for fact in near_duplicates.facts(raw, near_duplicates.marks(raw))
+            for fact in near_duplicates.near_counts(raw, near_duplicates.NearDuplicates(raw).between_splits())
         ]
         if origin.moved:
             self.notes.append(

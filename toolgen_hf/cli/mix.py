@@ -44,7 +44,7 @@ def mix(arguments: argparse.Namespace) -> None:
     """``toolgen-hf mix``"""
     from toolgen_hf._utils import check_apart
     from toolgen_hf.cli.options import open_workspace
-    from toolgen_hf.data.tables import check_target, write_table
+    from toolgen_hf.data.tables import check_table_target, write_table
     from toolgen_hf.flow.mix_files import beside, mix_files, read_parts
     from toolgen_hf.recipe.mistakes import validated
     from toolgen_hf.report.screen import print_mix
@@ -68,7 +68,7 @@ def mix(arguments: argparse.Namespace) -> None:
     targets = {arguments.output: mixed.configs[stage], arguments.rejected: mixed.configs["rejected"]}
     given = {path: table for path, table in targets.items() if path is not None}
     for path, table in given.items():  # all of them, before the first is written
-        check_target([str(split) for split in table], path)
+        check_table_target([str(split) for split in table], path)
     for path, table in given.items():
         write_table(table, path)
     print_mix(mixed.facts)

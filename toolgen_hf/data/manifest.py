@@ -123,7 +123,7 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
         where: what the file is called in the message.
 
     Raises:
-        DataError: it is no JSON, or not of a manifest's form; names the first things that are wrong.
+        DataError: it is not JSON, or does not have the form of a manifest. Names the first faults.
     """
     try:
         return Manifest.of(from_json(text))
@@ -133,7 +133,7 @@ def parse_manifest(text: bytes, where: str) -> Manifest:
         more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise DataError(f"{where}: {listed}{more}") from error
     except ValueError as error:
-        raise DataError(f"{where}: it is no JSON ({error})") from error
+        raise DataError(f"{where}: it is not JSON ({error})") from error
 
 
 def _said(wrong: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from toolgen_hf.errors import FULL, ConfigError, DataError
 from toolgen_hf.runtime.summary import Summary
 from toolgen_hf.safe_yaml import read_yaml
 
-CLUTTER = (".cache", ".DS_Store")
+_CLUTTER = (".cache", ".DS_Store")
 """Files of the Hub's client and of file managers, which may be lost."""
 
 
@@ -117,7 +117,7 @@ def check_target(directory: Path) -> None:
     if manifest is None:
         return
     there = (path.relative_to(directory) for path in directory.rglob("*") if not path.is_dir())
-    foreign = {path.as_posix() for path in there if path.parts[0] not in CLUTTER} - {
+    foreign = {path.as_posix() for path in there if path.parts[0] not in _CLUTTER} - {
         MANIFEST,
         *manifest.files,
     }

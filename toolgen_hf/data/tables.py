@@ -258,7 +258,7 @@ def read_candidates(path: Path, task: str | Task) -> DatasetDict:
     return DatasetDict(tables)
 
 
-def check_target(splits: Sequence[str], path: Path) -> None:
+def check_table_target(splits: Sequence[str], path: Path) -> None:
     """Check, before any work, that a table of these splits can be written to ``path``.
 
     Raises:
@@ -301,10 +301,10 @@ def write_table(table: DatasetDict, path: Path) -> None:
     """Write a stage's output in the form that the suffix of ``path`` names; without a suffix, a folder of JSON Lines.
 
     Raises:
-        ConfigError: as ``check_target``.
+        ConfigError: as ``check_table_target``.
         OSError: it cannot be written; an earlier file stays as it is.
     """
-    check_target([str(split) for split in table], path)
+    check_table_target([str(split) for split in table], path)
     if not path.suffix:
         for split, rows in table.items():
             write_json_lines(path / f"{split}.jsonl", rows)

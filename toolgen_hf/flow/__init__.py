@@ -88,11 +88,13 @@ def _check(recipe: Recipe, workspace: Workspace) -> None:
     parts = {part: (each, key_prefix(part)) for part, each in recipe.recipes.items()}
     for each, prefix in parts.values():
         check_template(each, prefix)
-    silent = {part: check_models(each, workspace.meter, prefix) for part, (each, prefix) in parts.items()}
+    unavailable = {
+        part: check_models(each, workspace.meter, prefix) for part, (each, prefix) in parts.items()
+    }
     missing = []
     for part, (each, prefix) in parts.items():
-        if silent[part]:
-            missing += missing_texts(each, rehearse(each, workspace), silent[part], prefix)
+        if unavailable[part]:
+            missing += missing_texts(each, rehearse(each, workspace), unavailable[part], prefix)
     require_texts(missing)
 
 

@@ -16,7 +16,6 @@ from typing import Any
 
 from datasets import DatasetDict
 
-from toolgen_hf import schemas
 from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.data.export import export_json
 from toolgen_hf.errors import ConfigError, DataError
@@ -30,15 +29,18 @@ from toolgen_hf.flow.counts import (
 )
 from toolgen_hf.flow.manifest import facts_of, manifest
 from toolgen_hf.models import build
+from toolgen_hf.models.config import FileConfig
 from toolgen_hf.recipe import Recipe
-from toolgen_hf.recipe.questions import Origin, as_questions, fewer, load_raw
+from toolgen_hf.recipe.questions import as_questions, fewer, load_raw
 from toolgen_hf.runtime.plan import Plan
 from toolgen_hf.runtime.summary import Summary, summarize
 from toolgen_hf.runtime.workspace import Workspace
-from toolgen_hf.stages import answer, near_duplicates, tool_api
+from toolgen_hf.stages import answer, tool_api
+from toolgen_hf.stages import configs as described
 from toolgen_hf.stages.chat_template import check_rows, sample
 from toolgen_hf.stages.execute import execute
-from toolgen_hf.stages.respond import SourceConfig, all_given, respond
+from toolgen_hf.stages.near_duplicates import NearDuplicates, near_counts, with_near_column
+from toolgen_hf.stages.respond import SourceConfig, given_responses, respond
 from toolgen_hf.stages.score import gather, score
 from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.stages.training import preference, sft, tool_calling
@@ -70,30 +72,50 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
     """Run every stage for one dataset. Only the caches and the store are written."""
     recipe.require_one_dataset()
     reported = len(workspace.reports)
-    raw, called, cloned, origin = begin(recipe, workspace)
+    loaded, origin = load_raw(recipe.dataset)
+    warn_of_fewer(loaded, recipe)
+    if recipe.answer is None:  # the rows of a stage 1 are the questions, and no model is asked
+        cloned = loaded
+        raw, called = as_questions(cloned)
+        near = NearDuplicates(raw)
+    else:
+        raw = loaded
+        near = NearDuplicates(raw)
+        answered = answer.run(raw, recipe, workspace, near=near)
+        require_usable(answered)
+        called = tool_api.run(answered, recipe, workspace)
+        cloned = stage1(called, workspace, recipe.task)
     executed = {"gold": execute(gold(cloned, workspace), workspace, recipe.task, "execute gold")}
     if recipe.answer is None:
         require_right(executed["gold"], recipe.dataset.source)
-    sources = with_adapters(recipe, cloned, workspace)
+    sources = _with_adapters(recipe, cloned, workspace)
+    given = {
+        name: given_responses(raw, name, config.generator)
+        for name, config in sources.items()
+        if isinstance(config.generator, FileConfig)
+    }
     for name, config in sources.items():
-        responses = respond(raw, name, config, workspace, recipe.task)
+        responses = respond(raw, name, config, workspace, recipe.task, given=given.get(name))
         executed[name] = execute(responses, workspace, recipe.task, f"execute {name}")
     scored = score(gather(executed, recipe.task), workspace, recipe.task, recipe.score.strategy)
-    rejected = with_left_over(collect_rejected(called), cloned, all_given(raw, sources))
+    rejected = with_left_over(collect_rejected(called), cloned, list(given.values()))
     check_counts(raw, cloned, executed["gold"], scored, rejected)
     configs = {
         "stage2": scored,
         "stage1": cloned,
-        **for_training(cloned, scored, recipe, workspace),
+        **_for_training(cloned, scored, recipe, workspace),
         "raw": raw,
         "rejected": rejected,
         **{f"{RESPONSES}{name}": table for name, table in executed.items()},
     }
-    near = near_duplicates.marks(raw, near_duplicates.dropped(raw, recipe.dataset.near_duplicates))
-    configs |= {name: near_duplicates.marked(configs[name], near) for name in schemas.MARKED}
+    rejected_as_near = near.leaks() if recipe.dataset.near_duplicates == "drop" else ()
+    pairs = near.between_splits(rejected_as_near)
+    for name, known in described().items():
+        if known.has_near and name in configs:
+            configs[name] = with_near_column(configs[name], pairs)
     asked = called if recipe.answer is not None else DatasetDict()
     summary = summarize(recipe.name, workspace.reports[reported:], asked, configs, executed)
-    summary.near_duplicates = near_duplicates.facts(raw, near)
+    summary.near_duplicates = near_counts(raw, pairs)
     summary.moved = origin.moved
     return Made(
         configs,
@@ -125,29 +147,11 @@ def rehearse(recipe: Recipe, workspace: Workspace) -> Plan:
     return found
 
 
-def begin(recipe: Recipe, workspace: Workspace) -> tuple[DatasetDict, DatasetDict, DatasetDict, Origin]:
-    """The questions, the same with answers and calls, stage 1, and where the questions come from.
-
-    If a recipe starts from a stage 1, its rows are the questions. No model is asked, so they have no answers and calls.
-    """
-    if recipe.answer is None:
-        cloned, origin = load_raw(recipe.dataset)
-        warn_of_fewer(cloned, recipe)
-        raw, unasked = as_questions(cloned)
-        return raw, unasked, cloned, origin
-    raw, origin = load_raw(recipe.dataset)
-    warn_of_fewer(raw, recipe)
-    answered = answer.run(raw, recipe, workspace)
-    require_usable(answered)
-    called = tool_api.run(answered, recipe, workspace)
-    return raw, called, stage1(called, workspace, recipe.task), origin
-
-
 def check_template(recipe: Recipe, prefix: str = "") -> None:
     """Check that the chat template of ``tool_calling.tokenizer`` renders tool calls.
 
     Raises:
-        ConfigError: it leaves them out, or there is no such model.
+        ConfigError: it leaves them out, or the model does not exist.
     """
     calling = recipe.tool_calling
     if calling.tokenizer is not None:
@@ -163,7 +167,7 @@ def warn_of_fewer(rows: DatasetDict, recipe: Recipe) -> None:
         logger.warning("%s", remark)
 
 
-def for_training(
+def _for_training(
     cloned: DatasetDict, scored: DatasetDict, recipe: Recipe, workspace: Workspace
 ) -> dict[str, DatasetDict]:
     """Stage 1 and stage 2 in the forms that trainers read."""
@@ -175,11 +179,11 @@ def for_training(
     }
 
 
-def with_adapters(recipe: Recipe, cloned: DatasetDict, workspace: Workspace) -> dict[str, SourceConfig]:
+def _with_adapters(recipe: Recipe, cloned: DatasetDict, workspace: Workspace) -> dict[str, SourceConfig]:
     """Train the adapters that the sources use. Returns the sources with the paths of their adapters.
 
     Raises:
-        DataError: there is no train split to train on, or it is empty.
+        DataError: the train split does not exist or is empty.
     """
     trained = {name: train_adapter(name, recipe, cloned, workspace) for name in recipe.trained}
 

@@ -4,7 +4,7 @@ mix_files(read_parts({"gsm8k": Path("data/stage1/gsm8k/gsm8k.json"), "svamp": Pa
 -> rows of stage 1, each with "id", "dataset" and "task" beside the published columns
 
 A row without an id gets one by its place, ``gsm8k-train-0``, so that the same weights and seed draw the same questions
-from the files of stage 1 and from those of stage 2. A file's split is the end of its name: ``gsm8k_test.json``.
+from the files of stage 1 and from those of stage 2. The end of a file's name is its split: ``gsm8k_test.json``.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -68,25 +68,25 @@ def mix_files(
             of splits nearer to training, and none of their rows is in the mix.
 
     Raises:
-        ConfigError: the config names a part that is not there, or there is no such task.
+        ConfigError: the config names a part that does not exist, or the task is unknown.
         DataError: a file is malformed, or some files are of stage 1 and others of stage 2.
     """
-    label, held = get_task(task).name, read_parts(held_out or {}, own_ids=False)
-    stages = {name: part.stage for name, part in {**parts, **held}.items()}
+    label, kept_out = get_task(task).name, read_parts(held_out or {}, own_ids=False)
+    stages = {name: part.stage for name, part in {**parts, **kept_out}.items()}
     if len(set(stages.values())) > 1:
         raise DataError(
-            f"some of these files are of stage 1 and others of stage 2: {stages}; mix each by itself"
+            f"some of these files are of stage 1 and others of stage 2: {stages}; mix them in two runs"
         )
     made = {
         name: MixPart(
             {part.stage: DatasetDict({split: table.rows for split, table in part.tables.items()})},
             name,
             label,
-            splits_of=_same_dataset(part.path, parts) if name in held else None,
+            splits_of=_same_dataset(part.path, parts) if name in kept_out else None,
         )
-        for name, part in {**parts, **held}.items()
+        for name, part in {**parts, **kept_out}.items()
     }
-    takes = {**config.parts, **dict.fromkeys(held, Take(count=0))}
+    takes = {**config.parts, **dict.fromkeys(kept_out, Take(count=0))}
     mixed = mix(made, workspace, config.model_copy(update={"parts": takes}))
     splits = {split for part in parts.values() for split in part.tables}
     configs = {
@@ -155,8 +155,8 @@ def _read_split(files: Iterable[Path], split: str, stage: str, name: str, own_id
         own = STAGES["responses" in row]
         if own != stage:
             raise fault(where, f"this is a row of {own}, but the first row of {name!r} is one of {stage}")
-        told = row if own_ids else {**row, "id": None}
-        return kind.row(kind.completed(told), where, f"{name}-{split}-{next(numbers)}")
+        row = row if own_ids else {**row, "id": None}
+        return kind.row(kind.completed(row), where, f"{name}-{split}-{next(numbers)}")
 
     return read_split(files, split, kind.features, convert, ids_are_unique=False)
 

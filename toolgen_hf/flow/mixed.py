@@ -29,9 +29,8 @@ from toolgen_hf.recipe.questions import load_raw
 from toolgen_hf.runtime.summary import Summary, summarize
 from toolgen_hf.runtime.texts import Usage
 from toolgen_hf.runtime.workspace import StageReport, Workspace
-from toolgen_hf.stages.draw import MixConfig, Take
 from toolgen_hf.stages.mix import Mixed, MixPart, mix
-from toolgen_hf.stages.near_duplicates import facts, read_marks
+from toolgen_hf.stages.near_duplicates import near_column, near_counts
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +57,7 @@ def make_mix(recipe: Recipe, workspace: Workspace) -> Made:
         reports += [replace(report, stage=f"{name}: {report.stage}") for report in workspace.reports[before:]]
     before = len(workspace.reports)
     tables = {name: MixPart(part.configs, part.dataset, part.task) for name, part in parts.items()}
-    takes = {name: Take(weight=part.weight, count=part.count) for name, part in recipe.mix.parts.items()}
-    settings = MixConfig(parts=takes, **recipe.mix.model_dump(exclude={"parts"}))
-    mixed = mix(tables, workspace, settings)
+    mixed = mix(tables, workspace, recipe.mix)
     summary = _summarize(recipe, parts, mixed, reports + workspace.reports[before:])
 
     def export(root: Path) -> None:
@@ -106,7 +103,7 @@ def _check_names(recipe: Recipe, found: Mapping[str, Found]) -> None:
 
 def _read(found: Found) -> Made:
     """A part that exists already."""
-    told = found.manifest
+    manifest_of = found.manifest
     source = {"source_dataset": found.repo_id, "revision": found.revision, "commit": found.commit}
 
     def export(root: Path) -> None:
@@ -116,13 +113,13 @@ def _read(found: Found) -> Made:
             shutil.copyfile(found.directory / name, target)
 
     return Made(
-        {name: load(Produced(name, data_dir=found.directory)) for name in told.summary.configs},
-        told.summary,
-        manifest=lambda: {**told.data, **({"source": source} if found.repo_id else {})},
+        {name: load(Produced(name, data_dir=found.directory)) for name in manifest_of.summary.configs},
+        manifest_of.summary,
+        manifest=lambda: {**manifest_of.data, **({"source": source} if found.repo_id else {})},
         export=export,
         source=found.commit,
-        dataset=told.source_dataset or told.name,
-        task=told.task or "math",
+        dataset=manifest_of.source_dataset or manifest_of.name,
+        task=manifest_of.task or "math",
     )
 
 
@@ -135,7 +132,7 @@ def _exports(found: Found) -> list[str]:
 def _summarize(
     recipe: Recipe, parts: Mapping[str, Made], mixed: Mixed, reports: list[StageReport]
 ) -> Summary:
-    """Students and teachers as they did in the parts; sources, scores and examples from the mix."""
+    """Counts of students and teachers are the sums of the parts. Sources, scores and examples are those of the mix."""
     assert recipe.mix is not None
     executed = {
         name.removeprefix(RESPONSES): table
@@ -145,13 +142,13 @@ def _summarize(
     summary = summarize(
         recipe.name, reports, DatasetDict(), mixed.configs, {"gold": DatasetDict(), **executed}
     )
-    told = [part.summary for part in parts.values()]
+    made = [part.summary for part in parts.values()]
     rejected = Counter(reason for rows in mixed.configs["rejected"].values() for reason in rows["reason"])
     students: dict[str, Counter[str]] = {}
-    for part in told:
+    for part in made:
         for split, counts in part.student["splits"].items():
             students.setdefault(split, Counter()).update(counts)
-    raw = mixed.configs.get("raw")  # parts of files alone have none
+    raw = mixed.configs.get("raw")  # parts from files have none
     sources = {name: {"source": part.source} for name, part in recipe.mix.parts.items()}
     return replace(
         summary,
@@ -161,14 +158,14 @@ def _summarize(
                 for split, counts in students.items()
             }
         },
-        calls_needed=sum(part.calls_needed for part in told),
-        teachers=dict(sum((Counter(part.teachers) for part in told), Counter()).most_common()),
+        calls_needed=sum(part.calls_needed for part in made),
+        teachers=dict(sum((Counter(part.teachers) for part in made), Counter()).most_common()),
         rejected=dict(rejected.most_common()),
-        used=asdict(Usage.total(Usage(**part.used) if part.used else Usage(cost=None) for part in told)),
-        near_duplicates=None if raw is None else facts(raw, read_marks(raw)),
-        moved=sum(part.moved for part in told),
+        used=asdict(Usage.total(Usage(**part.used) if part.used else Usage(cost=None) for part in made)),
+        near_duplicates=None if raw is None else near_counts(raw, near_column(raw)),
+        moved=sum(part.moved for part in made),
         mix={
             **mixed.facts,
-            "parts": {name: {**sources[name], **told} for name, told in mixed.facts["parts"].items()},
+            "parts": {name: {**sources[name], **part} for name, part in mixed.facts["parts"].items()},
         },
     )

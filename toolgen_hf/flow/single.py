@@ -18,7 +18,7 @@ from toolgen_hf._utils import check_apart, check_parents
 from toolgen_hf.data.export import PUBLISHED
 from toolgen_hf.data.tables import (
     check_path,
-    check_target,
+    check_table_target,
     read_candidates,
     read_kept,
     read_sources,
@@ -67,7 +67,7 @@ def run_stage(
     check_path(target)
     entry = STAGES[stage.replace("-", "_")]
     rows = _read(stage, source, recipe, entry.stage.reads)
-    check_target(list(rows), target)
+    check_table_target(list(rows), target)
     kept: dict[str, Any] = {}
     if mode == "a":
         features = entry.stage.features

@@ -83,7 +83,7 @@ def _check_tables(directory: Path, manifest: Manifest) -> Iterator[str]:
 def _known_features(features: Features) -> list[Features]:
     """A config's columns, with and without those that newer versions and mixes add."""
     first = [features, schemas.SCORED] if features == schemas.STAGE2 else [features]
-    own = [*first, *map(schemas.marked, first)]
+    own = [*first, *map(schemas.with_near, first)]
     return [*own, *map(schemas.mixed, own)]
 
 

@@ -37,7 +37,7 @@ _CACHED = ("datasets--", "models--", "spaces--")
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class RecipeFile:
     """The file in which a recipe, or a part of one, is written."""
 
     file: Path
@@ -49,7 +49,7 @@ class Origin:
         return self.file.parent
 
     @classmethod
-    def of(cls, path: Path) -> Origin:
+    def of(cls, path: Path) -> RecipeFile:
         """The origin for a file. It came with data also if a link on the way to it lies in a data set."""
         # abspath, unlike resolve, keeps links
         places = {Path(os.path.abspath(step)).parent for step in _links(path)}  # noqa: PTH100
@@ -73,19 +73,19 @@ class Draft:
     data: dict[str, Any]
     where: str
     """Names the recipe in messages."""
-    layers: list[tuple[Keys, Origin | None]] = field(default_factory=list)
-    """Each place that was written, in order: a later entry overrides an earlier one. None stands for the user's own
+    layers: list[tuple[Keys, RecipeFile | None]] = field(default_factory=list)
+    """Each place that was written, in order: a later entry overrides an earlier one. None is the user's own
     change."""
 
-    def origin(self, keys: Keys) -> Origin | None:
+    def origin(self, keys: Keys) -> RecipeFile | None:
         """The file that a value is from; None if the user gave it outside of any file."""
         return next(origin for at, origin in reversed(self.layers) if keys[: len(at)] == at)
 
-    def change(self, change: str, value: Any, origin: Origin | None, at: Keys = ()) -> None:
+    def change(self, change: str, value: Any, origin: RecipeFile | None, at: Keys = ()) -> None:
         """Set the key ``change`` (``"dataset.rows.train"``) below ``at`` to a value.
 
         Raises:
-            ConfigError: there is no such place.
+            ConfigError: the place does not exist.
         """
         target: Any = self.data
         for key in at:
@@ -112,11 +112,11 @@ def read_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Draf
             the current folder.
 
     Raises:
-        ConfigError: there is no such recipe, it is no YAML mapping, a key leads nowhere, or it came with a data set
-            and names a recipe outside of its folder.
+        ConfigError: the recipe does not exist, it is not a YAML mapping, a key does not exist, or it came with a data
+            set and names a recipe outside of its folder.
     """
     path = _find(name_or_path)
-    draft = Draft(_read(path), str(path), [((), Origin.of(path))])
+    draft = Draft(_read(path), str(path), [((), RecipeFile.of(path))])
     for name, part in _parts(draft.data):
         _insert_recipe(draft, name, part)
     for change in overrides:
@@ -192,7 +192,7 @@ def _insert_recipe(draft: Draft, name: str, part: dict[str, Any]) -> None:
         part["recipe"] = _read(path)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
-    draft.layers.append((at, Origin.of(path)))
+    draft.layers.append((at, RecipeFile.of(path)))
     for key, value in changes.items():
         try:
             draft.change(key, value, untrusted, at)
@@ -204,14 +204,16 @@ def _key_in(target: Any, key: str) -> str | int:
     """A key of a mapping, or the index that it is in a list.
 
     Raises:
-        ConfigError: there is no such place.
+        ConfigError: the place does not exist.
     """
     if isinstance(target, list):
         if not (key.isascii() and key.isdigit() and len(key) < 9 and int(key) < len(target)):
-            raise ConfigError(f"{key!r} is none of the {len(target)} places in the list, which begin with 0")
+            raise ConfigError(
+                f"{key!r} is not one of the {len(target)} places in the list, which begin with 0"
+            )
         return int(key)
     if not isinstance(target, dict):
-        raise ConfigError(f"{key!r} leads nowhere: what stands before it has no keys")
+        raise ConfigError(f"{key!r} does not exist: the value before it has no keys")
     if not key:
         raise ConfigError("write keys with a dot between them, such as dataset.rows.train")
     return key
@@ -233,7 +235,7 @@ def _anchor(draft: Draft, recipe: Any, at: Keys) -> None:
         dataset["folder"] = str(origin.folder)
 
 
-def _data_is_beside(dataset: dict[str, Any], origin: Origin) -> bool:
+def _data_is_beside(dataset: dict[str, Any], origin: RecipeFile) -> bool:
     """Whether the data files are in the recipe's folder, and not in the current one.
 
     A recipe that came with data never uses files of the current folder.
@@ -281,12 +283,12 @@ def _real_paths(path: Path) -> Iterator[Path]:
 def _is_in_data(folder: Path) -> bool:
     """Whether a folder lies in a produced directory, or was downloaded from the Hub."""
     return folder.is_relative_to(_real(Path(constants.HF_HUB_CACHE))) or any(
-        place.name.startswith(_CACHED) or (place / _DOWNLOADED).is_dir() or _is_produced(place)
+        place.name.startswith(_CACHED) or (place / _DOWNLOADED).is_dir() or _has_manifest(place)
         for place in (folder, *folder.parents)
     )
 
 
-def _is_produced(folder: Path) -> bool:
+def _has_manifest(folder: Path) -> bool:
     """Whether a folder has a manifest of this library, even a damaged one."""
     try:
         content = (folder / "manifest.json").read_bytes()

@@ -28,7 +28,7 @@ _MESSAGES = {
     "bool_type": "give true or false",
     "bool_parsing": "give true or false",
 }
-"""By pydantic's error type. Pydantic's own messages name types of Python, not of YAML."""
+"""Messages by pydantic's error type. Pydantic's own messages name types of Python and not of YAML."""
 _CHOICE = re.compile(r"(str|int|float|bool|(dict|tuple|list|literal)\[.*\]|constrained-\w+)")
 """Pydantic appends this to a key if its value can have one of several types."""
 _BOUNDS = {"gt": "above", "ge": "of at least", "lt": "below", "le": "of at most"}
@@ -82,7 +82,7 @@ def _explain(model: type[BaseModel], loc: Sequence[Any], choices: Sequence[Mappi
         return f"{where}: this key is required"
     if problem["type"] == "union_tag_invalid":
         given, expected = problem["ctx"]["tag"], problem["ctx"]["expected_tags"]
-        return f"{where}.kind: {given!r} is none of {expected}"
+        return f"{where}.kind: {given!r} is not one of {expected}"
     given = problem["input"]
     hidden = isinstance(given, dict | BaseModel) or bool(_UNSHOWN & set(loc))
     message = ", or ".join(dict.fromkeys(map(_message, choices))).replace(", or give ", " or ")

@@ -23,7 +23,7 @@ from toolgen_hf.models.format import template_path
 from toolgen_hf.models.openai.keys import is_known
 from toolgen_hf.models.weights import local_path
 from toolgen_hf.plugins import is_path
-from toolgen_hf.recipe.files import Draft, Keys, Origin
+from toolgen_hf.recipe.files import Draft, Keys, RecipeFile
 
 _TODO = "If you trust it, copy the recipe elsewhere and run the copy, or give the key yourself, with --set {key}=VALUE"
 
@@ -82,7 +82,7 @@ def _leaves(value: Any, keys: Keys) -> Iterator[tuple[Keys, Any]]:
         yield from _leaves(one, (*keys, key))
 
 
-def _refusal(reached: _Reached, origin: Origin) -> str | None:
+def _refusal(reached: _Reached, origin: RecipeFile) -> str | None:
     """Why a value is refused: what it names, and what would happen. None if it is allowed."""
     value, place = reached.value, None
     match reached.reach:
@@ -118,7 +118,7 @@ def _refusal(reached: _Reached, origin: Origin) -> str | None:
     return f"{value!r}, which lies outside of its folder" if is_outside else None
 
 
-def _file(file: _Reached, origin: Origin) -> Path | None:
+def _file(file: _Reached, origin: RecipeFile) -> Path | None:
     """The path that is read. In a dataset, ``data_files`` is inside ``data_dir``, and that is inside ``folder``."""
     if file.field == "folder" and Path(file.value) == origin.folder:
         return None  # only data_dir and data_files are read in it, and they are checked too

@@ -61,8 +61,8 @@ def load_raw(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
     builder = BUILDERS[config.builder](**{key: value for key, value in options.items() if value is not None})
     raw, moved = _chosen(load(builder), config)
     info = builder.info
-    told = (info.license or "unknown", info.homepage or "", info.citation or "")
-    return raw, Origin(builder.config.dataset, *told, moved=moved)
+    facts = (info.license or "unknown", info.homepage or "", info.citation or "")
+    return raw, Origin(builder.config.dataset, *facts, moved=moved)
 
 
 def fewer(rows: DatasetDict, config: DatasetConfig) -> list[str]:
@@ -111,21 +111,21 @@ def _load_produced(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
 
 def _origin(config: DatasetConfig, found: Found, start: str) -> Origin:
     """The licence and citation of the questions, from the set's manifest, and which version of the set it is."""
-    told = found.manifest
-    name = config.name or told.source_dataset or told.name
+    manifest = found.manifest
+    name = config.name or manifest.source_dataset or manifest.name
     if not re.match(NAME, name):
         raise DataError(
-            f"{config.source}: its questions are called {name!r}, which names no file: set dataset.name"
+            f"{config.source}: its questions are called {name!r}, which cannot be the name of a file: set dataset.name"
         )
     source = {
-        "source_dataset": found.repo_id or told.name,
+        "source_dataset": found.repo_id or manifest.name,
         "config": start,
         "revision": found.revision,
         "commit": found.commit,
-        "key": told.key,
-        "models": told.models if start == "stage1" else {},
+        "key": manifest.key,
+        "models": manifest.models if start == "stage1" else {},
     }
-    return Origin(name, told.license or "unknown", told.homepage, told.citation, source)
+    return Origin(name, manifest.license or "unknown", manifest.homepage, manifest.citation, source)
 
 
 def _chosen(splits: DatasetDict, config: DatasetConfig) -> tuple[DatasetDict, int]:
@@ -156,7 +156,7 @@ def _cut(splits: DatasetDict, wanted: Mapping[str, str], apart: bool) -> tuple[D
         apart: near duplicates stay together, in one of the splits that are cut from the same split.
 
     Raises:
-        DataError: there is no such slice, or two slices share a row.
+        DataError: a slice does not exist, or two slices share a row.
     """
     lengths = {str(split): len(rows) for split, rows in splits.items()}
     home: dict[tuple[str, int], str] = {}  # (split, row) -> new split
@@ -165,7 +165,7 @@ def _cut(splits: DatasetDict, wanted: Mapping[str, str], apart: bool) -> tuple[D
             parts = ReadInstruction.from_spec(spec).to_absolute(lengths)
         except (ValueError, KeyError, AssertionError) as error:
             known = f"of {', '.join(f'{split} ({n} rows)' for split, n in lengths.items())}"
-            raise DataError(f"dataset.splits.{name}: {spec!r} is no slice {known}: {error}") from error
+            raise DataError(f"dataset.splits.{name}: {spec!r} is not a slice {known}: {error}") from error
         for row in ((part.splitname, at) for part in parts for at in range(part.from_, part.to)):
             if home.setdefault(row, name) != name:
                 raise DataError(
@@ -195,9 +195,9 @@ def _range(places: list[int]) -> Iterable[int]:
 def _moved(splits: DatasetDict, home: Mapping[tuple[str, int], str]) -> dict[tuple[str, int], str]:
     """The rows that must move to another split, so that no question has a near duplicate in another split.
 
-    A family of near duplicates goes to the one of its splits with the most room left, largest families first, so the
-    splits keep about the size that is written. If a split would lose more than half of its rows, for example because
-    all questions tell one story, nothing moves.
+    Near duplicates are moved together, the largest group first, to the one of their splits that most lacks rows, so the
+    splits keep about their written sizes. If a split would lose more than half of its rows, for example because all
+    questions tell one story, nothing moves.
     """
     moved: dict[tuple[str, int], str] = {}
     for split, rows in splits.items():
@@ -205,22 +205,24 @@ def _moved(splits: DatasetDict, home: Mapping[tuple[str, int], str]) -> dict[tup
         if len(set(where.values())) < 2:
             continue
         texts = rows["question" if "question" in rows.column_names else "input"]
-        numbers = find_near([texts[at] for at in where]).families()
-        families: dict[int, list[int]] = {}
+        numbers = find_near([texts[at] for at in where]).chains()
+        groups: dict[int, list[int]] = {}
         for number, at in zip(numbers, where, strict=True):
-            families.setdefault(number, []).append(at)
-        counts = {number: Counter(where[at] for at in family) for number, family in families.items()}
+            groups.setdefault(number, []).append(at)
+        counts = {number: Counter(where[at] for at in group) for number, group in groups.items()}
         written = Counter(where.values())
-        room = written.copy()
+        lacking = written.copy()
         for count in counts.values():
             if len(count) == 1:
-                room.subtract(count)
+                lacking.subtract(count)
         found: dict[tuple[str, int], str] = {}
-        torn = [number for number, count in counts.items() if len(count) > 1]
-        for number in sorted(torn, key=lambda number: (-len(families[number]), families[number][0])):
-            best = max(counts[number], key=lambda name: (room[name], counts[number][name], name))
-            room[best] -= len(families[number])
-            found |= {(str(split), at): best for at in families[number] if where[at] != best}
-        if all(2 * room[name] <= count for name, count in written.items()):  # the room left is the rows lost
+        divided = [number for number, count in counts.items() if len(count) > 1]
+        for number in sorted(divided, key=lambda number: (-len(groups[number]), groups[number][0])):
+            best = max(counts[number], key=lambda name: (lacking[name], counts[number][name], name))
+            lacking[best] -= len(groups[number])
+            found |= {(str(split), at): best for at in groups[number] if where[at] != best}
+        if all(
+            2 * lacking[name] <= count for name, count in written.items()
+        ):  # what is lacking are the rows lost
             moved |= found
     return moved

@@ -206,7 +206,7 @@ class PartConfig(Take):
     @classmethod
     def _whole(cls, source: str | None) -> str | None:
         if source is not None and "#" in source:
-            raise ValueError("a part is a whole produced set: leave out what stands after '#'")
+            raise ValueError("a part is a whole produced set: leave out '#' and what follows it")
         if source is not None and source.startswith(HUB):
             RepoRef.parse(source)
         return source
@@ -260,7 +260,7 @@ class Recipe(Config):
 
     @property
     def recipes(self) -> dict[str, Recipe]:
-        """What a run builds one by one: the recipes of a mix, by part; of any other recipe itself, under ``""``."""
+        """The recipes that a run builds: those of a mix by part. For any other recipe only itself, under ``""``."""
         if self.mix is None:
             return {"": self}
         return {name: part.recipe for name, part in self.mix.parts.items() if part.recipe is not None}
@@ -278,11 +278,7 @@ class Recipe(Config):
         return self.answer
 
     def require_one_dataset(self) -> None:
-        """Check that this is no mix.
-
-        Raises:
-            ConfigError: it is one.
-        """
+        """Raise a ConfigError if this is a mix."""
         if self.mix is not None:
             raise ConfigError(
                 f"{self.name!r} is the recipe of a mix, which 'toolgen-hf run' runs; a single stage needs the recipe "
@@ -370,7 +366,7 @@ class Recipe(Config):
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str = "recipe") -> Self:
-        """A recipe from plain data of the caller's own.
+        """A recipe from plain data.
 
         Raises:
             ConfigError: as `load`.

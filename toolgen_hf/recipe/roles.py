@@ -68,13 +68,13 @@ def roles_of(recipe: Recipe) -> list[Role]:
 
 def remarks(recipe: Recipe) -> list[str]:
     """Warnings about settings that are valid but give less than one may expect."""
-    said = []
+    found = []
     if not recipe.sources:
-        said.append(
+        found.append(
             "sources: there is none, so stage 2 will hold the gold responses alone, and preference no pairs; stage 1 "
             "needs none"
         )
-    return said + [
+    return found + [
         f"finetune.{name}: no source has this adapter, so it is not trained: name it in a source's generator "
         f"(adapter: finetune:{name}), or leave it out"
         for name in recipe.finetune
@@ -97,7 +97,7 @@ def check_models(recipe: Recipe, meter: Meter, prefix: str = "") -> dict[str, st
     for remark in remarks(recipe):
         logger.warning("%s%s", prefix, remark)
     checked: list[tuple[GeneratorConfig, str | None]] = []
-    silent = {}
+    unavailable = {}
     for role in roles_of(recipe):
         config = role.config
         if isinstance(config, AnnotationsConfig):
@@ -111,8 +111,8 @@ def check_models(recipe: Recipe, meter: Meter, prefix: str = "") -> dict[str, st
             raise ConfigError(f"{prefix}{role.key}: {error}") from error
         checked.append((config, reason))
         if reason is not None:
-            silent[role.key] = reason
-    return silent
+            unavailable[role.key] = reason
+    return unavailable
 
 
 def _check(config: GeneratorConfig, meter: Meter) -> str | None:
@@ -133,12 +133,12 @@ def planned_for(roles: Iterable[Role], plan: Plan) -> dict[str, Planned]:
 
 
 def missing_texts(
-    recipe: Recipe, plan: Plan, silent: Mapping[str, str], prefix: str = ""
+    recipe: Recipe, plan: Plan, unavailable: Mapping[str, str], prefix: str = ""
 ) -> list[tuple[str, str]]:
     """The texts that a recipe needs from roles that cannot generate new ones.
 
     Args:
-        silent: what `check_models` gives.
+        unavailable: what `check_models` gives.
 
     Returns:
         For each such role a line about its texts, and the reason: ``("answer.generator: 12 of its texts are not in
@@ -146,7 +146,7 @@ def missing_texts(
     """
     planned = planned_for(roles_of(recipe), plan)
     found = []
-    for key, reason in silent.items():
+    for key, reason in unavailable.items():
         entry = planned.get(key)
         if entry is not None and entry.max_requests:
             is_open = entry.is_bound or entry.max_requests > entry.requests
@@ -162,9 +162,9 @@ def require_texts(missing: Iterable[tuple[str, str]]) -> None:
         ConfigError: names each role; a reason that several roles share is given once.
     """
     lines: list[str] = []
-    told: set[str] = set()
+    given: set[str] = set()
     for line, reason in missing:
-        lines.append(line if reason in told else f"{line}, and {reason}")
-        told.add(reason)
+        lines.append(line if reason in given else f"{line}, and {reason}")
+        given.add(reason)
     if lines:
         raise ConfigError("\n".join(lines))

@@ -13,7 +13,7 @@ from typing import Any
 
 from datasets import DatasetDict
 
-from toolgen_hf import schemas
+from toolgen_hf import stages
 from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.report.figures import mixed_counts
 from toolgen_hf.report.markdown import block, bullets, code, details, link, plain, table
@@ -22,6 +22,7 @@ from toolgen_hf.runtime.budget import dollars
 from toolgen_hf.runtime.summary import NOT_JUDGED, Summary, share
 from toolgen_hf.safe_yaml import parse_yaml
 from toolgen_hf.schemas import SOUNDNESS
+from toolgen_hf.stages.mix import ALIKE
 from toolgen_hf.stages.near_duplicates import in_words
 from toolgen_hf.stages.score import SCORES
 
@@ -42,12 +43,6 @@ TRAINERS = {
 ORDERS = {
     "interleave": "each part's rows evenly over the whole",
     "concatenate": "one part after the other",
-}
-_ALIKE = {
-    "id": "the same row",
-    "exact": "exact text",
-    "normalised": "normalised text",
-    "near": "near duplicate",
 }
 
 
@@ -105,11 +100,13 @@ def card_facts(
 
 
 def _configs(configs: Mapping[str, DatasetDict]) -> str:
+    described = stages.configs()
     splits = list(dict.fromkeys(str(split) for held in configs.values() for split in held))
     rows: list[tuple[object, ...]] = []
     for name, held in configs.items():
         source = code(name.removeprefix(RESPONSES))
-        about = schemas.CONFIGS.get(name) or schemas.CONFIGS["responses-NAME"].replace("NAME", source)
+        known = described.get(name) or described["responses-NAME"]
+        about = known.about.replace("NAME", source)
         if name == "stage2" and not rows:
             about += " (opens by default)"
         rows.append((code(name), *(len(held[split]) if split in held else "" for split in splits), about))
@@ -150,12 +147,14 @@ def _training(configs: Mapping[str, DatasetDict]) -> str:
 
 def _columns(configs: Mapping[str, DatasetDict]) -> str:
     """Every column. The sources' configs have the same columns and are listed once."""
+    described = stages.configs()
     groups: dict[str, list[str]] = {}
     for name in configs:
         groups.setdefault("responses-NAME" if name.startswith(RESPONSES) else name, []).append(name)
     parts = {}
     for group, names in groups.items():
-        about = {**schemas.MIXED, **schemas.COLUMNS.get(group, {})}
+        told = described[group].columns if group in described else {}
+        about = {**stages.OF_A_MIX, **told}
         features = next(iter(configs[names[0]].values())).features
         lines = bullets(f"{code(column)}: {about.get(column, 'not described')}" for column in features)
         parts[group] = f"**{', '.join(map(code, names))}**\n\n{lines}"
@@ -488,4 +487,4 @@ def repeats(mix: Mapping[str, Any]) -> Iterator[str]:
         example = " of ".join(found.get("example", ()))
         such = f", such as {example}" if example and found["match"] == "near" else ""
         kept = "rejected" if found["dropped"] else "kept"
-        yield f"{count}: also {where} ({_ALIKE[found['match']]}){such}, {kept}"
+        yield f"{count}: also {where} ({ALIKE[found['match']]}){such}, {kept}"

@@ -22,7 +22,7 @@ from toolgen_hf.models.config import GeneratorConfig
 from toolgen_hf.runtime.texts import Texts
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Row, Stage, require_columns
-from toolgen_hf.stages.near_duplicates import dropped
+from toolgen_hf.stages.near_duplicates import NearDuplicates
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.prompts import PromptSet, answer_prompt, examples_digest, is_example, load_prompts
@@ -44,10 +44,11 @@ async def answer_row(
 ) -> Row:
     """Ask the student and grade its response.
 
-    A response is correct if it says that a right answer is its answer. A last number that happens to be right does
-    not count: the response would be imitated. Neither does a response that was cut at the token limit, which would
-    teach to stop in mid-sentence, nor one that calls the tool, because the call was not run. A row whose gold answer
-    is no answer of this task is rejected without asking. So is a row for which the engine gives no text.
+    A response is correct if it states a right answer. These do not count, because the trained model would imitate them:
+    a last number that happens to be right, a response that was cut at the token limit, and a response that calls the
+    tool, since the call was not run. A row whose gold answer
+    does not fit the task is rejected before the student is asked. A row for which the engine gives no text is rejected
+    too.
     """
     overlap = is_example(task, row["question"])
     reason = (drop or {}).get(row["id"])
@@ -72,7 +73,7 @@ async def answer_row(
 
 
 def is_right(response: Response, answer: Sequence[str], task: Task) -> bool:
-    """Whether the student's response can be imitated: whole, without a call, and it states an accepted answer."""
+    """Whether the response is whole, has no tool call, and states an accepted answer."""
     if response.is_cut or _calls(response.text, task):
         return False
     return task.is_correct(task.stated_answer(response.text), answer)
@@ -105,7 +106,7 @@ def answer(
 
     Args:
         student: the model that answers, and how it decodes.
-        instruction: what the student is told; default the task's own.
+        instruction: the instruction to the student; the default is the task's own.
         drop_overlap: reject the questions that are examples in the prompts of teachers and few-shot sources.
         drop: other questions to reject: the reason by id.
 
@@ -134,9 +135,19 @@ def answer(
     return STAGE.run(raw, function, settings, workspace, texts=[texts])
 
 
-def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
-    """Run the stage with the settings of a `toolgen_hf.Recipe`."""
+def run(
+    rows: DatasetDict,
+    recipe: Any,
+    workspace: Workspace,
+    name: str | None = None,
+    near: NearDuplicates | None = None,
+) -> DatasetDict:
+    """Run the stage with the settings of a `toolgen_hf.Recipe`.
+
+    Args:
+        near: the near duplicates among ``rows``, if they were found already.
+    """
     student, dataset = recipe.student, recipe.dataset
-    drop = dropped(rows, dataset.near_duplicates)
+    drop = (near or NearDuplicates(rows)).leaks() if dataset.near_duplicates == "drop" else {}
     drops_overlap = dataset.fewshot_overlap == "drop"
     return answer(rows, student.generator, workspace, recipe.task, student.instruction, drops_overlap, drop)

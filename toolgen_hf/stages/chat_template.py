@@ -1,9 +1,9 @@
-"""Whether a model's chat template renders tool calls: some leave them out without a word.
+"""Checks that a model's chat template renders tool calls. Some leave them out and report nothing.
 
     missing(tokenizer, row)  ->  ()                                          as Qwen's does
     missing(tokenizer, row)  ->  ("the call's name", "the call's arguments")   as SmolLM2's, Llama 3's and Phi-3's do
 
-A model that is trained through such a template sees an empty turn, and then a result of no call.
+A model that is trained with such a template sees an empty turn, and then a result without a call.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from datasets import DatasetDict
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.tools.base import Tool
 
-LOOKED_AT = 50
-"""Rows with a call that are rendered."""
-ADVICE = (
+_LOOKED_AT = 50
+"""The number of rows with a call that are rendered."""
+_ADVICE = (
     "train on the config 'sft' instead, where calls are text, or use a model whose template renders tool calls, such "
     "as Qwen/Qwen2.5-0.5B-Instruct"
 )
@@ -35,16 +35,16 @@ def require_calls(rows: DatasetDict, model: str | Any, revision: str | None = No
         model: a folder, a Hub id, a ``.gguf`` file or ``pip:NAME``; or a tokenizer itself.
 
     Raises:
-        ConfigError: it does not, or there is no such model; says what is missing and what to do.
+        ConfigError: it does not, or the model does not exist.
     """
     every = (row for split in rows.values() for row in split)
-    chosen = list(islice((row for row in every if len(row["messages"]) > 2), LOOKED_AT))
+    chosen = list(islice((row for row in every if len(row["messages"]) > 2), _LOOKED_AT))
     check_rows(chosen, model, revision)
 
 
 def check_rows(rows: Iterable[Row], model: str | Any, revision: str | None = None) -> None:
     """`require_calls` on given rows."""
-    tokenizer = load_tokenizer(model, revision) if isinstance(model, str) else model
+    tokenizer = _load_tokenizer(model, revision) if isinstance(model, str) else model
     name = (
         model
         if isinstance(model, str)
@@ -54,12 +54,12 @@ def check_rows(rows: Iterable[Row], model: str | Any, revision: str | None = Non
         if gone := missing(tokenizer, row, name):
             raise ConfigError(
                 f"the chat template of {name!r} leaves out {' and '.join(gone)} of {row['id']!r}, so that tool_calling "
-                f"would not teach to call a tool: {ADVICE}"
+                f"would not teach to call a tool: {_ADVICE}"
             )
 
 
 def sample(tool: Tool) -> dict[str, Any]:
-    """A row of ``tool_calling`` for when there is none yet."""
+    """An invented row of ``tool_calling``, for a check before there are real rows."""
     call = {"name": tool.name, "arguments": {tool.parameter: "1917-1848"}}
     return {
         "id": "a sample row",
@@ -78,19 +78,19 @@ def sample(tool: Tool) -> dict[str, Any]:
 
 
 def missing(tokenizer: Any, row: Row, name: str = "") -> tuple[str, ...]:
-    """What of a row's call, its result and the answer is not in its rendered text, in words.
+    """Names of the parts (call, arguments, result, answer) that the template leaves out.
 
     Raises:
-        ConfigError: there is no chat template, or it fails on the row.
+        ConfigError: the tokenizer has no chat template, or the template fails on the row.
     """
     messages = row["messages"]
     try:
         text = str(tokenizer.apply_chat_template(messages, tools=row["tools"], tokenize=False))
     except Exception as error:  # a template is data, and may fail in any way
         raise ConfigError(
-            f"the chat template of {name!r} cannot render {row['id']!r} of tool_calling ({error}): {ADVICE}"
+            f"the chat template of {name!r} cannot render {row['id']!r} of tool_calling ({error}): {_ADVICE}"
         ) from error
-    text = text.rpartition(messages[0]["content"])[2]  # what tools there are is told before
+    text = text.rpartition(messages[0]["content"])[2]  # the part before it describes the tools
     wanted = [("the answer", [messages[-1]["content"]])]
     for message in messages[1:-1]:
         if message["role"] == "tool":
@@ -103,16 +103,16 @@ def missing(tokenizer: Any, row: Row, name: str = "") -> tuple[str, ...]:
 
 
 def _is_in(text: str, part: str) -> bool:
-    """Whether a text holds another, as it is or as JSON."""
+    """Whether a text contains ``part``, as it is or as JSON."""
     spellings = (part.strip(), json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1])
     return any(spelling in text for spelling in spellings)
 
 
-def load_tokenizer(name: str, revision: str | None = None) -> Any:
+def _load_tokenizer(name: str, revision: str | None = None) -> Any:
     """A model's tokenizer, without code of its own.
 
     Raises:
-        ConfigError: there is no such model, or it has no tokenizer that can be read; or transformers is not installed.
+        ConfigError: the model does not exist, its tokenizer cannot be read, or transformers is not installed.
         HubError: the Hub could not be read.
     """
     from toolgen_hf.models.weights import MODEL, download, resolve_model
@@ -121,7 +121,7 @@ def load_tokenizer(name: str, revision: str | None = None) -> Any:
         from transformers import AutoTokenizer
     except ImportError as error:
         raise ConfigError(
-            f"tokenizers are read by transformers: pip install transformers ({error})"
+            f"reading a tokenizer needs transformers: pip install transformers ({error})"
         ) from error
     path = Path(name).expanduser()
     if path.is_dir():

@@ -1,9 +1,14 @@
-"""How a mix is drawn: how many questions of each part, which ones, and in which order.
+"""How a mix is decided: which questions repeat another one, how many of each part are used, which ones, in which order.
+
+    judge([Candidate("svamp", "test", "S-1", "What is 2 + 3?"), Candidate("gsm8k", "train", "G-7", "what is 2+3 ?")])
+    -> [None, Repeat(of=<S-1>, match="normalised", is_leak=True)]
 
     quotas({"gsm8k": 7000, "svamp": 700}, {"gsm8k": Take(weight=2), "svamp": Take(weight=1)}, "train")
     -> {"gsm8k": 1400, "svamp": 700}
 
-Weights are shares of the mix. The mix is the largest one with these shares in which no row comes twice: the part that
+A question is kept once, in the split that is furthest from training: first test, then other splits, and train last.
+
+Weights are shares of the mix. The mix is the largest one with these shares without repeated rows: the part that
 runs out first is used whole, and the others in proportion. Which rows are drawn depends only on the seed and the rows'
 ids. Another part, another weight or a new row does not change the choice among the others.
 """
@@ -12,16 +17,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from toolgen_hf._utils import bytes_sha256
+from toolgen_hf.errors import DataError
 from toolgen_hf.models.config import Config
+from toolgen_hf.stages.near_duplicates import normalise, protected_first
 
 Order = Literal["interleave", "concatenate"]
 NearDuplicates = Literal["apart", "drop", "keep"]
+Match = Literal["id", "exact", "normalised", "near"]
+"""How alike two questions are. ``near``: the same story with other numbers or names (near_duplicates.py)."""
 
 
 class Take(Config):
@@ -128,3 +138,54 @@ def arranged(counts: Sequence[int], order: Order) -> list[tuple[int, int]]:
     if order == "concatenate":
         return rows
     return sorted(rows, key=lambda at: ((at[1] + 0.5) / counts[at[0]], at[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A question of a part. One that was rejected before is not usable, but still keeps others out of train."""
+
+    part: str
+    split: str
+    id: str
+    question: str
+    is_usable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Which question another one repeats. ``is_leak``: that question is in a split further from training."""
+
+    of: Candidate
+    match: Match
+    is_leak: bool
+
+
+def judge(candidates: Sequence[Candidate]) -> list[Repeat | None]:
+    """The question that each one repeats, or None. Of equal questions in one split, the first usable one is kept.
+
+    Raises:
+        DataError: two different questions have one id.
+    """
+    keys = [normalise(candidate.question) for candidate in candidates]
+    verdicts: list[Repeat | None] = [None] * len(candidates)
+    earlier: dict[str, Candidate] = {}  # by key, in splits further from training
+    ids: dict[str, int] = {}
+    for split in protected_first([candidate.split for candidate in candidates]):
+        there: dict[str, Candidate] = {}
+        rows = [at for at, candidate in enumerate(candidates) if candidate.split == split]
+        for at in sorted(rows, key=lambda at: not candidates[at].is_usable):  # usable ones come first
+            candidate, key = candidates[at], keys[at]
+            other = ids.setdefault(candidate.id, at)
+            if keys[other] != key:
+                one = candidates[other]
+                where = [f"{c.question[:80]!r} in {c.split} of {c.part!r}" for c in (one, candidate)]
+                raise DataError(
+                    f"two questions have the id {one.id!r}, {where[0]} and {where[1]}: ids must be unique in a "
+                    "mix. Give one of the datasets another name (dataset.name in its recipe), or its rows other ids"
+                )
+            first = earlier.get(key) or there.setdefault(key, candidate)
+            if first is not candidate:
+                same_text: Match = "exact" if first.question == candidate.question else "normalised"
+                verdicts[at] = Repeat(first, "id" if first.id == candidate.id else same_text, key in earlier)
+        earlier = {**there, **earlier}
+    return verdicts

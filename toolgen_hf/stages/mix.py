@@ -5,35 +5,38 @@
          {"id": "SVAMP-train-0", ...}
 
 Every row keeps its id, and gets the columns ``dataset`` and ``task``. A question is rejected with a reason if it
-repeats another one, if it is also in a test split (duplicates.py), or if it is in train and has a near duplicate in
-another part's test split (near_duplicates.py). Questions that weights and counts leave out (draw.py) are only counted.
+repeats another one, if it is also in a test split, or if it is in train and has a near duplicate in another part's test
+split. Questions that weights and counts leave out are only counted. draw.py has the rules. A plan says for each
+question what happens to it, and every table of the mix is put together as the plan says:
+
+    plan row  {"part": "svamp", "split": "train", "id": "SVAMP-train-7", "place": 3, "reason": null, ...}
+    gives     the rows with that id in every table of the part ``svamp``, at the same place in each
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from datasets import Dataset, DatasetDict, Features, Value
+from datasets import Dataset, DatasetDict, Features, Value, concatenate_datasets
 
 from toolgen_hf import schemas
-from toolgen_hf._utils import digest
+from toolgen_hf._utils import digest, quiet_datasets
 from toolgen_hf.errors import ConfigError, DataError, closest
 from toolgen_hf.runtime.workspace import Workspace
-from toolgen_hf.stages import near_duplicates
+from toolgen_hf.stages import configs, near_duplicates
 from toolgen_hf.stages.base import Batch, Stage
-from toolgen_hf.stages.draw import MixConfig, Take, arranged, draw, quotas
-from toolgen_hf.stages.duplicates import VERSION, Candidate, Repeat, judge, protected_first
-from toolgen_hf.stages.mix_tables import mixed_tables
-from toolgen_hf.stages.near_duplicates import Groups
+from toolgen_hf.stages.draw import Candidate, MixConfig, Repeat, Take, arranged, draw, judge, quotas
+from toolgen_hf.stages.near_duplicates import Groups, near_column, protected_first, with_near_column
 
 STAGES = ("stage1", "stage2")
 UNDRAWN = "not drawn"
 """The reason of a question that weights and counts leave out. It is neither kept nor rejected."""
-POOL = Features(
+_POOL = Features(
     {
         **{name: Value("string") for name in ("part", "split", "id", "question")},
         "at": Value("int64"),  # the place of the row in the pool of its split
@@ -41,7 +44,7 @@ POOL = Features(
         "lacks": Value("string"),  # why it cannot be mixed
     }
 )
-PLAN = Features(
+_PLAN = Features(
     {
         **{name: Value("string") for name in ("part", "split", "id", "reason")},
         "place": Value("int64"),  # the place of the row in the mix; null if it is not in the mix
@@ -51,13 +54,16 @@ PLAN = Features(
         schemas.NEAR: Value("string"),  # its nearest near duplicate in another split of the mix
     }
 )
-STAGE = Stage("mix", version=3, features=PLAN)
-_ALIKE = {
+STAGE = Stage("mix", version=3, features=_PLAN)
+ALIKE = {
     "id": "same id",
     "exact": "exact text",
     "normalised": "normalised text",
     "near": "near duplicate",
 }
+"""How alike two questions are, in words."""
+_DRAWN_ALONE = ("stage1", "stage2", "sft", "tool_calling", "preference")
+"""The configs that only have rows of the mix. The others also have questions that an earlier stage rejected."""
 _REPEAT = ("part", "split", "of", "of_split", "match", "dropped")
 
 
@@ -75,6 +81,11 @@ class MixPart:
     task: str = "math"
     splits_of: str | None = None
     """The part that this one has other splits of, if one dataset is given as several parts."""
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its values of the columns ``dataset`` and ``task``."""
+        return {"dataset": self.dataset, "task": self.task}
 
 
 @dataclass(frozen=True)
@@ -106,9 +117,12 @@ def mix(parts: Mapping[str, MixPart], workspace: Workspace, config: MixConfig = 
     sets = {name: part.splits_of for name, part in parts.items() if part.splits_of is not None}
     settings = {
         "sets": sets,
-        "config": config.model_dump(mode="json"),
+        "config": {
+            **config.model_dump(mode="json", exclude={"parts"}),
+            "parts": _taken(config, config.parts),
+        },
         "pool": {str(split): rows._fingerprint for split, rows in pool.items()},
-        "normalise": VERSION,
+        "normalise": near_duplicates.NORMALISE_VERSION,
         "near_duplicates": near_duplicates.VERSION,
     }
 
@@ -117,21 +131,25 @@ def mix(parts: Mapping[str, MixPart], workspace: Workspace, config: MixConfig = 
         return decide({str(split): rows[:] for split, rows in pool.items()}, config, sets)
 
     def look_up(batch: Batch) -> Batch:
-        """A row's fate depends on the whole pool, so it is decided once, when a row is not in the cache."""
+        """Whether a row is used depends on the whole pool, so all rows are decided together, once."""
         found = [decided()[split] for split in batch["split"]]
         rows = [(f, at) for f, at in zip(found, batch["at"], strict=True) if f["reason"][at] != UNDRAWN]
-        return {name: [f[name][at] for f, at in rows] for name in PLAN}
+        return {name: [f[name][at] for f, at in rows] for name in _PLAN}
 
     plan = STAGE.run(pool, look_up, settings, workspace)
-    tables = {name: part.configs for name, part in parts.items()}
-    labels = {name: {"dataset": part.dataset, "task": part.task} for name, part in parts.items()}
-    return Mixed(mixed_tables(tables, labels, plan), _facts(labels, pool, plan, config))
+    return Mixed(_tables(parts, plan), _facts(parts, pool, plan, config))
+
+
+def _taken(config: MixConfig, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The weight and count of each part as plain data."""
+    takes = {name: config.parts.get(name, Take()) for name in names}
+    return {name: take.model_dump(mode="json", include={"weight", "count"}) for name, take in takes.items()}
 
 
 def decide(
     pool: Mapping[str, Batch], config: MixConfig, sets: Mapping[str, str] | None = None
 ) -> dict[str, Batch]:
-    """Decide about every row: by split, columns of ``POOL`` in and columns of ``PLAN`` out.
+    """Decide about every row: by split, columns of ``_POOL`` in and columns of ``_PLAN`` out.
 
     Args:
         sets: the parts that have other splits of another part, with that part.
@@ -222,7 +240,7 @@ def _places(rows: Batch, usable: Sequence[int], config: MixConfig) -> dict[int, 
 
 
 def _reason(split: str, repeat: Repeat) -> str:
-    alike, of = _ALIKE[repeat.match], repeat.of
+    alike, of = ALIKE[repeat.match], repeat.of
     if repeat.is_leak:
         return f"kept out of {split}: it is in the {of.split} split of {of.part} ({alike})"
     return f"duplicate of a question of {of.part} ({alike})"
@@ -252,7 +270,7 @@ def _stages(part: MixPart) -> list[str]:
 
 
 def _pool(parts: Mapping[str, MixPart]) -> DatasetDict:
-    """All questions of all parts, by split (``POOL``)."""
+    """All questions of all parts, by split (``_POOL``)."""
     splits = dict.fromkeys(
         str(split)
         for part in parts.values()
@@ -266,9 +284,9 @@ def _pool(parts: Mapping[str, MixPart]) -> DatasetDict:
             for name, part in parts.items()
             for row in _questions(name, part, split)
         ]
-        columns: Batch = {name: [row.get(name) for row in rows] for name in POOL}
+        columns: Batch = {name: [row.get(name) for row in rows] for name in _POOL}
         columns["at"] = list(range(len(rows)))
-        made[split] = Dataset.from_dict(columns, features=POOL, split=split)
+        made[split] = Dataset.from_dict(columns, features=_POOL, split=split)
         made[split]._fingerprint = digest(columns)[:32]
     return DatasetDict(made)
 
@@ -295,7 +313,7 @@ def _questions(name: str, part: MixPart, split: str) -> Iterator[dict[str, Any]]
                 "made from the same questions?"
             )
         there = {"stage1": key in one, "stage2": key in two}
-        lacks = [f"its part has it not in {stage}" for stage in _stages(part) if not there[stage]]
+        lacks = [f"it is not in {stage} of its part" for stage in _stages(part) if not there[stage]]
         yield {"id": key, "question": question, "lacks": next(iter(lacks), None)}
     reasons = column("rejected", "reason")
     for key in raw:
@@ -304,9 +322,9 @@ def _questions(name: str, part: MixPart, split: str) -> Iterator[dict[str, Any]]
 
 
 def _facts(
-    labels: Mapping[str, Mapping[str, str]], pool: DatasetDict, plan: DatasetDict, config: MixConfig
+    parts: Mapping[str, MixPart], pool: DatasetDict, plan: DatasetDict, config: MixConfig
 ) -> dict[str, Any]:
-    counts: dict[str, dict[str, Counter[str]]] = {name: {} for name in labels}
+    counts: dict[str, dict[str, Counter[str]]] = {name: {} for name in parts}
     repeats: Counter[tuple[Any, ...]] = Counter()
     examples: dict[tuple[Any, ...], list[str]] = {}
     for split, rows in pool.items():
@@ -320,14 +338,15 @@ def _facts(
                 repeats[where] += 1
                 examples.setdefault(where, [row["id"], row["of_id"]])
     kinds = ("questions", "before", "rejected", "undrawn", "rows")
+    taken = _taken(config, parts)
     return {
         "order": config.order,
         "seed": config.seed,
         "duplicates": config.duplicates,
         "parts": {
             name: {
-                **labels[name],
-                **config.parts.get(name, Take()).model_dump(mode="json", include={"weight", "count"}),
+                **parts[name].labels,
+                **taken[name],
                 "splits": {split: {kind: found[kind] for kind in kinds} for split, found in splits.items()},
             }
             for name, splits in counts.items()
@@ -338,3 +357,135 @@ def _facts(
             for key, count in repeats.items()
         ],
     }
+
+
+def _tables(parts: Mapping[str, MixPart], plan: DatasetDict) -> dict[str, DatasetDict]:
+    """Every config of the mix, with the rows at their places, and ``rejected``."""
+    made: dict[str, DatasetDict] = {}
+    near, known = near_column(plan), configs()
+    with quiet_datasets():
+        for config in dict.fromkeys(
+            [*(config for part in parts.values() for config in part.configs), "rejected"]
+        ):
+            made[config] = _rejected(parts, plan) if config == "rejected" else _mixed(config, parts, plan)
+            if config in known and known[config].has_near:
+                made[config] = with_near_column(made[config], near)
+    return made
+
+
+def _mixed(config: str, parts: Mapping[str, MixPart], plan: DatasetDict) -> DatasetDict:
+    tables = {name: part.configs[config] for name, part in parts.items() if config in part.configs}
+    made = {}
+    for split, rows in plan.items():
+        there = {name: splits[split] for name, splits in tables.items() if split in splits}
+        if not there:
+            like = next(iter(next(iter(tables.values())).values()))
+            made[split] = _labelled(like.select([]), {"dataset": "", "task": ""})
+            continue
+        labelled = {name: _labelled(table, parts[name].labels) for name, table in there.items()}
+        index: dict[tuple[str, str], list[int]] = {}  # (part, id) -> its rows
+        for at, key in enumerate((name, key) for name, table in there.items() for key in table["id"]):
+            index.setdefault(key, []).append(at)
+        keys = _keys(rows, config in _DRAWN_ALONE)
+        made[split] = _concatenated(config, labelled).select(
+            [at for key in keys for at in index.get(key, ())]
+        )
+        parts_of = [[name, table._fingerprint, parts[name].labels] for name, table in there.items()]
+        made[split]._fingerprint = digest([rows._fingerprint, config, parts_of])[:32]
+    return DatasetDict(made)
+
+
+def _keys(plan: Dataset, drawn_alone: bool) -> list[tuple[str, str]]:
+    """Part and id of the rows of the mix in order, then of questions that an earlier stage rejected; each id once."""
+    columns = [plan[name] for name in ("part", "id", "place", "in_raw")]
+    rows = sorted(
+        (place is None, place or 0, at, part, key)
+        for at, (part, key, place, in_raw) in enumerate(zip(*columns, strict=True))
+        if (place is not None if drawn_alone else in_raw)
+    )
+    once: dict[str, tuple[str, str]] = {}
+    for *_, part, key in rows:
+        once.setdefault(key, (part, key))
+    return list(once.values())
+
+
+def _labelled(rows: Dataset, labels: Mapping[str, str]) -> Dataset:
+    """Add the columns ``dataset`` and ``task``, unless the rows are of a mix and have them."""
+    if schemas.NEAR in rows.column_names:
+        rows = rows.remove_columns(schemas.NEAR)
+    features = schemas.mixed(rows.features)
+    for name in schemas.OF_A_MIX:
+        if name not in rows.column_names:
+            rows = rows.add_column(name, [labels[name]] * len(rows), feature=features[name])
+    return rows
+
+
+def _concatenated(config: str, parts: Mapping[str, Dataset]) -> Dataset:
+    """All parts as one table. Columns that older versions did not write are null."""
+    later = (*schemas.LATER, *(["correct"] if config == "stage2" else []))
+    newest = max((rows.features for rows in parts.values()), key=len)
+    completed = {}
+    for name, rows in parts.items():
+        for column in newest:
+            if column in later and column not in rows.column_names:
+                rows = rows.add_column(column, [None] * len(rows), feature=newest[column])
+        same = {*rows.column_names} == {*newest}
+        completed[name] = rows.select_columns(list(newest)) if same else rows
+    first, *others = completed
+    for name in others:
+        one, other = completed[first].features, completed[name].features
+        differ = [column for column in sorted({*one, *other}) if one.get(column) != other.get(column)]
+        if differ:
+            raise DataError(
+                f"{config} of part {name!r} does not have the columns of part {first!r}: they differ in "
+                f"{', '.join(differ)}"
+            )
+    return concatenate_datasets([rows.with_format(None) for rows in completed.values()])
+
+
+def _rejected(parts: Mapping[str, MixPart], plan: DatasetDict) -> DatasetDict:
+    """What the parts rejected, and then what the mix rejected."""
+    features = schemas.mixed(schemas.REJECTED)
+    made = {}
+    for split, planned in plan.items():
+        rows: list[dict[str, Any]] = [
+            {**part.labels, **row}
+            for part in parts.values()
+            for row in part.configs.get("rejected", {}).get(split, ())
+        ]
+        new = [row for row in planned if row["is_new"]]
+        for row, detail in zip(new, _details(new, parts, str(split)), strict=True):
+            rejected = {"id": row["id"], "stage": "mix", "reason": row["reason"]}
+            rejected["detail"] = json.dumps(detail, ensure_ascii=False)
+            rows.append({**rejected, **parts[row["part"]].labels})
+        columns = {name: [row[name] for row in rows] for name in features}
+        made[split] = Dataset.from_dict(columns, features=features, split=planned.split)
+    return DatasetDict(made)
+
+
+def _details(
+    rows: Sequence[Mapping[str, Any]], parts: Mapping[str, MixPart], split: str
+) -> Iterator[dict[str, Any]]:
+    """What is known about rows that the mix rejects: question, answer, stages 1 and 2, and what they repeat."""
+    wanted = {(row["part"], row["id"]) for row in rows}
+    known: dict[str, dict[tuple[str, str], Any]] = {
+        config: {
+            (name, row["id"]): dict(row)
+            for name, part in parts.items()
+            if wanted and split in part.configs.get(config, {})
+            for row in part.configs[config][split]
+            if (name, row["id"]) in wanted
+        }
+        for config in ("raw", "stage1", "stage2")
+    }
+    for row in rows:
+        raw, one, two = (rows_of.get((row["part"], row["id"])) for rows_of in known.values())
+        question = raw or ({"question": one["input"], "answer": one["answer"]} if one else {})
+        repeats = {name: row[f"of_{name}"] for name in ("part", "split", "id")} | {"match": row["match"]}
+        yield {
+            "question": question.get("question"),
+            "answer": question.get("answer"),
+            "stage1": one,
+            "stage2": two,
+            "repeats": repeats if row["match"] else None,
+        }

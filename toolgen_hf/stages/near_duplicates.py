@@ -10,9 +10,9 @@ is about. With many texts, MinHash LSH (datasketch, fixed seed) proposes pairs, 
 result does not depend on the order of the texts, the process or PYTHONHASHSEED. The word lists are English; texts in
 other languages are compared by all of their words.
 
-Measured on GSM8K (8,792 questions): 80 pairs are found; of 50 that were read, 48 tell the same story. Of variants that
-were made from GSM8K and SVAMP, it finds 99% with other numbers, names or units, 94% with a clause less, and 98% with
-another question.
+Measured on GSM8K (8,792 questions): 80 pairs are found; of 50 that were read, 48 tell the same story. It finds 99%
+of the variants of GSM8K and SVAMP with other numbers, names or units, 94% of those with a clause less, and 98% of those
+with another question.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
@@ -33,10 +33,11 @@ from toolgen_hf import schemas
 from toolgen_hf._utils import cache_home, digest, replacing
 from toolgen_hf.errors import DataError
 from toolgen_hf.stages.base import empty
-from toolgen_hf.stages.duplicates import normalise, protected_first
 
 VERSION = 1
 """Must go up when other texts become near duplicates."""
+NORMALISE_VERSION = 1
+"""Must go up when other texts become equal."""
 
 _BANDS = {"whole": (30, 3), "story": (10, 4)}
 """Bands and rows of MinHash LSH. Whole texts with a Jaccard index of 0.5 and stories with 0.75 are proposed with a
@@ -50,12 +51,17 @@ _CACHED = 200
 _FEW = 6
 """Fewer word pairs than this are few."""
 _ENOUGH = 8
-"""A text needs this many words besides numbers. ``What is 2 + 3?`` has too few to compare."""
+"""The fewest words, without numbers, of a text that is compared. ``What is 2 + 3?`` has too few."""
 _WORD = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*")
 _SENTENCE = re.compile(r"(?<=[.?!])\s+|(?<=[。？！])")
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")
 """Letters of scripts without spaces between words. Each counts as a word."""
 _NAME = "@"
+_DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-") | {"⁄": "/"})
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_APOSTROPHES = re.compile(r"(?<=\w)['’ʼ](?=\w)")
+_MEANT = re.compile(r"(?<!\w)\.(?=\d)|(?<=\d)\.(?=\d)|-(?=\s*\d)|(?<=\d)!|[%*/^\\]")
+"""Punctuation that belongs to a number or an operation."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -79,12 +85,12 @@ _RELATION = _words(
     "should may not no per into out up off down about between get got go take make made give gave buy bought need want "
     "end start first second whole day week month hour minute doe"
 )
-"""Words of nearly every question. Two texts that share them need not be alike."""
+"""Words that many questions have. They do not show that two texts are alike."""
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What is compared: of a whole text, or of its story."""
+    """What is compared of a text: its word pairs, topic words and names."""
 
     pairs: frozenset[tuple[str, ...]]
     topic: frozenset[str]
@@ -112,8 +118,8 @@ class Groups:
     links: Mapping[tuple[int, int], float]
     """The similarity (0 to 1) of two groups that are near duplicates. The lower group number comes first."""
 
-    def families(self) -> list[int]:
-        """The family of each text: texts that a chain of near duplicates connects have the same number."""
+    def chains(self) -> list[int]:
+        """A number for each text. Texts that a chain of near duplicates connects have the same one."""
         first = list(range(max(self.groups, default=-1) + 1))
 
         def root(at: int) -> int:
@@ -148,10 +154,34 @@ class Groups:
         return [known[pair] for pair in zip(self.groups, labels, strict=True)]
 
 
-def likeness(one: str, other: str) -> float | None:
-    """The similarity of two questions, from 0 to 1, or None if they are no near duplicates."""
-    found = _find([one, other])
-    return 1.0 if found.groups[0] == found.groups[1] else found.links.get((0, 1))
+def normalise(question: str) -> str:
+    """The words, numbers and symbols of a question.
+
+    Case, spaces, punctuation and different Unicode spellings (NFKC) are removed. Numbers keep their value: ``1,000``
+    becomes ``1000``, but ``3.5`` does not become ``35``, nor ``-5`` ``5``, nor ``5²`` ``52``. Symbols such as ``+`` and
+    ``$`` stay. A text of punctuation alone stays as it is.
+    """
+    apart = "".join(f" {sign} " if unicodedata.category(sign) == "No" else sign for sign in question)
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", apart).casefold())
+    text = _APOSTROPHES.sub("", _THOUSANDS.sub("", text.translate(_DASHES)))
+    meant = {at for found in _MEANT.finditer(text) for at in range(*found.span())}
+    signs = (_sign(sign, at in meant) for at, sign in enumerate(text))
+    return " ".join("".join(signs).split()) or " ".join(question.split())
+
+
+def _sign(sign: str, is_meant: bool) -> str:
+    kind = unicodedata.category(sign)
+    if is_meant:
+        return sign if sign == "." else f" {sign} "
+    if kind == "Sk" or kind[0] in "PZC":
+        return " "
+    return f" {sign} " if kind[0] == "S" else sign
+
+
+def protected_first(splits: Sequence[str]) -> list[str]:
+    """The names of the splits, each once, the furthest from training first: test, others, train."""
+    rank = {"test": 0, "train": 2}
+    return sorted(dict.fromkeys(splits), key=lambda split: rank.get(split, 1))
 
 
 def find(questions: Sequence[str]) -> Groups:
@@ -160,8 +190,8 @@ def find(questions: Sequence[str]) -> Groups:
         return _find(questions)
     path = cache_home() / "near-duplicates" / f"{digest([VERSION, list(questions)])}.json"
     with suppress(OSError, ValueError, TypeError, KeyError):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        return Groups(told["groups"], {(one, other): alike for one, other, alike in told["links"]})
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        return Groups(saved["groups"], {(one, other): alike for one, other, alike in saved["links"]})
     found = _find(questions)
     links = [[*pair, alike] for pair, alike in found.links.items()]
     with suppress(OSError), replacing(path) as scratch:
@@ -169,78 +199,75 @@ def find(questions: Sequence[str]) -> Groups:
     return found
 
 
-class Mark(NamedTuple):
+class Near(NamedTuple):
     """The nearest near duplicate of a question."""
 
     split: str
     id: str
 
 
-Marks = Mapping[str, Mapping[str, Mark]]
+NearBySplit = Mapping[str, Mapping[str, Near]]
 """Split -> id -> the nearest near duplicate in another split. Questions without one are left out."""
 
 
-def marks(questions: DatasetDict, without: Mapping[str, str] | None = None) -> Marks:
-    """The near duplicates in other splits.
+class NearDuplicates:
+    """The near duplicates in a dataset, found once.
 
     Args:
         questions: splits with the columns ``id`` and ``question``.
-        without: ids of rejected questions, which do not count as near duplicates.
     """
-    return _nearest(questions, lambda one, other: one[0] != other[0] and other[1], without or {})
 
-
-def dropped(raw: DatasetDict, setting: str) -> dict[str, str]:
-    """The questions that ``dataset.near_duplicates`` rejects: the reason by id."""
-    return leaks(raw) if setting == "drop" else {}
-
-
-def leaks(questions: DatasetDict) -> dict[str, str]:
-    """The questions to reject because a split further from training has a near duplicate: id -> reason.
-
-    Raises:
-        DataError: such an id is used in several splits.
-    """
-    order = protected_first([str(split) for split in questions])
-    found = _nearest(questions, lambda one, other: order.index(other[0]) < order.index(one[0]), {})
-    ids = Counter(key for rows in questions.values() for key in rows["id"])
-    if shared := [key for near in found.values() for key in near if ids[key] > 1]:
-        raise DataError(
-            f"near_duplicates: 'drop' rejects questions by their ids, and {shared[0]!r} is an id in several splits: "
-            "give every question an id of its own, or leave 'id' out of dataset.columns"
-        )
-    return {
-        key: f"kept out of {split}: the {near.split} split has a near duplicate"
-        for split, there in found.items()
-        for key, near in there.items()
-    }
-
-
-def _nearest(
-    questions: DatasetDict, allowed: Callable[[Any, Any], bool], rejected: Mapping[str, str]
-) -> dict[str, dict[str, Mark]]:
-    """Labels are ``(split, is not rejected)``."""
-    made: dict[str, dict[str, Mark]] = {str(split): {} for split in questions}
-    if len(questions) > 1:
-        rows = [
+    def __init__(self, questions: DatasetDict) -> None:
+        self.splits = [str(split) for split in questions]
+        self._rows = [
             (str(split), key, question)
-            for split, table in questions.items()
+            for split, table in (questions.items() if len(questions) > 1 else ())
             for key, question in zip(table["id"], table["question"], strict=True)
         ]
-        labels = [(split, key not in rejected) for split, key, _ in rows]
-        nearest = find([question for _, _, question in rows]).nearest(labels, allowed)
-        for (split, key, _), at in zip(rows, nearest, strict=True):
+        self._groups = find([question for _, _, question in self._rows])
+
+    def between_splits(self, rejected: Collection[str] = ()) -> NearBySplit:
+        """The near duplicates in other splits. The ids of ``rejected`` questions do not count as near duplicates."""
+        return self._nearest(lambda one, other: one[0] != other[0] and other[1], rejected)
+
+    def leaks(self) -> dict[str, str]:
+        """The questions to reject because a split further from training has a near duplicate: id -> reason.
+
+        Raises:
+            DataError: such an id is used in several splits.
+        """
+        order = protected_first(self.splits)
+        found = self._nearest(lambda one, other: order.index(other[0]) < order.index(one[0]))
+        ids = Counter(key for _, key, _ in self._rows)
+        if shared := [key for near in found.values() for key in near if ids[key] > 1]:
+            raise DataError(
+                f"near_duplicates: 'drop' rejects questions by their ids, and {shared[0]!r} is an id in several "
+                "splits: give every question an id of its own, or leave 'id' out of dataset.columns"
+            )
+        return {
+            key: f"kept out of {split}: the {near.split} split has a near duplicate"
+            for split, there in found.items()
+            for key, near in there.items()
+        }
+
+    def _nearest(
+        self, allowed: Callable[[Any, Any], bool], rejected: Collection[str] = ()
+    ) -> dict[str, dict[str, Near]]:
+        """Labels are ``(split, is not rejected)``."""
+        made: dict[str, dict[str, Near]] = {split: {} for split in self.splits}
+        labels = [(split, key not in rejected) for split, key, _ in self._rows]
+        for (split, key, _), at in zip(self._rows, self._groups.nearest(labels, allowed), strict=True):
             if at is not None:
-                made[split][key] = Mark(*rows[at][:2])
-    return made
+                made[split][key] = Near(*self._rows[at][:2])
+        return made
 
 
-def read_marks(table: DatasetDict) -> Marks:
+def near_column(table: DatasetDict) -> NearBySplit:
     """The near duplicates that a table already has, from its columns ``id`` and ``near_duplicate_of``."""
     split_of = {key: str(split) for split, rows in table.items() for key in rows["id"]}
     return {
         str(split): {
-            key: Mark(split_of[of], of)
+            key: Near(split_of[of], of)
             for key, of in zip(rows["id"], rows[schemas.NEAR], strict=True)
             if of is not None
         }
@@ -248,24 +275,24 @@ def read_marks(table: DatasetDict) -> Marks:
     }
 
 
-def marked(table: DatasetDict, found: Marks) -> DatasetDict:
+def with_near_column(table: DatasetDict, found: NearBySplit) -> DatasetDict:
     """The rows of a config with the column ``near_duplicate_of``."""
     made = {}
     for split, rows in table.items():
         there = found.get(str(split), {})
         of = [there[key].id if key in there else None for key in rows["id"]]
         plain = rows.remove_columns(schemas.NEAR) if schemas.NEAR in rows.column_names else rows
-        features = schemas.marked(plain.features)
+        features = schemas.with_near(plain.features)
         if len(rows):
             widened = plain.add_column(schemas.NEAR, of, feature=features[schemas.NEAR])
             made[split] = widened.select_columns(list(features))
-        else:  # add_column fails on a table of which no row is selected
+        else:  # add_column fails on a table with no selected row
             made[split] = empty(features, rows)
         made[split]._fingerprint = digest([rows._fingerprint, of])[:32]
     return DatasetDict(made)
 
 
-def facts(questions: DatasetDict, found: Marks) -> list[dict[str, Any]]:
+def near_counts(questions: DatasetDict, found: NearBySplit) -> list[dict[str, Any]]:
     """The number of near duplicates for each pair of splits, the one further from training first.
 
     ``{"split": "test", "of_split": "train", "count": 12, "rows": 300, "example": ["A-test-3", "A-train-7"]}``: for 12
@@ -282,7 +309,7 @@ def facts(questions: DatasetDict, found: Marks) -> list[dict[str, Any]]:
 
 
 def in_words(found: Mapping[str, Any]) -> str:
-    """One entry of `facts` as a sentence."""
+    """One entry of `near_counts` as a sentence."""
     one, of = found["example"]
     return (
         f"{found['count']:,} of {found['rows']:,} questions of {found['split']} have a near duplicate in "
@@ -363,7 +390,7 @@ def _signed(view: _View) -> list[bytes]:
 
 
 def _compare(one: _Text, other: _Text) -> float | None:
-    """The similarity of two texts, or None if they are no near duplicates.
+    """The similarity of two texts, or None if they are not near duplicates.
 
     Texts that share few topic words and names need more word pairs in common, because many questions share a frame
     such as ``How many ... does she have left?``.
@@ -376,8 +403,8 @@ def _compare(one: _Text, other: _Text) -> float | None:
         if all(len(a & b) >= 0.8 * min(len(a), len(b)) for a, b in parts):
             return whole
     story = _jaccard(one.story.pairs, other.story.pairs)  # the same story with another question
-    told = min(len(one.story.pairs), len(other.story.pairs))
-    is_same = story >= 0.75 if told >= _FEW else story == 1 and told >= 4
+    length = min(len(one.story.pairs), len(other.story.pairs))
+    is_same = story >= 0.75 if length >= _FEW else story == 1 and length >= 4
     is_about = _jaccard(one.story.topic, other.story.topic) >= 0.5 and _shared(one.story, other.story) >= 2
     return story if is_same and is_about else None
 

@@ -10,7 +10,7 @@ A source is asked with an instruction (a fine-tuned model) or with a few worked 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
 from datasets import DatasetDict
@@ -47,7 +47,7 @@ class SourceConfig(Config):
 
 
 async def respond_row(row: Row, ask: Ask, source: str, texts: Texts, prompt: Callable[[str], Prompt]) -> Row:
-    """Ask the question once. Where an engine gave no text, the response is empty and ``finish_reason`` says why."""
+    """Ask the question once. If the engine gives no text, the response is null, and ``finish_reason`` says why."""
     made = await ask.text(texts, prompt(row["question"]))
     return {
         **{name: row[name] for name in ("id", "question", "answer")},
@@ -64,20 +64,22 @@ def respond(
     workspace: Workspace,
     task: str | Task = "math",
     examples: PromptSet | None = None,
+    given: Given | None = None,
 ) -> DatasetDict:
     """Let one source answer every question (columns ``schemas.RAW`` -> ``RESPONSES``).
 
     Args:
-        examples: what a few-shot prompt shows; default the task's own.
+        examples: the examples of a few-shot prompt; the default is the task's own.
+        given: the responses of a file of responses, if it was read already (`given_responses`).
 
     Raises:
-        ConfigError: a file of responses is not there.
+        ConfigError: a file of responses does not exist.
         DataError: a column is missing, or a file of responses is malformed.
         GenerationError: the model failed; texts written before are in the store.
     """
     require_columns(raw, schemas.RAW, "respond")
     if isinstance(config.generator, FileConfig):
-        return _given(raw, source, config.generator, workspace)
+        return _from_file(raw, source, config.generator, workspace, given)
     grader = get_task(task)
     prompts = (examples or load_prompts(grader, "respond")).ordered(config.example_seed)
     if config.prompt == "instruction":
@@ -92,7 +94,9 @@ def respond(
     }
 
     def prompt(question: str) -> Prompt:
-        return _prompt(config, prompts, question)
+        if config.prompt == "instruction":
+            return Prompt(prompts.system, question)
+        return respond_prompt(prompts, question, config.examples)
 
     async def function(row: Row) -> Row:
         return await respond_row(row, Ask(), source, texts, prompt)
@@ -105,56 +109,37 @@ def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None =
     return respond(rows, str(name), recipe.sources[name], workspace, recipe.task)
 
 
-def _prompt(config: SourceConfig, prompts: PromptSet, question: str) -> Prompt:
-    if config.prompt == "instruction":
-        return Prompt(prompts.system, question)
-    return respond_prompt(prompts, question, config.examples)
-
-
 def given_responses(raw: DatasetDict, source: str, config: FileConfig) -> Given:
-    """The responses of a file to the questions of every split, and what it holds besides.
+    """The responses of a file to the questions of every split, and the rows of the file that answer none of them.
 
     Raises:
-        ConfigError: there is no such file.
+        ConfigError: the file does not exist.
         DataError: it is malformed, or a row has no response.
     """
-    return match(FileGenerator(config).rows(), questions_of(raw), source)
-
-
-def all_given(raw: DatasetDict, sources: Mapping[str, SourceConfig]) -> list[Given]:
-    """What each file among the sources was found to hold; raises as ``given_responses`` does."""
-    return [
-        given_responses(raw, name, config.generator)
-        for name, config in sources.items()
-        if isinstance(config.generator, FileConfig)
-    ]
-
-
-def questions_of(raw: DatasetDict) -> dict[str, str]:
-    """Every split's questions by id."""
-    return {
+    questions = {
         key: question
         for rows in raw.values()
         for key, question in zip(rows["id"], rows["question"], strict=True)
     }
+    return match(FileGenerator(config).rows(), questions, source)
 
 
-def _given(raw: DatasetDict, source: str, config: FileConfig, workspace: Workspace) -> DatasetDict:
-    """As ``respond``; where the file has no response, ``finish_reason`` says so."""
-    file = FileGenerator(config)
-    given = match(file.rows(), questions_of(raw), source)
-    responses = given.responses
-    if note := given.empty():
+def _from_file(
+    raw: DatasetDict, source: str, config: FileConfig, workspace: Workspace, given: Given | None
+) -> DatasetDict:
+    """As ``respond``. A question without a response in the file has ``finish_reason`` `MISSING`."""
+    found = given_responses(raw, source, config) if given is None else given
+    if note := found.empty():
         logger.warning("%s", note)
 
     def function(batch: Batch) -> Batch:
         return {
             **{name: batch[name] for name in ("id", "question", "answer")},
             "source": [source] * len(batch["id"]),
-            "response": [responses.get(key) for key in batch["id"]],
-            "finish_reason": [given.ends.get(key, MISSING) for key in batch["id"]],
+            "response": [found.responses.get(key) for key in batch["id"]],
+            "finish_reason": [found.ends.get(key, MISSING) for key in batch["id"]],
         }
 
-    # By the whole file, so that a result also changes with what is left over of it.
-    settings = {"source": source, "generator": file.identity()}
+    # The settings have the whole file, because rows of the file that answer no question change the result too.
+    settings = {"source": source, "generator": FileGenerator(config).identity()}
     return STAGE.run(raw, function, settings, workspace, f"{STAGE.name} {source}")

@@ -34,9 +34,9 @@ from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.prompts import examples_digest, is_example
 
 STAGE = Stage("score", version=4, features=schemas.SCORED, reads=schemas.CANDIDATES)
-LEVELS = (20, 15, 10, 5, 0)
-SCORES = tuple(map(str, LEVELS))
-"""The keys of counts by score, as JSON has them."""
+_LEVELS = (20, 15, 10, 5, 0)
+SCORES = tuple(map(str, _LEVELS))
+"""The scores as keys of a JSON object."""
 
 Strategy = Literal["distance", "consistency"]
 
@@ -44,10 +44,10 @@ Strategy = Literal["distance", "consistency"]
 def score_distance(
     predictions: Sequence[str | None], uses_tool: Sequence[bool], answer: Sequence[str], task: Task
 ) -> list[int]:
-    """Scores by answer, tool decision and distance; the gold response comes first."""
+    """Scores by answer, tool decision and distance. The gold response must come first."""
     right = [task.is_correct(prediction, answer) for prediction in predictions]
     other = [uses != uses_tool[0] for uses in uses_tool]
-    free = LEVELS[2:] if any(r and o for r, o in zip(right[1:], other[1:], strict=True)) else LEVELS[1:]
+    free = _LEVELS[2:] if any(r and o for r, o in zip(right[1:], other[1:], strict=True)) else _LEVELS[1:]
     distances = [
         task.distance(prediction, answer) if prediction is not None and not r else None
         for prediction, r in zip(predictions, right, strict=True)
@@ -56,25 +56,25 @@ def score_distance(
 
     def score(i: int) -> int:
         if right[i]:
-            return LEVELS[1] if other[i] else LEVELS[0]
+            return _LEVELS[1] if other[i] else _LEVELS[0]
         distance = distances[i]
         rank = len(free) if distance is None else nearest_first.index(distance)
         return free[rank] if rank < len(free) else 0
 
-    return [LEVELS[0], *(score(i) for i in range(1, len(predictions)))]
+    return [_LEVELS[0], *(score(i) for i in range(1, len(predictions)))]
 
 
 def score_consistency(
     predictions: Sequence[str | None], uses_tool: Sequence[bool], answer: Sequence[str], task: Task
 ) -> list[int]:
-    """Scores by answer, then by tool decision; the gold response comes first."""
+    """Scores by answer, then by tool decision. The gold response must come first."""
 
     def score(prediction: str | None, uses: bool) -> int:
         if prediction is None:
             return 0
-        return LEVELS[2 * (not task.is_correct(prediction, answer)) + (uses != uses_tool[0])]
+        return _LEVELS[2 * (not task.is_correct(prediction, answer)) + (uses != uses_tool[0])]
 
-    return [LEVELS[0], *(score(p, u) for p, u in zip(predictions[1:], uses_tool[1:], strict=True))]
+    return [_LEVELS[0], *(score(p, u) for p, u in zip(predictions[1:], uses_tool[1:], strict=True))]
 
 
 STRATEGIES: dict[str, Callable[[Sequence[str | None], Sequence[bool], Sequence[str], Task], list[int]]] = {
@@ -88,7 +88,7 @@ def score_batch(batch: Batch, strategy: str, task: Task) -> Batch:
     rows = zip(batch["predictions"], batch["uses_tool"], batch["answer"], strict=True)
     return {
         **{name: batch[name] for name in ("id", "query", "responses", "origin", "fewshot_overlap")},
-        # Trainers add an end token to each text: one that is not there is empty, not null.
+        # Trainers add an end token to each text, so a missing text is empty and not null.
         "responses": [[text or "" for text in texts] for texts in batch["responses"]],
         "scores": [STRATEGIES[strategy](p, u, a, task) for p, u, a in rows],
         "answer": [["" if p is None else p for p in predictions] for predictions in batch["predictions"]],
@@ -105,7 +105,7 @@ def score(
     """Score the responses of every question (columns ``schemas.CANDIDATES`` -> ``SCORED``).
 
     Raises:
-        ConfigError: there is no such strategy.
+        ConfigError: the strategy is unknown.
         DataError: a column is missing.
     """
     require_columns(candidates, schemas.CANDIDATES, "score")
@@ -122,21 +122,22 @@ def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None =
 
 
 def gather(executed: Mapping[str, DatasetDict], task: str | Task = "math") -> DatasetDict:
-    """Bring the sources' executed responses together, one row a question that has a gold response.
+    """Put the executed responses of all sources together: one row for each question with a gold response.
 
     Args:
-        executed: by source (``schemas.EXECUTED``); ``gold`` decides which questions, and their order.
+        executed: the responses by source (``schemas.EXECUTED``). ``gold`` decides which questions there are,
+            and their order.
 
     Returns:
-        ``schemas.CANDIDATES`` rows, gold first and then the sources in the order given; none for a question to which
-        a file of responses has none.
+        ``schemas.CANDIDATES`` rows, with gold first and then the sources in the given order. A question to which a file
+        of responses has no response is left out.
 
     Raises:
-        DataError: a source has no response to a question that gold has.
+        DataError: a source lacks a question that gold has.
     """
     if "gold" not in executed:
         raise DataError(
-            f"there are no gold responses among the sources {list(executed)}; stage 1's outputs are gold"
+            f"there are no gold responses among the sources {list(executed)}: they are the outputs of stage 1"
         )
     for name, source in executed.items():
         if missing := [split for split in executed["gold"] if split not in source]:

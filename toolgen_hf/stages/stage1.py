@@ -5,7 +5,7 @@
           "output": "calculator(48+48/2)", "answer": ["72"], "verified_by": "execution+solution",
           "soundness": "explained"}
 
-Rejected rows are left out here; they are in the input, with their reasons.
+Rejected rows are left out. The input has them, with their reasons.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GOLD = Stage("gold", version=2, features=schemas.RESPONSES, reads=schemas.STAGE1
 
 
 def stage1_batch(batch: Batch, task: Task) -> Batch:
-    """Keep the rows without a reason. The output is the response alone, even if the table has more of the text."""
+    """Keep the rows without a reason. The output is the response alone, without thinking and invented text."""
     kept = [i for i, reason in enumerate(batch["reason"]) if reason is None]
     return {
         "id": [batch["id"][i] for i in kept],

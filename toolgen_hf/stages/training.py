@@ -1,12 +1,12 @@
-"""What people train on with TRL, as configs of their own; each opens in its trainer as it is.
+"""Stages 1 and 2 in the forms that TRL's trainers read without any change.
 
     config          of        TRL's type and trainer
     `sft`           stage 1   conversational prompt-completion, SFTTrainer
     `tool_calling`  stage 1   conversational language modeling with tools, SFTTrainer
     `preference`    stage 2   conversational preference, DPOTrainer and RewardTrainer
 
-Trainers that take a list of scored responses (RRHF, as the paper's RLEF) read stage 2 itself: its
-``query, responses, scores`` are that format. What each config looks like, from the same question:
+Trainers that take a list of scored responses (RRHF, as in the paper's RLEF) read ``query, responses, scores`` of stage
+2. Rows of each config, all from the same question:
 
     sft           {"prompt": [{"role": "user", "content": "Given a math problem, ...\\nNatalia sold ..."}],
                    "completion": [{"role": "assistant", "content": "calculator(48+48/2)"}]}
@@ -23,10 +23,10 @@ Trainers that take a list of scored responses (RRHF, as the paper's RLEF) read s
                    "rejected": [{"role": "assistant", "content": "The answer is 96."}],
                    "chosen_score": 20, "rejected_score": 10, "chosen_correct": true, ...}
 
-Why conversations and not plain text: the trainer then applies the chat template of the very model it
-trains, so that each turn ends as that model ends turns, and takes the loss on the completion alone. For a
-base model without a template, stage 1 has the plain columns. Blanks around a text are left out: they are
-no part of a turn, and a leading one would tell the rejected from the chosen.
+The rows are conversations because the trainer then applies the chat template of the model that it trains, so each turn
+ends as that model ends turns, and it takes the loss on the completion alone. For a base model without a chat template,
+use the plain columns of stage 1. Blanks around a text are removed. A leading blank would let the model tell the pair
+apart.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ TOOL_CALLING = Stage("tool_calling", version=2, features=schemas.TOOL_CALLING)
 PREFERENCE = Stage("preference", version=2, features=schemas.PREFERENCE)
 
 CALL_ID = "call{:05}"
-"""A call's id: Mistral's templates want nine letters or digits."""
+"""The id of a call. Mistral's templates require nine letters or digits."""
 
 Message = dict[str, Any]
 Pairs = Literal["best", "all"]
-PAIRS = ("best", "all")
+_PAIRS = ("best", "all")
 
 
 def sft_batch(batch: Batch) -> Batch:
-    """Stage 1's rows as conversations of two turns."""
+    """The rows of stage 1 as a prompt and a completion."""
     asked = zip(batch["instruction"], batch["input"], strict=True)
     return {
         "id": batch["id"],
@@ -70,10 +70,10 @@ def sft_batch(batch: Batch) -> Batch:
 
 
 def tool_calling_batch(batch: Batch, task: Task) -> Batch:
-    """Stage 1's rows as conversations in which the tool is really called.
+    """The rows of stage 1 as conversations. Each tool call is run, and its result is a message.
 
     Raises:
-        DataError: a row's call cannot be run, or does not give its answer; stage 1 has no such row.
+        DataError: a row's call cannot be run, or does not give its answer.
     """
     rows = zip(batch["id"], batch["input"], batch["output"], batch["answer"], strict=True)
     return {
@@ -88,7 +88,7 @@ def tool_calling_batch(batch: Batch, task: Task) -> Batch:
 
 
 def preference_batch(batch: Batch, pairs: Pairs = "best", margin: int = 1) -> Batch:
-    """Stage 2's rows as pairs of which one response is better; a question may give none, or several."""
+    """The rows of stage 2 as pairs of a better and a worse response. A question may give no pair, or several."""
     made: Batch = {name: [] for name in schemas.PREFERENCE}
     names = ("id", "query", "fewshot_overlap", "responses", "origin", "scores")
     graded = batch.get("correct") or [None] * len(batch["id"])
@@ -110,8 +110,8 @@ def preference_batch(batch: Batch, pairs: Pairs = "best", margin: int = 1) -> Ba
 def sft(stage1_rows: DatasetDict, workspace: Workspace) -> DatasetDict:
     """Behavior cloning for TRL's SFTTrainer (columns ``schemas.STAGE1`` -> ``SFT``).
 
-    The prompt is the instruction, a newline and the question, as the published query joins them. The
-    completion is stage 1's output, in which a call is text: ``calculator(48+48/2)``.
+    The prompt is the instruction, a newline and the question, as in the published query. The completion is the output
+    of stage 1, with a call as text: ``calculator(48+48/2)``.
 
     Raises:
         DataError: a column is missing.
@@ -129,19 +129,18 @@ def tool_calling(
 ) -> DatasetDict:
     """Tool use for TRL's SFTTrainer (columns ``schemas.STAGE1`` -> ``TOOL_CALLING``).
 
-    The question stands alone: that there is a tool is told by ``tools``, which rows answered without it
-    have too, for they teach when not to call. ``SFTConfig(assistant_only_loss=True)`` keeps the tool's
-    result, which the model never writes, out of the loss. A message has only the keys that it needs, for
-    chat templates ask whether a key is there: the columns are ``datasets.Json`` (TRL's advice too), where
-    an Arrow struct would give every message the keys of all, null.
+    The user turn holds only the question. Every row has ``tools``, also rows without a call, because they teach when
+    not to call. ``SFTConfig(assistant_only_loss=True)`` keeps the tool's result out of the loss, since the model never
+    writes it. Chat templates ask whether a key is there, so a message has only the keys that it needs. That is why the
+    columns are ``datasets.Json``, as TRL recommends: with an Arrow struct, every message would have all keys.
 
     Args:
-        tokenizer: a model (a folder, a Hub id, ``pip:NAME``) or its tokenizer: check on real rows that its chat
-            template renders each call, its result and the answer. Those of SmolLM2, Llama 3 and Phi-3 leave calls out.
-        revision: of a model on the Hub.
+        tokenizer: a model (a folder, a Hub id, ``pip:NAME``) or its tokenizer. Its chat template must render each call,
+            its result and the answer, which is checked on real rows. SmolLM2's, Llama 3's and Phi-3's leave calls out.
+        revision: the revision of a model on the Hub.
 
     Raises:
-        ConfigError: the chat template leaves some of it out; says what, and what to do.
+        ConfigError: the chat template leaves out some of it.
         DataError: a column is missing, or a row's call does not give its answer.
     """
     require_columns(stage1_rows, schemas.STAGE1, "tool_calling")
@@ -161,25 +160,25 @@ def preference(
 ) -> DatasetDict:
     """Pairs for TRL's DPOTrainer or RewardTrainer (columns ``schemas.SCORED`` -> ``PREFERENCE``).
 
-    Responses of equal score make no pair, empty ones are left out, and a text counts once a question.
-    ``id`` is the question's. There is no column ``margin``: RewardTrainer would subtract it in its loss. A stage 2
-    without the column ``correct``, of an older version, gives pairs of which ``chosen_correct`` is null.
+    Responses with equal scores make no pair. Empty responses are left out. Equal texts of one question count once.
+    ``id`` is the question's. The column is not called ``margin``, because RewardTrainer would subtract it in its loss.
+    If stage 2 is of an older version, without the column ``correct``, ``chosen_correct`` is null.
 
     Args:
-        pairs: ``best``, the first response of the highest score against each lower one, so that what is
-            chosen is right; or ``all``, each against each lower, as RRHF's loss takes them, in which a wrong
-            answer is chosen over one that is further off.
-        margin: the least difference of scores; levels are 5 apart.
+        pairs: ``best``: the first response with the highest score, with each response that has a lower score. The
+            chosen response is always right. ``all``: any two responses with different scores, as in RRHF's loss. A
+            wrong answer can be chosen over one that is further off.
+        margin: the smallest difference between the two scores. Scores are 5 apart.
 
     Raises:
-        ConfigError: there are no such pairs, or the margin is below 1.
+        ConfigError: ``pairs`` is unknown, or the margin is below 1.
         DataError: a column is missing.
     """
     require_columns(stage2_rows, schemas.STAGE2, "preference")
-    if pairs not in PAIRS:
-        raise ConfigError(f"unknown pairs {pairs!r}; known: {', '.join(PAIRS)}")
+    if pairs not in _PAIRS:
+        raise ConfigError(f"unknown pairs {pairs!r}; known: {', '.join(_PAIRS)}")
     if margin < 1:
-        raise ConfigError(f"margin={margin!r} would pair responses of equal score; it is at least 1")
+        raise ConfigError(f"margin={margin!r} would pair responses with equal scores: give at least 1")
     settings = {"pairs": pairs, "margin": margin}
     return PREFERENCE.run(
         stage2_rows, lambda batch: preference_batch(batch, pairs, margin), settings, workspace
@@ -191,9 +190,10 @@ def _turn(role: str, content: str) -> list[Message]:
 
 
 def _respond(key: str, output: str, answer: Sequence[str], task: Task) -> list[Message]:
-    """The assistant's turns: the output as it is, or each of its calls with the call's result, and the answer.
+    """The assistant's turns: the output as it is, or each of its calls with its result, and then the answer.
 
-    What stands before a call is said with it; what comes after the last was written without the result.
+    Text before a call is in the turn of the call. Text after the last call is dropped, because the model wrote it
+    without the result.
     """
     ran = execute_response(output, task)
     if ran.response is None or not ran.uses_tool:
@@ -210,8 +210,8 @@ def _respond(key: str, output: str, answer: Sequence[str], task: Task) -> list[M
         call_id = CALL_ID.format(number)
         function = {"name": call.tool, "arguments": {task.tool.parameter: call.argument}}
         called = [{"id": call_id, "type": "function", "function": function}]
-        said = _turn("assistant", ran.response.text[start : call.start])[0]
-        turns.append({**said, "tool_calls": called})
+        before = _turn("assistant", ran.response.text[start : call.start])[0]
+        turns.append({**before, "tool_calls": called})
         turns.append({"role": "tool", "tool_call_id": call_id, "name": call.tool, "content": result})
         start = call.end
     return [*turns, *_turn("assistant", task.state(accepted[0] if accepted else ran.prediction))]
@@ -219,7 +219,7 @@ def _respond(key: str, output: str, answer: Sequence[str], task: Task) -> list[M
 
 def _unverified(key: str, output: str, why: str) -> DataError:
     return DataError(
-        f"the call of row {key!r}, {output[:80]!r}, {why}; stage 1 holds verified calls only: leave the row out"
+        f"the call of row {key!r}, {output[:80]!r}, {why}; every call in stage 1 must be verified: leave the row out"
     )
 
 
@@ -236,7 +236,7 @@ def _candidates(
     scores: Sequence[int],
     correct: Sequence[bool | None],
 ) -> list[_Candidate]:
-    """The responses with a text, each text once, best first and else in the order given."""
+    """The responses that are not empty, each text once, the best first and otherwise in the given order."""
     rows = zip(responses, origin, scores, correct, strict=True)
     there = [_Candidate((text or "").strip(), source, score, right) for text, source, score, right in rows]
     once: dict[str, _Candidate] = {}

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from toolgen_hf.errors import ConfigError
-from toolgen_hf.plugins import Registry, checked, is_path, source_of
+from toolgen_hf.plugins import Registry, check_members, is_path, source_of
 from toolgen_hf.tasks.base import Annotation, Task
-from toolgen_hf.tasks.math.task import MATH
+from toolgen_hf.tasks.math import MATH
 from toolgen_hf.tools import check_tool
 from toolgen_hf.tools.base import Tool
 
@@ -45,9 +45,9 @@ def get_task(task: str | Task) -> Task:
     A name is one that ships, or one of an installed package (entry points ``toolgen_hf.tasks``).
 
     Raises:
-        ConfigError: there is none (the message names the known ones), it cannot be loaded, or it is no task.
+        ConfigError: there is none (the message names the known ones), it cannot be loaded, or it is not a task.
     """
-    return REGISTRY.find(task) if isinstance(task, str) else check_task(task, "task")
+    return REGISTRY.find(task) if isinstance(task, str) else _check_task(task, "task")
 
 
 def task_reference(task: str) -> str:
@@ -75,7 +75,7 @@ def task_named(name: str, where: str) -> Task:
     return REGISTRY.named(name)
 
 
-def check_task(task: object, where: str) -> Task:
+def _check_task(task: object, where: str) -> Task:
     """``task`` if it has all that a task has; ``where`` begins the message if not.
 
     Raises:
@@ -84,7 +84,7 @@ def check_task(task: object, where: str) -> Task:
     if hasattr(task, "find_call") and not hasattr(task, "tool"):
         name = getattr(task, "name", type(task).__name__)
         raise ConfigError(f"{where}: {name!r} is a tool; name a task that uses it (docs/extending.md)")
-    checked(task, where, TEXTS, METHODS)
+    check_members(task, where, TEXTS, METHODS)
     check_tool(getattr(task, "tool", None), f"{where}: its tool")
     prompts: Any = getattr(task, "prompts", None)
     if isinstance(prompts, Mapping):
@@ -112,4 +112,4 @@ def identity(part: Task | Tool) -> list[Any]:
     return [part.name, part.version, *sources]
 
 
-REGISTRY: Final = Registry("task", "toolgen_hf.tasks", TASKS, check_task)
+REGISTRY: Final = Registry("task", "toolgen_hf.tasks", TASKS, _check_task)

@@ -13,7 +13,7 @@ from toolgen_hf.tasks import get_task, task_named
 from toolgen_hf.tasks.base import Task
 
 DEFAULT = "math"
-"""The task of rows for which nothing names one."""
+"""The task of rows that name no task, in a set that names none."""
 
 
 @dataclass(frozen=True)

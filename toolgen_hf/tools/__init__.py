@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, cast
 
-from toolgen_hf.plugins import Registry, checked
+from toolgen_hf.plugins import Registry, check_members
 from toolgen_hf.tools.base import Tool, ToolCall, find_calls
 from toolgen_hf.tools.calculator import CALCULATOR
 
@@ -25,11 +25,11 @@ def get_tool(name: str | Tool, beside: str | Path | None = None) -> Tool:
         get_tool("calendar_tool.py:CALENDAR", beside=__file__)   # in a task's own file
 
     Args:
-        name: or the tool itself, which is checked.
+        name: or the tool itself, which is check_members.
         beside: a file; a relative path begins in its folder. Default: the current folder.
 
     Raises:
-        ConfigError: there is none, it cannot be loaded, or it is no tool. The message says what it lacks.
+        ConfigError: there is none, it cannot be loaded, or it is not a tool. The message says what it lacks.
     """
     return REGISTRY.find(name, beside) if isinstance(name, str) else check_tool(name, "tool")
 
@@ -40,7 +40,7 @@ def check_tool(tool: object, where: str) -> Tool:
     Raises:
         ConfigError: names all that it lacks.
     """
-    return cast(Tool, checked(tool, where, TEXTS, METHODS))
+    return cast(Tool, check_members(tool, where, TEXTS, METHODS))
 
 
 REGISTRY: Final = Registry("tool", "toolgen_hf.tools", TOOLS, check_tool)

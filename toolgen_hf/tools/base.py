@@ -57,7 +57,7 @@ class Tool(Protocol):
     version: int
     """Raise it when results may change. Rows of another version are then made again."""
     description: str
-    """One sentence for a model that is told of its tools."""
+    """One sentence that describes the tool to a model."""
     parameter: str
     """The name of the argument in the JSON schema."""
     parameter_description: str

@@ -59,7 +59,7 @@ class Calculator(Tool):
         return True
 
     def bare(self, argument: str) -> str:
-        """As in any tool. A call within the call becomes its expression: ``calculator(calculator(3*6)-2)``."""
+        """The same as in every tool. A call in a call becomes its expression: ``calculator(calculator(3*6)-2)``."""
         value = super().bare(argument)
         return _NESTED.sub("", _KEYWORD.sub("", value, count=1) if _KEYWORD.match(value) else value)
 

@@ -37,13 +37,13 @@ Value: TypeAlias = Fraction | float
 Expression: TypeAlias = tuple[Fraction | str, ...]
 """Postfix: decimal numbers, ``+ - * / // % **``, and the unary ``neg`` (minus) and ``percent``."""
 
-MAX_LENGTH: Final = 1000
+_MAX_LENGTH: Final = 1000
 """Characters of an expression, several times what a worked solution needs."""
 MAX_DEPTH: Final = 100
 """Brackets and operators without their right side at one time."""
 MAX_BITS: Final = 4096
 """Bits of numerators and denominators. A larger value becomes a float."""
-MAX_EXPONENT: Final = 400
+_MAX_EXPONENT: Final = 400
 """The largest exponent, 400 in ``1e400``. It is checked before the number is expanded."""
 
 _ADD, _FLOOR, _MULTIPLY, _NEGATE, _POWER, _PERCENT, _NUMBER = range(1, 8)
@@ -80,7 +80,7 @@ _SYNONYMS: Final = {
 }
 _BRACKETS: Final = {"(": ")", "[": "]", "{": "}"}
 _HUNDRED: Final = Fraction(100)
-_DECIMAL: Final = Context(prec=2 * MAX_LENGTH, traps=[Inexact])
+_DECIMAL: Final = Context(prec=2 * _MAX_LENGTH, traps=[Inexact])
 
 _TOKEN = re.compile(
     rf"""(?P<blank>[\s$€£¥₹₩₽₱]+)
@@ -103,12 +103,12 @@ def parse(text: str) -> Expression:
     """The expression that ``text`` writes.
 
     Raises:
-        LimitError: longer than ``MAX_LENGTH``, deeper than ``MAX_DEPTH``, or a number out of bounds.
-        ForbiddenError: it holds a name, a string or anything else that a program could consist of.
+        LimitError: longer than ``_MAX_LENGTH``, deeper than ``MAX_DEPTH``, or a number out of bounds.
+        ForbiddenError: it has a name, a string or other parts of a program.
         CallSyntaxError: it is not an expression.
     """
-    if len(text) > MAX_LENGTH:
-        raise LimitError(f"expression of {len(text)} characters; at most {MAX_LENGTH} are computed")
+    if len(text) > _MAX_LENGTH:
+        raise LimitError(f"expression of {len(text)} characters; at most {_MAX_LENGTH} are computed")
     try:
         sides = [_tokens(side) for side in text.split("=")]
         if len(sides) > 1 and not sides[-1]:  # "48/2 ="
@@ -164,7 +164,7 @@ def render(expression: Expression) -> str:
 
 
 def operations(expression: Expression) -> int:
-    """The number of operations. A sign or a percent sign is none."""
+    """The number of operations. A sign or a percent sign does not count."""
     return sum(item in _BINARY for item in expression)
 
 
@@ -236,7 +236,7 @@ def _number(text: str) -> Fraction:
     number = Fraction(digits.rstrip("."))
     if not exponent:
         return number
-    if len(exponent) > 5 or abs(int(exponent)) > MAX_EXPONENT:
+    if len(exponent) > 5 or abs(int(exponent)) > _MAX_EXPONENT:
         raise LimitError(f"{shorten(text)} is too large or too small")
     return number * Fraction(10) ** int(exponent)
 

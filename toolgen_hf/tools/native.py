@@ -101,7 +101,7 @@ class NativeCall:
         return f"{tool.name}({argument})"
 
 
-def find_calls(text: str) -> list[NativeCall]:
+def find_native_calls(text: str) -> list[NativeCall]:
     """The native calls of a text in order, without those between ``<think>`` and ``</think>``.
 
     Calls in this project's own form, ``calculator(3*6)``, are found by the tool.
@@ -134,7 +134,7 @@ def find_calls(text: str) -> list[NativeCall]:
 
 def as_written(text: str | None, tool: Tool) -> str | None:
     """A response with its native calls in this project's form. A response without native calls stays the same."""
-    if not text or not (calls := find_calls(text)):
+    if not text or not (calls := find_native_calls(text)):
         return text
     made, at = "", 0
     for call in calls:

@@ -122,6 +122,7 @@ def test_a_given_number_stands_for_a_step_once() -> None:
         ("It cost 192*100 = $1920", "1920", f"{WRONG_STEP}: 192*100=1920"),
         ("<<2+2=5>> <<3+3=7>> <<1+1=3>>", "7", f"{WRONG_STEP}: 3+3=7"),
         ("<<1/0=5>>", "5", f"{WRONG_STEP}: 1/0=5"),
+        ("It is 1/2 = 1/3.", "7", f"{WRONG_STEP}: 1/2=1/3"),  # no decimal is a third
         ("<<2+3=5>>", "a few apples", NO_LEAD),
         ("<<__import__('os')=5>>", "5", NO_STEPS),
     ],

@@ -77,7 +77,7 @@ def compose(question: str, solution: str | None, answer: Sequence[str], task: Ta
 
 
 def explain(question: str, formula: str) -> Soundness | None:
-    """Whether each number of a formula is the question's or a constant; None if it is no formula.
+    """Whether each number of a formula is the question's or a constant; None if it is not a formula.
 
     A formula with another number may still be right: its writer may have computed that number in the head.
     """
@@ -152,5 +152,8 @@ def _reason(steps: Sequence[Step], answer: Sequence[str], task: Task) -> str:
             return f"{ROUNDED}: {render(step.expression).replace('//', '/')}={float(value):g}"
     wrong = [step for step in reversed(steps) if not step.is_right]
     for step in sorted(wrong, key=lambda step: not _states(step.result, answer, task)):
-        return f"{WRONG_STEP}: {render(step.expression)}={render((step.result,))}"
+        value = step.result
+        is_decimal = 10**30 % value.denominator == 0
+        quotient = (Fraction(value.numerator), Fraction(value.denominator), "/")
+        return f"{WRONG_STEP}: {render(step.expression)}={render((value,) if is_decimal else quotient)}"
     return NO_LEAD

@@ -5,7 +5,7 @@
 A number of a step comes from the question or from an earlier step, is a constant that the words call for, or has no
 source. If the question states a number that is also the result of an earlier step, all readings are scored: by the sign
 and the noun beside the number, by the words of its sentence, and by the steps and numbers that a reading leaves unused.
-The best reading counts as the meant one if its score is better than the next by ``MARGIN``.
+The best reading counts as the meant one if its score is better than the next by ``_MARGIN``.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from toolgen_hf.tools.expression import Expression
 
 MAX_ITEMS: Final = 100
 """Numbers and operators of a formula. Steps that use a result twice each would double it without end."""
-MAX_DEVIATIONS: Final = 2
-MAX_FORMULAS: Final = 200
+_MAX_DEVIATIONS: Final = 2
+_MAX_FORMULAS: Final = 200
 """Formulas that are tried for one step."""
-MAX_READINGS: Final = 256
+_MAX_READINGS: Final = 256
 """Readings that are compared."""
-MARGIN: Final = 1.0
+_MARGIN: Final = 1.0
 """How much better than the next one a reading must be to count as the meant one."""
 
 SAME_NOUN, OTHER_NOUN = 3.0, -0.3
@@ -52,7 +52,7 @@ UNUSED_STEP, UNUSED_NUMBER, USED_AGAIN, STATED_AGAIN, SAME_SOURCE = -3.0, -1.4, 
 CANCELLED, ALONE = -5.0, -2.5
 CUT: Final = 4.0
 """Sources that fit worse than the best one by this are dropped if there are too many readings."""
-CONFLICT: Final = -1.5
+_CONFLICT: Final = -1.5
 """A link that fits worse than this is doubtful, even if there is no other."""
 
 _ONE, _HUNDRED = Fraction(1), Fraction(100)
@@ -174,11 +174,11 @@ class Formulas:
             if expression is not None:
                 rivals.setdefault(canonical(expression), score)
         scores = list(rivals.values())
-        is_clear = not self._is_cut and (len(scores) < 2 or scores[0] - scores[1] >= MARGIN)
+        is_clear = not self._is_cut and (len(scores) < 2 or scores[0] - scores[1] >= _MARGIN)
         for score, links, expression in made:
             if expression is not None:
                 yield expression, self._soundness(links, is_clear and score == made[0][0])
-        for links in islice(_unlinked(readings[0][1]), MAX_FORMULAS):
+        for links in islice(_unlinked(readings[0][1]), _MAX_FORMULAS):
             if (expression := self._expand(links)) is not None:
                 yield expression, self._soundness(links, False)
 
@@ -217,7 +217,7 @@ class Formulas:
                     if not self.worked.stays(value, step, position in step.added):
                         return "unexplained"
                 elif len(self._options[place]) == 1 and (
-                    _fit(self._beside(place), self._beside_result(source)) <= CONFLICT
+                    _fit(self._beside(place), self._beside_result(source)) <= _CONFLICT
                 ):
                     soundness = "ambiguous"
         return soundness
@@ -225,7 +225,7 @@ class Formulas:
     def _readings(self) -> Iterator[tuple[float, Links]]:
         """All ways to choose the sources of the numbers, each with its score."""
         options = {p: sorted(s.items(), key=lambda item: -item[1]) for p, s in self._options.items()}
-        while prod(map(len, options.values())) > MAX_READINGS:  # drops the least likely source of all
+        while prod(map(len, options.values())) > _MAX_READINGS:  # drops the least likely source of all
             least = max(options.values(), key=lambda scores: (len(scores) > 1, scores[0][1] - scores[-1][1]))
             self._is_cut |= least[0][1] - least.pop()[1] < CUT
         if all(len(scores) == 1 for scores in options.values()):
@@ -534,7 +534,7 @@ def _parts(side: tuple[str, object], kind: str) -> list[tuple[bool, object]]:
 def _unlinked(links: Links) -> Iterator[Links]:
     """The links without one, without two, and at last without any."""
     linked = [place for place, source in links.items() if source is not None]
-    for count in range(1, MAX_DEVIATIONS + 1):
+    for count in range(1, _MAX_DEVIATIONS + 1):
         for places in combinations(linked, count):
             yield {**links, **dict.fromkeys(places)}
     yield dict.fromkeys(links)

@@ -67,7 +67,7 @@ class Grading(Task):
         return value is not None and any(is_equal(value, gold) for gold in self._values(answer))
 
     def distance(self, prediction: str, answer: Sequence[str]) -> float:
-        """The difference to the nearest accepted answer, to two decimals; ``inf`` if either is no number."""
+        """The difference to the nearest accepted answer, to two decimals; ``inf`` if either is not a number."""
         value = self.normalize(prediction)
         if value is None:
             return inf

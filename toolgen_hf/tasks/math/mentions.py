@@ -33,7 +33,7 @@ _MULTIPLES: Final = {
     "quintuple": 5, "dozen": 12, "dozens": 12,
 }  # fmt: skip
 _FACTOR = re.compile("twice|doubl|thrice|triple(?!ts)|tripling|quadr|half")
-"""How the words begin that multiply and count nothing."""
+"""The beginnings of words that only multiply."""
 
 CONSTANTS: Final = {
     "0 1": "",
@@ -75,7 +75,7 @@ CONSTANTS: Final = {
 }
 """Numbers that a formula may hold although the question does not say them, each with the words that call for it.
 
-0 and 1 need no word: one is the whole, oneself, or the first.
+0 and 1 need no word, because 1 can be the whole, oneself, or the first.
 """
 
 ADDED_CONSTANTS: Final = frozenset(
@@ -297,7 +297,7 @@ def number(digits: str) -> Fraction:
 
 
 def _matches(text: str) -> Iterator[re.Match[str]]:
-    """As ``_FOUND.finditer``, but only tried where a match may begin, which is faster."""
+    """The same as ``_FOUND.finditer``. It is faster, because it tries only places where a match may begin."""
     at = 0
     while (start := _START.search(text, at)) is not None:
         word, at = start[0], start.end()

@@ -3,8 +3,8 @@ r"""Numbers as prose writes them. A number is read whole or not at all.
     "$1,234.50"  "1 250"  "3/4"  "1½"  "2 million"  "$70k"  "3 × 10^4"  "18 dollars and 50 cents"  "5:00 PM"
     "twenty-five"  "a dozen"  "two and a half"  "２５"  "\frac{3}{4}" (after ``plain``)
 
-``numbers`` finds the numbers in digits, ``spelled`` those in words. Text that touches a number and changes its value
-belongs to it. If the changed value is unknown, the value is None: ``15 + 2x``, ``1.2.3`` and ``12/25/2020`` give no
+``numbers`` finds the numbers in digits, ``spelled`` those in words. Text beside a number that changes its value is part
+of the number. If the changed value is unknown, the value is None: ``15 + 2x``, ``1.2.3`` and ``12/25/2020`` give no
 value. Digits inside a word (``CO2``, ``m^2``) and names (``Step 3:``) are skipped. The time is linear in the length of
 the text. Nothing here raises.
 """
@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 PLACES: Final = 2
 SMALL: Final = 0.1
 """Numbers below this are also compared by their relative difference."""
-TOLERANCE: Final = 0.05
+_TOLERANCE: Final = 0.05
 _SIGNIFICANT: Final = 3
 _MAX_BARE: Final = 400  # characters of an answer with its unit
 
@@ -56,7 +56,7 @@ def is_equal(left: float, right: float) -> bool:
     """
     if round(left, PLACES) != round(right, PLACES):
         return False
-    return min(abs(left), abs(right)) >= SMALL or abs(left - right) <= TOLERANCE * max(abs(left), abs(right))
+    return min(abs(left), abs(right)) >= SMALL or abs(left - right) <= _TOLERANCE * max(abs(left), abs(right))
 
 
 # ---------------------------------------------------------------------------------------------- plain text
@@ -279,7 +279,7 @@ def _grouped(run: str) -> float | None:
 
 
 def _is_negative(before: str) -> bool:
-    """Whether the minus before a number is its sign. It is none in ``20 -5``, ``4-5`` and ``- 5 apples``."""
+    """Whether the minus before a number is its sign. It is not in ``20 -5``, ``4-5`` and ``- 5 apples``."""
     if before.endswith(("minus ", "negative ", "Minus ", "Negative ")) or "us $" in before[-4:]:
         return _MINUS_BEFORE.search(before) is not None
     if not ("-" in before[-6:] or "–" in before[-6:]):
@@ -299,7 +299,7 @@ _TOUCHES = re.compile(
     """,
     re.VERBOSE,
 )
-"""How all of the following patterns begin: most numbers are followed by nothing of the kind."""
+"""A fast test: all of the following patterns begin like this, and most numbers have no such text after them."""
 _POWER_OF_TEN = re.compile(
     r"[ ]?(?:[×x*·⋅]|times)[ ]?10[ ]?"
     rf"(?:(?:\^|\*\*)[ ]?[({{]?(?P<exponent>-?[0-9]{{1,3}})[)}}]?|(?P<raised>[{_RAISED}]+))"
@@ -341,7 +341,7 @@ _CENTS = re.compile(
 
 
 def _touched(text: str, value: float, start: int, end: int, before: str) -> tuple[float | None, int]:
-    """The value together with all that touches it on the right, and where that ends; None if it is unknown."""
+    """The value with all text on the right that changes it, and the end of that text. The value is None if unknown."""
     is_whole = isfinite(value) and value == int(value)
     is_money = _MONEY_BEFORE.search(before) is not None
     if found := _POWER_OF_TEN.match(text, end):
@@ -438,7 +438,7 @@ def _in_words(text: str, match: re.Match[str]) -> Number | None:
 
 
 def read_words(text: str) -> float | None:
-    """The number that ``text`` spells out, if that is all it says: ``"one hundred and five"``, ``"two and a half"``."""
+    """The number of a text that is only number words: ``"one hundred and five"``, ``"two and a half"``; else None."""
     if len(text) > 200:
         return None
     words = re.findall(r"\w+|[^\w\s-]", text.lower())
@@ -452,19 +452,19 @@ def read_words(text: str) -> float | None:
 
 
 def _spelled(words: Iterable[str]) -> float | None:
-    """The sum of number words. ``room`` is a bound for the next word: 0 after "five", 10 after "twenty"."""
-    total, current, room, scale, before = 0, 0, 1000, 10**15, ""
+    """The value of number words. ``limit`` bounds the next word: 0 after "five", 10 after "twenty"."""
+    total, current, limit, scale, before = 0, 0, 1000, 10**15, ""
     for word in words:
         number = 1 if word in ("a", "an") and not before else WORDS.get(word)
-        if number is not None and number < room and (number or not before):
-            current, room = current + number, 10 if number >= 20 else 0
+        if number is not None and number < limit and (number or not before):
+            current, limit = current + number, 10 if number >= 20 else 0
         elif word == "hundred" and 0 < current < 100:
-            current, room = current * 100, 100
+            current, limit = current * 100, 100
         elif word in SCALES and word != "hundred" and current and SCALES[word] < scale:
             scale = SCALES[word]
-            total, current, room = total + current * scale, 0, 1000
+            total, current, limit = total + current * scale, 0, 1000
         elif word == "dozen" and current:
-            current, room = current * 12, 0
+            current, limit = current * 12, 0
         elif word != "and" or before not in SCALES:
             return None
         before = word

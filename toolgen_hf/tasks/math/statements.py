@@ -29,7 +29,7 @@ from typing import Final, NamedTuple
 from toolgen_hf.tasks.math.numbers import CURRENCY, Number, numbers, plain, read_words, spelled
 
 _MAX_TEXT: Final = 20_000
-_MAX_MARKERS: Final = 20  # a text that repeats one more often than this is no answer
+_MAX_MARKERS: Final = 20  # a text with more than this repeats itself and gives no answer
 _MAX_SENTENCE: Final = 800
 _TAIL: Final = 1_000
 """The closing sentence is usually in the last 1,000 characters, which are searched first."""

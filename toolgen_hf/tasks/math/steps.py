@@ -21,8 +21,8 @@ from typing import Final, NamedTuple
 from toolgen_hf.errors import ToolError
 from toolgen_hf.tools.expression import Expression, evaluate, operations, parse
 
-MAX_TEXT: Final = 20_000
-MAX_STEPS: Final = 100
+_MAX_TEXT: Final = 20_000
+_MAX_STEPS: Final = 100
 _MAX_VALUE: Final = 10**30
 _MAX_STARTS: Final = 20
 _ROUNDING: Final = Fraction(1, 100)  # a result may be rounded to cents, or cut off there
@@ -93,14 +93,14 @@ class Step:
 
 
 def read_steps(solution: str) -> list[Step]:
-    """The steps of a solution, at most ``MAX_STEPS``. Those in marks may be wrong."""
-    return list(islice(_steps(tidy(solution)), MAX_STEPS))
+    """The steps of a solution, at most ``_MAX_STEPS``. Those in marks may be wrong."""
+    return list(islice(_steps(tidy(solution)), _MAX_STEPS))
 
 
 @lru_cache(8)
 def tidy(solution: str) -> str:
     """The solution without its final ``#### answer``, with numbers and operators in plain notation."""
-    text = solution.partition("####")[0][:MAX_TEXT]
+    text = solution.partition("####")[0][:_MAX_TEXT]
     text = _BARE_MARK.sub(r"\1", text).replace(" equals ", " = ")
     text = _PERCENT_OF.sub(r"\1 * ", text)
     text = _SPOKEN.sub(lambda match: _OPERATORS[match[1]], text)
@@ -120,7 +120,7 @@ def _with_remainder(match: re.Match[str]) -> str:
 
 
 def parsed(text: str) -> Expression | None:
-    """The expression that ``text`` writes; None if it is no expression."""
+    """The expression that ``text`` writes; None if it is not an expression."""
     try:
         return parse(text)
     except ToolError:
@@ -139,7 +139,7 @@ def value_of(expression: Expression) -> Fraction | None:
 def read_ratios(solution: str, is_known: Callable[[Fraction], bool]) -> list[Step]:
     """A step for each ratio such as ``5:2=60:24``. It gives the last term that is not known: 24 as ``60*2/5``."""
     steps = []
-    for match in islice(_RATIO.finditer(tidy(solution)), MAX_STEPS):
+    for match in islice(_RATIO.finditer(tidy(solution)), _MAX_STEPS):
         a, b, c, d = (Fraction(term) for term in match.groups())
         if a * d != b * c or not a * b * c * d:
             continue
@@ -252,7 +252,7 @@ def read_equations(solution: str) -> list[Step]:
     for start, end, _ in _pieces(text, _EQUATION_END):
         for step in _solved(text[start:end], start):
             steps.setdefault(step.result, step)
-            if len(steps) == MAX_STEPS:
+            if len(steps) == _MAX_STEPS:
                 return list(steps.values())
     return list(steps.values())
 
