@@ -163,20 +163,6 @@ class Store(ABC):
         self.close()
 
 
-def open_store(place: str | Path) -> Store:
-    """The store at a path, or at a ``postgresql://`` URL.
-
-    Raises:
-        ConfigError: the URL holds a password, or the client of PostgreSQL is not installed.
-        DataError: the file is not a store, or the store cannot be opened.
-    """
-    if isinstance(place, str) and place.startswith(("postgresql://", "postgres://")):
-        from toolgen_hf.runtime.postgres import PostgresStore
-
-        return PostgresStore(place)
-    return SqliteStore(place)
-
-
 class SqliteStore(Store):
     """A store in one SQLite file. It runs in WAL mode: several processes may read and write at once.
 
