@@ -164,7 +164,7 @@ def replace_directory(new: Path, target: Path) -> None:
         target.rename(previous)
         new.rename(target)
         shutil.rmtree(previous)
-    _sync_directory(target.parent)
+    _sync(target.parent)
 
 
 def recover_directory(target: Path) -> None:
@@ -172,6 +172,32 @@ def recover_directory(target: Path) -> None:
     previous = _previous(target)
     if previous.is_dir() and not target.exists():
         previous.rename(target)
+
+
+@contextmanager
+def replacing_directory(target: Path, kind: str, resumed: str | None = None) -> Iterator[Path]:
+    """Lock a directory, and give a folder beside it that takes its place at the end, unless there was an error.
+
+    Folders that killed processes left are deleted.
+
+    Args:
+        target: the directory, without links.
+        kind: part of the folder's name, ``.{target}.{kind}-...``.
+        resumed: the end of the folder's name. After an error the folder stays, and the next call continues with it.
+    """
+    from filelock import FileLock
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.parent / f".{target.name}.lock"):
+        made = target.parent / f".{target.name}.{kind}-{resumed or uuid.uuid4().hex[:8]}"
+        for left_over in set(target.parent.glob(f".{target.name}.{kind}-*")) - {made}:
+            shutil.rmtree(left_over, ignore_errors=True)
+        try:
+            yield made
+            replace_directory(made, target)
+        finally:
+            if resumed is None:
+                shutil.rmtree(made, ignore_errors=True)
 
 
 @contextmanager
@@ -194,8 +220,7 @@ def sync_tree(root: Path) -> None:
     """Flush every file below ``root`` to the disk, so that a rename is not durable before the content."""
     for path in root.rglob("*"):
         if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+            _sync(path)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -208,8 +233,8 @@ def _exchange(one: Path, other: Path) -> bool:
     return bool(rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0)
 
 
-def _sync_directory(path: Path) -> None:
-    if sys.platform == "win32":
+def _sync(path: Path) -> None:
+    if sys.platform == "win32":  # it flushes no handle that was opened to read
         return
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -164,10 +164,13 @@ def print_versions(repo_id: str, found: Sequence[Version]) -> None:
     """Print a table with one row for each version, newest first."""
     from rich.console import Console
 
+    from toolgen_hf.report.screen import plain_table
+
     if not found:
         print(f"{repo_id} has no version yet; push one with 'toolgen-hf push'")
         return
-    table = _table(repo_id, "version", "date", "commit", "rows", "student", "teachers", "sources")
+    columns = ["version", "date", "commit", "rows", "student", "teachers", "sources"]
+    table = plain_table(repo_id, columns)
     for version in found:
         told = version.to_dict()
         rows = [f"{config} {version.rows[config]}" for config in MAIN if version.rows.get(config)]
@@ -217,7 +220,10 @@ def print_diff(found: Diff) -> None:
 
 def _diff_tables(found: Diff) -> Iterator[Table]:
     """Rows, figures, rejected questions and keys of the recipe; each table lists only what changed."""
-    table = _table("Rows", "config", "split", ">from", ">to", ">added", ">removed", ">changed", "columns")
+    from toolgen_hf.report.screen import plain_table
+
+    table = plain_table("Rows", ["config", "split"], ["from", "to", "added", "removed", "changed"])
+    table.add_column("columns", overflow="fold")
     for config, splits in found.rows.items():
         for split, counts in splits.items():
             moved = [str(counts[kind] or "") for kind in ("added", "removed", "changed")]
@@ -226,7 +232,7 @@ def _diff_tables(found: Diff) -> Iterator[Table]:
                 sizes = (str(counts["rows"][side]) for side in ("from", "to"))
                 _add_row(table, config, split, *sizes, *moved, columns)
     yield table
-    table = _table("Figures", "of", "what", ">from", ">to", ">shift")
+    table = plain_table("Figures", ["of", "what"], ["from", "to", "shift"])
     figures = [("student", f"right without a tool, {split}", shift) for split, shift in found.student.items()]
     for name, shifts in found.sources.items():
         figures += [(name, key.replace("_", " "), shift) for key, shift in shifts.items()]
@@ -240,7 +246,7 @@ def _diff_tables(found: Diff) -> Iterator[Table]:
             _add_row(table, of, what, *shown, f"{times * (new - old):{change}}{unit}" if is_shift else "")
     yield table
     for title, key, moved_keys in (("Rejected", "reason", found.rejected), ("Recipe", "key", found.recipe)):
-        table = _table(title, key, "from", "to")
+        table = plain_table(title, [key, "from", "to"])
         for name, shift in moved_keys.items():
             _add_row(table, name, _short(shift["from"]), _short(shift["to"]))
         yield table
@@ -258,18 +264,6 @@ def _examples(found: Diff) -> Iterator[str]:
                 yield f"\n{config}/{split} changed, such as {example['id']}:"
                 for column, shift in example["columns"].items():
                     yield f"  {column}: {_short(shift['from'])} -> {_short(shift['to'])}"
-
-
-def _table(title: str, *columns: str) -> Table:
-    """A table; a column whose name begins with ">" holds numbers."""
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
-    for name in columns:
-        table.add_column(
-            name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold"
-        )
-    return table
 
 
 def _add_row(table: Table, *cells: str) -> None:

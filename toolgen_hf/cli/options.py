@@ -49,7 +49,7 @@ def add_spending(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
+def add_common(parser: argparse.ArgumentParser, has_caches: bool = True) -> None:
     parser.add_argument(
         "--set",
         action="append",
@@ -57,16 +57,17 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change one key of the recipe (repeatable)",
     )
-    add_workspace(parser)
+    add_workspace(parser, has_caches)
 
 
-def add_workspace(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--cache-dir", type=Path, help="where stages and adapters are cached (default: $TOOLGEN_HF_HOME)"
-    )
-    parser.add_argument(
-        "--store", type=Path, help="the text store's file (default: store.sqlite in the cache)"
-    )
+def add_workspace(parser: argparse.ArgumentParser, has_caches: bool = True) -> None:
+    if has_caches:
+        parser.add_argument(
+            "--cache-dir", type=Path, help="where stages and adapters are cached (default: $TOOLGEN_HF_HOME)"
+        )
+        parser.add_argument(
+            "--store", type=Path, help="the text store's file (default: store.sqlite in the cache)"
+        )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no stage lines")
 
 

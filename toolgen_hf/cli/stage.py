@@ -86,7 +86,8 @@ def finetune(arguments: argparse.Namespace) -> None:
     recipe = Recipe.load(arguments.recipe, arguments.set)
     given = {"checkpoint": arguments.checkpoint, "max_steps": arguments.max_steps}
     changes = {setting: value for setting, value in given.items() if value is not None}
-    print(train(arguments.input, arguments.output, recipe, arguments.name, changes).adapter)
+    files = (arguments.input, arguments.output)
+    print(train(*files, recipe, arguments.name, changes, progress=not arguments.quiet).adapter)
 
 
 def _add_flags(parser: argparse.ArgumentParser, stage: str, command: Command) -> None:
@@ -118,7 +119,7 @@ def _add_flags(parser: argparse.ArgumentParser, stage: str, command: Command) ->
             "that was generated before comes from the store (default: w)",
         )
         add_spending(parser)
-    add_common(parser)
+    add_common(parser, has_caches=stage not in OTHERS)
     parser.set_defaults(stage=stage, name=None, mode="w", dry_run=False, max_cost=None)
 
 

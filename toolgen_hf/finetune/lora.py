@@ -40,7 +40,12 @@ logger = logging.getLogger(__name__)
 
 
 def train(
-    examples: Sequence[Example], weights: Weights, config: FinetuneConfig, output: Path, name: str = ""
+    examples: Sequence[Example],
+    weights: Weights,
+    config: FinetuneConfig,
+    output: Path,
+    name: str = "",
+    progress: bool = True,
 ) -> Training:
     """Train to ``config.max_steps``, from the last complete checkpoint in ``output`` if there is one."""
     started = time.perf_counter()
@@ -65,7 +70,7 @@ def train(
             data_collator=collate,
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(Progress(config.batch_size, name))
+        trainer.add_callback(Progress(config.batch_size, name, progress))
         last = last_whole_checkpoint(output)
         # The Trainer takes one step too many if it resumes after the last step.
         if last is None or _step(last) < config.max_steps:
@@ -93,14 +98,20 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
     bar: Any = None
 
-    def __init__(self, batch_size: int, name: str = "") -> None:
-        self.batch_size, self.title = batch_size, f"finetune {name}".rstrip()
+    def __init__(self, batch_size: int, name: str = "", show: bool = True) -> None:
+        self.batch_size, self.title, self.show = batch_size, f"finetune {name}".rstrip(), show
         self.started, self.first = 0.0, 0
         self.shown: dict[str, str] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.started, self.first = time.perf_counter(), state.global_step
-        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self.title, unit="step")
+        self.bar = tqdm(
+            total=state.max_steps,
+            initial=state.global_step,
+            desc=self.title,
+            unit="step",
+            disable=not self.show,
+        )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         rows = (state.global_step - self.first) * self.batch_size

@@ -68,7 +68,9 @@ def facts_of(recipe: Recipe, sources: Mapping[str, SourceConfig], origin: Origin
         sources: the sources as they were used, with the paths of their adapters.
         origin: where the questions come from.
     """
-    generators = {role: build(config) for role, config in _models(recipe, sources).items()}
+    models = _models(recipe, sources)
+    generators = {role: build(config) for role, config in models.items()}
+    asked = [role for role, config in models.items() if not isinstance(config, FileConfig)]
     return {
         "task": get_task(recipe.task).name,
         **_outside(recipe),
@@ -83,7 +85,7 @@ def facts_of(recipe: Recipe, sources: Mapping[str, SourceConfig], origin: Origin
         "licences": {role: generator.terms() for role, generator in generators.items()},
         "generators": {role: dict(generator.identity()) for role, generator in generators.items()},
         "finetune": _finetune(recipe),
-        "prompts": prompts_used(recipe),
+        "prompts": {role: prompt for role, prompt in _prompts(recipe).items() if role in asked},
     }
 
 
@@ -156,10 +158,13 @@ def _models(recipe: Recipe, sources: Mapping[str, SourceConfig]) -> dict[str, Ge
     models: dict[str, GeneratorConfig] = {}
     if recipe.answer is not None:
         models["student"] = recipe.answer.generator
-        teachers = recipe.tool_api.teachers
-        named = zip(unique([teacher.name for teacher in teachers]), teachers, strict=True)
+        named = zip(_teacher_names(recipe), recipe.tool_api.teachers, strict=True)
         models |= {f"teacher {name}": t for name, t in named if not isinstance(t, AnnotationsConfig)}
     return models | {name: config.generator for name, config in sources.items()}
+
+
+def _teacher_names(recipe: Recipe) -> list[str]:
+    return unique([teacher.name for teacher in recipe.tool_api.teachers])
 
 
 def _finetune(recipe: Recipe) -> dict[str, dict[str, Any]]:
@@ -181,22 +186,18 @@ def _finetune(recipe: Recipe) -> dict[str, dict[str, Any]]:
     }
 
 
-def prompts_used(recipe: Recipe) -> dict[str, dict[str, Any]]:
+def _prompts(recipe: Recipe) -> dict[str, dict[str, Any]]:
     """The prompt of each role, with ``{question}`` and ``{answer}`` in place of a row's."""
     task, used = get_task(recipe.task), {}
     if recipe.answer is not None:
         instruction = recipe.answer.instruction
         prompts = load_prompts(task, "answer") if instruction is None else PromptSet(instruction)
         used["student"] = _shown(answer_prompt(prompts, "{question}"))
-        shown_none = (AnnotationsConfig, FileConfig)
-        teachers = [t.name for t in recipe.tool_api.teachers if not isinstance(t, shown_none)]
         seed = recipe.tool_api.example_seed
         prompts = load_prompts(task, "tool_api").ordered(seed)
         shown = _shown(tool_api_prompt(prompts, "{question}", ["{answer}"]), len(prompts.examples), seed)
-        used |= {f"teacher {name}": shown for name in teachers}
+        used |= {f"teacher {name}": shown for name in _teacher_names(recipe)}
     for name, source in recipe.sources.items():
-        if isinstance(source.generator, FileConfig):
-            continue  # a file has no prompt
         if source.prompt == "instruction":
             used[name] = _shown(Prompt(task.instruction, "{question}"))
         else:

@@ -16,10 +16,9 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from huggingface_hub import try_to_load_from_cache
 
-from toolgen_hf._utils import expanded, file_sha256, replace_directory
+from toolgen_hf._utils import expanded, file_sha256, replacing_directory
 from toolgen_hf.data.manifest import MANIFEST, Manifest
 from toolgen_hf.data.produced import check_target, open_manifest, read_manifest
 from toolgen_hf.errors import ConfigError, DataError, HubError
@@ -113,17 +112,14 @@ def pull(
     check_target(target)
     target = target.resolve()
     remote = Remote(repository(repo_id), token)
-    with FileLock(target.parent / f".{target.name}.lock"):
+    with hub_errors(repo_id, "cannot pull from"):
+        tag, commit = _newest(remote, version)
+        manifest = _manifest(remote, commit, tag)
+    with replacing_directory(target, "pulling", commit[:12]) as partial:
         with hub_errors(repo_id, "cannot pull from"):
-            tag, commit = _newest(remote, version)
-            manifest = _manifest(remote, commit, tag)
-            partial = target.parent / f".{target.name}.pulling-{commit[:12]}"
-            for left_over in set(target.parent.glob(f".{target.name}.pulling-*")) - {partial}:
-                shutil.rmtree(left_over, ignore_errors=True)
             _download(remote, commit, manifest.files, partial)
         _verify(partial, manifest, manifest.files, f"{repo_id}@{tag}")
         shutil.rmtree(partial / ".cache", ignore_errors=True)
-        replace_directory(partial, target)
     return Version(tag, commit, None, manifest)
 
 

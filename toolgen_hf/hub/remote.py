@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -169,9 +170,9 @@ def answered() -> Iterator[None]:
         HubError: the answer is something else (the page of a login or a proxy, a circle of redirects), or the Hub asks
             to wait longer than ``LONGEST_WAIT``.
     """
-    hooks = get_session().event_hooks
-    if _check_wait not in hooks["response"]:
-        get_session().event_hooks = {**hooks, "response": [*hooks["response"], _check_wait]}
+    hooks = get_session().event_hooks["response"]  # of the whole process, so the hook is there only meanwhile
+    hook = partial(_check_wait)  # one of its own for each call: several may run at once
+    hooks.append(hook)
     try:
         yield
     except RecursionError as error:  # a kind of RuntimeError
@@ -186,6 +187,8 @@ def answered() -> Iterator[None]:
         raise _not_the_hub(error) from error
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError, LookupError, AttributeError) as error:
         raise _not_the_hub(error) from error
+    finally:
+        hooks.remove(hook)
 
 
 def _not_the_hub(error: BaseException) -> HubError:

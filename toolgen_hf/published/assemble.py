@@ -387,12 +387,19 @@ def release(
     return run(recipe, output, workspace)
 
 
-def finetune_lora(source: Path, output: Path, settings: Mapping[str, Any], epochs: int | None = None) -> Path:
+def finetune_lora(
+    source: Path,
+    output: Path,
+    settings: Mapping[str, Any],
+    epochs: int | None = None,
+    progress: bool = True,
+) -> Path:
     """Train an adapter for a few steps on a merged file; returns the checkpoint to use.
 
     Args:
         settings: of `FinetuneConfig`.
         epochs: how often each row is seen, where ``settings`` has no ``max_steps``.
+        progress: show the progress bar.
 
     Raises:
         ConfigError: a setting, the model or the output cannot be used.
@@ -405,4 +412,4 @@ def finetune_lora(source: Path, output: Path, settings: Mapping[str, Any], epoch
     if epochs is not None and "max_steps" not in settings:
         rows_a_step = settings.get("batch_size", FinetuneConfig.model_fields["batch_size"].default)
         settings = {**settings, "max_steps": max(1, epochs * math.ceil(len(rows) / rows_a_step))}
-    return finetune(rows, checked(FinetuneConfig, **settings), output, output.name).adapter
+    return finetune(rows, checked(FinetuneConfig, **settings), output, output.name, progress).adapter
