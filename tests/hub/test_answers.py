@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from huggingface_hub import get_session
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -161,6 +162,13 @@ def test_a_hub_that_asks_for_less_or_nonsense_is_asked_again(
     assert [version.tag for version in versions(REPO)] == ["v1.0.0"]
     assert clock.waits
     assert all(least <= seconds <= most for seconds in clock.waits)
+
+
+def test_the_clients_of_this_process_are_as_they_were(repository: Repository) -> None:
+    hooks = get_session().event_hooks["response"]
+    before = list(hooks)
+    versions(REPO)
+    assert hooks == before
 
 
 @given(st.text() | st.integers().map(str) | st.floats().map(str))

@@ -70,7 +70,7 @@ def facts_of(recipe: Recipe, sources: Mapping[str, SourceConfig], origin: Origin
     """
     models = _models(recipe, sources)
     generators = {role: build(config) for role, config in models.items()}
-    asked = [role for role, config in models.items() if not isinstance(config, FileConfig)]
+    asked = {"student", *(role for role, config in models.items() if not isinstance(config, FileConfig))}
     return {
         "task": get_task(recipe.task).name,
         **_outside(recipe),
@@ -187,7 +187,7 @@ def _finetune(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 
 def _prompts(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """The prompt of each role, with ``{question}`` and ``{answer}`` in place of a row's."""
+    """The prompt of each role that is not annotations, with ``{question}`` and ``{answer}`` in place of a row's."""
     task, used = get_task(recipe.task), {}
     if recipe.answer is not None:
         instruction = recipe.answer.instruction
