@@ -30,8 +30,7 @@ from toolgen_hf.hub.remote import Remote
 from toolgen_hf.metrics.reading import is_produced
 from toolgen_hf.recipe.questions import load_raw
 from toolgen_hf.report.facts import card_facts
-from toolgen_hf.report.html.overview import overview
-from toolgen_hf.report.html.page import write_report
+from toolgen_hf.report.html.page import overview, write_report
 from toolgen_hf.report.screen import print_summary
 from toolgen_hf.stages.duplicates import Match
 

@@ -15,11 +15,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from toolgen_hf.cli import build, check, evaluate, hub, look, mix, stage
+from toolgen_hf.cli import build, check, evaluate, hub, mix, stage
 from toolgen_hf.errors import FULL, ConfigError, DataError, ToolgenError
 
 _ESCAPE = "toolgen_hf-json"
-GROUPS = (build, check, stage, mix, evaluate, look, hub)
+GROUPS = (build, check, stage, mix, evaluate, hub)
 """The modules of the commands, in the order of ``--help``."""
 
 

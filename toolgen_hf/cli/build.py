@@ -1,4 +1,4 @@
-"""``run``, ``show``, ``stages``: build a result, and show it in the terminal."""
+"""``run``, ``show``, ``report``, ``stages``: build a result, and look at it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def add(commands: Commands) -> None:
     """Add the commands of this group."""
     _add_run(commands)
     _add_show(commands)
+    _add_report(commands)
     add_command(
         commands, "stages", list_stages, "list the stages, their versions and their columns", "stages"
     )
@@ -72,6 +73,13 @@ def show(arguments: argparse.Namespace) -> None:
         print(show_row(row))
 
 
+def report(arguments: argparse.Namespace) -> None:
+    """``toolgen-hf report``"""
+    from toolgen_hf.report.html import write_report
+
+    print(write_report(arguments.directory, arguments.output, arguments.task))
+
+
 def list_stages(arguments: argparse.Namespace) -> None:
     """``toolgen-hf stages``"""
     from toolgen_hf.stages import STAGES
@@ -119,3 +127,23 @@ def _add_show(commands: Commands) -> None:
     )
     parser.add_argument("-n", "--rows", type=positive, default=3, help="how many rows (default: 3)")
     parser.add_argument("--id", help="only the row with this id")
+
+
+def _add_report(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "report",
+        report,
+        "write a result as one HTML file to look through",
+        "report outputs/quickstart",
+        "report outputs/quickstart -o quickstart.html",
+        description="Write a result as one HTML file that needs no network: where the questions went, the sources side "
+        "by side, and every question with all its responses, to search and filter.",
+    )
+    parser.add_argument("directory", type=Path, help="a produced directory")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="where to (default: DIRECTORY-report.html, beside the directory)"
+    )
+    parser.add_argument(
+        "--task", help="a name or FILE.py:NAME: whose calls are marked (default: the directory's own task)"
+    )
