@@ -85,7 +85,7 @@ def test_a_commit_that_is_none(repository: Repository, tmp_path: Path, oid: obje
         "tags": [{"name": "v9.0.0", "ref": "refs/tags/v9.0.0", "targetCommit": oid}],
     }
     repository.hub.fault = Fault(200, body=json.dumps(refs).encode()).on("^GET .*/refs", times=None)
-    with pytest.raises(HubError, match="is no commit id"):
+    with pytest.raises(HubError, match="is not a commit id"):
         pull(REPO, tmp_path / "out")
 
 

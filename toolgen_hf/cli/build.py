@@ -30,7 +30,6 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf run``"""
     from toolgen_hf import flow
     from toolgen_hf.recipe import Recipe
     from toolgen_hf.report.screen import print_summary
@@ -50,7 +49,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def show(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf show``"""
     from toolgen_hf.builders import Produced, load
     from toolgen_hf.builders.layout import locate
     from toolgen_hf.data.produced import load_summary
@@ -74,14 +72,12 @@ def show(arguments: argparse.Namespace) -> None:
 
 
 def report(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf report``"""
     from toolgen_hf.report.html import write_report
 
     print(write_report(arguments.directory, arguments.output, arguments.task))
 
 
 def list_stages(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf stages``"""
     from toolgen_hf.stages import STAGES
 
     for name, entry in STAGES.items():

@@ -106,7 +106,6 @@ def _hide_bars(arguments: argparse.Namespace) -> None:
 
 
 def push(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf push``"""
     from toolgen_hf.hub import push as push_it
 
     _hide_bars(arguments)
@@ -139,7 +138,6 @@ def print_pushed(done: Pushed, directory: Path) -> None:
 
 
 def pull(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf pull``"""
     from toolgen_hf.hub import pull as pull_it
 
     _hide_bars(arguments)
@@ -150,7 +148,6 @@ def pull(arguments: argparse.Namespace) -> None:
 
 
 def list_versions(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf versions``"""
     from toolgen_hf.hub import versions
 
     found = versions(arguments.repo)
@@ -172,23 +169,22 @@ def print_versions(repo_id: str, found: Sequence[Version]) -> None:
     columns = ["version", "date", "commit", "rows", "student", "teachers", "sources"]
     table = plain_table(repo_id, columns)
     for version in found:
-        told = version.to_dict()
+        facts = version.to_dict()
         rows = [f"{config} {version.rows[config]}" for config in MAIN if version.rows.get(config)]
         _add_row(
             table,
-            told["version"],
+            facts["version"],
             version.date.strftime("%Y-%m-%d %H:%M") if version.date else "",
             version.commit[:8],
             "\n".join(rows) or (f"not usable: {version.problem}" if version.problem else "no rows"),
-            told["student"] or "",
-            "\n".join(f"{name} {count}" for name, count in told["teachers"].items()),
-            "\n".join(f"{name}: {model}" for name, model in told["sources"].items()),
+            facts["student"] or "",
+            "\n".join(f"{name} {count}" for name, count in facts["teachers"].items()),
+            "\n".join(f"{name}: {model}" for name, model in facts["sources"].items()),
         )
     Console().print(table)
 
 
 def diff(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf diff``"""
     from toolgen_hf.hub import diff as compare
 
     _hide_bars(arguments)

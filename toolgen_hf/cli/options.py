@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -83,13 +84,15 @@ def _dollars(text: str) -> float:
     return amount
 
 
-def open_workspace(arguments: argparse.Namespace) -> Workspace:
-    """The workspace from the options of ``add_workspace`` and ``add_spending``."""
+@contextmanager
+def open_workspace(arguments: argparse.Namespace) -> Iterator[Workspace]:
+    """The workspace from the options of ``add_workspace`` and ``add_spending``; in a dry run it only counts texts."""
     from toolgen_hf.runtime.workspace import Workspace
 
-    return Workspace(
-        arguments.cache_dir, arguments.store, progress=not arguments.quiet, max_cost=arguments.max_cost
-    )
+    progress, limit = not arguments.quiet, getattr(arguments, "max_cost", None)
+    workspace = Workspace(arguments.cache_dir, arguments.store, progress, limit)
+    with workspace, workspace.rehearsal() if getattr(arguments, "dry_run", False) else nullcontext():
+        yield workspace
 
 
 def show_plan(plan: Plan, as_json: bool = False) -> None:

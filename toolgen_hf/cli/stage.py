@@ -28,7 +28,7 @@ OTHERS = {
         named="adapter under finetune",
     ),
 }
-"""Steps that are no stages: they do not map a table to a table."""
+"""The commands that are not stages: they do not make a table from a table."""
 
 
 def add(commands: Commands) -> None:
@@ -55,15 +55,11 @@ def steps() -> dict[str, Command]:
 
 
 def one_stage(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf answer``, ``tool-api``, ..."""
     from toolgen_hf.flow.single import run_stage
     from toolgen_hf.recipe import Recipe
-    from toolgen_hf.runtime.runner import Rehearsal
 
     recipe = Recipe.load(arguments.recipe, arguments.set)
     with open_workspace(arguments) as workspace:
-        if arguments.dry_run:
-            workspace.runner = Rehearsal()
         files = (arguments.input, arguments.output)
         run_stage(arguments.stage, *files, recipe, arguments.name, workspace, arguments.mode)
         if workspace.plan is not None:
@@ -71,7 +67,6 @@ def one_stage(arguments: argparse.Namespace) -> None:
 
 
 def raw(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf raw``"""
     from toolgen_hf.flow.single import write_raw
     from toolgen_hf.recipe import Recipe
 
@@ -79,7 +74,6 @@ def raw(arguments: argparse.Namespace) -> None:
 
 
 def finetune(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf finetune``"""
     from toolgen_hf.flow.single import train
     from toolgen_hf.recipe import Recipe
 
@@ -120,7 +114,7 @@ def _add_flags(parser: argparse.ArgumentParser, stage: str, command: Command) ->
         )
         add_spending(parser)
     add_common(parser, has_caches=stage not in OTHERS)
-    parser.set_defaults(stage=stage, name=None, mode="w", dry_run=False, max_cost=None)
+    parser.set_defaults(stage=stage, name=None, mode="w")
 
 
 def _checkpoint(text: str) -> str | int:

@@ -165,11 +165,11 @@ def _settings(config: FinetuneConfig) -> list[tuple[str, str]]:
 
 def _lengths(trained: Trained) -> str:
     lengths, cutoff = trained.training.lengths, trained.config.cutoff_len
-    told = f"Prompt and output together have {lengths.median:,} tokens (median; the longest {lengths.longest:,}). "
+    both = f"Prompt and output together have {lengths.median:,} tokens (median; the longest {lengths.longest:,}). "
     if not lengths.cut and not lengths.left_out:
-        return f"{told}None was cut at {cutoff:,}."
+        return f"{both}None was cut at {cutoff:,}."
     return (
-        f"{told}At {cutoff:,}, {lengths.cut:,} lost a part of their output, and {lengths.left_out:,} were left out "
+        f"{both}At {cutoff:,}, {lengths.cut:,} lost a part of their output, and {lengths.left_out:,} were left out "
         "because the prompt alone fills it."
     )
 

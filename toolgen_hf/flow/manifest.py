@@ -97,11 +97,11 @@ def facts_of_parts(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         return list(dict.fromkeys(str(part[key]) for part in parts.values() if part.get(key)))
 
     homepages, languages = known("homepage"), known("language")
-    said: dict[str, list[Any]] = {}
+    by_role: dict[str, list[Any]] = {}
     for part in parts.values():
         for role in {role: None for key in BY_ROLE for role in part.get(key, {})}:
-            said.setdefault(role, []).append([part.get(key, {}).get(role) for key in BY_ROLE])
-    agreed = {role for role, facts in said.items() if all(each == facts[0] for each in facts)}
+            by_role.setdefault(role, []).append([part.get(key, {}).get(role) for key in BY_ROLE])
+    agreed = {role for role, facts in by_role.items() if all(each == facts[0] for each in facts)}
 
     def labelled(part: str, role: str) -> str:
         return role if role in agreed else f"{part}: {role}"
@@ -154,7 +154,7 @@ def _outside(recipe: Recipe) -> dict[str, Any]:
 
 
 def _models(recipe: Recipe, sources: Mapping[str, SourceConfig]) -> dict[str, GeneratorConfig]:
-    """The generators by role. Annotations are no model."""
+    """The generators by role, without the annotations, which are not a model."""
     models: dict[str, GeneratorConfig] = {}
     if recipe.answer is not None:
         models["student"] = recipe.answer.generator

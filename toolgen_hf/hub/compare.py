@@ -44,7 +44,6 @@ class Diff:
     recipe: dict[str, Shift]
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON data."""
         return asdict(self)
 
 
@@ -79,7 +78,7 @@ def _locate(place: str | Path, token: str | None) -> Found:
     try:
         ref = RepoRef.parse(str(place))
     except ConfigError as error:
-        raise ConfigError(f"{str(place)!r} is no directory here, and no user/repo@version either") from error
+        raise ConfigError(f"{str(place)!r} is not a directory here, and not a user/repo@version") from error
     return find(f"{HUB}{ref._replace(config=None)}", token=token)
 
 
@@ -111,7 +110,7 @@ def _read(root: Path, config: str, split: str) -> dict[str, list[Row]]:
             table = pq.read_table(path).to_pylist()
         except (OSError, ValueError, NotImplementedError) as error:  # raised by pyarrow
             raise DataError(
-                f"{path} is no Parquet file of rows: {error}; run the recipe or pull again"
+                f"{path} is not a Parquet file of rows: {error}; run the recipe or pull again"
             ) from error
         for row in table:
             rows[str(row.get("id"))].append(row)

@@ -51,7 +51,6 @@ class Version:
         return self.manifest.rows if self.manifest else {}
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON data."""
         models, summary = (self.manifest.models, self.manifest.summary) if self.manifest else ({}, None)
         sources = [name for name in summary.sources if name != "gold"] if summary else []
         return {
@@ -173,13 +172,13 @@ def find_here(place: str) -> Found:
     if not (directory / MANIFEST).exists() and (starts := published_starts(directory)):
         student = "" if starts[-1] == "stage1" else "answer: ..., "
         raise ConfigError(
-            f"{place!r} is no produced directory but holds files of the published layout, without a {MANIFEST}: start "
-            f'a recipe from them, {{name: mine, dataset: {{source: "{place}#{starts[-1]}"}}, {student}sources: {{}}}}; '
-            "in a mix that is the part's recipe, in the place of source"
+            f"{place!r} is not a produced directory but holds files of the published layout, without a {MANIFEST}: "
+            f'start a recipe from them, {{name: mine, dataset: {{source: "{place}#{starts[-1]}"}}, {student}'
+            "sources: {}}; in a mix that is the part's recipe, in the place of source"
         )
     what = why if directory.is_dir() else "there is no such directory"
     raise ConfigError(
-        f"{place!r} is no produced directory: {what}; give the output directory of a run"
+        f"{place!r} is not a produced directory: {what}; give the output directory of a run"
     ) from why
 
 

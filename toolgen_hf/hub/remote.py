@@ -120,7 +120,7 @@ class Remote:
             return None if content is None else content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise HubError(
-                f"{name} of {self.repo_id!r} is no UTF-8 text ({error}): mend it on its page, and run again"
+                f"{name} of {self.repo_id!r} is not UTF-8 text ({error}): correct it on its page, and run again"
             ) from error
 
     def manifest(self, commit: str) -> Manifest:
@@ -139,14 +139,14 @@ class Remote:
         try:
             return self.manifest(commit)
         except DataError as error:
-            logger.warning("%s at %s is not of toolgen_hf: %s", self.repo_id, commit[:12], error)
+            logger.warning("%s at %s was not written by toolgen_hf: %s", self.repo_id, commit[:12], error)
             return None
 
 
 def is_offline() -> bool:
     """Whether HF_HUB_OFFLINE is set, now or when the Hub's client was imported."""
-    told = os.environ.get("HF_HUB_OFFLINE", "").upper()
-    return constants.HF_HUB_OFFLINE or told in {"1", "TRUE", "YES", "ON"}
+    value = os.environ.get("HF_HUB_OFFLINE", "").upper()
+    return constants.HF_HUB_OFFLINE or value in {"1", "TRUE", "YES", "ON"}
 
 
 def retried(call: Callable[[], T]) -> T:
@@ -201,7 +201,7 @@ def _not_the_hub(error: BaseException) -> HubError:
 def _commit_id(value: Any) -> str:
     if not isinstance(value, str) or not is_commit(value):
         raise HubError(
-            f"{endpoint()} gave an answer that is not one of the Hub: {repr(value)[:80]} is no commit id. Check "
+            f"{endpoint()} gave an answer that is not one of the Hub: {repr(value)[:80]} is not a commit id. Check "
             "HF_ENDPOINT, and run again"
         )
     return value

@@ -57,7 +57,7 @@ def tool_use(
         agreement of a model that ``always`` calls, and of one that always does what the ``majority`` of the
         questions needs), and the counts behind them: ``responses``, ``correct``, ``calls``, ``failed`` (calls that
         did not run), ``need_known``, ``need_agreed``, and ``ungradable``: responses that cannot be right, because
-        their reference is no answer of this task. With ``sources``, ``by_source`` has the same for each.
+        their reference cannot be read as an answer of this task. With ``sources``, ``by_source`` has the same for each.
 
     Raises:
         ConfigError: there is no such task.

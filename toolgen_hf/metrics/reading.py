@@ -36,7 +36,7 @@ _BOOLS = {"true": True, "1": True, "false": False, "0": False}  # as CSV spells 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """What is known of a question, None where nothing says it. ``dataset`` and ``task``: its own, in a mix."""
+    """What is known about a question; None if unknown. ``dataset`` and ``task``: its own, in a mix."""
 
     id: str
     where: str
@@ -49,7 +49,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response(Reference):
-    """A response, and what its own row says of its question.
+    """A response, and what its own row says about its question.
 
     ``is_cut``: it reached the token limit, so it has no answer, whatever number it ends on.
     """
@@ -143,7 +143,7 @@ def _table(path: Path, config: str) -> DatasetDict | None:
 
 
 def _place(row: Mapping[str, Any], split: object, where: str) -> dict[str, Any]:
-    """The fields of a `Reference` that every row of a produced directory tells."""
+    """The fields of a `Reference` that every row of a produced directory has."""
     return {
         "id": row["id"],
         "split": str(split),
@@ -220,7 +220,7 @@ def _of_row(row: Row, path: Path, split: str | None, where: str, task: Task) -> 
             f"no column with a response: one of {known([*TEXTS, *CALLS])}; there is {known(row)}. Rename yours",
         )
     value = None if column is None else row[column]
-    told = None if column is None or value is None else as_text(value, column, where)
+    written = None if column is None or value is None else as_text(value, column, where)
     source = unsharded(path)  # GSM8K_vicuna_response.json has the responses of vicuna
     source = source.removesuffix(RESPONSE).rpartition("_")[2] if source.endswith(RESPONSE) else source
     return Response(
@@ -228,7 +228,7 @@ def _of_row(row: Row, path: Path, split: str | None, where: str, task: Task) -> 
         where=where,
         split=split,
         source=as_text(row["source"], "source", where) if row.get("source") else source,
-        text=response_of(row, told, task.tool),
+        text=response_of(row, written, task.tool),
         answer=answers(row, "answer", where) if row.get("answer") not in (None, "") else None,
         needs_tool=_flag(row, where),
         is_cut=row.get("finish_reason") == "length",

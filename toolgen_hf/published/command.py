@@ -97,10 +97,6 @@ def _run(name: str, step: Step, options: argparse.Namespace) -> None:
     for note in getattr(options, "noted", []):
         logger.warning("%s", note)
     with open_workspace(options) as workspace:
-        if options.dry_run:
-            from toolgen_hf.runtime.runner import Rehearsal
-
-            workspace.runner = Rehearsal()
         try:
             done = step(options, workspace)
         except ConfigError as error:
@@ -129,7 +125,6 @@ def _add_common(parser: Parser) -> None:
     parser.add("--store", Path, "the text store's file (default: store.sqlite in the cache)")
     quiet = "no progress, no stage lines, no closing line"
     parser.add_argument("-q", "--quiet", action="store_true", help=quiet)
-    parser.set_defaults(dry_run=False, max_cost=None)
 
 
 def add_task(parser: Parser) -> None:

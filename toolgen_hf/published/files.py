@@ -87,8 +87,8 @@ def read(
     def convert(row: Row, where: str) -> Row:
         for name in required:
             _check_column(row, name, config, where)
-        told = {name: row[name] for name in KNOWN if name in row}
-        return kind.row(kind.completed(told, **defaults), where, str(row["id"]))
+        fields = {name: row[name] for name in KNOWN if name in row}
+        return kind.row(kind.completed(fields, **defaults), where, str(row["id"]))
 
     new_id = lambda path, number: id_of(path, split, number)  # noqa: E731
     found = read_split([file], split, kind.features, convert, new_id, ids_are_unique=ids_are_unique)
@@ -149,14 +149,14 @@ class Outcome:
     rows_out: int
     outputs: tuple[Path, ...]
     rejected: Mapping[str, int]
-    aside: Path
+    rejected_path: Path
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         where = ", ".join(map(str, self.outputs))
         parts = [f"{self.rows_in} rows in, {self.rows_out} out to {where}"]
         parts += [f"{count} rejected ({reason})" for reason, count in self.rejected.items()]
-        parts += [f"each with its reason in {self.aside}"] if self.rejected else []
+        parts += [f"each with its reason in {self.rejected_path}"] if self.rejected else []
         return "; ".join([*parts, *self.notes])
 
 
@@ -182,12 +182,14 @@ def finish(
             )
     for path, rows in outputs.items():
         write_json_lines(path, rows)
-    aside = _aside(beside)
+    rejected_path = _rejected_path(beside)
     if rejected:
-        write_json_lines(aside, rejected)
+        write_json_lines(rejected_path, rejected)
     else:
-        aside.unlink(missing_ok=True)  # an earlier run's
-    return Outcome(rows_in, sum(map(len, outputs.values())), tuple(outputs), reasons, aside, tuple(notes))
+        rejected_path.unlink(missing_ok=True)  # an earlier run's
+    return Outcome(
+        rows_in, sum(map(len, outputs.values())), tuple(outputs), reasons, rejected_path, tuple(notes)
+    )
 
 
 def check_output(output: Path, *inputs: Path) -> None:
@@ -201,10 +203,10 @@ def check_output(output: Path, *inputs: Path) -> None:
             f"the output {str(output)!r} is a folder: give a file, such as {str(output / 'GSM8K.json')!r}"
         )
     check_parents(output)
-    outputs = {"the output": output, "where rejected rows go": _aside(output)}
+    outputs = {"the output": output, "where rejected rows go": _rejected_path(output)}
     for path in inputs:
         check_apart({"an input": path}, outputs)
 
 
-def _aside(beside: Path) -> Path:
+def _rejected_path(beside: Path) -> Path:
     return beside.with_name(f"{beside.stem}{REJECTED}{beside.suffix}")

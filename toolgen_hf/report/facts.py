@@ -7,7 +7,6 @@ Everything comes from the manifest, the tables' columns and the recipe.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -105,14 +104,16 @@ def card_facts(
 
 
 def _configs(configs: Mapping[str, DatasetDict]) -> str:
-    splits = list(dict.fromkeys(str(split) for held in configs.values() for split in held))
+    splits = list(dict.fromkeys(str(split) for splits_of in configs.values() for split in splits_of))
     rows: list[tuple[object, ...]] = []
-    for name, held in configs.items():
+    for name, splits_of in configs.items():
         source = code(name.removeprefix(RESPONSES))
         about = schemas.CONFIGS.get(name) or schemas.CONFIGS["responses-NAME"].replace("NAME", source)
         if name == "stage2" and not rows:
             about += " (opens by default)"
-        rows.append((code(name), *(len(held[split]) if split in held else "" for split in splits), about))
+        rows.append(
+            (code(name), *(len(splits_of[split]) if split in splits_of else "" for split in splits), about)
+        )
     return table(["config", *(f"{plain(split)} rows" for split in splits), "what it is"], rows)
 
 
@@ -343,7 +344,7 @@ def _adapters(manifest: Mapping[str, Any], summary: Summary) -> str:
             code(tuned["model"]),
             ", ".join(map(code, tuned["sources"])),
             code(tuned["template"]),
-            rows_in.get(re.sub(r"([^ ]+)$", r"finetune \1", name), ""),
+            rows_in.get(f"{''.join(name.rpartition(': ')[:2])}finetune {name.rpartition(': ')[2]}", ""),
             f"{tuned['checkpoint']} of {tuned['max_steps']}",
             tuned["batch_size"],
             f"{tuned['learning_rate']:g}",
@@ -427,21 +428,21 @@ def _mix(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
     if not summary.mix:
         keys = ("mixed", "mix_order", "mix_seed", "repeats", "parts", "parts_count", "parts_licences")
         return dict.fromkeys((*keys, *(f"mix_{kind}" for kind in kinds)), "")
-    told: Mapping[str, Any] = manifest.get("parts", {})
+    about: Mapping[str, Any] = manifest.get("parts", {})
     counts = mixed_counts(summary)
     twice = list(map(plain, repeats(summary.mix)))
     none = "None: every question stands once, and none of a split to evaluate with is in train."
     return {
-        "mixed": _parts(summary, told, counts["rows"]),
+        "mixed": _parts(summary, about, counts["rows"]),
         "mix_order": ORDERS[summary.mix["order"]],
         "mix_seed": str(summary.mix["seed"]),
         "repeats": bullets(twice or [none]),
         **{f"mix_{kind}": f"{counts[kind]:,}" for kind in kinds},
-        "parts": ", ".join(_dataset(part, name) for name, part in told.items()),
+        "parts": ", ".join(_dataset(part, name) for name, part in about.items()),
         "parts_count": str(len(summary.mix["parts"])),
         "parts_licences": bullets(
             f"questions and solutions of {_dataset(part, name)}: {_licence(part, 'no stated licence here', '')}"
-            for name, part in told.items()
+            for name, part in about.items()
         ),
         **dict.fromkeys(("dataset", "rows_raw"), ""),
     }
@@ -475,8 +476,8 @@ def asked_for(part: Mapping[str, Any]) -> str:
         asked = part.get(kind)
         if asked is not None:
             by_split = asked if isinstance(asked, Mapping) else {"": asked}
-            said = (f"{split} {'all' if n is None else f'{n:g}'}".strip() for split, n in by_split.items())
-            return f"{kind} {', '.join(said)}"
+            counts = (f"{split} {'all' if n is None else f'{n:g}'}".strip() for split, n in by_split.items())
+            return f"{kind} {', '.join(counts)}"
     return "all"
 
 

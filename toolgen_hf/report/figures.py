@@ -80,7 +80,7 @@ def flow_title(summary: Summary, steps: Flow) -> tuple[int, str, str]:
 
 
 def mixed_counts(summary: Summary) -> dict[str, int]:
-    """What became of the questions of a mix, over all parts and splits; empty if it is no mix."""
+    """What became of the questions of a mix, over all parts and splits; empty if it is not a mix."""
     kinds = ("questions", "before", "rejected", "undrawn", "rows") if summary.mix else ()
     splits = [split for part in summary.mix.get("parts", {}).values() for split in part["splits"].values()]
     return {kind: sum(split[kind] for split in splits) for kind in kinds}
@@ -112,14 +112,14 @@ def longest(lengths: dict[str, list[float]]) -> float:
 
 def work(summary: Summary) -> list[str]:
     """What the run did: texts, tokens, and what they cost."""
-    told = [f"{summary.generated:,} texts generated, {summary.reused:,} from the store"]
+    parts = [f"{summary.generated:,} texts generated, {summary.reused:,} from the store"]
     if summary.prompt_tokens or summary.completion_tokens:
-        told.append(f"{summary.prompt_tokens:,} + {summary.completion_tokens:,} tokens")
+        parts.append(f"{summary.prompt_tokens:,} + {summary.completion_tokens:,} tokens")
     if summary.cost is None and summary.generated:
-        told.append("at a price that is not known")
+        parts.append("at a price that is not known")
     elif summary.cost:
-        told.append(dollars(summary.cost))
+        parts.append(dollars(summary.cost))
     whole = summary.used.get("cost")
     if whole and whole != summary.cost:
-        told.append(f"{dollars(whole)} for all texts in it")
-    return told
+        parts.append(f"{dollars(whole)} for all texts in it")
+    return parts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from toolgen_hf.ask import Prompt
 from toolgen_hf.models.base import Generator
@@ -12,6 +12,7 @@ from toolgen_hf.runtime.budget import AT_WORST
 from toolgen_hf.runtime.door import Texts
 
 SHOWN = 2  # prompts
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +97,19 @@ class Plan:
     @property
     def cost(self) -> float | None:
         """The expected cost in US dollars; None if a price is not known."""
-        return _total(entry.cost for entry in self.entries if entry.requests)
+        return total(entry.cost for entry in self.entries if entry.requests)
 
     @property
     def max_cost(self) -> float | None:
         """The highest possible cost in US dollars; None if a price is not known."""
-        return _total(entry.max_cost for entry in self.entries if entry.max_requests)
+        return total(entry.max_cost for entry in self.entries if entry.max_requests)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON data."""
         totals = {"requests": self.requests, "cost": self.cost, "max_cost": self.max_cost}
         return {"stages": [asdict(entry) for entry in self.entries], **totals}
 
 
-def _total(costs: Iterable[float | None]) -> float | None:
-    known = list(costs)
-    return None if None in known else sum(cost for cost in known if cost is not None)
+def total(parts: Iterable[_Number | None]) -> _Number | None:
+    """The sum; None if a part is None."""
+    known = list(parts)
+    return None if None in known else sum(part for part in known if part is not None)

@@ -149,7 +149,7 @@ class Repeat(TypedDict):
 
 
 class Mix(TypedDict, total=False):
-    """What was mixed (the facts that `toolgen_hf.mix` gives); empty of a result that is no mix."""
+    """What was mixed (the facts that `toolgen_hf.mix` gives); empty if the result is not a mix."""
 
     order: Literal["interleave", "concatenate"]
     seed: int
@@ -232,7 +232,6 @@ class Summary:
     moved: Count = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON data."""
         return asdict(self)
 
     @classmethod

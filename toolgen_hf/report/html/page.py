@@ -213,24 +213,24 @@ def _score_bar(scores: Mapping[str, int]) -> Element:
         part = count / whole if whole else 0.0
         shares.append((f"score-{score}", start, part, f"{part:.0%}"))
         start += part
-    said = "; ".join(f"score {score}: {count:,}" for score, count in scores.items() if count)
-    return _bar(shares, said or "no scores")
+    text = "; ".join(f"score {score}: {count:,}" for score, count in scores.items() if count)
+    return _bar(shares, text or "no scores")
 
 
 def _box(quantiles: Sequence[float], end: float) -> Element:
     low, first, middle, third, high = (value / end for value in quantiles)
-    said = "characters: 5% {:,.0f}, 25% {:,.0f}, median {:,.0f}, 75% {:,.0f}, 95% {:,.0f}".format(*quantiles)
+    text = "characters: 5% {:,.0f}, 25% {:,.0f}, median {:,.0f}, 75% {:,.0f}, 95% {:,.0f}".format(*quantiles)
     whisker = _rect("whisker", low, high - low, y="7", height="2")
     box = _rect("box", first, third - first, y="2", height="12")
     return _svg(
-        said, [whisker, box, tag("rect", class_="median", x=_percent(middle), width="3", y="1", height="14")]
+        text, [whisker, box, tag("rect", class_="median", x=_percent(middle), width="3", y="1", height="14")]
     )
 
 
-def _bar(shares: Iterable[tuple[str, float, float, str]], said: str) -> Element:
+def _bar(shares: Iterable[tuple[str, float, float, str]], text: str) -> Element:
     """A bar of parts: class, start, size as a share of the whole, and a label that is left out where it does not fit.
 
-    ``said`` is the same in words, for screen readers.
+    ``text`` is the same in words, for screen readers.
     """
     parts: list[Element] = []
     for kind, start, size, label in shares:
@@ -238,15 +238,15 @@ def _bar(shares: Iterable[tuple[str, float, float, str]], said: str) -> Element:
             parts.append(_rect(kind, start, size, y="0", height="16"))
         if label and size >= 0.14:
             parts.append(tag("text", label, class_=f"on-{kind}", x=_percent(start + size / 2), y="12"))
-    return _svg(said, parts)
+    return _svg(text, parts)
 
 
 def _rect(kind: str, start: float, size: float, **place: str) -> Element:
     return tag("rect", class_=kind, x=_percent(start), width=_percent(size), **place)
 
 
-def _svg(said: str, children: Iterable[Element]) -> Element:
-    return tag("svg", tag("title", said), *children, class_="bar", role="img", width="100%", height="16")
+def _svg(text: str, children: Iterable[Element]) -> Element:
+    return tag("svg", tag("title", text), *children, class_="bar", role="img", width="100%", height="16")
 
 
 def _swatch(kind: str) -> Element:
