@@ -145,13 +145,13 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-def replace_directory(new: Path, target: Path) -> None:
+def _replace_directory(new: Path, target: Path) -> None:
     """Move ``new`` to ``target`` and delete what was there. Both must be on one file system.
 
     On Linux the two are exchanged in one step. Elsewhere the old directory is first moved to ``.{name}.previous``;
     after a kill, ``recover_directory`` moves it back.
     """
-    sync_tree(new)
+    _sync_tree(new)
     if target.exists():
         shutil.copymode(target, new)
     if not target.exists():
@@ -194,7 +194,7 @@ def replacing_directory(target: Path, kind: str, resumed: str | None = None) -> 
             shutil.rmtree(left_over, ignore_errors=True)
         try:
             yield made
-            replace_directory(made, target)
+            _replace_directory(made, target)
         finally:
             if resumed is None:
                 shutil.rmtree(made, ignore_errors=True)
@@ -216,7 +216,7 @@ def _previous(target: Path) -> Path:
     return target.parent / f".{target.name}.previous"
 
 
-def sync_tree(root: Path) -> None:
+def _sync_tree(root: Path) -> None:
     """Flush every file below ``root`` to the disk, so that a rename is not durable before the content."""
     for path in root.rglob("*"):
         if path.is_file():

@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
     _add_show(commands)
     _add_report(commands)
     add_command(
-        commands, "stages", list_stages, "list the stages, their versions and their columns", "stages"
+        commands, "stages", _list_stages, "list the stages, their versions and their columns", "stages"
     )
 
 
@@ -77,7 +77,7 @@ def report(arguments: argparse.Namespace) -> None:
     print(write_report(arguments.directory, arguments.output, arguments.task))
 
 
-def list_stages(arguments: argparse.Namespace) -> None:
+def _list_stages(arguments: argparse.Namespace) -> None:
     from toolgen_hf.stages import STAGES
 
     for name, entry in STAGES.items():

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from toolgen_hf.metrics import Board
 
 
-LEGEND = (
+_LEGEND = (
     "In brackets: 95% confidence. runs: calls that run. need met: the tool is called exactly where the question "
     "needs it. For comparison: the score of a model that always calls, and of one that always does what most "
     "questions need."
@@ -66,10 +66,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(board.to_dict(), ensure_ascii=False))
     else:
-        print_board(board)
+        _print_board(board)
 
 
-def print_board(board: Board) -> None:
+def _print_board(board: Board) -> None:
     """Print a table for all splits, one for each split and each dataset of a mix, and what they leave out."""
     from rich.console import Console
     from rich.text import Text
@@ -87,7 +87,7 @@ def print_board(board: Board) -> None:
             part = {n: source[kind][name] for n, source in board.sources.items() if name in source[kind]}
             console.print("", _table(name, part))
     console.print()
-    console.print(Text(LEGEND, style="dim"))
+    console.print(Text(_LEGEND, style="dim"))
     for remark in _remarks(board):
         console.print(Text(remark, style="yellow"))
 

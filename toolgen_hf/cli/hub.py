@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from toolgen_hf.hub import Diff, Pushed, Version
 
 REPO = "the dataset repository, user/name"
-MAIN = ("raw", "stage1", "stage2", "rejected")
+_MAIN = ("raw", "stage1", "stage2", "rejected")
 """The configs whose rows ``versions`` lists."""
 _LONGEST = 60
 
@@ -53,7 +53,7 @@ def add(commands: Commands) -> None:
     parser = add_command(
         commands,
         "versions",
-        list_versions,
+        _list_versions,
         "list the versions of a result on the Hub",
         "versions user/set",
         "versions user/set --json",
@@ -147,7 +147,7 @@ def pull(arguments: argparse.Namespace) -> None:
     print(f'load_dataset("{arguments.directory}", "stage2")')
 
 
-def list_versions(arguments: argparse.Namespace) -> None:
+def _list_versions(arguments: argparse.Namespace) -> None:
     from toolgen_hf.hub import versions
 
     found = versions(arguments.repo)
@@ -170,7 +170,7 @@ def print_versions(repo_id: str, found: Sequence[Version]) -> None:
     table = plain_table(repo_id, columns)
     for version in found:
         facts = version.to_dict()
-        rows = [f"{config} {version.rows[config]}" for config in MAIN if version.rows.get(config)]
+        rows = [f"{config} {version.rows[config]}" for config in _MAIN if version.rows.get(config)]
         _add_row(
             table,
             facts["version"],
@@ -192,10 +192,10 @@ def diff(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(found.to_dict(), ensure_ascii=False))
     else:
-        print_diff(found)
+        _print_diff(found)
 
 
-def print_diff(found: Diff) -> None:
+def _print_diff(found: Diff) -> None:
     """Print what changed, as tables, and some changed rows."""
     from rich.console import Console
     from rich.text import Text

@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
         description = (
             f"{command.does[0].upper()}{command.does[1:]}: one stage, with the settings of a recipe."
         )
-        function = {"raw": raw, "finetune": finetune}.get(name, one_stage)
+        function = {"raw": raw, "finetune": finetune}.get(name, _one_stage)
         example = f"{name} {command.example}"
         parser = add_command(commands, name, function, command.does, example, description=description)
         _add_flags(parser, name, command)
@@ -54,7 +54,7 @@ def steps() -> dict[str, Command]:
     return found
 
 
-def one_stage(arguments: argparse.Namespace) -> None:
+def _one_stage(arguments: argparse.Namespace) -> None:
     from toolgen_hf.flow.single import run_stage
     from toolgen_hf.recipe import Recipe
 

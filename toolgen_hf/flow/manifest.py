@@ -32,10 +32,10 @@ from toolgen_hf.tasks.prompts import (
     tool_api_prompt,
 )
 
-LIBRARIES = ("datasets", "huggingface_hub", "transformers", "peft", "torch", "openai", "pyarrow")
-TRAINED = ("template", "max_steps", "batch_size", "learning_rate", "lora_r", "lora_alpha", "seed")
-BY_ROLE = ("models", "licences", "generators", "prompts")
-OF_A_PART = ("source_dataset", "homepage", "license", "task", "outside", "strategy", "source", "version")
+_LIBRARIES = ("datasets", "huggingface_hub", "transformers", "peft", "torch", "openai", "pyarrow")
+_TRAINED = ("template", "max_steps", "batch_size", "learning_rate", "lora_r", "lora_alpha", "seed")
+_BY_ROLE = ("models", "licences", "generators", "prompts")
+_OF_A_PART = ("source_dataset", "homepage", "license", "task", "outside", "strategy", "source", "version")
 
 
 def manifest(recipe: Recipe, facts: Mapping[str, Any], summary: Summary) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def manifest(recipe: Recipe, facts: Mapping[str, Any], summary: Summary) -> dict
         "toolgen_hf": library_version("toolgen_hf"),
         "versions": {
             "python": platform.python_version(),
-            **{name: library_version(name) for name in LIBRARIES},
+            **{name: library_version(name) for name in _LIBRARIES},
         },
         "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **facts,
@@ -99,8 +99,8 @@ def facts_of_parts(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     homepages, languages = known("homepage"), known("language")
     by_role: dict[str, list[Any]] = {}
     for part in parts.values():
-        for role in {role: None for key in BY_ROLE for role in part.get(key, {})}:
-            by_role.setdefault(role, []).append([part.get(key, {}).get(role) for key in BY_ROLE])
+        for role in {role: None for key in _BY_ROLE for role in part.get(key, {})}:
+            by_role.setdefault(role, []).append([part.get(key, {}).get(role) for key in _BY_ROLE])
     agreed = {role for role, facts in by_role.items() if all(each == facts[0] for each in facts)}
 
     def labelled(part: str, role: str) -> str:
@@ -120,7 +120,7 @@ def facts_of_parts(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
                 for name, part in parts.items()
                 for role, value in part.get(key, {}).items()
             }
-            for key in BY_ROLE
+            for key in _BY_ROLE
         },
         "finetune": {
             f"{name}: {adapter}": {
@@ -131,7 +131,7 @@ def facts_of_parts(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             for adapter, tuned in part.get("finetune", {}).items()
         },
         "parts": {
-            name: {key: part[key] for key in OF_A_PART if part.get(key)} for name, part in parts.items()
+            name: {key: part[key] for key in _OF_A_PART if part.get(key)} for name, part in parts.items()
         },
     }
 
@@ -178,7 +178,7 @@ def _finetune(recipe: Recipe) -> dict[str, dict[str, Any]]:
             "sources": users[name],
             "model": LocalConfig(model=tuned.model).name,
             "checkpoint": tuned.chosen_step,
-            **tuned.model_dump(mode="json", include=set(TRAINED)),
+            **tuned.model_dump(mode="json", include=set(_TRAINED)),
             "template": Path(tuned.template).name,
         }
         for name, tuned in recipe.finetune.items()

@@ -21,7 +21,7 @@ from toolgen_hf.runtime.summary import Summary
 
 logger = logging.getLogger(__name__)
 
-PLOTS = "plots"
+_PLOTS = "plots"
 
 
 def is_current(directory: Path, key: str) -> bool:
@@ -29,7 +29,7 @@ def is_current(directory: Path, key: str) -> bool:
     manifest = read_manifest(directory)
     if manifest is None or manifest.key != key:
         return False
-    has_plots = any(name.startswith(f"{PLOTS}/") for name in manifest.files)
+    has_plots = any(name.startswith(f"{_PLOTS}/") for name in manifest.files)
     if can_plot() and not has_plots and any(manifest.summary.configs.get("stage2", {}).values()):
         return False  # matplotlib was not installed then
     return all(
@@ -81,7 +81,7 @@ def _write_plots(root: Path, configs: Mapping[str, DatasetDict], manifest: Mappi
         logger.info("no plots in the card: pip install 'toolgen_hf[report]' and run again to get them")
         return []
     try:
-        drawn = write_plots(root / PLOTS, Summary.from_dict(manifest["summary"]), configs["stage2"])
+        drawn = write_plots(root / _PLOTS, Summary.from_dict(manifest["summary"]), configs["stage2"])
     except ConfigError as error:  # matplotlib is installed but broken: the result must not be lost
         logger.warning("no plots in the card: %s", error)
         return []

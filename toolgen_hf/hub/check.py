@@ -18,7 +18,7 @@ from toolgen_hf.errors import DataError
 from toolgen_hf.hub.card import YAML_ERRORS, split_card
 from toolgen_hf.secrets import Scanner
 
-ABOUT_THE_RUN = ("recipe.yaml", MANIFEST, "README.md")
+_ABOUT_THE_RUN = ("recipe.yaml", MANIFEST, "README.md")
 """Files about the run itself. No path of this machine belongs there; rows may mention any path."""
 _SHOWN = 20
 
@@ -107,7 +107,7 @@ def _check_private(directory: Path, manifest: Manifest) -> Iterator[str]:
         found: dict[str, None] = {}
         for text in _texts(directory / name):
             found |= dict.fromkeys(scanner.secrets(text))
-            if name in ABOUT_THE_RUN:
+            if name in _ABOUT_THE_RUN:
                 found |= dict.fromkeys(scanner.paths(text))
         yield from (f"{name} holds {what}" for what in found)
 

@@ -20,9 +20,9 @@ from toolgen_hf.hub.fetch import Found, find
 from toolgen_hf.hub.repo import HUB, RepoRef
 from toolgen_hf.safe_yaml import read_yaml
 
-EXAMPLES = 3
+_EXAMPLES = 3
 Row = Mapping[str, Any]
-Shift = dict[str, Any]
+_Shift = dict[str, Any]
 """``{"from": ..., "to": ...}``; None on the side that lacks it."""
 
 
@@ -38,10 +38,10 @@ class Diff:
     old: dict[str, Any]
     new: dict[str, Any]
     rows: dict[str, dict[str, dict[str, Any]]]
-    student: dict[str, Shift]
-    sources: dict[str, dict[str, Shift]]
-    rejected: dict[str, Shift]
-    recipe: dict[str, Shift]
+    student: dict[str, _Shift]
+    sources: dict[str, dict[str, _Shift]]
+    rejected: dict[str, _Shift]
+    recipe: dict[str, _Shift]
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -127,11 +127,11 @@ def _split(old: Mapping[str, list[Row]], new: Mapping[str, list[Row]]) -> dict[s
         counts["changed"] += len(pairs)
         for kind, rows in (("removed", gone), ("added", added)):
             counts[kind] += len(rows)
-            examples[kind] += [key] if rows and len(examples[kind]) < EXAMPLES else []
+            examples[kind] += [key] if rows and len(examples[kind]) < _EXAMPLES else []
         for before, after in pairs:
             changed = _moved(_shifts(before, after))
             columns.update(list(changed))
-            if len(examples["changed"]) < EXAMPLES:
+            if len(examples["changed"]) < _EXAMPLES:
                 examples["changed"].append({"id": key, "columns": changed})
     sizes = {"from": sum(map(len, old.values())), "to": sum(map(len, new.values()))}
     return {"rows": sizes, **counts, "columns": dict(columns.most_common()), "examples": examples}
@@ -190,11 +190,11 @@ def _flat(value: Any, key: str = "") -> list[tuple[str, Any]]:
     ]
 
 
-def _shifts(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Shift]:
+def _shifts(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, _Shift]:
     return {key: {"from": old.get(key), "to": new.get(key)} for key in _keys(old, new)}
 
 
-def _moved(shifts: Mapping[str, Shift]) -> dict[str, Shift]:
+def _moved(shifts: Mapping[str, _Shift]) -> dict[str, _Shift]:
     return {key: shift for key, shift in shifts.items() if shift["from"] != shift["to"]}
 
 

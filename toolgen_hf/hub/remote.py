@@ -38,7 +38,7 @@ from toolgen_hf.hub.repo import is_commit
 
 REPO_TYPE = "dataset"
 TRIES = 6
-LONGEST_WAIT = 300.0
+_LONGEST_WAIT = 300.0
 """Seconds. If the Hub asks to wait longer, that is an error."""
 
 logger = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ def answered() -> Iterator[None]:
 
     Raises:
         HubError: the answer is something else (the page of a login or a proxy, a circle of redirects), or the Hub asks
-            to wait longer than ``LONGEST_WAIT``.
+            to wait longer than ``_LONGEST_WAIT``.
     """
     hooks = get_session().event_hooks["response"]  # of the whole process, so the hook is there only meanwhile
     hook = partial(_check_wait)  # one of its own for each call: several may run at once
@@ -212,7 +212,7 @@ def _check_wait(response: httpx2.Response) -> None:
     seconds = seconds_asked(response.headers.pop("retry-after", ""))
     if seconds is None:
         return
-    if seconds > LONGEST_WAIT:
+    if seconds > _LONGEST_WAIT:
         asked = f"{seconds:.0f} seconds" if seconds < 1e9 else "years"
         raise HubError(
             f"the Hub asks to come again in {asked} ({endpoint()}, status {response.status_code}); run again then"
@@ -252,7 +252,7 @@ def wait(error: BaseException, attempt: int) -> None:
     cause = _cause(error)
     response = cause.response if isinstance(cause, HfHubHTTPError) else None
     asked = seconds_asked(response.headers.get("retry-after", "")) if response is not None else None
-    seconds = min(30.0, 0.5 * 2.0**attempt) if asked is None else min(asked, LONGEST_WAIT)
+    seconds = min(30.0, 0.5 * 2.0**attempt) if asked is None else min(asked, _LONGEST_WAIT)
     logger.warning("the Hub at %s: %s; trying again in %.0f s", endpoint(), short(error), seconds)
     time.sleep(seconds * random.uniform(1.0, 1.2))
 

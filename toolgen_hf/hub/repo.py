@@ -101,10 +101,10 @@ def tag_of(version: str) -> str:
     return f"v{version.removeprefix('v')}"
 
 
-VersionOrder = tuple[tuple[int, int, int], bool, tuple[tuple[bool, int, str], ...], str]
+_VersionOrder = tuple[tuple[int, int, int], bool, tuple[tuple[bool, int, str], ...], str]
 
 
-def version_order(tag: str) -> VersionOrder:
+def version_order(tag: str) -> _VersionOrder:
     """The sort key of a version (semver.org, 11): ``1.0.0-rc.2 < 1.0.0-rc.10 < 1.0.0``.
 
     Build metadata (``1.0.0+x``) has no precedence; it is compared last so that the order is always the same.

@@ -27,9 +27,9 @@ from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.graders import Graders
 from toolgen_hf.tools.native import as_written, response_of
 
-TEXTS = ("response", "output", "prediction", "prediction_text", "prediction text", "generated_text", "text")
+_TEXTS = ("response", "output", "prediction", "prediction_text", "prediction text", "generated_text", "text")
 """The columns that may hold a response's text. The first that a row has counts."""
-CALLS = ("tool_calls", "messages")
+_CALLS = ("tool_calls", "messages")
 """The columns that may hold calls, or a whole conversation, as APIs give them."""
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}  # as CSV spells them
 
@@ -213,11 +213,11 @@ def _unfold(row: Mapping[str, Any], task: Task, place: Mapping[str, Any]) -> Ite
 
 
 def _of_row(row: Row, path: Path, split: str | None, where: str, task: Task) -> Response:
-    column = next((name for name in TEXTS if name in row), None)
-    if column is None and not any(row.get(name) for name in CALLS):
+    column = next((name for name in _TEXTS if name in row), None)
+    if column is None and not any(row.get(name) for name in _CALLS):
         raise fault(
             where,
-            f"no column with a response: one of {known([*TEXTS, *CALLS])}; there is {known(row)}. Rename yours",
+            f"no column with a response: one of {known([*_TEXTS, *_CALLS])}; there is {known(row)}. Rename yours",
         )
     value = None if column is None else row[column]
     written = None if column is None or value is None else as_text(value, column, where)

@@ -52,10 +52,10 @@ from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 
-UNVERIFIED = "the output does not give the answer"
-TWICE = "another row has this id"
-ENDING = f"{RESPONSE}.json"
-ORDER = ("gold", "chatgpt", "davinci", "vicuna", "alpaca")
+_UNVERIFIED = "the output does not give the answer"
+_TWICE = "another row has this id"
+_ENDING = f"{RESPONSE}.json"
+_ORDER = ("gold", "chatgpt", "davinci", "vicuna", "alpaca")
 """The published sources come first, in this order; others follow by name."""
 
 logger = logging.getLogger(__name__)
@@ -93,9 +93,9 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
                 column == "response" and grader.is_correct(ran.prediction, row["answer"])
             )
             reason = _unverified(is_right, row["answer"], grader)
-            if column == "tool_call" and not ran.uses_tool and reason in (None, UNVERIFIED):
+            if column == "tool_call" and not ran.uses_tool and reason in (None, _UNVERIFIED):
                 reason = f"the tool is no call of {grader.tool.name!r}"
-            reason = TWICE if row["id"] in taken else reason
+            reason = _TWICE if row["id"] in taken else reason
             if reason is not None:
                 out.append(rejected(row["id"], "merge", reason, row))
                 continue
@@ -142,7 +142,7 @@ def gold_response(
         reason = "the question is not among the raw ones"
         if done:
             reason = _unverified(done["correct"], done["answer"], grader) or (
-                TWICE if row["id"] in made else ""
+                _TWICE if row["id"] in made else ""
             )
         if reason:
             out.append(rejected(row["id"] or row["input"], "gold", reason, row))
@@ -158,7 +158,7 @@ def _unverified(is_right: bool, accepted: Sequence[str], task: Task) -> str | No
     Args:
         is_right: the output gives one of the ``accepted`` answers.
     """
-    return unusable_answer(accepted, task) or (None if is_right else UNVERIFIED)
+    return unusable_answer(accepted, task) or (None if is_right else _UNVERIFIED)
 
 
 def score(
@@ -203,13 +203,13 @@ def response_files(folder: Path, wanted: Sequence[str] = ()) -> dict[str, dict[s
     """
     if folder.is_file():
         raise DataError(f"{str(folder)!r} is a file: give the folder that it is in, with the gold responses")
-    there = {path.name.removesuffix(ENDING): path for path in listing(folder) if path.name.endswith(ENDING)}
+    there = {path.name.removesuffix(_ENDING): path for path in listing(folder) if path.name.endswith(_ENDING)}
     found: dict[str, dict[str, Path]] = {
         full.removesuffix("_gold"): {} for full in there if full.endswith("_gold")
     }
     if not found:
         raise DataError(
-            f"{str(folder)!r} holds no NAME_gold{ENDING}, which gold_response.py writes; it holds {names(folder)}"
+            f"{str(folder)!r} holds no NAME_gold{_ENDING}, which gold_response.py writes; it holds {names(folder)}"
         )
     for full, path in there.items():
         datasets = [name for name in found if full.startswith(f"{name}_")]
@@ -217,16 +217,16 @@ def response_files(folder: Path, wanted: Sequence[str] = ()) -> dict[str, dict[s
             longest = max(datasets, key=len)  # GSM8K_test before GSM8K
             found[longest][full.removeprefix(f"{longest}_")] = path
         else:
-            missing = path.with_name(f"{full.rpartition('_')[0]}_gold{ENDING}").name
+            missing = path.with_name(f"{full.rpartition('_')[0]}_gold{_ENDING}").name
             logger.warning(
                 "%s is left out: there is no %s beside it (%s)", path.name, missing, WRITERS["responses"]
             )
     for name, files in found.items():
         if absent := [source for source in wanted if source not in files]:
             raise ConfigError(
-                f"no file {name}_{absent[0]}{ENDING} in {str(folder)!r}; there are {list(files)}"
+                f"no file {name}_{absent[0]}{_ENDING} in {str(folder)!r}; there are {list(files)}"
             )
-        rank = {source: at for at, source in enumerate(wanted or ORDER)}
+        rank = {source: at for at, source in enumerate(wanted or _ORDER)}
         chosen = sorted(files, key=lambda source: (source != "gold", rank.get(source, len(rank)), source))
         found[name] = {s: files[s] for s in chosen if not wanted or s in (*wanted, "gold")}
     return found
@@ -241,7 +241,9 @@ def _score_one(
     right: dict[str, Row] = {}
     out: list[Row] = []
     for row in rows_of(execute(splits_of(rows), workspace, grader, "execute gold")):
-        reason = _unverified(row["correct"], row["answer"], grader) or (TWICE if row["id"] in right else None)
+        reason = _unverified(row["correct"], row["answer"], grader) or (
+            _TWICE if row["id"] in right else None
+        )
         if reason is None:
             right[row["id"]] = row
         else:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Done: TypeAlias = "Outcome | Sequence[Outcome] | None"
 """What a step returns for its closing line; None if there is nothing to say, as in a dry run."""
-Step: TypeAlias = "Callable[[argparse.Namespace, Workspace], Done]"
+_Step: TypeAlias = "Callable[[argparse.Namespace, Workspace], Done]"
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class _Noted(argparse.Action):
         namespace.noted = list(dict.fromkeys([*noted, f"{flag} has {self.help}"]))
 
 
-def main(parser: Parser, step: Step, argv: Sequence[str] | None = None) -> int:
+def main(parser: Parser, step: _Step, argv: Sequence[str] | None = None) -> int:
     """Parse the flags, run the step and log its closing line; returns an exit code, as ``toolgen-hf`` does."""
     ready_streams()
     _add_common(parser)
@@ -93,7 +93,7 @@ def main(parser: Parser, step: Step, argv: Sequence[str] | None = None) -> int:
     return attempt(options)
 
 
-def _run(name: str, step: Step, options: argparse.Namespace) -> None:
+def _run(name: str, step: _Step, options: argparse.Namespace) -> None:
     for note in getattr(options, "noted", []):
         logger.warning("%s", note)
     with open_workspace(options) as workspace:

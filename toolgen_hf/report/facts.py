@@ -26,8 +26,8 @@ from toolgen_hf.stages.score import SCORES
 
 PLACEHOLDER = "PATH_OR_REPO"
 """Stands for the directory or repository in the code that the card shows. A push replaces it."""
-ANNOTATIONS = "annotations"
-STRATEGIES = {
+_ANNOTATIONS = "annotations"
+_STRATEGIES = {
     "distance": "a right response with gold's decision on the tool gets 20, a right one with the other decision 15; "
     "wrong ones get the levels that are left, the nearest to an accepted answer the highest; no answer gets 0.",
     "consistency": "a right response with gold's decision on the tool gets 20, a right one with the other decision "
@@ -38,7 +38,7 @@ TRAINERS = {
     "tool_calling": "SFTTrainer(model, SFTConfig(assistant_only_loss=True), train_dataset={rows}).train()",
     "preference": "DPOTrainer(model, train_dataset={rows}).train()  # or RewardTrainer",
 }
-ORDERS = {
+_ORDERS = {
     "interleave": "each part's rows evenly over the whole",
     "concatenate": "one part after the other",
 }
@@ -80,12 +80,12 @@ def card_facts(
         "rejected_count": f"{sum(summary.rejected.values()):,}",
         "rejected": table(["reason", "questions"], [(plain(why), n) for why, n in summary.rejected.items()]),
         "near_duplicates": _near_duplicates(summary),
-        "student": model_name(models.get("student")),
+        "student": _model_name(models.get("student")),
         "student_table": _student(summary),
         "soundness": _soundness(summary),
         "sources": _sources(summary),
         "strategy": str(manifest["strategy"]) if "stage2" in configs else "",
-        "strategy_meaning": STRATEGIES.get(manifest["strategy"], "see the library's documentation."),
+        "strategy_meaning": _STRATEGIES.get(manifest["strategy"], "see the library's documentation."),
         "scores": _scores(summary),
         "columns": _columns(configs),
         "models": _models(manifest, summary),
@@ -158,7 +158,7 @@ def _columns(configs: Mapping[str, DatasetDict]) -> str:
     for group, names in groups.items():
         about = {**schemas.MIXED, **schemas.COLUMNS.get(group, {})}
         features = next(iter(configs[names[0]].values())).features
-        lines = bullets(f"{code(column)}: {about.get(column, 'not described')}" for column in features)
+        lines = bullets(f"{code(column)}: {about.get(column, 'not _described')}" for column in features)
         parts[group] = f"**{', '.join(map(code, names))}**\n\n{lines}"
     first = [parts.pop(name) for name in ("stage1", "stage2") if name in parts]
     rest = details("Columns of the other configs", "\n\n".join(parts.values())) if parts else ""
@@ -298,12 +298,12 @@ def _place(source: Mapping[str, Any]) -> str:
     return code(source["source_dataset"]) + at
 
 
-def model_name(description: str | None) -> str:
+def _model_name(description: str | None) -> str:
     """A generator's description without the way in which it is prompted."""
-    return described(str(description).split(", ")[0]) if description else ""
+    return _described(str(description).split(", ")[0]) if description else ""
 
 
-def described(text: str) -> str:
+def _described(text: str) -> str:
     """A generator's description as Markdown: what is between backticks is code, whatever else the names in it hold."""
     made = []
     for at, part in enumerate(text.split("`")):
@@ -329,10 +329,12 @@ def _models(manifest: Mapping[str, Any], summary: Summary) -> str:
     for role, model in manifest["models"].items():
         licence = licences.get(role, "not stated by its files")
         roles.setdefault((str(model), str(licence)), []).append(_role(role))
-    rows = [(", ".join(names), described(model), plain(licence)) for (model, licence), names in roles.items()]
-    if ANNOTATIONS in summary.teachers:
+    rows = [
+        (", ".join(names), _described(model), plain(licence)) for (model, licence), names in roles.items()
+    ]
+    if _ANNOTATIONS in summary.teachers:
         what = "no model: the source's own worked solutions, composed into one call each"
-        rows.append((_role(f"teacher {ANNOTATIONS}"), what, plain(manifest["license"])))
+        rows.append((_role(f"teacher {_ANNOTATIONS}"), what, plain(manifest["license"])))
     return table(["asked as", "model", "licence or terms"], rows)
 
 
@@ -404,7 +406,7 @@ def _work(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
 
 def _limits(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
     earlier = (manifest.get("source") or {}).get("models", {}).get("student")
-    student = model_name(manifest.get("models", {}).get("student") or earlier)
+    student = _model_name(manifest.get("models", {}).get("student") or earlier)
     splits = summary.student["splits"].values()
     asked, correct = (sum(split[key] for split in splits) for key in ("asked", "correct"))
     stage1 = summary.configs.get("stage1", {})
@@ -434,7 +436,7 @@ def _mix(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
     none = "None: every question stands once, and none of a split to evaluate with is in train."
     return {
         "mixed": _parts(summary, about, counts["rows"]),
-        "mix_order": ORDERS[summary.mix["order"]],
+        "mix_order": _ORDERS[summary.mix["order"]],
         "mix_seed": str(summary.mix["seed"]),
         "repeats": bullets(twice or [none]),
         **{f"mix_{kind}": f"{counts[kind]:,}" for kind in kinds},

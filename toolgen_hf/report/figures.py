@@ -15,7 +15,7 @@ from toolgen_hf.runtime.budget import dollars
 from toolgen_hf.runtime.summary import Summary
 from toolgen_hf.stages.score import SCORES
 
-NAMED_TEACHERS = 2
+_NAMED_TEACHERS = 2
 """How many teachers the flow names. The others are counted together."""
 
 
@@ -29,10 +29,10 @@ class Part:
     count: int
 
 
-Flow = list[tuple[str, list[Part]]]
+_Flow = list[tuple[str, list[Part]]]
 
 
-def flow(summary: Summary) -> Flow:
+def flow(summary: Summary) -> _Flow:
     """What became of the questions at each step. Those that go on are at the left, so stage 1 is the left of all."""
     total, one, two = (sum(summary.configs.get(name, {}).values()) for name in ("raw", "stage1", "stage2"))
     mixed = mixed_counts(summary)
@@ -40,8 +40,8 @@ def flow(summary: Summary) -> Flow:
     splits = summary.student["splits"].values()
     right, asked = (sum(split[kind] for split in splits) for kind in ("correct", "asked"))
     teachers = sorted(summary.teachers.items(), key=lambda item: -item[1])
-    calls = [("call", f"by {name}", count) for name, count in teachers[:NAMED_TEACHERS]]
-    if rest := teachers[NAMED_TEACHERS:]:
+    calls = [("call", f"by {name}", count) for name, count in teachers[:_NAMED_TEACHERS]]
+    if rest := teachers[_NAMED_TEACHERS:]:
         name = f"{len(rest)} other teachers" if len(rest) > 1 else rest[0][0]
         calls.append(("call", f"by {name}", sum(count for _, count in rest)))
     rejected = summary.calls_needed - sum(summary.teachers.values())
@@ -72,7 +72,7 @@ def _place(start: int, *parts: tuple[str, str, int]) -> list[Part]:
     return placed
 
 
-def flow_title(summary: Summary, steps: Flow) -> tuple[int, str, str]:
+def flow_title(summary: Summary, steps: _Flow) -> tuple[int, str, str]:
     """The number of questions in a flow, its title, and how many there are in each split."""
     total = max((part.start + part.count for _, parts in steps for part in parts), default=0)
     splits = " + ".join(f"{rows:,} {split}" for split, rows in summary.configs.get("raw", {}).items())

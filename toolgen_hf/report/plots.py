@@ -35,7 +35,7 @@ WHAT = {
 
 # Okabe and Ito's palette, which colour-blind people can tell apart. Scores are shades of one hue.
 COLOURS = {"all": "#5f6b76", "right": "#0072b2", "wrong": "#e69f00", "call": "#009e73", "out": "#d55e00"}
-SCORE_COLOURS = dict(zip(SCORES, ("#08436e", "#2b77b5", "#79b0d9", "#c2daec", "#dddddd"), strict=True))
+_SCORE_COLOURS = dict(zip(SCORES, ("#08436e", "#2b77b5", "#79b0d9", "#c2daec", "#dddddd"), strict=True))
 _INK, QUIET = "#1f2328", "#59636e"
 STYLE = {"font.family": "DejaVu Sans", "font.size": 10, "text.parse_math": False, "text.color": _INK}
 
@@ -158,14 +158,14 @@ def _tools(summary: Summary) -> Figure:
 
 
 def _scores(summary: Summary) -> Figure:
-    key = [(f"score {score}" if score == SCORES[0] else score, SCORE_COLOURS[score]) for score in SCORES]
+    key = [(f"score {score}" if score == SCORES[0] else score, _SCORE_COLOURS[score]) for score in SCORES]
     counts = score_counts(summary)
     figure, axes = _by_source("How each source's responses score", key, counts, right=0.35)
     for y, scores in enumerate(counts.values()):
         whole, start = sum(scores.values()), 0.0
         for score, count in scores.items():
             width = count / whole if whole else 0.0
-            axes.barh(y, width, 0.62, start, color=SCORE_COLOURS[score], edgecolor="white", linewidth=0.8)
+            axes.barh(y, width, 0.62, start, color=_SCORE_COLOURS[score], edgecolor="white", linewidth=0.8)
             if width >= 0.07:
                 ink = "white" if score in SCORES[:2] else _INK
                 axes.text(start + width / 2, y, f"{width:.0%}", ha="center", va="center", color=ink)

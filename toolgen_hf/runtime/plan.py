@@ -11,7 +11,7 @@ from toolgen_hf.models.base import Generator
 from toolgen_hf.runtime.budget import AT_WORST
 from toolgen_hf.runtime.door import Texts
 
-SHOWN = 2  # prompts
+_SHOWN = 2  # prompts
 _Number = TypeVar("_Number", int, float)
 
 
@@ -55,7 +55,7 @@ class Plan:
         prompts: list[Prompt] = []
         for prompt in missing:
             estimates.append(generator.estimate(prompt))
-            if len(prompts) < SHOWN:
+            if len(prompts) < _SHOWN:
                 prompts.append(prompt)
         before = [entry for entry in self.entries if entry.stage == stage]  # teachers that are asked earlier
         passed_on = sum(entry.requests for entry in before)

@@ -35,7 +35,7 @@ def questions(tables: Mapping[str, Mapping[str, Iterable[Row]]], graders: Grader
     questions: list[Row] = []
     for split in dict.fromkeys(split for config in tables.values() for split in config):
         found: dict[tuple[str, int], tuple[Row, Task]] = {}
-        for config, add in ADDED.items():
+        for config, add in _ADDED.items():
             seen: Counter[str] = (
                 Counter()
             )  # a mix may repeat an id within a config: each is a question of its own
@@ -143,7 +143,7 @@ def _add_student(entry: Row, row: Row, task: Task, is_right: bool) -> None:
     responses.append(made)
 
 
-ADDED: Mapping[str, Callable[[Row, Row, Task], None]] = {
+_ADDED: Mapping[str, Callable[[Row, Row, Task], None]] = {
     "raw": _add_raw,
     "stage1": _add_stage1,
     "stage2": _add_stage2,
