@@ -263,7 +263,7 @@ def file_sha256(path: Path) -> str:
 
 
 def file_xxh3(path: Path) -> str:
-    """XXH3 (32 hex digits) of a file's bytes: finds damage at several GB/s, but no forgery."""
+    """XXH3 (32 hex digits) of a file's bytes. It finds damage at several GB/s; it does not find forgery."""
     total = xxhash.xxh3_128()
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(_CHUNK):
@@ -298,6 +298,11 @@ def well_formed(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def shorten(text: str, length: int) -> str:
+    """The text, or its beginning with ``…`` if it is longer than ``length``."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def words(text: str) -> str:

@@ -15,12 +15,12 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from toolgen_hf._utils import library_version
 from toolgen_hf.check.files import FileLookup, Files
 from toolgen_hf.errors import ConfigError, HubError, ToolgenError
 from toolgen_hf.flow.make import rehearse
@@ -117,7 +117,10 @@ class Machine:
         """Where a model runs: ``auto`` is a CUDA GPU if PyTorch can use one."""
         if config.device != "auto":
             return config.device
-        return "cuda" if self.gpu is not None and _torch_has_cuda() else "cpu"
+        has_cuda = not library_version("torch").endswith(
+            "+cpu"
+        )  # pip installs a build for the GPU if there is none
+        return "cuda" if self.gpu is not None and has_cuda else "cpu"
 
     def dtype(self, config: LocalConfig) -> str:
         """The type of the weights, found without importing torch."""
@@ -423,16 +426,9 @@ def _role_need(role: Role, prefix: str, planned: Planned | None, rows: int) -> R
     to_ask = planned.requests if planned else 0
     is_open = role.rounds > 1 or role.config.trained_adapter is not None  # prompts depend on texts to come
     stored = None if is_open else rows - to_ask
-    need = RoleNeed(name, kind, role.who, rows * role.rounds, to_ask, stored)
-    if planned is None:
-        return need
-    return replace(
-        need,
-        prompt_tokens=planned.prompt_tokens,
-        completion_tokens=planned.completion_tokens,
-        cost=planned.cost,
-        max_cost=planned.max_cost,
-    )
+    expected = ("prompt_tokens", "completion_tokens", "cost", "max_cost")
+    costs = {} if planned is None else {field: getattr(planned, field) for field in expected}
+    return RoleNeed(name, kind, role.who, rows * role.rounds, to_ask, stored, **costs)
 
 
 def _engine_need(config: OpenAIConfig, roles: tuple[str, ...]) -> EngineNeed:
@@ -487,18 +483,6 @@ def this_machine(cache: Path) -> Machine:
     return Machine(memory, shutil.disk_usage(folder).free, gpu, gpu_memory)
 
 
-def _is_installed(package: str) -> bool:
-    try:
-        return bool(metadata.version(package))
-    except metadata.PackageNotFoundError:
-        return False
-
-
-def _torch_has_cuda() -> bool:
-    """Without torch True: on a machine with a GPU, pip installs the build for it."""
-    return not _is_installed("torch") or not metadata.version("torch").endswith("+cpu")
-
-
 def _missing_packages(config: object) -> list[str]:
     """Packages that a generator needs and that are not installed."""
     if isinstance(config, OpenAIConfig):
@@ -508,4 +492,4 @@ def _missing_packages(config: object) -> list[str]:
     wanted = ["torch", "transformers", "peft", "accelerate"]
     wanted += ["gguf"] if config.model.startswith("pip:") or config.model.endswith(".gguf") else []
     wanted += ["bitsandbytes"] if config.quantization else []
-    return [name for name in wanted if not _is_installed(name)]
+    return [name for name in wanted if library_version(name) == "not installed"]

@@ -141,5 +141,6 @@ def _add_report(commands: Commands) -> None:
         "-o", "--output", type=Path, help="where to (default: DIRECTORY-report.html, beside the directory)"
     )
     parser.add_argument(
-        "--task", help="a name or FILE.py:NAME: whose calls are marked (default: the directory's own task)"
+        "--task",
+        help="the task that marks calls and grades answers: a name or FILE.py:NAME (default: the directory's own)",
     )

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 REPO = "the dataset repository, user/name"
 _MAIN = ("raw", "stage1", "stage2", "rejected")
 """The configs whose rows ``versions`` lists."""
-_LONGEST = 60
 
 
 def add(commands: Commands) -> None:
@@ -270,7 +269,7 @@ def _add_row(table: Table, *cells: str) -> None:
 
 
 def _short(value: Any) -> str:
-    text = (
-        "-" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    )
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    from toolgen_hf._utils import shorten
+
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return "-" if value is None else shorten(text, 60)

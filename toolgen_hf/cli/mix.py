@@ -93,13 +93,13 @@ def _number(text: str, where: str) -> int | float:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     weight = "its share of the mix, relative to the others'; the part that runs out first is taken whole"
-    for what, does in (("weight", weight), ("count", "so many rows of it in every split")):
+    for what, does in (("weight", weight), ("count", "the number of its rows in every split")):
         parser.add_argument(
             f"--{what}", action="append", default=[], metavar="NAME=NUMBER", help=f"{does} (repeatable)"
         )
     order = "each dataset's rows evenly over the whole, or one dataset after the other (default: interleave)"
     parser.add_argument("--order", choices=("interleave", "concatenate"), default="interleave", help=order)
-    seed = "which rows are drawn where not all are (default: 0)"
+    seed = "seed of the draw, if not all rows are taken (default: 0)"
     parser.add_argument("--seed", type=int, default=0, help=seed)
     parser.add_argument(
         "--duplicates",

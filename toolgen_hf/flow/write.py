@@ -1,4 +1,4 @@
-"""Write a result to a directory: first beside it, then in its place, all at once."""
+"""Write a result to a folder beside its directory, and then put it in place at once."""
 
 from __future__ import annotations
 

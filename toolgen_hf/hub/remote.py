@@ -32,6 +32,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from toolgen_hf._utils import shorten
 from toolgen_hf.data.manifest import MANIFEST, Manifest, parse_manifest
 from toolgen_hf.errors import DataError, HubError
 from toolgen_hf.hub.repo import is_commit
@@ -164,7 +165,7 @@ def retried(call: Callable[[], T]) -> T:
 
 @contextmanager
 def answered() -> Iterator[None]:
-    """Around a call of the Hub's client, which takes every answer for one of the Hub.
+    """Check the answers to a call of the Hub's client, which takes any answer for one of the Hub.
 
     Raises:
         HubError: the answer is something else (the page of a login or a proxy, a circle of redirects), or the Hub asks
@@ -301,4 +302,4 @@ def endpoint() -> str:
 
 def short(error: BaseException) -> str:
     """An error's message on one line, at most 300 characters."""
-    return (" ".join(str(error).split()) or type(error).__name__)[:300]
+    return shorten(" ".join(str(error).split()) or type(error).__name__, 300)

@@ -98,7 +98,7 @@ def evaluate_target(
 
 
 def _informed(row: Response, found: Reference | None, strict: bool) -> Response:
-    """A response with what the references say of its question. ``strict``: its own answer does not count."""
+    """A response with what the references say about its question. ``strict``: drop the answer of its own row."""
     if found is None:
         return replace(row, answer=None) if strict else row
     is_mixed = (found.dataset, found.task) != (None, None)

@@ -28,7 +28,7 @@ from toolgen_hf.tasks.graders import Graders
 from toolgen_hf.tools.native import as_written, response_of
 
 _TEXTS = ("response", "output", "prediction", "prediction_text", "prediction text", "generated_text", "text")
-"""The columns that may hold a response's text. The first that a row has counts."""
+"""The columns that may hold a response's text; the first one that a row has is used."""
 _CALLS = ("tool_calls", "messages")
 """The columns that may hold calls, or a whole conversation, as APIs give them."""
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}  # as CSV spells them
@@ -154,7 +154,7 @@ def _place(row: Mapping[str, Any], split: object, where: str) -> dict[str, Any]:
 
 
 def _of_produced(target: Path, graders: Graders) -> tuple[list[Response], list[str]]:
-    """Every response of a run; stage 2's, which lack those to rejected questions, if not all of them are there."""
+    """Every response of a run; if files are missing, those in stage 2, which lacks the ones to rejected questions."""
     if not (target / "stage2").is_dir():  # published JSON alone: its stage 2 has no ids to find answers by
         return _executed(target, ["responses"]), []
     ranked: list[Response] = []
@@ -192,7 +192,7 @@ def _executed(target: Path, configs: Iterable[str]) -> list[Response]:
 
 
 def _unfold(row: Mapping[str, Any], task: Task, place: Mapping[str, Any]) -> Iterator[Response]:
-    """A stage 2 row's responses. Gold's call says the need, and gold's answer is right if no other is known."""
+    """The responses of a stage 2 row. Gold's call shows the need; gold's answer is accepted if no other is known."""
     where = place["where"]
     responses, origin = row.get("responses"), row.get("origin")
     if not isinstance(responses, list) or not isinstance(origin, list) or len(responses) != len(origin):

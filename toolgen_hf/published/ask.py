@@ -172,7 +172,7 @@ def task_of(dataset: str) -> str:
     """
     if other := _OTHERS.get(dataset.lower()):
         raise ConfigError(
-            f"{dataset!r} is of the task {other!r}, which is not here yet; known: {', '.join(TASKS)}"
+            f"{dataset!r} has the task {other!r}, which this library does not have yet; known: {', '.join(TASKS)}"
         )
     if dataset.lower() not in map(str.lower, _OURS):
         known = (*_OURS, *_OTHERS)

@@ -118,7 +118,7 @@ def _configs(configs: Mapping[str, DatasetDict]) -> str:
 
 
 def _loading(configs: Mapping[str, DatasetDict]) -> str:
-    """Code that opens every config, of the sources' responses one."""
+    """Code that opens every config; of the sources' responses, only the first."""
     sources = [name for name in configs if name.startswith(RESPONSES) and name != "responses-gold"]
     shown = [name for name in configs if not name.startswith(RESPONSES)] + sources[:1]
     if not shown:
@@ -425,7 +425,7 @@ def _limits(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
 
 
 def _mix(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
-    """What a mix says of its parts, in place of what one dataset says."""
+    """The facts about a mix's parts, which replace those about a single dataset."""
     kinds = ("questions", "rows", "undrawn", "before", "rejected")
     if not summary.mix:
         keys = ("mixed", "mix_order", "mix_seed", "repeats", "parts", "parts_count", "parts_licences")
@@ -484,7 +484,7 @@ def asked_for(part: Mapping[str, Any]) -> str:
 
 
 def repeats(mix: Mapping[str, Any]) -> Iterator[str]:
-    """The questions that stand twice, a line for each pair of parts: where, how alike, and whether they were kept."""
+    """Repeated questions, a line for each pair of parts: where they are, how alike, and whether they were kept."""
     for found in mix["repeats"]:
         count = f"{found['count']:,} of {found['part']}, {found['split']}"
         where = f"in {found['of_split']} of {found['of']}"

@@ -33,7 +33,7 @@ _Flow = list[tuple[str, list[Part]]]
 
 
 def flow(summary: Summary) -> _Flow:
-    """What became of the questions at each step. Those that go on are at the left, so stage 1 is the left of all."""
+    """The questions at each step, by what became of them. Those that go on to the next step are at the left."""
     total, one, two = (sum(summary.configs.get(name, {}).values()) for name in ("raw", "stage1", "stage2"))
     mixed = mixed_counts(summary)
     total = mixed.get("questions", total)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from datasets import DatasetDict
 
-from toolgen_hf._utils import replacing
+from toolgen_hf._utils import replacing, shorten
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.report.figures import Part, flow, flow_title, length_quantiles, longest, score_counts
 from toolgen_hf.runtime.summary import Summary, share
@@ -108,7 +108,8 @@ def _label_parts(figure: Figure, axes: Axes, y: float, parts: Sequence[Part], to
 
     renderer = FigureCanvasAgg(figure).get_renderer()
     to_data = total / axes.get_window_extent(renderer).width if total else 0
-    labels = [f"{part.count:,} {_shorten(part)}" for part in parts]
+    names = [shorten(part.label, 22) if part.kind == "call" else part.label for part in parts]
+    labels = [f"{part.count:,} {name}" for part, name in zip(parts, names, strict=True)]
     shares = [f" ({share(part.count, total)})" if part.count < total else "" for part in parts]
     texts = [axes.text(0, y + 0.28, label + of, ha="center", va="top", zorder=4)
              for label, of in zip(labels, shares, strict=True)]  # fmt: skip
@@ -125,10 +126,6 @@ def _label_parts(figure: Figure, axes: Axes, y: float, parts: Sequence[Part], to
         near = min(max(middle, part.start), part.start + part.count)
         if near != middle:
             axes.plot([near, middle], [y + 0.18, y + 0.27], color=COLOURS[part.kind], lw=1.2, zorder=3)
-
-
-def _shorten(part: Part, width: int = 22) -> str:
-    return part.label[: width - 1] + "…" if part.kind == "call" and len(part.label) > width else part.label
 
 
 def spread(wanted: Sequence[float], widths: Sequence[float], end: float) -> list[float]:

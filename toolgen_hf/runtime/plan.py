@@ -86,7 +86,7 @@ class Plan:
         )
 
     def add_all(self, stage: str, generator: Generator, requests: int) -> None:
-        """Add so many texts of a local model. Their prompts are not known."""
+        """Add ``requests`` texts of a local model. Their prompts are not known yet."""
         self.entries.append(Planned(stage, generator.describe(), requests, requests, 0, 0.0, 0.0, False, ()))
 
     @property
