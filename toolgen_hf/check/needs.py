@@ -15,12 +15,12 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from toolgen_hf._utils import library_version
 from toolgen_hf.check.files import FileLookup, Files
 from toolgen_hf.errors import ConfigError, HubError, ToolgenError
 from toolgen_hf.flow.make import rehearse
@@ -483,6 +483,14 @@ def this_machine(cache: Path) -> Machine:
     return Machine(memory, shutil.disk_usage(folder).free, gpu, gpu_memory)
 
 
+def _installed(package: str) -> str | None:
+    """The version of a package; None if it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def _missing_packages(config: object) -> list[str]:
     """Packages that a generator needs and that are not installed."""
     if isinstance(config, OpenAIConfig):
@@ -492,4 +500,4 @@ def _missing_packages(config: object) -> list[str]:
     wanted = ["torch", "transformers", "peft", "accelerate"]
     wanted += ["gguf"] if config.model.startswith("pip:") or config.model.endswith(".gguf") else []
     wanted += ["bitsandbytes"] if config.quantization else []
-    return [name for name in wanted if library_version(name) == "not installed"]
+    return [name for name in wanted if _installed(name) is None]
