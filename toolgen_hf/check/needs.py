@@ -117,9 +117,8 @@ class Machine:
         """Where a model runs: ``auto`` is a CUDA GPU if PyTorch can use one."""
         if config.device != "auto":
             return config.device
-        has_cuda = not library_version("torch").endswith(
-            "+cpu"
-        )  # pip installs a build for the GPU if there is none
+        # Without torch, pip will install the build for the GPU.
+        has_cuda = not (_installed("torch") or "").endswith("+cpu")
         return "cuda" if self.gpu is not None and has_cuda else "cpu"
 
     def dtype(self, config: LocalConfig) -> str:
