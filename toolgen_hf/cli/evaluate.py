@@ -39,7 +39,7 @@ def add(commands: Commands) -> None:
         "target",
         type=Path,
         help="a produced directory, or responses (.json, .jsonl, .csv, .parquet, or a folder of these): "
-        "rows with id, response and, without --references, answer; source, needs_tool and finish_reason if there are. "
+        "rows with id, response and, without --references, answer; optional: source, needs_tool, finish_reason. "
         "Calls as calculator(3*6) or as a model's own form; also a column tool_calls or messages",
     )
     parser.add_argument(

@@ -35,17 +35,17 @@ def add(commands: Commands) -> None:
         "above or below the generated part, stays.",
     )
     parser.add_argument("directory", type=Path, help="a produced directory")
-    parser.add_argument("repo", help=f"{REPO}; made if there is none")
+    parser.add_argument("repo", help=f"{REPO}; created if it does not exist")
     parser.add_argument("--version", required=True, metavar="1.2.0", help="the version; the tag is v1.2.0")
     parser.add_argument(
-        "--private", action="store_true", help="the repository is private; one that is public is refused"
+        "--private", action="store_true", help="create the repository as private; refuse one that is public"
     )
     parser.add_argument("--create-pr", action="store_true", help="open a pull request, and set no tag")
     parser.add_argument(
         "--revision", default="main", metavar="BRANCH", help="the branch to commit to (default: main)"
     )
     parser.add_argument(
-        "--force", action="store_true", help="give the version's tag to this content, if it has other content"
+        "--force", action="store_true", help="move the version's tag here if it has other content"
     )
     _add_quiet(parser)
 
@@ -72,7 +72,7 @@ def add(commands: Commands) -> None:
         "was interrupted continues where it stopped.",
     )
     parser.add_argument("repo", help=REPO)
-    parser.add_argument("directory", type=Path, help="where it goes: a produced directory, or none")
+    parser.add_argument("directory", type=Path, help="where it goes: a produced directory, or a new path")
     parser.add_argument("--version", metavar="1.1.0", help="which (default: the newest)")
     _add_quiet(parser)
 

@@ -46,7 +46,7 @@ def add_spending(parser: argparse.ArgumentParser) -> None:
         "--max-cost",
         type=_dollars,
         metavar="DOLLARS",
-        help="stop before this run's requests have cost more; what was paid for is kept",
+        help="stop before this run's requests cost more than this; texts that were paid for are kept",
     )
 
 

@@ -1,7 +1,7 @@
 """The card of an adapter: the README of a checkpoint's folder, which can be pushed to the Hub as it is.
 
-It is made from what ran, and names no path of this machine. An interrupted training gives the same bytes. The prose is
-card.md.
+It is made from the run itself, and contains no path of this machine. An interrupted training gives the same bytes. The
+prose is card.md.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _MANY = 30  # with more steps, a running mean is drawn over the single losses
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What the cards of a run's checkpoints are about. ``prompt`` is the first row's, as it was tokenized."""
+    """The facts for the cards of a run's checkpoints. ``prompt`` is the first row's, as it was tokenized."""
 
     weights: Weights
     config: FinetuneConfig

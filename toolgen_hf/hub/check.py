@@ -1,4 +1,4 @@
-"""What must hold before a produced directory is pushed: it is whole and valid, and holds no secret."""
+"""Checks before a push: the directory is complete and valid, and contains no secret."""
 
 from __future__ import annotations
 

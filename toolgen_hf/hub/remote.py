@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -32,7 +31,6 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from toolgen_hf._utils import shorten
 from toolgen_hf.data.manifest import MANIFEST, Manifest, parse_manifest
 from toolgen_hf.errors import DataError, HubError
 from toolgen_hf.hub.repo import is_commit
@@ -46,8 +44,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FAILURES = (HfHubHTTPError, httpx2.TransportError, LocalEntryNotFoundError, RuntimeError)
-"""What the client raises when the Hub or the network fails. It raises the last two around another error: one for a
-download that is not in the cache either, one for an upload."""
+"""What the client raises when the Hub or the network fails. ``LocalEntryNotFoundError`` wraps the error of a download,
+``RuntimeError`` that of an upload."""
 
 
 class Head(NamedTuple):
@@ -172,7 +170,7 @@ def answered() -> Iterator[None]:
             to wait longer than ``_LONGEST_WAIT``.
     """
     hooks = get_session().event_hooks["response"]  # of the whole process, so the hook is there only meanwhile
-    hook = partial(_check_wait)  # one of its own for each call: several may run at once
+    hook = lambda response: _check_wait(response)  # noqa: E731 - a new one for each call: several may run at once
     hooks.append(hook)
     try:
         yield
@@ -302,4 +300,4 @@ def endpoint() -> str:
 
 def short(error: BaseException) -> str:
     """An error's message on one line, at most 300 characters."""
-    return shorten(" ".join(str(error).split()) or type(error).__name__, 300)
+    return (" ".join(str(error).split()) or type(error).__name__)[:300]

@@ -53,7 +53,7 @@ def tool_use(
         task: how an answer is read and graded, and which tool there is.
 
     Returns:
-        The shares (0 to 1, None of nothing), ``confidence_95`` (a pair for each share), ``tool_need_baseline`` (the
+        The shares (0 to 1, None for zero items), ``confidence_95`` (a pair for each share), ``tool_need_baseline`` (the
         agreement of a model that ``always`` calls, and of one that always does what the ``majority`` of the
         questions needs), and the counts behind them: ``responses``, ``correct``, ``calls``, ``failed`` (calls that
         did not run), ``need_known``, ``need_agreed``, and ``ungradable``: responses that cannot be right, because
@@ -125,7 +125,7 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def wilson(part: int, whole: int) -> list[float] | None:
-    """The 95% Wilson score interval of ``part`` of ``whole``, ``[low, high]``; None of nothing."""
+    """The 95% Wilson score interval of ``part`` of ``whole``, ``[low, high]``; None if ``whole`` is 0."""
     if not whole:
         return None
     share, room = part / whole, _Z * _Z / whole

@@ -106,8 +106,8 @@ def generate_tool_api(
         for given, row in zip(new.given, rows_of(called), strict=True)
         if row["reason"] is None
     ]
-    out = [{**row, "stage": "tool_api"} for row in rows_of(collect_rejected(called))]
-    return finish(len(rows), {output: [*there, *made]}, out, output)
+    dropped = [{**row, "stage": "tool_api"} for row in rows_of(collect_rejected(called))]
+    return finish(len(rows), {output: [*there, *made]}, dropped, output)
 
 
 def generate_response(

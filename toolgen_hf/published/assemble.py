@@ -84,7 +84,7 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
         )
     taken: dict[str, Row] = {}
     more: dict[str, Row] = {}
-    out: list[Row] = []
+    dropped: list[Row] = []
     for column, rows in parts.items():
         for row, extra in zip(rows.rows, extras(rows), strict=True):
             ran = execute_response(row[column], grader)
@@ -97,7 +97,7 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
                 reason = f"the tool is no call of {grader.tool.name!r}"
             reason = _TWICE if row["id"] in taken else reason
             if reason is not None:
-                out.append(rejected(row["id"], "merge", reason, row))
+                dropped.append(rejected(row["id"], "merge", reason, row))
                 continue
             whole = {**dict.fromkeys(schemas.CALLED), **row, "attempts": []}
             called = {"tool_call": str(call.call)} if call else {}  # without a text around it
@@ -106,7 +106,7 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
     cloned = stage1(as_split(list(taken.values()), schemas.CALLED), workspace, grader.name)
     first = ("instruction", "input", "output", "id", "answer")
     made = [{name: row[name] for name in first} | more[row["id"]] for row in rows_of(cloned)]
-    return finish(sum(map(len, parts.values())), {output: made}, out, output)
+    return finish(sum(map(len, parts.values())), {output: made}, dropped, output)
 
 
 def gold_response(
@@ -136,7 +136,7 @@ def gold_response(
     cloned = as_split([row for row in named if row["id"]], schemas.STAGE1)
     ran = rows_of(execute(gold(cloned, workspace), workspace, grader, "execute gold"))
     made: dict[str, Row] = {}
-    out: list[Row] = []
+    dropped: list[Row] = []
     for row, extra in zip(named, extras(rows), strict=True):
         done = next(ran) if row["id"] else {}
         reason = "the question is not among the raw ones"
@@ -145,11 +145,11 @@ def gold_response(
                 _TWICE if row["id"] in made else ""
             )
         if reason:
-            out.append(rejected(row["id"] or row["input"], "gold", reason, row))
+            dropped.append(rejected(row["id"] or row["input"], "gold", reason, row))
         else:
             fields = {name: row[name] for name in ("id", "instruction", "input", "output", "answer")}
             made[row["id"]] = {**fields, "pred": done["prediction"], **extra}
-    return finish(len(rows), {output: list(made.values())}, out, output)
+    return finish(len(rows), {output: list(made.values())}, dropped, output)
 
 
 def _unverified(is_right: bool, accepted: Sequence[str], task: Task) -> str | None:
@@ -239,7 +239,7 @@ def _score_one(
     grader = get_task(task)
     rows = read(files["gold"], "responses", ids_are_unique=False, source="gold")
     right: dict[str, Row] = {}
-    out: list[Row] = []
+    dropped: list[Row] = []
     for row in rows_of(execute(splits_of(rows), workspace, grader, "execute gold")):
         reason = _unverified(row["correct"], row["answer"], grader) or (
             _TWICE if row["id"] in right else None
@@ -247,13 +247,13 @@ def _score_one(
         if reason is None:
             right[row["id"]] = row
         else:
-            out.append(rejected(row["id"], "score", f"gold: {reason}", row))
+            dropped.append(rejected(row["id"], "score", f"gold: {reason}", row))
     questions = {key: row["question"] for key, row in right.items()}
     sources: list[Given] = []
     for source, path in files.items():
         if source != "gold":
             given = match(rows_in(path, "sources"), questions, source, "no gold response to this question")
-            out += [*given.missing(questions), *given.rejected]
+            dropped += [*given.missing(questions), *given.rejected]
             sources.append(given)
     whole = [key for key in right if all(key in given.responses for given in sources)]
     responses = {"gold": {key: right[key]["response"] for key in whole}}
@@ -274,7 +274,7 @@ def _score_one(
     scored = score_stage(gather(executed, grader), workspace, grader, strategy)
     made = [{name: row[name] for name in PUBLISHED["stage2"]} for row in rows_of(scored)]
     notes = [note for given in sources if (note := given.empty())]
-    return finish(len(rows), {target: made}, out, target, notes)
+    return finish(len(rows), {target: made}, dropped, target, notes)
 
 
 def mix(
@@ -320,15 +320,15 @@ def mix(
     (stage,) = (name for name in mixed.configs if name != "rejected")
     drawn = {path: list(mixed.configs[stage][split]) for split, path in outputs.items()}
     made = {path: [given[row["dataset"], row["id"]] for row in rows] for path, rows in drawn.items()}
-    out = [row for row in rows_of(mixed.configs["rejected"]) if row["dataset"] in parts]
+    dropped = [row for row in rows_of(mixed.configs["rejected"]) if row["dataset"] in parts]
     notes = [f"the questions of {path}, which is not mixed, were kept out" for path in unmixed.values()]
     for name, take in asked.items():
         count = sum(row["dataset"] == name for rows in drawn.values() for row in rows)
         if isinstance(take.get("count"), int) and count < take["count"]:
             notes.append(f"{name}: {count} of {take['count']}")
-    if (left := len(given) - sum(map(len, made.values())) - len(out)) > 0:
+    if (left := len(given) - sum(map(len, made.values())) - len(dropped)) > 0:
         notes.append(f"{left} not drawn")
-    return finish(len(given), made, out, output, notes)
+    return finish(len(given), made, dropped, output, notes)
 
 
 def _mix_outputs(output: Path, sources: Sequence[Path]) -> dict[str, Path]:

@@ -114,7 +114,7 @@ def kept(output: Path, mode: Mode, rows: Table) -> Table | None:
 
 
 def extras(table: Table) -> list[Row]:
-    """Of each row, the fields that are not read."""
+    """The fields of each row that this library does not read."""
     ours = {*_KNOWN, "prediction", "pred"}
     return [{name: value for name, value in row.items() if name not in ours} for row in table.given]
 

@@ -104,16 +104,14 @@ def card_facts(
 
 
 def _configs(configs: Mapping[str, DatasetDict]) -> str:
-    splits = list(dict.fromkeys(str(split) for splits_of in configs.values() for split in splits_of))
+    splits = list(dict.fromkeys(str(split) for held in configs.values() for split in held))
     rows: list[tuple[object, ...]] = []
-    for name, splits_of in configs.items():
+    for name, held in configs.items():
         source = code(name.removeprefix(RESPONSES))
         about = schemas.CONFIGS.get(name) or schemas.CONFIGS["responses-NAME"].replace("NAME", source)
         if name == "stage2" and not rows:
             about += " (opens by default)"
-        rows.append(
-            (code(name), *(len(splits_of[split]) if split in splits_of else "" for split in splits), about)
-        )
+        rows.append((code(name), *(len(held[split]) if split in held else "" for split in splits), about))
     return table(["config", *(f"{plain(split)} rows" for split in splits), "what it is"], rows)
 
 

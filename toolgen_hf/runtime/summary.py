@@ -362,5 +362,5 @@ def soundness_counts(summary: Summary) -> dict[str, int]:
 
 
 def share(part: int, whole: int) -> str:
-    """A share in percent, as text: ``"98.0%"``; ``"-"`` of nothing."""
+    """A share in percent, as text: ``"98.0%"``; ``"-"`` if ``whole`` is 0."""
     return f"{part / whole:.1%}" if whole else "-"

@@ -1,7 +1,7 @@
 """One HTML file that shows a whole result, from any disk and with no network.
 
-The rows are in it as compressed JSON, which only its own script reads. The page's policy lets no other script run, and
-nothing be fetched. What a model wrote is put on the page as text, never as markup.
+The rows are in it as compressed JSON, which its script reads. The page's content security policy forbids other scripts
+and all requests. What a model wrote is put on the page as text, never as markup.
 """
 
 from __future__ import annotations
