@@ -172,7 +172,7 @@ def task_of(dataset: str) -> str:
     """
     if other := _OTHERS.get(dataset.lower()):
         raise ConfigError(
-            f"{dataset!r} has the task {other!r}, which this library does not have yet; known: {', '.join(TASKS)}"
+            f"{dataset!r} is a dataset of the task {other!r}, which is not in this library; known: {', '.join(TASKS)}"
         )
     if dataset.lower() not in map(str.lower, _OURS):
         known = (*_OURS, *_OTHERS)
