@@ -291,6 +291,11 @@ def quiet_datasets() -> Iterator[None]:
         datasets.enable_progress_bars()
 
 
+def shorten(text: str, length: int) -> str:
+    """The text, or its beginning with ``…`` if it is longer than ``length``."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def well_formed(text: str) -> str:
     """``text`` with lone surrogates, which UTF-8 cannot encode, replaced by U+FFFD."""
     try:
@@ -298,11 +303,6 @@ def well_formed(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
-
-
-def shorten(text: str, length: int) -> str:
-    """The text, or its beginning with ``…`` if it is longer than ``length``."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def words(text: str) -> str:

@@ -117,9 +117,7 @@ class Machine:
         """Where a model runs: ``auto`` is a CUDA GPU if PyTorch can use one."""
         if config.device != "auto":
             return config.device
-        # Without torch, pip will install the build for the GPU.
-        has_cuda = not (_installed("torch") or "").endswith("+cpu")
-        return "cuda" if self.gpu is not None and has_cuda else "cpu"
+        return "cuda" if self.gpu is not None and _torch_has_cuda() else "cpu"
 
     def dtype(self, config: LocalConfig) -> str:
         """The type of the weights, found without importing torch."""
@@ -482,12 +480,16 @@ def this_machine(cache: Path) -> Machine:
     return Machine(memory, shutil.disk_usage(folder).free, gpu, gpu_memory)
 
 
-def _installed(package: str) -> str | None:
-    """The version of a package; None if it is not installed."""
+def _is_installed(package: str) -> bool:
     try:
-        return metadata.version(package)
+        return bool(metadata.version(package))
     except metadata.PackageNotFoundError:
-        return None
+        return False
+
+
+def _torch_has_cuda() -> bool:
+    """Without torch True: on a machine with a GPU, pip installs the build for it."""
+    return not _is_installed("torch") or not metadata.version("torch").endswith("+cpu")
 
 
 def _missing_packages(config: object) -> list[str]:
@@ -499,4 +501,4 @@ def _missing_packages(config: object) -> list[str]:
     wanted = ["torch", "transformers", "peft", "accelerate"]
     wanted += ["gguf"] if config.model.startswith("pip:") or config.model.endswith(".gguf") else []
     wanted += ["bitsandbytes"] if config.quantization else []
-    return [name for name in wanted if _installed(name) is None]
+    return [name for name in wanted if not _is_installed(name)]
