@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Final
 
 from toolgen_hf.builders.rows import Row, fault, shorten
-from toolgen_hf.errors import closest
+from toolgen_hf.errors import did_you_mean
 
 ALIASES: Final = {
     "question": "input",
@@ -76,8 +76,7 @@ def known(choices: Iterable[str]) -> str:
 
 def nearest(name: object, choices: Iterable[str]) -> str:
     """``". Did you mean 'answer'?"`` for ``"Answer"``; ``""`` if no choice is near."""
-    found = closest(str(name), choices)
-    return f". Did you mean {found!r}?" if found else ""
+    return did_you_mean(str(name), choices, ". Did you mean {!r}?")
 
 
 def text(row: Row, column: str, where: str) -> str:

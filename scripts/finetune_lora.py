@@ -62,7 +62,8 @@ def step(options: Namespace, workspace: command.Workspace) -> command.Done:
     chosen = options.checkpoint
     given |= {"model": options.base_model, "template": options.prompt_template_name}
     given["checkpoint"] = int(chosen) if chosen.isdigit() else chosen
-    print(finetune_lora(options.data_path, options.output_dir, given, options.num_epochs))
+    files = (options.data_path, options.output_dir)
+    print(finetune_lora(*files, given, options.num_epochs, progress=not options.quiet))
     return None
 
 

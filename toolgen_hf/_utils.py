@@ -148,13 +148,13 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-def replace_directory(new: Path, target: Path) -> None:
+def _replace_directory(new: Path, target: Path) -> None:
     """Move ``new`` to ``target`` and delete what was there. Both must be on one file system.
 
     On Linux the two are exchanged in one step. Elsewhere the old directory is first moved to ``.{name}.previous``;
     after a kill, ``recover_directory`` moves it back.
     """
-    sync_tree(new)
+    _sync_tree(new)
     if target.exists():
         shutil.copymode(target, new)
     if not target.exists():
@@ -167,7 +167,7 @@ def replace_directory(new: Path, target: Path) -> None:
         target.rename(previous)
         new.rename(target)
         shutil.rmtree(previous)
-    _sync_directory(target.parent)
+    _sync(target.parent)
 
 
 def recover_directory(target: Path) -> None:
@@ -175,6 +175,32 @@ def recover_directory(target: Path) -> None:
     previous = _previous(target)
     if previous.is_dir() and not target.exists():
         previous.rename(target)
+
+
+@contextmanager
+def replacing_directory(target: Path, kind: str, resumed: str | None = None) -> Iterator[Path]:
+    """Lock a directory, and give a folder beside it that takes its place at the end, unless there was an error.
+
+    Folders that killed processes left are deleted.
+
+    Args:
+        target: the directory, without links.
+        kind: part of the folder's name, ``.{target}.{kind}-...``.
+        resumed: the end of the folder's name. After an error the folder stays, and the next call continues with it.
+    """
+    from filelock import FileLock
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.parent / f".{target.name}.lock"):
+        made = target.parent / f".{target.name}.{kind}-{resumed or uuid.uuid4().hex[:8]}"
+        for left_over in set(target.parent.glob(f".{target.name}.{kind}-*")) - {made}:
+            shutil.rmtree(left_over, ignore_errors=True)
+        try:
+            yield made
+            _replace_directory(made, target)
+        finally:
+            if resumed is None:
+                shutil.rmtree(made, ignore_errors=True)
 
 
 @contextmanager
@@ -193,12 +219,11 @@ def _previous(target: Path) -> Path:
     return target.parent / f".{target.name}.previous"
 
 
-def sync_tree(root: Path) -> None:
+def _sync_tree(root: Path) -> None:
     """Flush every file below ``root`` to the disk, so that a rename is not durable before the content."""
     for path in root.rglob("*"):
         if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+            _sync(path)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -211,8 +236,8 @@ def _exchange(one: Path, other: Path) -> bool:
     return bool(rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0)
 
 
-def _sync_directory(path: Path) -> None:
-    if sys.platform == "win32":
+def _sync(path: Path) -> None:
+    if sys.platform == "win32":  # it flushes no handle that was opened to read
         return
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -241,7 +266,7 @@ def file_sha256(path: Path) -> str:
 
 
 def file_xxh3(path: Path) -> str:
-    """XXH3 (32 hex digits) of a file's bytes: finds damage at several GB/s, but no forgery."""
+    """XXH3 (32 hex digits) of a file's bytes. It finds damage at several GB/s; it does not find forgery."""
     total = xxhash.xxh3_128()
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(_CHUNK):
@@ -267,6 +292,11 @@ def quiet_datasets() -> Iterator[None]:
         yield
     finally:
         datasets.enable_progress_bars()
+
+
+def shorten(text: str, length: int) -> str:
+    """The text, or its beginning with ``…`` if it is longer than ``length``."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def well_formed(text: str) -> str:

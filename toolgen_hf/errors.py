@@ -92,3 +92,9 @@ def closest(name: str, choices: Iterable[str]) -> str | None:
     folded = {choice.casefold(): choice for choice in choices}
     found = get_close_matches(name.casefold(), folded, n=1)
     return folded[found[0]] if found else None
+
+
+def did_you_mean(name: str, choices: Iterable[str], hint: str = "; did you mean {!r}?") -> str:
+    """The end of a message about an unknown name: ``"; did you mean 'train'?"``, or "" if no choice is like it."""
+    found = closest(name, choices)
+    return hint.format(found) if found else ""

@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from toolgen_hf._utils import bytes_sha256, expanded, file_sha256
-from toolgen_hf.errors import ConfigError, closest
+from toolgen_hf.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
 
@@ -130,7 +130,7 @@ class Registry(Generic[T]):
             return points[0]
         known = [*self.built_in, *sorted(point.name for point in self._points())]
         raise ConfigError(
-            f"unknown {self.kind} {name!r}; known {self.kind}s: {', '.join(known)}{_hint(name, known)} "
+            f"unknown {self.kind} {name!r}; known {self.kind}s: {', '.join(known)}{did_you_mean(name, known)} "
             "(for your own, give its file: path/to/file.py:NAME)"
         )
 
@@ -160,7 +160,7 @@ class Registry(Generic[T]):
         key = (module.__name__, name, self.kind)
         if key not in _MADE:
             if not hasattr(module, name):
-                near = _hint(name, [other for other in vars(module) if not other.startswith("_")])
+                near = did_you_mean(name, [other for other in vars(module) if not other.startswith("_")])
                 raise ConfigError(f"{where}: the file has no {name!r}{near}")
             made = self._made(getattr(module, name), where)
             own = getattr(made, "name", "")
@@ -224,11 +224,6 @@ def _entry_points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
 
 def _package(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "?"
-
-
-def _hint(name: str, known: list[str]) -> str:
-    near = closest(name, known)
-    return f"; did you mean {near!r}?" if near else ""
 
 
 def _module(kind: str, file: Path) -> tuple[ModuleType, str]:

@@ -14,8 +14,7 @@ from tests.finetune.support import INSTRUCTION, ROWS
 from toolgen_hf.ask import Prompt, Request
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.finetune import FinetuneConfig, finetune, lora
-from toolgen_hf.finetune.targets import find_targets, fitting
-from toolgen_hf.finetune.tokens import collate
+from toolgen_hf.finetune.lora import collate, find_targets, fitting
 from toolgen_hf.models.config import LocalConfig
 from toolgen_hf.models.local import LocalGenerator
 

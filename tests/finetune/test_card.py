@@ -21,8 +21,7 @@ from tests.support.hub.server import LocalHub
 from toolgen_hf import finetune as module
 from toolgen_hf.ask import Prompt, Request
 from toolgen_hf.finetune import Example, FinetuneConfig, Lengths, Training, finetune
-from toolgen_hf.finetune.card import Trained, render_card
-from toolgen_hf.finetune.loss_plot import running_mean, write_loss_plot
+from toolgen_hf.finetune.card import Trained, render_card, running_mean, write_loss_plot
 from toolgen_hf.models.config import LocalConfig
 from toolgen_hf.models.local import LocalGenerator
 from toolgen_hf.models.weights import MODEL, Weights, resolve_model

@@ -59,6 +59,11 @@ def test_it_prints_the_checkpoint_to_use(
     assert re.search(r"finetune small: done before: .* took \d+\.\d s then\n", capsys.readouterr().err)
 
 
+def test_quiet_shows_no_bar(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "-q"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_it_writes_no_checkpoints_over_or_into_its_input(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from toolgen_hf.errors import DataError
 from toolgen_hf.finetune import Example, FinetuneConfig, Lengths
-from toolgen_hf.finetune.tokens import collate, encode, in_order
+from toolgen_hf.finetune.lora import collate, encode, in_order
 from toolgen_hf.models.format import load_template
 
 

@@ -532,3 +532,12 @@ def test_a_run_looks_up_unpinned_models_anew(tmp_path: Path, monkeypatch: pytest
     run(sums_recipe(tmp_path / "q"), tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
     assert models._commit("org/model", None, models.MODEL) == "commit-2"
     models.forget_commits()
+
+
+def test_two_teachers_of_one_name_both_have_a_prompt(tmp_path: Path) -> None:
+    teacher = {"kind": "local", "model": "call"}
+    recipe = sums_recipe(tmp_path, tool_api__teachers=[teacher, {**teacher, "max_new_tokens": 64}])
+    manifest = json.loads((run(recipe, tmp_path / "out").directory / "manifest.json").read_text())
+    names = [role for role in manifest["models"] if role.startswith("teacher ")]
+    assert names == ["teacher call", "teacher call-2"]
+    assert manifest["prompts"].keys() == manifest["models"].keys()

@@ -166,7 +166,7 @@ def test_a_set_whose_manifest_leads_out_of_it_is_none(tmp_path: Path, is_config:
     assert outside in manifest
     (made / "manifest.json").write_text(manifest)
     (made / "README.md").write_text(card)
-    with pytest.raises(ConfigError, match="both' is no produced directory"):
+    with pytest.raises(ConfigError, match="both' is not a produced directory"):
         build(tmp_path, {"name": "again", "mix": {"parts": {"all": {"source": str(made)}}}}, "deep/again")
     assert not list((tmp_path / "out/deep").rglob("victim"))
 
@@ -356,7 +356,7 @@ def test_a_part_that_cannot_be_used_is_named_before_the_first_request(tmp_path: 
     missing = mix_data(
         tmp_path / "questions", parts={"cups": {"recipe": None, "source": str(tmp_path / "nothing")}}
     )
-    with pytest.raises(ConfigError, match="is no produced directory"):
+    with pytest.raises(ConfigError, match="is not a produced directory"):
         build(tmp_path, missing)
     assert scripted.CALLS == []
 
@@ -412,7 +412,7 @@ def test_files_are_mixed_on_the_command_line(tmp_path: Path, capsys: pytest.Capt
     [
         (["a", "out"], "'a': write NAME=PATH"),
         (["a=in.json", "a=in.json", "out"], "'a' is given twice"),
-        (["a=in.json", "out", "--weight", "a=much"], "'much' is no number"),
+        (["a=in.json", "out", "--weight", "a=much"], "'much' is not a number"),
         (["a=in.json", "out", "--count", "b=1"], "the mix has no part 'b'"),
         (["a=in.json", "out", "--count", "a=-1"], "parts.a.count: a count is a number of rows"),
         (["a=missing.json", "out"], "there is no such file"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from huggingface_hub import get_session
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,7 +85,7 @@ def test_a_commit_that_is_none(repository: Repository, tmp_path: Path, oid: obje
         "tags": [{"name": "v9.0.0", "ref": "refs/tags/v9.0.0", "targetCommit": oid}],
     }
     repository.hub.fault = Fault(200, body=json.dumps(refs).encode()).on("^GET .*/refs", times=None)
-    with pytest.raises(HubError, match="is no commit id"):
+    with pytest.raises(HubError, match="is not a commit id"):
         pull(REPO, tmp_path / "out")
 
 
@@ -161,6 +162,13 @@ def test_a_hub_that_asks_for_less_or_nonsense_is_asked_again(
     assert [version.tag for version in versions(REPO)] == ["v1.0.0"]
     assert clock.waits
     assert all(least <= seconds <= most for seconds in clock.waits)
+
+
+def test_the_clients_of_this_process_are_as_they_were(repository: Repository) -> None:
+    hooks = get_session().event_hooks["response"]
+    before = list(hooks)
+    versions(REPO)
+    assert hooks == before
 
 
 @given(st.text() | st.integers().map(str) | st.floats().map(str))

@@ -73,7 +73,7 @@ def test_whole_results_may_be_released(sets: Sets) -> None:
         (lambda root: edit_rows(root, lambda t: t.slice(1)), "raw/train has 7 rows; manifest.json says 8"),
         (
             lambda root: edit_rows(root, lambda t: t.drop_columns(["solution"])),
-            r"raw/train-00000-of-00001\.parquet has not the features of 'raw'",
+            r"raw/train-00000-of-00001\.parquet does not have the features of 'raw'",
         ),
         (lambda root: edit(root, "README.md", lambda t: t[4:]), "its YAML header cannot be read"),
         (lambda root: edit(root, "README.md", lambda t: t.replace("---\n", "---\na: [\n", 1)), "its YAML header"),

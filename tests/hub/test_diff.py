@@ -64,9 +64,9 @@ def test_a_version_is_fetched_once(repository: Repository) -> None:
 
 
 def test_what_is_neither(repository: Repository, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is no directory here, and no user/repo@version either"):
+    with pytest.raises(ConfigError, match="is not a directory here, and not a user/repo@version"):
         diff("nowhere", REPO)
-    with pytest.raises(ConfigError, match="is no produced directory"):
+    with pytest.raises(ConfigError, match="is not a produced directory"):
         diff(tmp_path, REPO)
     with pytest.raises(HubError, match=r"v9\.0\.0.*toolgen-hf versions ann/set"):
         diff(f"{REPO}@9.0.0", REPO)

@@ -30,8 +30,7 @@ from toolgen_hf.hub.remote import Remote
 from toolgen_hf.metrics.reading import is_produced
 from toolgen_hf.recipe.questions import load_raw
 from toolgen_hf.report.facts import card_facts
-from toolgen_hf.report.html.overview import overview
-from toolgen_hf.report.html.page import write_report
+from toolgen_hf.report.html.page import overview, write_report
 from toolgen_hf.report.screen import print_summary
 from toolgen_hf.stages.draw import Match
 
@@ -283,7 +282,7 @@ def test_no_command_fails_otherwise_on_a_directory(sets: Sets, tmp_path: Path, k
         (ConfigError, lambda: load_raw(recipe(f"{made}#raw").dataset)),
     ]  # fmt: skip
     for error, command in commands:
-        with pytest.raises(error, match=r"is no produced directory: .*manifest\.json: "):
+        with pytest.raises(error, match=r"is not? ?a? produced directory: .*manifest\.json: "):
             command()
     assert is_produced(made)  # its stage 2 is there, and can be evaluated
     assert task_of(made) == "math"
@@ -328,7 +327,7 @@ def test_a_card_whose_header_cannot_be_read(header: str) -> None:
 
 def test_a_card_that_is_no_text(repository: Repository) -> None:
     commit = repository.hub.commit(REPO, {"notes.md": b"\xff\xfe"})
-    with pytest.raises(HubError, match=r"notes\.md of 'ann/set' is no UTF-8 text"):
+    with pytest.raises(HubError, match=r"notes\.md of 'ann/set' is not UTF-8 text"):
         Remote(REPO).text("notes.md", commit)
 
 

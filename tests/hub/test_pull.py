@@ -169,7 +169,7 @@ def test_a_directory_of_others_is_refused(two: Repository, sets: Sets, tmp_path:
     ("repo", "version", "error", "message"),
     [
         (REPO, "3.0.0", HubError, r"has no version v3\.0\.0; there is v1\.1\.0, v1\.0\.0"),
-        (REPO, "new", ConfigError, "'new' is no version"),
+        (REPO, "new", ConfigError, "'new' is not a version"),
         ("ann/none", None, HubError, "there is no such dataset repository, or it is private"),
         ("ann", None, ConfigError, "names no repository"),
     ],

@@ -370,8 +370,8 @@ def test_private_means_private(hub_here: LocalHub, sets: Sets, repository: Repos
     [
         ("set", "1.0.0", "'set' names no repository"),
         ("ann/set@v1.0.0", "1.0.0", "write the repository alone, 'ann/set'"),
-        (REPO, "1.0", "'1.0' is no version: write three numbers"),
-        (REPO, "latest", "'latest' is no version"),
+        (REPO, "1.0", "'1.0' is not a version: write three numbers"),
+        (REPO, "latest", "'latest' is not a version"),
     ],
 )
 def test_names_are_checked_before_anything_is_sent(
@@ -383,7 +383,7 @@ def test_names_are_checked_before_anything_is_sent(
 
 
 def test_a_directory_that_is_none(hub_here: LocalHub, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is no produced directory"):
+    with pytest.raises(DataError, match="is not a produced directory"):
         push(tmp_path, REPO, "1.0.0")
     assert hub_here.requests == []
 

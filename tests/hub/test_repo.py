@@ -31,7 +31,7 @@ def test_versions_and_their_tags(version: str) -> None:
 )  # fmt: skip
 def test_what_is_no_version(version: str) -> None:
     assert not is_version(version)
-    with pytest.raises(ConfigError, match="is no version: ") as caught:
+    with pytest.raises(ConfigError, match="is not a version: ") as caught:
         tag_of(version)
     assert len(str(caught.value)) < 300
 

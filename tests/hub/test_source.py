@@ -239,5 +239,5 @@ def test_a_recipe_that_came_with_a_set_reads_none_of_my_files(
 def test_what_is_not_there(pushed: LocalHub, tmp_path: Path) -> None:
     with pytest.raises(HubError, match=r"toolgen-hf versions ann/set"):
         build(tmp_path, "hub:ann/set@v9.0.0#raw")
-    with pytest.raises(ConfigError, match="is no produced directory"):
+    with pytest.raises(ConfigError, match="is not a produced directory"):
         build(tmp_path, f"{tmp_path}#raw")

@@ -12,13 +12,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from toolgen_hf.check.files import FileLookup, Files
@@ -36,7 +36,7 @@ from toolgen_hf.models.weights import ADAPTER, MODEL, Kind
 from toolgen_hf.recipe import Recipe
 from toolgen_hf.recipe.questions import as_questions, fewer, load_raw
 from toolgen_hf.recipe.roles import Role, planned_for, remarks, roles_of
-from toolgen_hf.runtime.plan import Planned
+from toolgen_hf.runtime.plan import Planned, total
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.secrets import NO_KEY
 from toolgen_hf.stages import near_duplicates
@@ -45,7 +45,6 @@ from toolgen_hf.tasks import get_task
 
 _BYTES_PER_RESPONSE = 2_000  # of a result, for each question and source including gold; measured on GSM8K
 _LARGE = 1_000_000_000  # parameters from which a GPU is advised
-_Number = TypeVar("_Number", int, float)
 _BITS = {"float32": 32, "bfloat16": 16, "float16": 16, "8bit": 8, "4bit": 4}
 _UNCHECKED = (
     "tool_calling: some chat templates leave tool calls out without an error (those of SmolLM2, Llama 3, Phi-3 and "
@@ -148,26 +147,25 @@ class Needs:
     @property
     def cost(self) -> float | None:
         """The expected cost."""
-        return _total(role.cost for role in self.roles)
+        return total(role.cost for role in self.roles)
 
     @property
     def max_cost(self) -> float | None:
         """The upper limit of the cost."""
-        return _total(role.max_cost for role in self.roles)
+        return total(role.max_cost for role in self.roles)
 
     @property
     def download(self) -> int | None:
         """The downloads of all models together."""
-        return _total({(model.name, model.revision): model.files.download for model in self.models}.values())
+        return total({(model.name, model.revision): model.files.download for model in self.models}.values())
 
     @property
     def disk(self) -> int | None:
         """All that will be written: downloads, converted models and the result."""
         converted = {model.name: model.files.disk for model in self.models}
-        return _total([self.download, self.output, *converted.values()])
+        return total([self.download, self.output, *converted.values()])
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON data."""
         totals = {"cost": self.cost, "max_cost": self.max_cost, "download": self.download, "disk": self.disk}
         return {**asdict(self), **totals, "can_run": not self.missing}
 
@@ -425,16 +423,9 @@ def _role_need(role: Role, prefix: str, planned: Planned | None, rows: int) -> R
     to_ask = planned.requests if planned else 0
     is_open = role.rounds > 1 or role.config.trained_adapter is not None  # prompts depend on texts to come
     stored = None if is_open else rows - to_ask
-    need = RoleNeed(name, kind, role.who, rows * role.rounds, to_ask, stored)
-    if planned is None:
-        return need
-    return replace(
-        need,
-        prompt_tokens=planned.prompt_tokens,
-        completion_tokens=planned.completion_tokens,
-        cost=planned.cost,
-        max_cost=planned.max_cost,
-    )
+    expected = ("prompt_tokens", "completion_tokens", "cost", "max_cost")
+    costs = {} if planned is None else {field: getattr(planned, field) for field in expected}
+    return RoleNeed(name, kind, role.who, rows * role.rounds, to_ask, stored, **costs)
 
 
 def _engine_need(config: OpenAIConfig, roles: tuple[str, ...]) -> EngineNeed:
@@ -511,9 +502,3 @@ def _missing_packages(config: object) -> list[str]:
     wanted += ["gguf"] if config.model.startswith("pip:") or config.model.endswith(".gguf") else []
     wanted += ["bitsandbytes"] if config.quantization else []
     return [name for name in wanted if not _is_installed(name)]
-
-
-def _total(parts: Iterable[_Number | None]) -> _Number | None:
-    """The sum; None if a part is None."""
-    known = list(parts)
-    return None if None in known else sum(part for part in known if part is not None)

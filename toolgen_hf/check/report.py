@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from toolgen_hf.check.needs import EngineNeed, ModelNeed, Needs, RoleNeed
+from toolgen_hf.report.screen import plain_table
 from toolgen_hf.runtime.budget import dollars
 
 
@@ -57,9 +58,8 @@ def size(count: int | None) -> str:
 
 def _requests(roles: Iterable[RoleNeed]) -> Table:
     """A row for each role that generates text; adapters to train are in the table of models."""
-    table = _table("Requests", "role")
-    for name in ("at most", "stored", "to ask", "tokens in", "tokens out", "about $"):
-        table.add_column(name, justify="right")
+    numbers = ("at most", "stored", "to ask", "tokens in", "tokens out", "about $")
+    table = plain_table("Requests", ["role"], numbers)
     for role in roles:
         if role.kind == "lora":
             continue
@@ -77,7 +77,7 @@ def _requests(roles: Iterable[RoleNeed]) -> Table:
 
 
 def _models(models: Iterable[ModelNeed]) -> Table:
-    table = _table("Models", "model", "for", "files", "loaded", "GPU", "licence")
+    table = plain_table("Models", ["model", "for", "files", "loaded", "GPU", "licence"])
     for model in models:
         files = model.files
         states = {
@@ -98,7 +98,7 @@ def _models(models: Iterable[ModelNeed]) -> Table:
 
 
 def _engines(engines: Iterable[EngineNeed]) -> Table:
-    table = _table("Engines", "engine", "for", "API", "key")
+    table = plain_table("Engines", ["engine", "for", "API", "key"])
     for engine in engines:
         table.add_row(
             Text(engine.engine), _used_by(engine.roles), f"{engine.api} at {engine.host}", engine.key
@@ -122,13 +122,6 @@ def _totals(needs: Needs) -> Table:
         "disk", f"{size(needs.disk)}, the result about {size(needs.output)}; {size(machine.free)} are free"
     )
     table.add_row("this machine", f"{size(machine.memory)} of memory, {gpu}")
-    return table
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
-    for name in columns:
-        table.add_column(name, overflow="fold")
     return table
 
 

@@ -13,13 +13,14 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from toolgen_hf.cli import build, check, evaluate, hub, look, mix, stage
+from toolgen_hf.cli import build, check, evaluate, hub, mix, stage
 from toolgen_hf.errors import FULL, ConfigError, DataError, ToolgenError
 
 _ESCAPE = "toolgen_hf-json"
-GROUPS = (build, check, stage, mix, evaluate, look, hub)
+GROUPS = (build, check, stage, mix, evaluate, hub)
 """The modules of the commands, in the order of ``--help``."""
 
 
@@ -31,11 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def attempt(arguments: argparse.Namespace) -> int:
     """Run ``arguments.command`` and print an error, if there is one; returns the exit code."""
-    _log_to_stderr(arguments)
     try:
         _check_folder()
         command: Callable[[argparse.Namespace], int | None] = arguments.command
-        code = command(arguments) or 0
+        with _log_to_stderr(arguments):
+            code = command(arguments) or 0
         sys.stdout.flush()  # raises BrokenPipeError here, not at exit, if the reader is gone
         return code
     except KeyboardInterrupt:
@@ -130,22 +131,13 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-class _AboveBars(logging.StreamHandler):  # type: ignore[type-arg]
-    """Prints messages above a progress bar, not into it."""
+def _log_to_stderr(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    """Print log messages to stderr; within the context above a progress bar, not into it."""
+    from tqdm.contrib.logging import logging_redirect_tqdm
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if "tqdm" not in sys.modules:
-            super().emit(record)
-            return
-        from tqdm import tqdm
-
-        with tqdm.external_write_mode(file=self.stream):
-            super().emit(record)
-
-
-def _log_to_stderr(arguments: argparse.Namespace) -> None:
-    handler = _AboveBars()
+    handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("toolgen_hf")
     logger.handlers[:] = [handler]
     logger.setLevel(logging.WARNING if getattr(arguments, "quiet", False) else logging.INFO)
+    return logging_redirect_tqdm([logger])

@@ -1,4 +1,4 @@
-"""``run``, ``show``, ``stages``: build a result, and show it in the terminal."""
+"""``run``, ``show``, ``report``, ``stages``: build a result, and look at it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def add(commands: Commands) -> None:
     """Add the commands of this group."""
     _add_run(commands)
     _add_show(commands)
+    _add_report(commands)
     add_command(
-        commands, "stages", list_stages, "list the stages, their versions and their columns", "stages"
+        commands, "stages", _list_stages, "list the stages, their versions and their columns", "stages"
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf run``"""
     from toolgen_hf import flow
     from toolgen_hf.recipe import Recipe
     from toolgen_hf.report.screen import print_summary
@@ -49,7 +49,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def show(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf show``"""
     from toolgen_hf.builders import Produced, load
     from toolgen_hf.builders.layout import locate
     from toolgen_hf.data.produced import load_summary
@@ -72,8 +71,13 @@ def show(arguments: argparse.Namespace) -> None:
         print(show_row(row))
 
 
-def list_stages(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf stages``"""
+def report(arguments: argparse.Namespace) -> None:
+    from toolgen_hf.report.html import write_report
+
+    print(write_report(arguments.directory, arguments.output, arguments.task))
+
+
+def _list_stages(arguments: argparse.Namespace) -> None:
     from toolgen_hf.stages import STAGES
 
     for name, entry in STAGES.items():
@@ -119,3 +123,24 @@ def _add_show(commands: Commands) -> None:
     )
     parser.add_argument("-n", "--rows", type=positive, default=3, help="how many rows (default: 3)")
     parser.add_argument("--id", help="only the row with this id")
+
+
+def _add_report(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "report",
+        report,
+        "write a result as one HTML file to look through",
+        "report outputs/quickstart",
+        "report outputs/quickstart -o quickstart.html",
+        description="Write a result as one HTML file that needs no network: where the questions went, the sources side "
+        "by side, and every question with all its responses, to search and filter.",
+    )
+    parser.add_argument("directory", type=Path, help="a produced directory")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="where to (default: DIRECTORY-report.html, beside the directory)"
+    )
+    parser.add_argument(
+        "--task",
+        help="the task that marks calls and grades answers: a name or FILE.py:NAME (default: the directory's own)",
+    )

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from toolgen_hf.metrics import Board
 
 
-LEGEND = (
+_LEGEND = (
     "In brackets: 95% confidence. runs: calls that run. need met: the tool is called exactly where the question "
-    "needs it; beside it what always calling would get, and what always doing as most questions need."
+    "needs it. For comparison: the score of a model that always calls, and of one that always does what most "
+    "questions need."
 )
 
 
@@ -38,7 +39,7 @@ def add(commands: Commands) -> None:
         "target",
         type=Path,
         help="a produced directory, or responses (.json, .jsonl, .csv, .parquet, or a folder of these): "
-        "rows with id, response and, without --references, answer; source, needs_tool and finish_reason if there are. "
+        "rows with id, response and, without --references, answer; optional: source, needs_tool, finish_reason. "
         "Calls as calculator(3*6) or as a model's own form; also a column tool_calls or messages",
     )
     parser.add_argument(
@@ -57,7 +58,6 @@ def add(commands: Commands) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf evaluate``"""
     from toolgen_hf.metrics import evaluate_target
 
     board = evaluate_target(
@@ -66,10 +66,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(board.to_dict(), ensure_ascii=False))
     else:
-        print_board(board)
+        _print_board(board)
 
 
-def print_board(board: Board) -> None:
+def _print_board(board: Board) -> None:
     """Print a table for all splits, one for each split and each dataset of a mix, and what they leave out."""
     from rich.console import Console
     from rich.text import Text
@@ -87,7 +87,7 @@ def print_board(board: Board) -> None:
             part = {n: source[kind][name] for n, source in board.sources.items() if name in source[kind]}
             console.print("", _table(name, part))
     console.print()
-    console.print(Text(LEGEND, style="dim"))
+    console.print(Text(_LEGEND, style="dim"))
     for remark in _remarks(board):
         console.print(Text(remark, style="yellow"))
 
@@ -117,12 +117,12 @@ def _table(title: str, figures: dict[str, dict[str, Any]]) -> Table:
 
 def _baseline(figures: dict[str, dict[str, Any]]) -> str:
     """What "need met" is without looking at the question; empty where no need is known."""
-    told = []
+    lines = []
     for name, what in (("always", "always calling"), ("majority", "doing what most questions need")):
         shares = sorted({v for f in figures.values() if (v := f["tool_need_baseline"][name]) is not None})
         if shares:
-            told.append(f"{what} {' to '.join(map(_percent, dict.fromkeys((shares[0], shares[-1]))))}")
-    return f"need met by {', '.join(told)}" if told else ""
+            lines.append(f"{what} {' to '.join(map(_percent, dict.fromkeys((shares[0], shares[-1]))))}")
+    return f"need met by {', '.join(lines)}" if lines else ""
 
 
 def _percent(value: float | None) -> str:
@@ -131,20 +131,20 @@ def _percent(value: float | None) -> str:
 
 def _remarks(board: Board) -> list[str]:
     """What the figures leave out or cannot know, once for all sources with the same remark."""
-    said: dict[str, list[str]] = {}
+    remarks: dict[str, list[str]] = {}
     left_out = (
         (board.unknown, "responses have no accepted answer and are in no figure, the first to"),
         (board.missing, "questions have no response and are in no figure, the first being"),
     )
     for counted, what in left_out:
         for name, left in counted.items():
-            said.setdefault(f"{left['count']} {what} {left['first']!r}", []).append(name)
+            remarks.setdefault(f"{left['count']} {what} {left['first']!r}", []).append(name)
     for name, source in board.sources.items():
         found = source["overall"]
         if found["ungradable"]:
-            what = f"{found['ungradable']} accepted answers are no answers of {board.task}: counted as wrong"
-            said.setdefault(what, []).append(name)
+            what = f"{found['ungradable']} accepted answers cannot be read as answers of {board.task}: counted as wrong"
+            remarks.setdefault(what, []).append(name)
         if found["need_known"] < found["responses"]:
             what = f"the need is known for {found['need_known']} of {found['responses']}: met is of those"
-            said.setdefault(what, []).append(name)
-    return [*(f"{', '.join(names)}: {what}" for what, names in said.items()), *board.notes]
+            remarks.setdefault(what, []).append(name)
+    return [*(f"{', '.join(names)}: {what}" for what, names in remarks.items()), *board.notes]

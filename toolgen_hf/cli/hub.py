@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from toolgen_hf.hub import Diff, Pushed, Version
 
 REPO = "the dataset repository, user/name"
-MAIN = ("raw", "stage1", "stage2", "rejected")
+_MAIN = ("raw", "stage1", "stage2", "rejected")
 """The configs whose rows ``versions`` lists."""
-_LONGEST = 60
 
 
 def add(commands: Commands) -> None:
@@ -36,24 +35,24 @@ def add(commands: Commands) -> None:
         "above or below the generated part, stays.",
     )
     parser.add_argument("directory", type=Path, help="a produced directory")
-    parser.add_argument("repo", help=f"{REPO}; made if there is none")
+    parser.add_argument("repo", help=f"{REPO}; created if it does not exist")
     parser.add_argument("--version", required=True, metavar="1.2.0", help="the version; the tag is v1.2.0")
     parser.add_argument(
-        "--private", action="store_true", help="the repository is private; one that is public is refused"
+        "--private", action="store_true", help="create the repository as private; refuse one that is public"
     )
     parser.add_argument("--create-pr", action="store_true", help="open a pull request, and set no tag")
     parser.add_argument(
         "--revision", default="main", metavar="BRANCH", help="the branch to commit to (default: main)"
     )
     parser.add_argument(
-        "--force", action="store_true", help="give the version's tag to this content, if it has other content"
+        "--force", action="store_true", help="move the version's tag here if it has other content"
     )
     _add_quiet(parser)
 
     parser = add_command(
         commands,
         "versions",
-        list_versions,
+        _list_versions,
         "list the versions of a result on the Hub",
         "versions user/set",
         "versions user/set --json",
@@ -73,7 +72,7 @@ def add(commands: Commands) -> None:
         "was interrupted continues where it stopped.",
     )
     parser.add_argument("repo", help=REPO)
-    parser.add_argument("directory", type=Path, help="where it goes: a produced directory, or none")
+    parser.add_argument("directory", type=Path, help="where it goes: a produced directory, or a new path")
     parser.add_argument("--version", metavar="1.1.0", help="which (default: the newest)")
     _add_quiet(parser)
 
@@ -106,7 +105,6 @@ def _hide_bars(arguments: argparse.Namespace) -> None:
 
 
 def push(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf push``"""
     from toolgen_hf.hub import push as push_it
 
     _hide_bars(arguments)
@@ -139,7 +137,6 @@ def print_pushed(done: Pushed, directory: Path) -> None:
 
 
 def pull(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf pull``"""
     from toolgen_hf.hub import pull as pull_it
 
     _hide_bars(arguments)
@@ -149,8 +146,7 @@ def pull(arguments: argparse.Namespace) -> None:
     print(f'load_dataset("{arguments.directory}", "stage2")')
 
 
-def list_versions(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf versions``"""
+def _list_versions(arguments: argparse.Namespace) -> None:
     from toolgen_hf.hub import versions
 
     found = versions(arguments.repo)
@@ -164,28 +160,30 @@ def print_versions(repo_id: str, found: Sequence[Version]) -> None:
     """Print a table with one row for each version, newest first."""
     from rich.console import Console
 
+    from toolgen_hf.report.screen import plain_table
+
     if not found:
         print(f"{repo_id} has no version yet; push one with 'toolgen-hf push'")
         return
-    table = _table(repo_id, "version", "date", "commit", "rows", "student", "teachers", "sources")
+    columns = ["version", "date", "commit", "rows", "student", "teachers", "sources"]
+    table = plain_table(repo_id, columns)
     for version in found:
-        told = version.to_dict()
-        rows = [f"{config} {version.rows[config]}" for config in MAIN if version.rows.get(config)]
+        facts = version.to_dict()
+        rows = [f"{config} {version.rows[config]}" for config in _MAIN if version.rows.get(config)]
         _add_row(
             table,
-            told["version"],
+            facts["version"],
             version.date.strftime("%Y-%m-%d %H:%M") if version.date else "",
             version.commit[:8],
             "\n".join(rows) or (f"not usable: {version.problem}" if version.problem else "no rows"),
-            told["student"] or "",
-            "\n".join(f"{name} {count}" for name, count in told["teachers"].items()),
-            "\n".join(f"{name}: {model}" for name, model in told["sources"].items()),
+            facts["student"] or "",
+            "\n".join(f"{name} {count}" for name, count in facts["teachers"].items()),
+            "\n".join(f"{name}: {model}" for name, model in facts["sources"].items()),
         )
     Console().print(table)
 
 
 def diff(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf diff``"""
     from toolgen_hf.hub import diff as compare
 
     _hide_bars(arguments)
@@ -193,10 +191,10 @@ def diff(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(found.to_dict(), ensure_ascii=False))
     else:
-        print_diff(found)
+        _print_diff(found)
 
 
-def print_diff(found: Diff) -> None:
+def _print_diff(found: Diff) -> None:
     """Print what changed, as tables, and some changed rows."""
     from rich.console import Console
     from rich.text import Text
@@ -217,7 +215,10 @@ def print_diff(found: Diff) -> None:
 
 def _diff_tables(found: Diff) -> Iterator[Table]:
     """Rows, figures, rejected questions and keys of the recipe; each table lists only what changed."""
-    table = _table("Rows", "config", "split", ">from", ">to", ">added", ">removed", ">changed", "columns")
+    from toolgen_hf.report.screen import plain_table
+
+    table = plain_table("Rows", ["config", "split"], ["from", "to", "added", "removed", "changed"])
+    table.add_column("columns", overflow="fold")
     for config, splits in found.rows.items():
         for split, counts in splits.items():
             moved = [str(counts[kind] or "") for kind in ("added", "removed", "changed")]
@@ -226,7 +227,7 @@ def _diff_tables(found: Diff) -> Iterator[Table]:
                 sizes = (str(counts["rows"][side]) for side in ("from", "to"))
                 _add_row(table, config, split, *sizes, *moved, columns)
     yield table
-    table = _table("Figures", "of", "what", ">from", ">to", ">shift")
+    table = plain_table("Figures", ["of", "what"], ["from", "to", "shift"])
     figures = [("student", f"right without a tool, {split}", shift) for split, shift in found.student.items()]
     for name, shifts in found.sources.items():
         figures += [(name, key.replace("_", " "), shift) for key, shift in shifts.items()]
@@ -240,7 +241,7 @@ def _diff_tables(found: Diff) -> Iterator[Table]:
             _add_row(table, of, what, *shown, f"{times * (new - old):{change}}{unit}" if is_shift else "")
     yield table
     for title, key, moved_keys in (("Rejected", "reason", found.rejected), ("Recipe", "key", found.recipe)):
-        table = _table(title, key, "from", "to")
+        table = plain_table(title, [key, "from", "to"])
         for name, shift in moved_keys.items():
             _add_row(table, name, _short(shift["from"]), _short(shift["to"]))
         yield table
@@ -260,18 +261,6 @@ def _examples(found: Diff) -> Iterator[str]:
                     yield f"  {column}: {_short(shift['from'])} -> {_short(shift['to'])}"
 
 
-def _table(title: str, *columns: str) -> Table:
-    """A table; a column whose name begins with ">" holds numbers."""
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
-    for name in columns:
-        table.add_column(
-            name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold"
-        )
-    return table
-
-
 def _add_row(table: Table, *cells: str) -> None:
     """Add a row of text that may look like rich's markup."""
     from rich.text import Text
@@ -280,7 +269,7 @@ def _add_row(table: Table, *cells: str) -> None:
 
 
 def _short(value: Any) -> str:
-    text = (
-        "-" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    )
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    from toolgen_hf._utils import shorten
+
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return "-" if value is None else shorten(text, 60)

@@ -20,7 +20,7 @@ def add(commands: Commands) -> None:
         "mix several files of stage 1, or of stage 2, into one",
         "mix gsm8k=data/stage1/GSM8K svamp=svamp.json mixed --weight gsm8k=2 --weight svamp=1",
         "mix a=a.json b=b.json mixed.json --count b=200 --rejected rejected.jsonl",
-        description="Mix several files into one, without questions that stand twice or are in a test split. A recipe "
+        description="Mix several files into one, without repeated questions and questions of a test split. A recipe "
         "with the key mix, such as math-mix, does so for whole datasets: toolgen-hf run math-mix.",
     )
     parser.add_argument(
@@ -37,11 +37,9 @@ def add(commands: Commands) -> None:
     parser.add_argument("--task", default="math", help="the task of all of them (default: math)")
     parser.add_argument("--rejected", type=Path, help="where the rejected rows go, with their reasons")
     add_workspace(parser)
-    parser.set_defaults(max_cost=None)
 
 
 def mix(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf mix``"""
     from toolgen_hf._utils import check_apart
     from toolgen_hf.cli.options import open_workspace
     from toolgen_hf.data.tables import check_table_target, write_table
@@ -56,14 +54,14 @@ def mix(arguments: argparse.Namespace) -> None:
             taken.setdefault(name, {})[what] = _number(number, f"--{what} {name}={number}")
     options = {key: getattr(arguments, key) for key in ("order", "seed", "duplicates", "near_duplicates")}
     parts = {name: Path(path) for name, path in _pairs(arguments.parts, "NAME=PATH").items()}
-    held = beside(parts)
+    unmixed = beside(parts)
     check_apart(
-        {f"the part {name}": path for name, path in [*parts.items(), *held.items()]},
+        {f"the part {name}": path for name, path in [*parts.items(), *unmixed.items()]},
         {"the output": arguments.output, "--rejected": arguments.rejected},
     )
     with open_workspace(arguments) as workspace:
         config = validated(MixConfig, {"parts": taken, **options}, "the parts cannot be mixed so")
-        mixed = mix_files(read_parts(parts), workspace, config, arguments.task, held)
+        mixed = mix_files(read_parts(parts), workspace, config, arguments.task, unmixed)
     (stage,) = (name for name in mixed.configs if name != "rejected")
     targets = {arguments.output: mixed.configs[stage], arguments.rejected: mixed.configs["rejected"]}
     given = {path: table for path, table in targets.items() if path is not None}
@@ -90,29 +88,29 @@ def _number(text: str, where: str) -> int | float:
     for kind in (int, float):
         with suppress(ValueError):
             return kind(text)
-    raise ConfigError(f"{where}: {text!r} is no number")
+    raise ConfigError(f"{where}: {text!r} is not a number")
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     weight = "its share of the mix, relative to the others'; the part that runs out first is taken whole"
-    for what, does in (("weight", weight), ("count", "so many rows of it in every split")):
+    for what, does in (("weight", weight), ("count", "the number of its rows in every split")):
         parser.add_argument(
             f"--{what}", action="append", default=[], metavar="NAME=NUMBER", help=f"{does} (repeatable)"
         )
     order = "each dataset's rows evenly over the whole, or one dataset after the other (default: interleave)"
     parser.add_argument("--order", choices=("interleave", "concatenate"), default="interleave", help=order)
-    seed = "which rows are drawn where not all are (default: 0)"
+    seed = "seed of the draw, if not all rows are taken (default: 0)"
     parser.add_argument("--seed", type=int, default=0, help=seed)
     parser.add_argument(
         "--duplicates",
         choices=("drop", "keep"),
         default="drop",
-        help="what becomes of a question that stands already; one of a test split never enters train (default: drop)",
+        help="reject or keep a repeated question; a test question never enters train (default: drop)",
     )
     parser.add_argument(
         "--near-duplicates",
         choices=("apart", "drop", "keep"),
         default="apart",
-        help="whether a question of train falls out that tells the same story as one of a test split with other "
-        "numbers or names: if that is of another dataset, always, or never; what stays is marked (default: apart)",
+        help="reject train questions that restate a test question with other numbers or names: apart = only if the "
+        "test question is from another dataset; drop = always; keep = never; kept ones are marked (default: apart)",
     )

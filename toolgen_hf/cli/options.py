@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -45,11 +46,11 @@ def add_spending(parser: argparse.ArgumentParser) -> None:
         "--max-cost",
         type=_dollars,
         metavar="DOLLARS",
-        help="stop before this run's requests have cost more; what was paid for is kept",
+        help="stop before this run's requests cost more than this; texts that were paid for are kept",
     )
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
+def add_common(parser: argparse.ArgumentParser, has_caches: bool = True) -> None:
     parser.add_argument(
         "--set",
         action="append",
@@ -57,18 +58,15 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change one key of the recipe (repeatable)",
     )
-    add_workspace(parser)
+    add_workspace(parser, has_caches)
 
 
-def add_workspace(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--cache-dir", type=Path, help="where stages and adapters are cached (default: $TOOLGEN_HF_HOME)"
-    )
-    parser.add_argument(
-        "--store",
-        metavar="FILE",
-        help="the text store: a file, or postgresql://USER@HOST/DATABASE (default: store.sqlite in the cache)",
-    )
+def add_workspace(parser: argparse.ArgumentParser, has_caches: bool = True) -> None:
+    """``has_caches`` is false for a command that uses neither cache nor store: it accepts the options, unlisted."""
+    cache_dir = "where stages and adapters are cached (default: $TOOLGEN_HF_HOME)"
+    store = "the text store: a file, or postgresql://USER@HOST/DATABASE (default: store.sqlite in the cache)"
+    parser.add_argument("--cache-dir", type=Path, help=cache_dir if has_caches else argparse.SUPPRESS)
+    parser.add_argument("--store", metavar="FILE", help=store if has_caches else argparse.SUPPRESS)
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no stage lines")
 
 
@@ -84,13 +82,15 @@ def _dollars(text: str) -> float:
     return amount
 
 
-def open_workspace(arguments: argparse.Namespace) -> Workspace:
-    """The workspace from the options of ``add_workspace`` and ``add_spending``."""
+@contextmanager
+def open_workspace(arguments: argparse.Namespace) -> Iterator[Workspace]:
+    """The workspace from the options of ``add_workspace`` and ``add_spending``; in a dry run it only counts texts."""
     from toolgen_hf.runtime.workspace import Workspace
 
-    return Workspace(
-        arguments.cache_dir, arguments.store, progress=not arguments.quiet, max_cost=arguments.max_cost
-    )
+    progress, limit = not arguments.quiet, getattr(arguments, "max_cost", None)
+    workspace = Workspace(arguments.cache_dir, arguments.store, progress, limit)
+    with workspace, workspace.rehearsal() if getattr(arguments, "dry_run", False) else nullcontext():
+        yield workspace
 
 
 def show_plan(plan: Plan, as_json: bool = False) -> None:

@@ -28,7 +28,7 @@ OTHERS = {
         named="adapter under finetune",
     ),
 }
-"""Steps that are no stages: they do not map a table to a table."""
+"""The commands that are not stages: they do not make a table from a table."""
 
 
 def add(commands: Commands) -> None:
@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
         description = (
             f"{command.does[0].upper()}{command.does[1:]}: one stage, with the settings of a recipe."
         )
-        function = {"raw": raw, "finetune": finetune}.get(name, one_stage)
+        function = {"raw": raw, "finetune": finetune}.get(name, _one_stage)
         example = f"{name} {command.example}"
         parser = add_command(commands, name, function, command.does, example, description=description)
         _add_flags(parser, name, command)
@@ -54,16 +54,12 @@ def steps() -> dict[str, Command]:
     return found
 
 
-def one_stage(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf answer``, ``tool-api``, ..."""
+def _one_stage(arguments: argparse.Namespace) -> None:
     from toolgen_hf.flow.single import run_stage
     from toolgen_hf.recipe import Recipe
-    from toolgen_hf.runtime.runner import Rehearsal
 
     recipe = Recipe.load(arguments.recipe, arguments.set)
     with open_workspace(arguments) as workspace:
-        if arguments.dry_run:
-            workspace.runner = Rehearsal()
         files = (arguments.input, arguments.output)
         run_stage(arguments.stage, *files, recipe, arguments.name, workspace, arguments.mode)
         if workspace.plan is not None:
@@ -71,7 +67,6 @@ def one_stage(arguments: argparse.Namespace) -> None:
 
 
 def raw(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf raw``"""
     from toolgen_hf.flow.single import write_raw
     from toolgen_hf.recipe import Recipe
 
@@ -79,14 +74,14 @@ def raw(arguments: argparse.Namespace) -> None:
 
 
 def finetune(arguments: argparse.Namespace) -> None:
-    """``toolgen-hf finetune``"""
     from toolgen_hf.flow.single import train
     from toolgen_hf.recipe import Recipe
 
     recipe = Recipe.load(arguments.recipe, arguments.set)
     given = {"checkpoint": arguments.checkpoint, "max_steps": arguments.max_steps}
     changes = {setting: value for setting, value in given.items() if value is not None}
-    print(train(arguments.input, arguments.output, recipe, arguments.name, changes).adapter)
+    files = (arguments.input, arguments.output)
+    print(train(*files, recipe, arguments.name, changes, progress=not arguments.quiet).adapter)
 
 
 def _add_flags(parser: argparse.ArgumentParser, stage: str, command: Command) -> None:
@@ -118,8 +113,8 @@ def _add_flags(parser: argparse.ArgumentParser, stage: str, command: Command) ->
             "that was generated before comes from the store (default: w)",
         )
         add_spending(parser)
-    add_common(parser)
-    parser.set_defaults(stage=stage, name=None, mode="w", dry_run=False, max_cost=None)
+    add_common(parser, has_caches=stage not in OTHERS)
+    parser.set_defaults(stage=stage, name=None, mode="w")
 
 
 def _checkpoint(text: str) -> str | int:

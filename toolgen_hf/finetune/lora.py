@@ -1,35 +1,55 @@
 """The training itself: LoRA with PEFT and the Trainer of transformers. Importing this imports torch.
 
-Loss and logits are computed for the tokens of the output only, and rows of similar length are computed together. With
-SmolLM2, 8 rows of GSM8K then take 5.5 CPU seconds instead of 7.1, and 2.5 GB instead of 5.5; loss and gradients are the
-same except for rounding.
+    Example("Add.", "1, 2", "3")  ->  input_ids  prompt  "3"  end of text  (padding)
+                                      labels      -100   "3"  end of text   -100
+
+Prompt and output are tokenized separately, so that the output begins at a token, as it does in generation. Loss and
+logits are computed for the tokens of the output only, and rows of similar length are computed together. With SmolLM2,
+8 rows of GSM8K then take 5.5 CPU seconds instead of 7.1, and 2.5 GB instead of 5.5; loss and gradients are the same
+except for rounding.
+
+The published training adapts ``q_proj`` and ``v_proj`` (github.com/zjunlp/TRICE, train/train_stage1.py:
+``lora_target_modules``). A model without these layers gets PEFT's choice for its architecture (``c_attn`` for GPT-2,
+``query_key_value`` for GPT-NeoX, Falcon and BLOOM), or else every linear layer in an attention module (``qkv_proj`` and
+``o_proj`` for Phi-3).
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import random
+import re
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
+from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as _TABLE
 from safetensors import SafetensorError, safe_open
+from torch import nn
 from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import (
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.pytorch_utils import Conv1D
 
 from toolgen_hf.ask import Prompt
-from toolgen_hf.errors import ConfigError, GenerationError
+from toolgen_hf.errors import ConfigError, DataError, GenerationError
 from toolgen_hf.finetune.card import Trained, finish
-from toolgen_hf.finetune.config import Example, FinetuneConfig, Training
-from toolgen_hf.finetune.targets import are_transposed, find_targets
-from toolgen_hf.finetune.tokens import IGNORED, collate, encode, in_order
+from toolgen_hf.finetune.config import Example, FinetuneConfig, Lengths, Training
 from toolgen_hf.models.format import PromptFormat
 from toolgen_hf.models.gguf import quiet
 from toolgen_hf.models.loading import open_base, unload
@@ -37,10 +57,21 @@ from toolgen_hf.models.local import resolve_device, resolve_dtype
 from toolgen_hf.models.weights import Weights
 
 logger = logging.getLogger(__name__)
+_IGNORED = -100
+"""The label that PyTorch's cross-entropy leaves out."""
+
+_Feature = dict[str, list[int]]
+PUBLISHED = ("q_proj", "v_proj")
+_ATTENTION = re.compile(r"attn|attention", re.IGNORECASE)
 
 
 def train(
-    examples: Sequence[Example], weights: Weights, config: FinetuneConfig, output: Path, name: str = ""
+    examples: Sequence[Example],
+    weights: Weights,
+    config: FinetuneConfig,
+    output: Path,
+    name: str = "",
+    progress: bool = True,
 ) -> Training:
     """Train to ``config.max_steps``, from the last complete checkpoint in ``output`` if there is one."""
     started = time.perf_counter()
@@ -65,7 +96,7 @@ def train(
             data_collator=collate,
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(Progress(config.batch_size, name))
+        trainer.add_callback(Progress(config.batch_size, name, progress))
         last = last_whole_checkpoint(output)
         # The Trainer takes one step too many if it resumes after the last step.
         if last is None or _step(last) < config.max_steps:
@@ -93,14 +124,20 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
     bar: Any = None
 
-    def __init__(self, batch_size: int, name: str = "") -> None:
-        self.batch_size, self.title = batch_size, f"finetune {name}".rstrip()
+    def __init__(self, batch_size: int, name: str = "", show: bool = True) -> None:
+        self.batch_size, self.title, self.show = batch_size, f"finetune {name}".rstrip(), show
         self.started, self.first = 0.0, 0
         self.shown: dict[str, str] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.started, self.first = time.perf_counter(), state.global_step
-        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self.title, unit="step")
+        self.bar = tqdm(
+            total=state.max_steps,
+            initial=state.global_step,
+            desc=self.title,
+            unit="step",
+            disable=not self.show,
+        )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         rows = (state.global_step - self.first) * self.batch_size
@@ -137,7 +174,7 @@ class _OutputTrainer(Trainer):  # type: ignore[misc]
     ) -> Any:
         """The sum of the cross-entropies, divided by the count of labels in the whole step."""
         labels = inputs.pop("labels")[:, 1:]
-        learned = labels != IGNORED
+        learned = labels != _IGNORED
         head = self.model.get_base_model().get_output_embeddings()
         with _only_at(learned, head):
             outputs = model(**inputs)
@@ -209,7 +246,7 @@ def _with_lora(base: Any, targets: list[str], config: FinetuneConfig) -> Any:
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
         target_modules=targets,
-        fan_in_fan_out=are_transposed(base, targets),
+        fan_in_fan_out=_are_transposed(base, targets),
         task_type="CAUSAL_LM",
     )
     try:
@@ -242,3 +279,119 @@ def _arguments(config: FinetuneConfig, output: Path, dtype: str, device: str) ->
     # One GPU, even if there are more: otherwise batch_size has another meaning, and the hook above misses copies.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
+
+
+# Rows as tokens
+
+
+def encode(
+    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, config: FinetuneConfig
+) -> tuple[list[_Feature], Lengths]:
+    """Token ids and labels of each row whose prompt leaves room for an output, and the lengths of all rows.
+
+    Raises:
+        DataError: no row has room for an output.
+    """
+    format = PromptFormat(config.template, tokenizer)
+    prompts = format.encode([Prompt(example.instruction, example.input) for example in examples])
+    outputs = tokenizer([example.output for example in examples], add_special_tokens=False)["input_ids"]
+    end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
+    features, whole = [], []
+    for prompt, output in zip(prompts, outputs, strict=True):
+        ids = [*prompt, *output, *end]
+        labels = [_IGNORED] * len(prompt) + ids[len(prompt) :]
+        whole.append(len(ids))
+        if len(prompt) < config.cutoff_len:
+            features.append({"input_ids": ids[: config.cutoff_len], "labels": labels[: config.cutoff_len]})
+    left_out = len(whole) - len(features)
+    if not features:
+        raise DataError(
+            f"no row has room for an output in cutoff_len={config.cutoff_len} tokens; the shortest has "
+            f"{min(whole)}, the longest {max(whole)}: raise it"
+        )
+    cut = sum(length > config.cutoff_len for length in whole) - left_out
+    return features, Lengths(median_low(whole), max(whole), cut, left_out)
+
+
+def in_order(features: Sequence[_Feature], config: FinetuneConfig) -> list[_Feature]:
+    """The rows of all steps of the run, in order: ``max_steps * batch_size`` rows.
+
+    Passes over the shuffled rows follow each other without a break, so that every step has ``batch_size`` rows. The
+    seed alone decides the rows of a step. Within a step the longest rows come first, so that rows that are computed
+    together need little padding.
+    """
+    draw, wanted = random.Random(config.seed), config.max_steps * config.batch_size
+    drawn: list[_Feature] = []
+    while len(drawn) < wanted:
+        drawn += draw.sample(features, len(features))
+    steps = [drawn[at : at + config.batch_size] for at in range(0, wanted, config.batch_size)]
+    return [feature for step in steps for feature in sorted(step, key=lambda row: -len(row["input_ids"]))]
+
+
+def collate(features: Sequence[_Feature]) -> dict[str, torch.Tensor]:
+    """A batch (rows by tokens), padded on the right with 0, without attention and labels."""
+    width = max(len(feature["input_ids"]) for feature in features)
+
+    def padded(rows: list[list[int]], filler: int) -> torch.Tensor:
+        return torch.tensor([row + [filler] * (width - len(row)) for row in rows])
+
+    return {
+        "input_ids": padded([feature["input_ids"] for feature in features], 0),
+        "attention_mask": padded([[1] * len(feature["input_ids"]) for feature in features], 0),
+        "labels": padded([feature["labels"] for feature in features], _IGNORED),
+    }
+
+
+# Layers with an adapter
+
+
+def find_targets(model: Any, wanted: Sequence[str] | None, name: str) -> list[str]:
+    """The names of the layers of ``model`` that get an adapter, sorted.
+
+    Args:
+        wanted: names of layers; a name means every layer whose dotted name ends in it. None chooses the layers.
+        name: the name of the model in messages.
+
+    Raises:
+        ConfigError: the model has no layer of a wanted name, or no attention layers; the message lists its layers.
+    """
+    head = model.get_output_embeddings()
+    linear = {name: part for name, part in model.named_modules() if isinstance(part, nn.Linear | Conv1D)}
+    layers = [layer for layer, part in linear.items() if wanted is not None or part is not head]
+    names = sorted({layer.rpartition(".")[2] for layer in layers})
+    has = f"its linear layers are {', '.join(names)}" if names else "it has no linear layers"
+    if wanted is not None:
+        unknown = [target for target in wanted if not fitting([target], layers)]
+        if unknown or not wanted:
+            raise ConfigError(
+                f"target_modules={tuple(wanted)!r} do not fit the model {name!r}: "
+                + (f"it has no linear layer {unknown[0]!r}; " if unknown else "there is none; ")
+                + f"{has}, or leave target_modules out to have them found"
+            )
+        return sorted(set(wanted))
+    listed = _TABLE.get(str(getattr(model.config, "model_type", "")))
+    for known in (PUBLISHED, listed):
+        if isinstance(known, list | tuple) and all(fitting([target], layers) for target in known):
+            return sorted(known)
+    # Every linear layer in attention, by the last part of its name, or the last two if a layer outside has the same.
+    inside = [layer for layer in layers if _ATTENTION.search(layer.rpartition(".")[0])]
+    outside = {layer.rpartition(".")[2] for layer in set(layers) - set(inside)}
+    parts = [layer.split(".") for layer in inside]
+    if parts:
+        return sorted({".".join(part[-2:]) if part[-1] in outside else part[-1] for part in parts})
+    raise ConfigError(
+        f"no attention projections are found in the model {name!r} ({type(model).__name__}); {has}: "
+        "give some of them as target_modules"
+    )
+
+
+def fitting(targets: Iterable[str], layers: Iterable[str]) -> list[str]:
+    """The layers whose dotted name ends in one of ``targets``, as PEFT matches them."""
+    endings = tuple(targets)
+    return [layer for layer in layers if any(f".{layer}".endswith(f".{ending}") for ending in endings)]
+
+
+def _are_transposed(model: Any, targets: Sequence[str]) -> bool:
+    """Whether the weights of the layers are stored input by output (Conv1D in GPT-2). PEFT needs to know it."""
+    layers = dict(model.named_modules())
+    return any(isinstance(layers[layer], Conv1D) for layer in fitting(targets, layers))

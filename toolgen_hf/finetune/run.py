@@ -46,12 +46,19 @@ class FinetuneResult(Training):
 
 
 def finetune(
-    rows: Iterable[Mapping[str, Any]], config: FinetuneConfig, output_dir: str | Path, name: str = ""
+    rows: Iterable[Mapping[str, Any]],
+    config: FinetuneConfig,
+    output_dir: str | Path,
+    name: str = "",
+    progress: bool = True,
 ) -> FinetuneResult:
     """Train a LoRA adapter on the outputs of ``rows`` (a `datasets.Dataset` or other stage-1 rows).
 
-    Checkpoints of another run in ``output_dir`` (other settings, model or rows) are replaced. ``name`` is the name of
-    the adapter in the progress bar and the log.
+    Checkpoints of another run in ``output_dir`` (other settings, model or rows) are replaced.
+
+    Args:
+        name: the name of the adapter in the progress bar and the log.
+        progress: show the progress bar.
 
     Raises:
         ConfigError: the model, the template, the target layers or the folder cannot be used.
@@ -72,7 +79,7 @@ def finetune(
             from toolgen_hf.finetune.lora import train
 
             _write(output, {"fingerprint": fingerprint, "training": None})
-            training = train(examples, model, config, output, name)
+            training = train(examples, model, config, output, name, progress)
             record = {"training": asdict(training), "digests": _digests(checkpoints)}
             _write(output, {"fingerprint": fingerprint, **record})
     _log(training, config, name, is_cached=done is not None)

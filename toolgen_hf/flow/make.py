@@ -207,7 +207,8 @@ def train_adapter(name: str, recipe: Recipe, cloned: DatasetDict, workspace: Wor
     started = time.monotonic()
     rows, config = cloned["train"], recipe.finetune[name]
     key = training_key(rows, config)
-    result = finetune(rows, config, workspace.cache_dir / "adapters" / f"{name}-{key[:16]}", name)
+    output = workspace.cache_dir / "adapters" / f"{name}-{key[:16]}"
+    result = finetune(rows, config, output, name, workspace.meter.show)
     workspace.report(
         stage=f"finetune {name}",
         split="train",

@@ -32,10 +32,10 @@ from toolgen_hf.tasks.prompts import (
     tool_api_prompt,
 )
 
-LIBRARIES = ("datasets", "huggingface_hub", "transformers", "peft", "torch", "openai", "pyarrow")
-TRAINED = ("template", "max_steps", "batch_size", "learning_rate", "lora_r", "lora_alpha", "seed")
-BY_ROLE = ("models", "licences", "generators", "prompts")
-OF_A_PART = ("source_dataset", "homepage", "license", "task", "outside", "strategy", "source", "version")
+_LIBRARIES = ("datasets", "huggingface_hub", "transformers", "peft", "torch", "openai", "pyarrow")
+_TRAINED = ("template", "max_steps", "batch_size", "learning_rate", "lora_r", "lora_alpha", "seed")
+_BY_ROLE = ("models", "licences", "generators", "prompts")
+_OF_A_PART = ("source_dataset", "homepage", "license", "task", "outside", "strategy", "source", "version")
 
 
 def manifest(recipe: Recipe, facts: Mapping[str, Any], summary: Summary) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def manifest(recipe: Recipe, facts: Mapping[str, Any], summary: Summary) -> dict
         "toolgen_hf": library_version("toolgen_hf"),
         "versions": {
             "python": platform.python_version(),
-            **{name: library_version(name) for name in LIBRARIES},
+            **{name: library_version(name) for name in _LIBRARIES},
         },
         "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **facts,
@@ -68,7 +68,9 @@ def facts_of(recipe: Recipe, sources: Mapping[str, SourceConfig], origin: Origin
         sources: the sources as they were used, with the paths of their adapters.
         origin: where the questions come from.
     """
-    generators = {role: build(config) for role, config in _models(recipe, sources).items()}
+    models = _models(recipe, sources)
+    generators = {role: build(config) for role, config in models.items()}
+    asked = {"student", *(role for role, config in models.items() if not isinstance(config, FileConfig))}
     return {
         "task": get_task(recipe.task).name,
         **_outside(recipe),
@@ -83,7 +85,7 @@ def facts_of(recipe: Recipe, sources: Mapping[str, SourceConfig], origin: Origin
         "licences": {role: generator.terms() for role, generator in generators.items()},
         "generators": {role: dict(generator.identity()) for role, generator in generators.items()},
         "finetune": _finetune(recipe),
-        "prompts": prompts_used(recipe),
+        "prompts": {role: prompt for role, prompt in _prompts(recipe).items() if role in asked},
     }
 
 
@@ -95,11 +97,11 @@ def facts_of_parts(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         return list(dict.fromkeys(str(part[key]) for part in parts.values() if part.get(key)))
 
     homepages, languages = known("homepage"), known("language")
-    said: dict[str, list[Any]] = {}
+    by_role: dict[str, list[Any]] = {}
     for part in parts.values():
-        for role in {role: None for key in BY_ROLE for role in part.get(key, {})}:
-            said.setdefault(role, []).append([part.get(key, {}).get(role) for key in BY_ROLE])
-    agreed = {role for role, facts in said.items() if all(each == facts[0] for each in facts)}
+        for role in {role: None for key in _BY_ROLE for role in part.get(key, {})}:
+            by_role.setdefault(role, []).append([part.get(key, {}).get(role) for key in _BY_ROLE])
+    agreed = {role for role, facts in by_role.items() if all(each == facts[0] for each in facts)}
 
     def labelled(part: str, role: str) -> str:
         return role if role in agreed else f"{part}: {role}"
@@ -118,7 +120,7 @@ def facts_of_parts(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
                 for name, part in parts.items()
                 for role, value in part.get(key, {}).items()
             }
-            for key in BY_ROLE
+            for key in _BY_ROLE
         },
         "finetune": {
             f"{name}: {adapter}": {
@@ -129,7 +131,7 @@ def facts_of_parts(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             for adapter, tuned in part.get("finetune", {}).items()
         },
         "parts": {
-            name: {key: part[key] for key in OF_A_PART if part.get(key)} for name, part in parts.items()
+            name: {key: part[key] for key in _OF_A_PART if part.get(key)} for name, part in parts.items()
         },
     }
 
@@ -152,14 +154,17 @@ def _outside(recipe: Recipe) -> dict[str, Any]:
 
 
 def _models(recipe: Recipe, sources: Mapping[str, SourceConfig]) -> dict[str, GeneratorConfig]:
-    """The generators by role. Annotations are no model."""
+    """The generators by role, without the annotations, which are not a model."""
     models: dict[str, GeneratorConfig] = {}
     if recipe.answer is not None:
         models["student"] = recipe.answer.generator
-        teachers = recipe.tool_api.teachers
-        named = zip(unique([teacher.name for teacher in teachers]), teachers, strict=True)
+        named = zip(_teacher_names(recipe), recipe.tool_api.teachers, strict=True)
         models |= {f"teacher {name}": t for name, t in named if not isinstance(t, AnnotationsConfig)}
     return models | {name: config.generator for name, config in sources.items()}
+
+
+def _teacher_names(recipe: Recipe) -> list[str]:
+    return unique([teacher.name for teacher in recipe.tool_api.teachers])
 
 
 def _finetune(recipe: Recipe) -> dict[str, dict[str, Any]]:
@@ -173,7 +178,7 @@ def _finetune(recipe: Recipe) -> dict[str, dict[str, Any]]:
             "sources": users[name],
             "model": LocalConfig(model=tuned.model).name,
             "checkpoint": tuned.chosen_step,
-            **tuned.model_dump(mode="json", include=set(TRAINED)),
+            **tuned.model_dump(mode="json", include=set(_TRAINED)),
             "template": Path(tuned.template).name,
         }
         for name, tuned in recipe.finetune.items()
@@ -181,22 +186,18 @@ def _finetune(recipe: Recipe) -> dict[str, dict[str, Any]]:
     }
 
 
-def prompts_used(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """The prompt of each role, with ``{question}`` and ``{answer}`` in place of a row's."""
+def _prompts(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """The prompt of each role that is not annotations, with ``{question}`` and ``{answer}`` in place of a row's."""
     task, used = get_task(recipe.task), {}
     if recipe.answer is not None:
         instruction = recipe.answer.instruction
         prompts = load_prompts(task, "answer") if instruction is None else PromptSet(instruction)
         used["student"] = _shown(answer_prompt(prompts, "{question}"))
-        shown_none = (AnnotationsConfig, FileConfig)
-        teachers = [t.name for t in recipe.tool_api.teachers if not isinstance(t, shown_none)]
         seed = recipe.tool_api.example_seed
         prompts = load_prompts(task, "tool_api").ordered(seed)
         shown = _shown(tool_api_prompt(prompts, "{question}", ["{answer}"]), len(prompts.examples), seed)
-        used |= {f"teacher {name}": shown for name in teachers}
+        used |= {f"teacher {name}": shown for name in _teacher_names(recipe)}
     for name, source in recipe.sources.items():
-        if isinstance(source.generator, FileConfig):
-            continue  # a file has no prompt
         if source.prompt == "instruction":
             used[name] = _shown(Prompt(task.instruction, "{question}"))
         else:

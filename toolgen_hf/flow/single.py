@@ -98,7 +98,12 @@ def write_raw(target: Path, recipe: Recipe) -> None:
 
 
 def train(
-    source: Path, target: Path, recipe: Recipe, name: str, changes: Mapping[str, Any] | None = None
+    source: Path,
+    target: Path,
+    recipe: Recipe,
+    name: str,
+    changes: Mapping[str, Any] | None = None,
+    progress: bool = True,
 ) -> FinetuneResult:
     """Train one of the recipe's adapters on the stage 1 rows at ``source``.
 
@@ -125,7 +130,7 @@ def train(
     if "train" not in table and len(table) > 1:
         raise DataError(f"{str(source)!r} has no split 'train' to train on; there are {list(table)}")
     rows = table["train"] if "train" in table else next(iter(table.values()))
-    return finetune(rows, config, target, name)
+    return finetune(rows, config, target, name, progress)
 
 
 def _read(stage: str, source: Path, recipe: Recipe, columns: Features | None) -> DatasetDict:

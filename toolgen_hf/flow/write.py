@@ -1,21 +1,17 @@
-"""Write a result to a directory: first beside it, then in its place, all at once."""
+"""Write a result to a folder beside its directory, and then put it in place at once."""
 
 from __future__ import annotations
 
 import json
 import logging
-import shutil
-import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from datasets import DatasetDict
-from filelock import FileLock
 
-from toolgen_hf._utils import file_sha256, quiet_datasets, replace_directory
+from toolgen_hf._utils import file_sha256, quiet_datasets, replacing_directory
 from toolgen_hf.data.manifest import MANIFEST
 from toolgen_hf.data.produced import check_target, parquet_path, read_manifest
 from toolgen_hf.errors import ConfigError
@@ -25,7 +21,7 @@ from toolgen_hf.runtime.summary import Summary
 
 logger = logging.getLogger(__name__)
 
-PLOTS = "plots"
+_PLOTS = "plots"
 
 
 def is_current(directory: Path, key: str) -> bool:
@@ -33,7 +29,7 @@ def is_current(directory: Path, key: str) -> bool:
     manifest = read_manifest(directory)
     if manifest is None or manifest.key != key:
         return False
-    has_plots = any(name.startswith(f"{PLOTS}/") for name in manifest.files)
+    has_plots = any(name.startswith(f"{_PLOTS}/") for name in manifest.files)
     if can_plot() and not has_plots and any(manifest.summary.configs.get("stage2", {}).values()):
         return False  # matplotlib was not installed then
     return all(
@@ -61,30 +57,20 @@ def write_produced(
         OSError: the disk is full or not writable; the previous result is untouched.
     """
     check_target(directory)
-    directory = directory.resolve()
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(directory.parent / f".{directory.name}.lock"), quiet_datasets():
-        for left_over in directory.parent.glob(f".{directory.name}.partial-*"):
-            shutil.rmtree(left_over, ignore_errors=True)
-        partial = directory.parent / f".{directory.name}.partial-{uuid.uuid4().hex[:8]}"
-        try:
-            for config, splits in configs.items():
-                (partial / config).mkdir(parents=True)
-                for split, rows in splits.items():
-                    rows.to_parquet(partial / parquet_path(config, str(split)))
-            exports(partial / "data")
-            (partial / "recipe.yaml").write_text(recipe_yaml, encoding="utf-8")
-            plots = _write_plots(partial, configs, manifest)
-            card = render_card(partial, _loadable(configs), manifest, recipe_yaml, plots)
-            (partial / "README.md").write_text(card, encoding="utf-8")
-            files = sorted(path for path in partial.rglob("*") if path.is_file())
-            digests = {path.relative_to(partial).as_posix(): file_sha256(path) for path in files}
-            text = json.dumps({**manifest, "files": digests}, indent=2, ensure_ascii=False)
-            (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
-            replace_directory(partial, directory)
-        finally:
-            with suppress(OSError):
-                shutil.rmtree(partial)
+    with replacing_directory(directory.resolve(), "partial") as partial, quiet_datasets():
+        for config, splits in configs.items():
+            (partial / config).mkdir(parents=True)
+            for split, rows in splits.items():
+                rows.to_parquet(partial / parquet_path(config, str(split)))
+        exports(partial / "data")
+        (partial / "recipe.yaml").write_text(recipe_yaml, encoding="utf-8")
+        plots = _write_plots(partial, configs, manifest)
+        card = render_card(partial, _loadable(configs), manifest, recipe_yaml, plots)
+        (partial / "README.md").write_text(card, encoding="utf-8")
+        files = sorted(path for path in partial.rglob("*") if path.is_file())
+        digests = {path.relative_to(partial).as_posix(): file_sha256(path) for path in files}
+        text = json.dumps({**manifest, "files": digests}, indent=2, ensure_ascii=False)
+        (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def _write_plots(root: Path, configs: Mapping[str, DatasetDict], manifest: Mapping[str, Any]) -> list[str]:
@@ -95,7 +81,7 @@ def _write_plots(root: Path, configs: Mapping[str, DatasetDict], manifest: Mappi
         logger.info("no plots in the card: pip install 'toolgen_hf[report]' and run again to get them")
         return []
     try:
-        drawn = write_plots(root / PLOTS, Summary.from_dict(manifest["summary"]), configs["stage2"])
+        drawn = write_plots(root / _PLOTS, Summary.from_dict(manifest["summary"]), configs["stage2"])
     except ConfigError as error:  # matplotlib is installed but broken: the result must not be lost
         logger.warning("no plots in the card: %s", error)
         return []

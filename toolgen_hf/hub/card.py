@@ -26,7 +26,7 @@ from toolgen_hf.errors import HubError
 
 BEGIN = "<!-- toolgen_hf: generated from here; a push replaces it, so write above or below it -->"
 END = "<!-- toolgen_hf: generated up to here -->"
-BY_CONFIG = ("configs", "dataset_info")
+_BY_CONFIG = ("configs", "dataset_info")
 """Header keys with one entry for each config."""
 YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What PyYAML raises for text that it cannot read; values such as ``2024-13-45`` and ``!!int`` raise the later ones."""
@@ -117,7 +117,7 @@ def _update_header(
     merged = {**ours, **{key: value for key, value in kept.items() if key not in ours}}
     for key in ours.keys() & kept.keys():
         new, old = ours[key], kept[key]
-        if key in BY_CONFIG:
+        if key in _BY_CONFIG:
             known = {*configs, *(_config(entry) for entry in _entries(new))}
             added = [entry for entry in _entries(old) if _config(entry) not in known]
             merged[key] = [*_entries(new), *added] if added else new

@@ -1,4 +1,4 @@
-"""What must hold before a produced directory is pushed: it is whole and valid, and holds no secret."""
+"""Checks before a push: the directory is complete and valid, and contains no secret."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from toolgen_hf.errors import DataError
 from toolgen_hf.hub.card import YAML_ERRORS, split_card
 from toolgen_hf.secrets import Scanner
 
-ABOUT_THE_RUN = ("recipe.yaml", MANIFEST, "README.md")
+_ABOUT_THE_RUN = ("recipe.yaml", MANIFEST, "README.md")
 """Files about the run itself. No path of this machine belongs there; rows may mention any path."""
 _SHOWN = 20
 
@@ -33,7 +33,7 @@ def check_release(directory: Path) -> Manifest:
         manifest = open_manifest(directory)
     except DataError as error:
         raise DataError(
-            f"{str(directory)!r} is no produced directory: {error}. Give the directory that 'toolgen-hf run' wrote"
+            f"{str(directory)!r} is not a produced directory: {error}. Give the directory that 'toolgen-hf run' wrote"
         ) from error
     problems = list(_check_digests(directory, manifest))
     if not problems:
@@ -67,7 +67,7 @@ def _check_tables(directory: Path, manifest: Manifest) -> Iterator[str]:
             try:
                 there = sum(pq.read_metadata(path).num_rows for path in files)
             except (OSError, ValueError) as error:  # raised by pyarrow
-                yield f"{config}/{split} is no whole Parquet file ({error}); run the recipe again"
+                yield f"{config}/{split} is not a whole Parquet file ({error}); run the recipe again"
                 continue
             if there != rows:
                 yield f"{config}/{split} has {there} rows; {MANIFEST} says {rows}; run the recipe again"
@@ -75,8 +75,8 @@ def _check_tables(directory: Path, manifest: Manifest) -> Iterator[str]:
                 found = Features.from_arrow_schema(pq.read_schema(path))
                 if kind is not None and found not in _known_features(kind.features):
                     yield (
-                        f"{path.relative_to(directory).as_posix()} has not the features of {config!r}, but {found}; it "
-                        "is of another version of this library: run the recipe again"
+                        f"{path.relative_to(directory).as_posix()} does not have the features of {config!r} but "
+                        f"{found}; another version of this library wrote it: run the recipe again"
                     )
 
 
@@ -107,7 +107,7 @@ def _check_private(directory: Path, manifest: Manifest) -> Iterator[str]:
         found: dict[str, None] = {}
         for text in _texts(directory / name):
             found |= dict.fromkeys(scanner.secrets(text))
-            if name in ABOUT_THE_RUN:
+            if name in _ABOUT_THE_RUN:
                 found |= dict.fromkeys(scanner.paths(text))
         yield from (f"{name} holds {what}" for what in found)
 

@@ -20,9 +20,9 @@ from toolgen_hf.hub.fetch import Found, find
 from toolgen_hf.hub.repo import HUB, RepoRef
 from toolgen_hf.safe_yaml import read_yaml
 
-EXAMPLES = 3
+_EXAMPLES = 3
 Row = Mapping[str, Any]
-Shift = dict[str, Any]
+_Shift = dict[str, Any]
 """``{"from": ..., "to": ...}``; None on the side that lacks it."""
 
 
@@ -38,13 +38,12 @@ class Diff:
     old: dict[str, Any]
     new: dict[str, Any]
     rows: dict[str, dict[str, dict[str, Any]]]
-    student: dict[str, Shift]
-    sources: dict[str, dict[str, Shift]]
-    rejected: dict[str, Shift]
-    recipe: dict[str, Shift]
+    student: dict[str, _Shift]
+    sources: dict[str, dict[str, _Shift]]
+    rejected: dict[str, _Shift]
+    recipe: dict[str, _Shift]
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON data."""
         return asdict(self)
 
 
@@ -79,7 +78,7 @@ def _locate(place: str | Path, token: str | None) -> Found:
     try:
         ref = RepoRef.parse(str(place))
     except ConfigError as error:
-        raise ConfigError(f"{str(place)!r} is no directory here, and no user/repo@version either") from error
+        raise ConfigError(f"{str(place)!r} is not a directory here, and not a user/repo@version") from error
     return find(f"{HUB}{ref._replace(config=None)}", token=token)
 
 
@@ -111,7 +110,7 @@ def _read(root: Path, config: str, split: str) -> dict[str, list[Row]]:
             table = pq.read_table(path).to_pylist()
         except (OSError, ValueError, NotImplementedError) as error:  # raised by pyarrow
             raise DataError(
-                f"{path} is no Parquet file of rows: {error}; run the recipe or pull again"
+                f"{path} is not a Parquet file of rows: {error}; run the recipe or pull again"
             ) from error
         for row in table:
             rows[str(row.get("id"))].append(row)
@@ -128,11 +127,11 @@ def _split(old: Mapping[str, list[Row]], new: Mapping[str, list[Row]]) -> dict[s
         counts["changed"] += len(pairs)
         for kind, rows in (("removed", gone), ("added", added)):
             counts[kind] += len(rows)
-            examples[kind] += [key] if rows and len(examples[kind]) < EXAMPLES else []
+            examples[kind] += [key] if rows and len(examples[kind]) < _EXAMPLES else []
         for before, after in pairs:
             changed = _moved(_shifts(before, after))
             columns.update(list(changed))
-            if len(examples["changed"]) < EXAMPLES:
+            if len(examples["changed"]) < _EXAMPLES:
                 examples["changed"].append({"id": key, "columns": changed})
     sizes = {"from": sum(map(len, old.values())), "to": sum(map(len, new.values()))}
     return {"rows": sizes, **counts, "columns": dict(columns.most_common()), "examples": examples}
@@ -191,11 +190,11 @@ def _flat(value: Any, key: str = "") -> list[tuple[str, Any]]:
     ]
 
 
-def _shifts(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Shift]:
+def _shifts(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, _Shift]:
     return {key: {"from": old.get(key), "to": new.get(key)} for key in _keys(old, new)}
 
 
-def _moved(shifts: Mapping[str, Shift]) -> dict[str, Shift]:
+def _moved(shifts: Mapping[str, _Shift]) -> dict[str, _Shift]:
     return {key: shift for key, shift in shifts.items() if shift["from"] != shift["to"]}
 
 

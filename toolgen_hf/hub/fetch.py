@@ -16,10 +16,9 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from huggingface_hub import try_to_load_from_cache
 
-from toolgen_hf._utils import expanded, file_sha256, is_commit, replace_directory
+from toolgen_hf._utils import expanded, file_sha256, is_commit, replacing_directory
 from toolgen_hf.data.manifest import MANIFEST, Manifest
 from toolgen_hf.data.produced import check_target, open_manifest, read_manifest
 from toolgen_hf.errors import ConfigError, DataError, HubError
@@ -51,7 +50,6 @@ class Version:
         return self.manifest.rows if self.manifest else {}
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON data."""
         models, summary = (self.manifest.models, self.manifest.summary) if self.manifest else ({}, None)
         sources = [name for name in summary.sources if name != "gold"] if summary else []
         return {
@@ -112,17 +110,14 @@ def pull(
     check_target(target)
     target = target.resolve()
     remote = Remote(repository(repo_id), token)
-    with FileLock(target.parent / f".{target.name}.lock"):
+    with hub_errors(repo_id, "cannot pull from"):
+        tag, commit = _newest(remote, version)
+        manifest = _manifest(remote, commit, tag)
+    with replacing_directory(target, "pulling", commit[:12]) as partial:
         with hub_errors(repo_id, "cannot pull from"):
-            tag, commit = _newest(remote, version)
-            manifest = _manifest(remote, commit, tag)
-            partial = target.parent / f".{target.name}.pulling-{commit[:12]}"
-            for left_over in set(target.parent.glob(f".{target.name}.pulling-*")) - {partial}:
-                shutil.rmtree(left_over, ignore_errors=True)
             _download(remote, commit, manifest.files, partial)
         _verify(partial, manifest, manifest.files, f"{repo_id}@{tag}")
         shutil.rmtree(partial / ".cache", ignore_errors=True)
-        replace_directory(partial, target)
     return Version(tag, commit, None, manifest)
 
 
@@ -176,13 +171,13 @@ def find_here(place: str) -> Found:
     if not (directory / MANIFEST).exists() and (starts := published_starts(directory)):
         student = "" if starts[-1] == "stage1" else "answer: ..., "
         raise ConfigError(
-            f"{place!r} is no produced directory but holds files of the published layout, without a {MANIFEST}: start "
-            f'a recipe from them, {{name: mine, dataset: {{source: "{place}#{starts[-1]}"}}, {student}sources: {{}}}}; '
-            "in a mix that is the part's recipe, in the place of source"
+            f"{place!r} is not a produced directory but holds files of the published layout, without a {MANIFEST}: "
+            f'start a recipe from them, {{name: mine, dataset: {{source: "{place}#{starts[-1]}"}}, {student}'
+            "sources: {}}; in a mix that is the part's recipe, in the place of source"
         )
     what = why if directory.is_dir() else "there is no such directory"
     raise ConfigError(
-        f"{place!r} is no produced directory: {what}; give the output directory of a run"
+        f"{place!r} is not a produced directory: {what}; give the output directory of a run"
     ) from why
 
 

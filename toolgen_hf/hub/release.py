@@ -37,10 +37,10 @@ from toolgen_hf.hub.remote import (
 from toolgen_hf.hub.repo import repository, tag_of
 from toolgen_hf.report.facts import PLACEHOLDER
 
-CARD = "README.md"
+_CARD = "README.md"
 UNMARKED = ".toolgen_hf/README.md"
 """Where older versions stored the card that they generated; they wrote no markers into README.md."""
-LOOK_BACK = 20
+_LOOK_BACK = 20
 """How many commits and pull requests are searched for what an earlier push did."""
 
 
@@ -108,7 +108,7 @@ class Release:
     def of(cls, directory: Path, manifest: Manifest, repo_id: str, tag: str) -> Release:
         readme, generated = (
             (directory / name).read_text(encoding="utf-8").replace(PLACEHOLDER, repo_id)
-            for name in (CARD, UNMARKED if UNMARKED in manifest.files else CARD)
+            for name in (_CARD, UNMARKED if UNMARKED in manifest.files else _CARD)
         )
         card = generated_part(generated)
         listed = {**manifest.data, "version": tag[1:], "card": bytes_sha256(card.encode())}
@@ -135,16 +135,16 @@ class Release:
         Files that people added stay, and so does what they wrote in the card.
         """
         before = remote.known_manifest(head.commit) if MANIFEST in head.files else None
-        if CARD in head.files:
+        if _CARD in head.files:
             unmarked = remote.text(UNMARKED, head.commit) if UNMARKED in head.files else None
             card = update_card(
-                self.card, remote.text(CARD, head.commit), unmarked, before.rows if before else ()
+                self.card, remote.text(_CARD, head.commit), unmarked, before.rows if before else ()
             )
         else:
             card = update_card(self.card, self.readme, self.card)
-        files = {**_data(self.manifest), CARD: bytes_sha256(card.encode())}
+        files = {**_data(self.manifest), _CARD: bytes_sha256(card.encode())}
         listed = json.dumps({**self.manifest.data, "files": files}, indent=2, ensure_ascii=False) + "\n"
-        made = {CARD: card.encode(), MANIFEST: listed.encode()}
+        made = {_CARD: card.encode(), MANIFEST: listed.encode()}
         for name in sorted({*files, MANIFEST}):
             yield CommitOperationAdd(name, made.get(name) or str(self.directory / name))
         for name in sorted(set(before.files if before else ()) & head.files - {*files, MANIFEST}):
@@ -152,7 +152,7 @@ class Release:
 
 
 def _data(manifest: Manifest) -> dict[str, str]:
-    return {name: digest for name, digest in manifest.files.items() if name not in (CARD, UNMARKED)}
+    return {name: digest for name, digest in manifest.files.items() if name not in (_CARD, UNMARKED)}
 
 
 def _described(manifest: Manifest) -> str:
@@ -205,7 +205,7 @@ def _commit(remote: Remote, branch: str, release: Release, create_pr: bool) -> P
         head = remote.head(branch)
         if (landed := _landed(remote, head, release)) is not None:
             return Pushed(repo_id, version, landed, not create_pr, tag)
-        for number, commit in list(remote.pull_requests().items() if create_pr else ())[:LOOK_BACK]:
+        for number, commit in list(remote.pull_requests().items() if create_pr else ())[:_LOOK_BACK]:
             if number not in other_content and release.is_in(remote.known_manifest(commit)):
                 url = f"{remote.api.endpoint}/datasets/{repo_id}/discussions/{number}"
                 return Pushed(repo_id, version, commit, attempt > 1, None, url)
@@ -225,7 +225,7 @@ def _landed(remote: Remote, head: Head, release: Release) -> str | None:
     """The commit of an earlier push of this release that set no tag. Others may have committed on top of it."""
     if MANIFEST not in head.files or not release.is_in(remote.known_manifest(head.commit)):
         return None
-    for commit in remote.commits(head.commit)[:LOOK_BACK]:
+    for commit in remote.commits(head.commit)[:_LOOK_BACK]:
         if commit.title.startswith(release.title) and release.is_in(remote.known_manifest(commit.commit_id)):
             return commit.commit_id
     return head.commit

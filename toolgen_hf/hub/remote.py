@@ -35,15 +35,15 @@ from toolgen_hf.errors import DataError, HubError
 
 REPO_TYPE = "dataset"
 TRIES = 6
-LONGEST_WAIT = 300.0
+_LONGEST_WAIT = 300.0
 """Seconds. If the Hub asks to wait longer, that is an error."""
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FAILURES = (HfHubHTTPError, httpx2.TransportError, LocalEntryNotFoundError, RuntimeError)
-"""What the client raises when the Hub or the network fails. It raises the last two around another error: one for a
-download that is not in the cache either, one for an upload."""
+"""What the client raises when the Hub or the network fails. ``LocalEntryNotFoundError`` wraps the error of a download,
+``RuntimeError`` that of an upload."""
 
 
 class Head(NamedTuple):
@@ -117,7 +117,7 @@ class Remote:
             return None if content is None else content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise HubError(
-                f"{name} of {self.repo_id!r} is no UTF-8 text ({error}): mend it on its page, and run again"
+                f"{name} of {self.repo_id!r} is not UTF-8 text ({error}): correct it on its page, and run again"
             ) from error
 
     def manifest(self, commit: str) -> Manifest:
@@ -136,14 +136,14 @@ class Remote:
         try:
             return self.manifest(commit)
         except DataError as error:
-            logger.warning("%s at %s is not of toolgen_hf: %s", self.repo_id, commit[:12], error)
+            logger.warning("%s at %s was not written by toolgen_hf: %s", self.repo_id, commit[:12], error)
             return None
 
 
 def is_offline() -> bool:
     """Whether HF_HUB_OFFLINE is set, now or when the Hub's client was imported."""
-    told = os.environ.get("HF_HUB_OFFLINE", "").upper()
-    return constants.HF_HUB_OFFLINE or told in {"1", "TRUE", "YES", "ON"}
+    value = os.environ.get("HF_HUB_OFFLINE", "").upper()
+    return constants.HF_HUB_OFFLINE or value in {"1", "TRUE", "YES", "ON"}
 
 
 def retried(call: Callable[[], T]) -> T:
@@ -161,15 +161,15 @@ def retried(call: Callable[[], T]) -> T:
 
 @contextmanager
 def answered() -> Iterator[None]:
-    """Around a call of the Hub's client, which takes every answer for one of the Hub.
+    """Check the answers to a call of the Hub's client, which takes any answer for one of the Hub.
 
     Raises:
         HubError: the answer is something else (the page of a login or a proxy, a circle of redirects), or the Hub asks
-            to wait longer than ``LONGEST_WAIT``.
+            to wait longer than ``_LONGEST_WAIT``.
     """
-    hooks = get_session().event_hooks
-    if _check_wait not in hooks["response"]:
-        get_session().event_hooks = {**hooks, "response": [*hooks["response"], _check_wait]}
+    hooks = get_session().event_hooks["response"]  # of the whole process, so the hook is there only meanwhile
+    hook = lambda response: _check_wait(response)  # noqa: E731 - a new one for each call: several may run at once
+    hooks.append(hook)
     try:
         yield
     except RecursionError as error:  # a kind of RuntimeError
@@ -184,6 +184,8 @@ def answered() -> Iterator[None]:
         raise _not_the_hub(error) from error
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, TypeError, LookupError, AttributeError) as error:
         raise _not_the_hub(error) from error
+    finally:
+        hooks.remove(hook)
 
 
 def _not_the_hub(error: BaseException) -> HubError:
@@ -196,7 +198,7 @@ def _not_the_hub(error: BaseException) -> HubError:
 def _commit_id(value: Any) -> str:
     if not isinstance(value, str) or not is_commit(value):
         raise HubError(
-            f"{endpoint()} gave an answer that is not one of the Hub: {repr(value)[:80]} is no commit id. Check "
+            f"{endpoint()} gave an answer that is not one of the Hub: {repr(value)[:80]} is not a commit id. Check "
             "HF_ENDPOINT, and run again"
         )
     return value
@@ -207,7 +209,7 @@ def _check_wait(response: httpx2.Response) -> None:
     seconds = seconds_asked(response.headers.pop("retry-after", ""))
     if seconds is None:
         return
-    if seconds > LONGEST_WAIT:
+    if seconds > _LONGEST_WAIT:
         asked = f"{seconds:.0f} seconds" if seconds < 1e9 else "years"
         raise HubError(
             f"the Hub asks to come again in {asked} ({endpoint()}, status {response.status_code}); run again then"
@@ -236,7 +238,7 @@ def wait(error: BaseException, attempt: int) -> None:
     cause = _cause(error)
     response = cause.response if isinstance(cause, HfHubHTTPError) else None
     asked = seconds_asked(response.headers.get("retry-after", "")) if response is not None else None
-    seconds = min(30.0, 0.5 * 2.0**attempt) if asked is None else min(asked, LONGEST_WAIT)
+    seconds = min(30.0, 0.5 * 2.0**attempt) if asked is None else min(asked, _LONGEST_WAIT)
     logger.warning("the Hub at %s: %s; trying again in %.0f s", endpoint(), short(error), seconds)
     time.sleep(seconds * random.uniform(1.0, 1.2))
 

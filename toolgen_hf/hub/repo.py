@@ -73,7 +73,7 @@ def split_source(source: str) -> tuple[str, str]:
 
 
 def repository(text: str) -> str:
-    """Check the name of a repository that stands alone.
+    """Check the name of a repository without a version and a config.
 
     Raises:
         ConfigError: it is not one, or it has a revision or a config.
@@ -95,16 +95,16 @@ def tag_of(version: str) -> str:
     if not is_version(version):
         shown = version if len(version) <= _LONGEST_VERSION else f"{version[:20]}..."
         raise ConfigError(
-            f"{shown!r} is no version: write three numbers in ASCII digits without leading zeros, such as 1.2.0 or "
+            f"{shown!r} is not a version: write three numbers in ASCII digits without leading zeros, such as 1.2.0 or "
             f"1.2.0-rc.1 (semver.org), in at most {_LONGEST_VERSION} characters and without '.lock' at the end"
         )
     return f"v{version.removeprefix('v')}"
 
 
-VersionOrder = tuple[tuple[int, int, int], bool, tuple[tuple[bool, int, str], ...], str]
+_VersionOrder = tuple[tuple[int, int, int], bool, tuple[tuple[bool, int, str], ...], str]
 
 
-def version_order(tag: str) -> VersionOrder:
+def version_order(tag: str) -> _VersionOrder:
     """The sort key of a version (semver.org, 11): ``1.0.0-rc.2 < 1.0.0-rc.10 < 1.0.0``.
 
     Build metadata (``1.0.0+x``) has no precedence; it is compared last so that the order is always the same.

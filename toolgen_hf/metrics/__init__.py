@@ -14,11 +14,11 @@
                               exactly if the question needs it
 ============================  ==================================================================================
 
-``tool_need_baseline`` is what to compare an agreement with: that of a model that ``always`` calls, and of one that does
-for every question what the ``majority`` of them needs.
+``tool_need_baseline`` gives two agreements for comparison: of a model that ``always`` calls, and of one that always
+does what the ``majority`` of the questions needs.
 
-A share of nothing is None: ``execution_success`` without any call, ``tool_need_agreement`` without any known need. Each
-share has a 95% Wilson score interval (Wilson 1927) under ``confidence_95``.
+A share of zero items is None: ``execution_success`` without any call, ``tool_need_agreement`` without any known need.
+Each share has a 95% Wilson score interval (Wilson 1927) under ``confidence_95``.
 
 Sources. Accuracy and tool use rate are what the released evaluation of TRICE reports (Qiao et al., arXiv:2305.13068;
 ``evaluate/evaluate.py`` of github.com/zjunlp/TRICE): both over all responses, with answers equal to two decimals. Three
@@ -50,8 +50,6 @@ def path(name: str = "tool_use") -> str:
     Raises:
         ConfigError: there is no such module.
     """
-    root = Path(__file__).parent
-    known = sorted(script.stem for script in root.glob("*/*.py") if script.stem == script.parent.name)
-    if name not in known:
-        raise ConfigError(f"unknown metric {name!r}; known metrics: {', '.join(known)}")
-    return str(root / name)
+    if name != "tool_use":
+        raise ConfigError(f"unknown metric {name!r}; known metrics: tool_use")
+    return str(Path(__file__).parent / name)

@@ -29,7 +29,7 @@ StrPath = str | os.PathLike[str]
 class Board:
     """The result of an evaluation.
 
-    ``sources``: by source, gold first and then the best, ``{"overall": figures, "splits": {split: figures},
+    ``sources``: by source, gold first and then the best one, ``{"overall": figures, "splits": {split: figures},
     "datasets": {dataset: figures}}`` with the figures of ``tool_use``. Splits are those that the rows name; only a
     mix has datasets. ``unknown``: by source the responses without an accepted answer. ``missing``: by source the
     questions of the references without a response. Both are in no figure, and given as ``{"count", "first"}``.
@@ -45,7 +45,6 @@ class Board:
     notes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON data."""
         return asdict(self)
 
 
@@ -69,23 +68,23 @@ def evaluate_target(
         ConfigError: there is no such task, or the directory's is not known here.
         DataError: the input is malformed, there is no such source or split, or no response has an answer.
     """
-    path, told = Path(target), None if references is None else Path(references)
-    named_by = told if told and task_of(path) is None else path
+    path, given = Path(target), None if references is None else Path(references)
+    named_by = given if given and task_of(path) is None else path
     graders = Graders(get_task(task) if task else None, task_of(named_by), str(named_by))
     read, notes = read_responses(path, graders)
-    known_by = told or (path if is_produced(path) else None)
+    known_by = given or (path if is_produced(path) else None)
     by_id = {} if known_by is None else read_references(known_by, graders)
-    rows = _with_needs([_informed(row, by_id.get(row.id), told is not None) for row in read], graders)
+    rows = _with_needs([_informed(row, by_id.get(row.id), given is not None) for row in read], graders)
     rows = _only(_only(rows, "source", source), "split", split)
     if all(row.answer is None for row in rows):
-        raise DataError(_no_answers(rows[0], path, told, by_id))
+        raise DataError(_no_answers(rows[0], path, given, by_id))
     sources: dict[str, list[Response]] = {}
     for row in rows:
         sources.setdefault(row.source, []).append(row)
     evaluated = {name: _evaluate(part, graders) for name, part in sources.items()}
     return Board(
         target=str(path),
-        references=None if told is None else str(told),
+        references=None if given is None else str(given),
         task=", ".join(dict.fromkeys(graders.of(row.task).name for row in rows)),
         sources=dict(
             sorted(
@@ -93,13 +92,13 @@ def evaluate_target(
             )
         ),
         unknown=_counted({name: [r.id for r in part if r.answer is None] for name, part in sources.items()}),
-        missing=_counted({name: _missing(part, by_id) for name, part in sources.items()} if told else {}),
+        missing=_counted({name: _missing(part, by_id) for name, part in sources.items()} if given else {}),
         notes=notes,
     )
 
 
 def _informed(row: Response, found: Reference | None, strict: bool) -> Response:
-    """A response with what the references say of its question. ``strict``: its own answer does not count."""
+    """A response with what the references say about its question. ``strict``: drop the answer of its own row."""
     if found is None:
         return replace(row, answer=None) if strict else row
     is_mixed = (found.dataset, found.task) != (None, None)
@@ -166,13 +165,13 @@ def _counted(ids: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
     return {name: {"count": len(part), "first": part[0]} for name, part in ids.items() if part}
 
 
-def _no_answers(row: Response, target: Path, told: Path | None, by_id: Mapping[str, Reference]) -> str:
-    if told is None:
+def _no_answers(row: Response, target: Path, given: Path | None, by_id: Mapping[str, Reference]) -> str:
+    if given is None:
         return (
             f"{row.where}: no accepted answers: there is no column 'answer'; add it, or say where the answers "
             "are with --references (references= in Python): a produced directory, or a file with id and answer"
         )
     return (
-        f"no id of {str(target)!r} is among the references {str(told)!r}: the first is {row.id!r} here and "
+        f"no id of {str(target)!r} is among the references {str(given)!r}: the first is {row.id!r} here and "
         f"{next(iter(by_id), None)!r} there; give the references that these responses are to"
     )

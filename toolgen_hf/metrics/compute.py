@@ -18,14 +18,14 @@ from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tools.native import as_written
 
-Figures = dict[str, Any]
+_Figures = dict[str, Any]
 
 SHARES: Final = ("accuracy", "tool_use_rate", "execution_success", "tool_need_agreement")
 _Z: Final = 1.959963984540054  # the normal quantile of 97.5%
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class _Outcome:
     """One response, graded. ``needed``: whether the question needs the tool, None if not known."""
 
     correct: bool
@@ -41,7 +41,7 @@ def tool_use(
     needs_tool: Sequence[bool | None] | None = None,
     sources: Sequence[str] | None = None,
     task: str | Task = "math",
-) -> Figures:
+) -> _Figures:
     """Accuracy, tool use rate, execution success and agreement on the need, of responses to questions.
 
     Args:
@@ -53,11 +53,11 @@ def tool_use(
         task: how an answer is read and graded, and which tool there is.
 
     Returns:
-        The shares (0 to 1, None of nothing), ``confidence_95`` (a pair for each share), ``tool_need_baseline`` (the
+        The shares (0 to 1, None for zero items), ``confidence_95`` (a pair for each share), ``tool_need_baseline`` (the
         agreement of a model that ``always`` calls, and of one that always does what the ``majority`` of the
         questions needs), and the counts behind them: ``responses``, ``correct``, ``calls``, ``failed`` (calls that
         did not run), ``need_known``, ``need_agreed``, and ``ungradable``: responses that cannot be right, because
-        their reference is no answer of this task. With ``sources``, ``by_source`` has the same for each.
+        their reference cannot be read as an answer of this task. With ``sources``, ``by_source`` has the same for each.
 
     Raises:
         ConfigError: there is no such task.
@@ -76,7 +76,7 @@ def tool_use(
     ]
     if sources is None:
         return figures(outcomes)
-    by_source: dict[str, list[Outcome]] = {}
+    by_source: dict[str, list[_Outcome]] = {}
     for source, outcome in zip(sources, outcomes, strict=True):
         by_source.setdefault(str(source), []).append(outcome)
     return {**figures(outcomes), "by_source": {name: figures(part) for name, part in by_source.items()}}
@@ -84,10 +84,10 @@ def tool_use(
 
 def judge(
     response: str | None, answer: Sequence[str], needs_tool: bool | None, task: Task, is_cut: bool = False
-) -> Outcome:
+) -> _Outcome:
     """Run a response's calls and read its answer, as stage 2 does, and grade it."""
     done = execute_response(response, task, is_cut)
-    return Outcome(
+    return _Outcome(
         correct=task.is_correct(done.prediction, answer),
         calls=done.uses_tool,
         failed=done.error is not None,
@@ -96,7 +96,7 @@ def judge(
     )
 
 
-def figures(outcomes: Sequence[Outcome]) -> Figures:
+def figures(outcomes: Sequence[_Outcome]) -> _Figures:
     """The shares, their intervals and their counts."""
     known = [outcome for outcome in outcomes if outcome.needed is not None]
     calls = sum(outcome.calls for outcome in outcomes)
@@ -125,7 +125,7 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def wilson(part: int, whole: int) -> list[float] | None:
-    """The 95% Wilson score interval of ``part`` of ``whole``, ``[low, high]``; None of nothing."""
+    """The 95% Wilson score interval of ``part`` of ``whole``, ``[low, high]``; None if ``whole`` is 0."""
     if not whole:
         return None
     share, room = part / whole, _Z * _Z / whole

@@ -27,16 +27,16 @@ from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.graders import Graders
 from toolgen_hf.tools.native import as_written, response_of
 
-TEXTS = ("response", "output", "prediction", "prediction_text", "prediction text", "generated_text", "text")
-"""The columns that may hold a response's text. The first that a row has counts."""
-CALLS = ("tool_calls", "messages")
+_TEXTS = ("response", "output", "prediction", "prediction_text", "prediction text", "generated_text", "text")
+"""The columns that may hold a response's text; the first one that a row has is used."""
+_CALLS = ("tool_calls", "messages")
 """The columns that may hold calls, or a whole conversation, as APIs give them."""
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}  # as CSV spells them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """What is known of a question, None where nothing says it. ``dataset`` and ``task``: its own, in a mix."""
+    """What is known about a question; None if unknown. ``dataset`` and ``task``: its own, in a mix."""
 
     id: str
     where: str
@@ -49,7 +49,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response(Reference):
-    """A response, and what its own row says of its question.
+    """A response, and what its own row says about its question.
 
     ``is_cut``: it reached the token limit, so it has no answer, whatever number it ends on.
     """
@@ -143,7 +143,7 @@ def _table(path: Path, config: str) -> DatasetDict | None:
 
 
 def _place(row: Mapping[str, Any], split: object, where: str) -> dict[str, Any]:
-    """The fields of a `Reference` that every row of a produced directory tells."""
+    """The fields of a `Reference` that every row of a produced directory has."""
     return {
         "id": row["id"],
         "split": str(split),
@@ -154,7 +154,7 @@ def _place(row: Mapping[str, Any], split: object, where: str) -> dict[str, Any]:
 
 
 def _of_produced(target: Path, graders: Graders) -> tuple[list[Response], list[str]]:
-    """Every response of a run; stage 2's, which lack those to rejected questions, if not all of them are there."""
+    """Every response of a run; if files are missing, those in stage 2, which lacks the ones to rejected questions."""
     if not (target / "stage2").is_dir():  # published JSON alone: its stage 2 has no ids to find answers by
         return _executed(target, ["responses"]), []
     ranked: list[Response] = []
@@ -192,7 +192,7 @@ def _executed(target: Path, configs: Iterable[str]) -> list[Response]:
 
 
 def _unfold(row: Mapping[str, Any], task: Task, place: Mapping[str, Any]) -> Iterator[Response]:
-    """A stage 2 row's responses. Gold's call says the need, and gold's answer is right if no other is known."""
+    """The responses of a stage 2 row. Gold's call shows the need; gold's answer is accepted if no other is known."""
     where = place["where"]
     responses, origin = row.get("responses"), row.get("origin")
     if not isinstance(responses, list) or not isinstance(origin, list) or len(responses) != len(origin):
@@ -213,14 +213,14 @@ def _unfold(row: Mapping[str, Any], task: Task, place: Mapping[str, Any]) -> Ite
 
 
 def _of_row(row: Row, path: Path, split: str | None, where: str, task: Task) -> Response:
-    column = next((name for name in TEXTS if name in row), None)
-    if column is None and not any(row.get(name) for name in CALLS):
+    column = next((name for name in _TEXTS if name in row), None)
+    if column is None and not any(row.get(name) for name in _CALLS):
         raise fault(
             where,
-            f"no column with a response: one of {known([*TEXTS, *CALLS])}; there is {known(row)}. Rename yours",
+            f"no column with a response: one of {known([*_TEXTS, *_CALLS])}; there is {known(row)}. Rename yours",
         )
     value = None if column is None else row[column]
-    told = None if column is None or value is None else as_text(value, column, where)
+    written = None if column is None or value is None else as_text(value, column, where)
     source = unsharded(path)  # GSM8K_vicuna_response.json has the responses of vicuna
     source = source.removesuffix(RESPONSE).rpartition("_")[2] if source.endswith(RESPONSE) else source
     return Response(
@@ -228,7 +228,7 @@ def _of_row(row: Row, path: Path, split: str | None, where: str, task: Task) -> 
         where=where,
         split=split,
         source=as_text(row["source"], "source", where) if row.get("source") else source,
-        text=response_of(row, told, task.tool),
+        text=response_of(row, written, task.tool),
         answer=answers(row, "answer", where) if row.get("answer") not in (None, "") else None,
         needs_tool=_flag(row, where),
         is_cut=row.get("finish_reason") == "length",

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, cast
 
 from toolgen_hf._utils import expanded
 from toolgen_hf.ask import Prompt
-from toolgen_hf.errors import ConfigError, closest
+from toolgen_hf.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -65,8 +65,7 @@ def load_template(name_or_path: str) -> Template:
     source: Path | Traversable | None = template_path(name_or_path)
     if source is None:
         if name_or_path not in (known := template_names()):
-            near = closest(name_or_path, known)
-            hint = f"did you mean {near!r}? " if near else ""
+            hint = did_you_mean(name_or_path, known, "did you mean {!r}? ")
             raise ConfigError(
                 f"unknown template {name_or_path!r}: {hint}"
                 f"known are {', '.join(map(repr, known))}, or give the path of a .json file"

@@ -36,9 +36,9 @@ from toolgen_hf.stages.tool_api import tool_api
 from toolgen_hf.tasks import TASKS, get_task
 from toolgen_hf.tasks.prompts import Example, PromptSet
 
-OTHERS = {"t-rex": "LAMA", "webq": "QA", "naturalq": "QA", "triviaqa": "QA", "mlqa": "MLQA"}
+_OTHERS = {"t-rex": "LAMA", "webq": "QA", "naturalq": "QA", "triviaqa": "QA", "mlqa": "MLQA"}
 """The published datasets of tasks that this library does not have."""
-OURS = ("GSM8K", "SVAMP", "ASDiv")
+_OURS = ("GSM8K", "SVAMP", "ASDiv")
 """The published datasets of math problems."""
 
 logger = logging.getLogger(__name__)
@@ -106,8 +106,8 @@ def generate_tool_api(
         for given, row in zip(new.given, rows_of(called), strict=True)
         if row["reason"] is None
     ]
-    fallen = [{**row, "stage": "tool_api"} for row in rows_of(collect_rejected(called))]
-    return finish(len(rows), {output: [*there, *made]}, fallen, output)
+    dropped = [{**row, "stage": "tool_api"} for row in rows_of(collect_rejected(called))]
+    return finish(len(rows), {output: [*there, *made]}, dropped, output)
 
 
 def generate_response(
@@ -170,12 +170,12 @@ def task_of(dataset: str) -> str:
     Raises:
         ConfigError: this library does not have the dataset's task.
     """
-    if other := OTHERS.get(dataset.lower()):
+    if other := _OTHERS.get(dataset.lower()):
         raise ConfigError(
-            f"{dataset!r} is of the task {other!r}, which is not here yet; known: {', '.join(TASKS)}"
+            f"{dataset!r} is a dataset of the task {other!r}, which is not in this library; known: {', '.join(TASKS)}"
         )
-    if dataset.lower() not in map(str.lower, OURS):
-        known = (*OURS, *OTHERS)
+    if dataset.lower() not in map(str.lower, _OURS):
+        known = (*_OURS, *_OTHERS)
         logger.warning(
             "--dataset_name %r is none of %s: taken as one of math problems%s",
             dataset,

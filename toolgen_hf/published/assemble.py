@@ -52,10 +52,10 @@ from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 
-UNVERIFIED = "the output does not give the answer"
-TWICE = "another row has this id"
-ENDING = f"{RESPONSE}.json"
-ORDER = ("gold", "chatgpt", "davinci", "vicuna", "alpaca")
+_UNVERIFIED = "the output does not give the answer"
+_TWICE = "another row has this id"
+_ENDING = f"{RESPONSE}.json"
+_ORDER = ("gold", "chatgpt", "davinci", "vicuna", "alpaca")
 """The published sources come first, in this order; others follow by name."""
 
 logger = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
         )
     taken: dict[str, Row] = {}
     more: dict[str, Row] = {}
-    fallen: list[Row] = []
+    dropped: list[Row] = []
     for column, rows in parts.items():
         for row, extra in zip(rows.rows, extras(rows), strict=True):
             ran = execute_response(row[column], grader)
@@ -93,11 +93,11 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
                 column == "response" and grader.is_correct(ran.prediction, row["answer"])
             )
             reason = _unverified(is_right, row["answer"], grader)
-            if column == "tool_call" and not ran.uses_tool and reason in (None, UNVERIFIED):
+            if column == "tool_call" and not ran.uses_tool and reason in (None, _UNVERIFIED):
                 reason = f"the tool is no call of {grader.tool.name!r}"
-            reason = TWICE if row["id"] in taken else reason
+            reason = _TWICE if row["id"] in taken else reason
             if reason is not None:
-                fallen.append(rejected(row["id"], "merge", reason, row))
+                dropped.append(rejected(row["id"], "merge", reason, row))
                 continue
             whole = {**dict.fromkeys(schemas.CALLED), **row, "attempts": []}
             called = {"tool_call": str(call.call)} if call else {}  # without a text around it
@@ -106,7 +106,7 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
     cloned = stage1(as_split(list(taken.values()), schemas.CALLED), workspace, grader.name)
     first = ("instruction", "input", "output", "id", "answer")
     made = [{name: row[name] for name in first} | more[row["id"]] for row in rows_of(cloned)]
-    return finish(sum(map(len, parts.values())), {output: made}, fallen, output)
+    return finish(sum(map(len, parts.values())), {output: made}, dropped, output)
 
 
 def gold_response(
@@ -136,20 +136,20 @@ def gold_response(
     cloned = as_split([row for row in named if row["id"]], schemas.STAGE1)
     ran = rows_of(execute(gold(cloned, workspace), workspace, grader, "execute gold"))
     made: dict[str, Row] = {}
-    fallen: list[Row] = []
+    dropped: list[Row] = []
     for row, extra in zip(named, extras(rows), strict=True):
         done = next(ran) if row["id"] else {}
         reason = "the question is not among the raw ones"
         if done:
             reason = _unverified(done["correct"], done["answer"], grader) or (
-                TWICE if row["id"] in made else ""
+                _TWICE if row["id"] in made else ""
             )
         if reason:
-            fallen.append(rejected(row["id"] or row["input"], "gold", reason, row))
+            dropped.append(rejected(row["id"] or row["input"], "gold", reason, row))
         else:
-            told = {name: row[name] for name in ("id", "instruction", "input", "output", "answer")}
-            made[row["id"]] = {**told, "pred": done["prediction"], **extra}
-    return finish(len(rows), {output: list(made.values())}, fallen, output)
+            fields = {name: row[name] for name in ("id", "instruction", "input", "output", "answer")}
+            made[row["id"]] = {**fields, "pred": done["prediction"], **extra}
+    return finish(len(rows), {output: list(made.values())}, dropped, output)
 
 
 def _unverified(is_right: bool, accepted: Sequence[str], task: Task) -> str | None:
@@ -158,7 +158,7 @@ def _unverified(is_right: bool, accepted: Sequence[str], task: Task) -> str | No
     Args:
         is_right: the output gives one of the ``accepted`` answers.
     """
-    return unusable_answer(accepted, task) or (None if is_right else UNVERIFIED)
+    return unusable_answer(accepted, task) or (None if is_right else _UNVERIFIED)
 
 
 def score(
@@ -203,13 +203,13 @@ def response_files(folder: Path, wanted: Sequence[str] = ()) -> dict[str, dict[s
     """
     if folder.is_file():
         raise DataError(f"{str(folder)!r} is a file: give the folder that it is in, with the gold responses")
-    there = {path.name.removesuffix(ENDING): path for path in listing(folder) if path.name.endswith(ENDING)}
+    there = {path.name.removesuffix(_ENDING): path for path in listing(folder) if path.name.endswith(_ENDING)}
     found: dict[str, dict[str, Path]] = {
         full.removesuffix("_gold"): {} for full in there if full.endswith("_gold")
     }
     if not found:
         raise DataError(
-            f"{str(folder)!r} holds no NAME_gold{ENDING}, which gold_response.py writes; it holds {names(folder)}"
+            f"{str(folder)!r} holds no NAME_gold{_ENDING}, which gold_response.py writes; it holds {names(folder)}"
         )
     for full, path in there.items():
         datasets = [name for name in found if full.startswith(f"{name}_")]
@@ -217,16 +217,16 @@ def response_files(folder: Path, wanted: Sequence[str] = ()) -> dict[str, dict[s
             longest = max(datasets, key=len)  # GSM8K_test before GSM8K
             found[longest][full.removeprefix(f"{longest}_")] = path
         else:
-            missing = path.with_name(f"{full.rpartition('_')[0]}_gold{ENDING}").name
+            missing = path.with_name(f"{full.rpartition('_')[0]}_gold{_ENDING}").name
             logger.warning(
                 "%s is left out: there is no %s beside it (%s)", path.name, missing, WRITERS["responses"]
             )
     for name, files in found.items():
         if absent := [source for source in wanted if source not in files]:
             raise ConfigError(
-                f"no file {name}_{absent[0]}{ENDING} in {str(folder)!r}; there are {list(files)}"
+                f"no file {name}_{absent[0]}{_ENDING} in {str(folder)!r}; there are {list(files)}"
             )
-        rank = {source: at for at, source in enumerate(wanted or ORDER)}
+        rank = {source: at for at, source in enumerate(wanted or _ORDER)}
         chosen = sorted(files, key=lambda source: (source != "gold", rank.get(source, len(rank)), source))
         found[name] = {s: files[s] for s in chosen if not wanted or s in (*wanted, "gold")}
     return found
@@ -239,19 +239,21 @@ def _score_one(
     grader = get_task(task)
     rows = read(files["gold"], "responses", ids_are_unique=False, source="gold")
     right: dict[str, Row] = {}
-    fallen: list[Row] = []
+    dropped: list[Row] = []
     for row in rows_of(execute(splits_of(rows), workspace, grader, "execute gold")):
-        reason = _unverified(row["correct"], row["answer"], grader) or (TWICE if row["id"] in right else None)
+        reason = _unverified(row["correct"], row["answer"], grader) or (
+            _TWICE if row["id"] in right else None
+        )
         if reason is None:
             right[row["id"]] = row
         else:
-            fallen.append(rejected(row["id"], "score", f"gold: {reason}", row))
+            dropped.append(rejected(row["id"], "score", f"gold: {reason}", row))
     questions = {key: row["question"] for key, row in right.items()}
     sources: list[Given] = []
     for source, path in files.items():
         if source != "gold":
             given = match(rows_in(path, "sources"), questions, source, "no gold response to this question")
-            fallen += [*given.missing(questions), *given.rejected]
+            dropped += [*given.missing(questions), *given.rejected]
             sources.append(given)
     whole = [key for key in right if all(key in given.responses for given in sources)]
     responses = {"gold": {key: right[key]["response"] for key in whole}}
@@ -272,7 +274,7 @@ def _score_one(
     scored = score_stage(gather(executed, grader), workspace, grader, strategy)
     made = [{name: row[name] for name in PUBLISHED["stage2"]} for row in rows_of(scored)]
     notes = [note for given in sources if (note := given.empty())]
-    return finish(len(rows), {target: made}, fallen, target, notes)
+    return finish(len(rows), {target: made}, dropped, target, notes)
 
 
 def mix(
@@ -301,14 +303,14 @@ def mix(
     if takes and len(takes) != len(sources):
         raise ConfigError(f"{len(takes)} weights or counts for {len(sources)} files: give one for each")
     parts = dict(zip(unique([path.stem for path in sources]), sources, strict=True))
-    held = beside(parts)
+    unmixed = beside(parts)
     outputs = _mix_outputs(output, sources)
     for path in outputs.values():
-        check_output(path, *sources, *held.values())
+        check_output(path, *sources, *unmixed.values())
     asked = dict(zip(parts, takes, strict=False))
     config = checked(MixConfig, parts=asked, order=order, seed=seed)
     found = read_parts(parts)
-    mixed = mix_files(found, workspace, config, task, held)
+    mixed = mix_files(found, workspace, config, task, unmixed)
     given = {
         (name, key): row
         for name, part in found.items()
@@ -318,15 +320,15 @@ def mix(
     (stage,) = (name for name in mixed.configs if name != "rejected")
     drawn = {path: list(mixed.configs[stage][split]) for split, path in outputs.items()}
     made = {path: [given[row["dataset"], row["id"]] for row in rows] for path, rows in drawn.items()}
-    fallen = [row for row in rows_of(mixed.configs["rejected"]) if row["dataset"] in parts]
-    notes = [f"the questions of {path}, which is not mixed, were kept out" for path in held.values()]
+    dropped = [row for row in rows_of(mixed.configs["rejected"]) if row["dataset"] in parts]
+    notes = [f"the questions of {path}, which is not mixed, were kept out" for path in unmixed.values()]
     for name, take in asked.items():
         count = sum(row["dataset"] == name for rows in drawn.values() for row in rows)
         if isinstance(take.get("count"), int) and count < take["count"]:
             notes.append(f"{name}: {count} of {take['count']}")
-    if (left := len(given) - sum(map(len, made.values())) - len(fallen)) > 0:
+    if (left := len(given) - sum(map(len, made.values())) - len(dropped)) > 0:
         notes.append(f"{left} not drawn")
-    return finish(len(given), made, fallen, output, notes)
+    return finish(len(given), made, dropped, output, notes)
 
 
 def _mix_outputs(output: Path, sources: Sequence[Path]) -> dict[str, Path]:
@@ -387,12 +389,19 @@ def release(
     return run(recipe, output, workspace)
 
 
-def finetune_lora(source: Path, output: Path, settings: Mapping[str, Any], epochs: int | None = None) -> Path:
+def finetune_lora(
+    source: Path,
+    output: Path,
+    settings: Mapping[str, Any],
+    epochs: int | None = None,
+    progress: bool = True,
+) -> Path:
     """Train an adapter for a few steps on a merged file; returns the checkpoint to use.
 
     Args:
         settings: of `FinetuneConfig`.
         epochs: how often each row is seen, where ``settings`` has no ``max_steps``.
+        progress: show the progress bar.
 
     Raises:
         ConfigError: a setting, the model or the output cannot be used.
@@ -405,4 +414,4 @@ def finetune_lora(source: Path, output: Path, settings: Mapping[str, Any], epoch
     if epochs is not None and "max_steps" not in settings:
         rows_a_step = settings.get("batch_size", FinetuneConfig.model_fields["batch_size"].default)
         settings = {**settings, "max_steps": max(1, epochs * math.ceil(len(rows) / rows_a_step))}
-    return finetune(rows, checked(FinetuneConfig, **settings), output, output.name).adapter
+    return finetune(rows, checked(FinetuneConfig, **settings), output, output.name, progress).adapter

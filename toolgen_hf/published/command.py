@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Done: TypeAlias = "Outcome | Sequence[Outcome] | None"
 """What a step returns for its closing line; None if there is nothing to say, as in a dry run."""
-Step: TypeAlias = "Callable[[argparse.Namespace, Workspace], Done]"
+_Step: TypeAlias = "Callable[[argparse.Namespace, Workspace], Done]"
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class _Noted(argparse.Action):
         namespace.noted = list(dict.fromkeys([*noted, f"{flag} has {self.help}"]))
 
 
-def main(parser: Parser, step: Step, argv: Sequence[str] | None = None) -> int:
+def main(parser: Parser, step: _Step, argv: Sequence[str] | None = None) -> int:
     """Parse the flags, run the step and log its closing line; returns an exit code, as ``toolgen-hf`` does."""
     ready_streams()
     _add_common(parser)
@@ -93,14 +93,10 @@ def main(parser: Parser, step: Step, argv: Sequence[str] | None = None) -> int:
     return attempt(options)
 
 
-def _run(name: str, step: Step, options: argparse.Namespace) -> None:
+def _run(name: str, step: _Step, options: argparse.Namespace) -> None:
     for note in getattr(options, "noted", []):
         logger.warning("%s", note)
     with open_workspace(options) as workspace:
-        if options.dry_run:
-            from toolgen_hf.runtime.runner import Rehearsal
-
-            workspace.runner = Rehearsal()
         try:
             done = step(options, workspace)
         except ConfigError as error:
@@ -129,7 +125,6 @@ def _add_common(parser: Parser) -> None:
     parser.add("--store", Path, "the text store's file (default: store.sqlite in the cache)")
     quiet = "no progress, no stage lines, no closing line"
     parser.add_argument("-q", "--quiet", action="store_true", help=quiet)
-    parser.set_defaults(dry_run=False, max_cost=None)
 
 
 def add_task(parser: Parser) -> None:

@@ -28,7 +28,7 @@ from toolgen_hf.errors import ConfigError, DataError
 
 Mode = Literal["w", "a"]
 
-KNOWN = (
+_KNOWN = (
     *("id", "instruction", "question", "input", "answer", "solution"),
     *("response", "output", "tool_call", "tool"),
 )
@@ -45,7 +45,7 @@ WRITERS = {
 """The script that writes each file; the user provides the questions."""
 
 
-def file_of(path: Path) -> tuple[str, Path]:
+def _file_of(path: Path) -> tuple[str, Path]:
     """The split and the path of a file.
 
     Raises:
@@ -57,7 +57,7 @@ def file_of(path: Path) -> tuple[str, Path]:
     return split, file
 
 
-def require_rows(count: int, path: Path, config: str) -> None:
+def _require_rows(count: int, path: Path, config: str) -> None:
     """Raises `DataError` if a file has no row; names the script that writes it."""
     if not count:
         raise DataError(f"{str(path)!r} holds no row{_written_by(config) or ': give the questions'}")
@@ -80,20 +80,20 @@ def read(
         DataError: the file is missing, empty, malformed, lacks a column or repeats an id; names the file and the line.
     """
     kind = KINDS[config]
-    split, file = file_of(path)
+    split, file = _file_of(path)
     filled = {"id", *kind.defaults, *kind.later, *defaults}
     required = [name for name in kind.features if name not in filled]
 
     def convert(row: Row, where: str) -> Row:
         for name in required:
             _check_column(row, name, config, where)
-        told = {name: row[name] for name in KNOWN if name in row}
-        return kind.row(kind.completed(told, **defaults), where, str(row["id"]))
+        fields = {name: row[name] for name in _KNOWN if name in row}
+        return kind.row(kind.completed(fields, **defaults), where, str(row["id"]))
 
     new_id = lambda path, number: id_of(path, split, number)  # noqa: E731
     found = read_split([file], split, kind.features, convert, new_id, ids_are_unique=ids_are_unique)
     if not may_be_empty:
-        require_rows(len(found), path, config)
+        _require_rows(len(found), path, config)
     return found
 
 
@@ -114,8 +114,8 @@ def kept(output: Path, mode: Mode, rows: Table) -> Table | None:
 
 
 def extras(table: Table) -> list[Row]:
-    """Of each row, the fields that are not read."""
-    ours = {*KNOWN, "prediction", "pred"}
+    """The fields of each row that this library does not read."""
+    ours = {*_KNOWN, "prediction", "pred"}
     return [{name: value for name, value in row.items() if name not in ours} for row in table.given]
 
 
@@ -136,8 +136,8 @@ def rows_of(splits: DatasetDict) -> Iterator[Row]:
 
 def rows_in(path: Path, config: str) -> list[tuple[str, Row]]:
     """The rows of a file as they are, each with its place. Raises `DataError` as ``read``."""
-    rows = list(read_rows(file_of(path)[1]))
-    require_rows(len(rows), path, config)
+    rows = list(read_rows(_file_of(path)[1]))
+    _require_rows(len(rows), path, config)
     return rows
 
 
@@ -149,14 +149,14 @@ class Outcome:
     rows_out: int
     outputs: tuple[Path, ...]
     rejected: Mapping[str, int]
-    aside: Path
+    rejected_path: Path
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         where = ", ".join(map(str, self.outputs))
         parts = [f"{self.rows_in} rows in, {self.rows_out} out to {where}"]
         parts += [f"{count} rejected ({reason})" for reason, count in self.rejected.items()]
-        parts += [f"each with its reason in {self.aside}"] if self.rejected else []
+        parts += [f"each with its reason in {self.rejected_path}"] if self.rejected else []
         return "; ".join([*parts, *self.notes])
 
 
@@ -182,12 +182,14 @@ def finish(
             )
     for path, rows in outputs.items():
         write_json_lines(path, rows)
-    aside = _aside(beside)
+    rejected_path = _rejected_path(beside)
     if rejected:
-        write_json_lines(aside, rejected)
+        write_json_lines(rejected_path, rejected)
     else:
-        aside.unlink(missing_ok=True)  # an earlier run's
-    return Outcome(rows_in, sum(map(len, outputs.values())), tuple(outputs), reasons, aside, tuple(notes))
+        rejected_path.unlink(missing_ok=True)  # an earlier run's
+    return Outcome(
+        rows_in, sum(map(len, outputs.values())), tuple(outputs), reasons, rejected_path, tuple(notes)
+    )
 
 
 def check_output(output: Path, *inputs: Path) -> None:
@@ -201,10 +203,10 @@ def check_output(output: Path, *inputs: Path) -> None:
             f"the output {str(output)!r} is a folder: give a file, such as {str(output / 'GSM8K.json')!r}"
         )
     check_parents(output)
-    outputs = {"the output": output, "where rejected rows go": _aside(output)}
+    outputs = {"the output": output, "where rejected rows go": _rejected_path(output)}
     for path in inputs:
         check_apart({"an input": path}, outputs)
 
 
-def _aside(beside: Path) -> Path:
+def _rejected_path(beside: Path) -> Path:
     return beside.with_name(f"{beside.stem}{REJECTED}{beside.suffix}")

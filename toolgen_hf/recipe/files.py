@@ -22,9 +22,8 @@ from typing import Any, TypeAlias
 from huggingface_hub import constants
 
 from toolgen_hf._utils import expanded, is_there
-from toolgen_hf.errors import ConfigError
+from toolgen_hf.errors import ConfigError, did_you_mean
 from toolgen_hf.plugins import is_path
-from toolgen_hf.recipe.mistakes import nearest
 from toolgen_hf.safe_yaml import parse_yaml, read_yaml
 
 Keys: TypeAlias = tuple[str | int, ...]
@@ -155,7 +154,7 @@ def _find(name_or_path: str | Path) -> Path:
         return _SHIPPED / f"{name_or_path}.yaml"
     raise ConfigError(
         f"no recipe {str(name_or_path)!r}: not a file, and not one that ships ({', '.join(shipped())})"
-        f"{nearest(str(name_or_path), shipped())}"
+        f"{did_you_mean(str(name_or_path), shipped())}"
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from toolgen_hf.errors import ConfigError, closest
+from toolgen_hf.errors import ConfigError, did_you_mean
 from toolgen_hf.models.config import DEVICE, KINDS
 from toolgen_hf.secrets import redact
 
@@ -65,19 +65,13 @@ def problems(model: type[BaseModel], error: ValidationError) -> list[str]:
     return [_explain(model, loc, same) for loc, same in found.items()]
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """``"; did you mean 'train'?"``, or nothing if no known name is near."""
-    found = closest(name, known)
-    return f"; did you mean {found!r}?" if found else ""
-
-
 def _explain(model: type[BaseModel], loc: Sequence[Any], choices: Sequence[Mapping[str, Any]]) -> str:
     """One line about one place. Several ``choices`` mean that the value could have several types."""
     problem = choices[0]
     where = ".".join(str(part) for at, part in enumerate(loc) if not _is_kind(loc, at)) or "recipe"
     if problem["type"] == "extra_forbidden":
         known = _known_keys(model, loc[:-1])
-        return f"{where}: unknown key{nearest(str(loc[-1]), known)} (known: {', '.join(known)})"
+        return f"{where}: unknown key{did_you_mean(str(loc[-1]), known)} (known: {', '.join(known)})"
     if problem["type"] == "missing":
         return f"{where}: this key is required"
     if problem["type"] == "union_tag_invalid":

@@ -22,9 +22,9 @@ from huggingface_hub import DatasetCardData
 
 from toolgen_hf.report.facts import card_facts
 
-DEFAULT_CONFIG = "stage2"
-BLOCK = "\n<!-- block -->\n"
-LICENCES = frozenset([
+_DEFAULT_CONFIG = "stage2"
+_BLOCK = "\n<!-- block -->\n"
+_LICENCES = frozenset([
     "afl-3.0", "agpl-3.0", "apache-2.0", "artistic-2.0", "bsd", "bsd-2-clause", "bsd-3-clause", "bsl-1.0",
     "c-uda", "cc", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0",
     "cc-by-nc-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0",
@@ -34,7 +34,7 @@ LICENCES = frozenset([
     "openrail", "osl-3.0", "pddl", "postgresql", "unknown", "unlicense", "wtfpl", "zlib",
 ])  # fmt: skip
 """The Hub's names of licences (huggingface.co/docs/hub/repositories-licenses). It calls any other "other"."""
-SIZES = {
+_SIZES = {
     1_000: "n<1K",
     10_000: "1K<n<10K",
     100_000: "10K<n<100K",
@@ -69,7 +69,7 @@ def fill(package: str, metadata: Mapping[str, Any], facts: Mapping[str, str]) ->
 
 def fill_blocks(template: str, facts: Mapping[str, str]) -> str:
     """The template with its facts, without the blocks that have an empty one."""
-    blocks = [Template(block.strip()) for block in template.split(BLOCK)]
+    blocks = [Template(block.strip()) for block in template.split(_BLOCK)]
     made = [
         block.substitute(facts) for block in blocks if all(facts[name] for name in block.get_identifiers())
     ]
@@ -79,7 +79,7 @@ def fill_blocks(template: str, facts: Mapping[str, str]) -> str:
 def hub_licence(name: str) -> dict[str, str]:
     """The header keys of a licence: ``{"license": "mit"}``; for one unknown to the Hub, "other" and its name."""
     known = name.strip().lower().replace(" ", "-")
-    if known in LICENCES:
+    if known in _LICENCES:
         return {"license": known}
     return {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", known).strip("-") or "unnamed"}
 
@@ -95,7 +95,7 @@ def _metadata(root: Path, configs: Mapping[str, DatasetDict], manifest: Mapping[
         language=manifest.get("language"),
         task_categories=["text-generation"],
         tags=tags,
-        size_categories=next((size for end, size in SIZES.items() if rows < end), "n>10M"),
+        size_categories=next((size for end, size in _SIZES.items() if rows < end), "n>10M"),
     )
     infos = {config: _info(root, config, splits) for config, splits in configs.items()}
     DatasetInfosDict(infos).to_dataset_card_data(data)
@@ -121,7 +121,7 @@ def _config_entry(root: Path, config: str, splits: DatasetDict) -> dict[str, Any
         "data_files": [{"split": str(split), "path": f"{config}/{split}-*.parquet"} for split in splits],
         "description": f"content sha256:{digest.hexdigest()}",
     }
-    return {**entry, "default": True} if config == DEFAULT_CONFIG else entry
+    return {**entry, "default": True} if config == _DEFAULT_CONFIG else entry
 
 
 def _info(root: Path, config: str, splits: DatasetDict) -> DatasetInfo:

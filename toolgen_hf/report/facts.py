@@ -7,7 +7,6 @@ Everything comes from the manifest, the tables' columns and the recipe.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -28,8 +27,8 @@ from toolgen_hf.stages.score import SCORES
 
 PLACEHOLDER = "PATH_OR_REPO"
 """Stands for the directory or repository in the code that the card shows. A push replaces it."""
-ANNOTATIONS = "annotations"
-STRATEGIES = {
+_ANNOTATIONS = "annotations"
+_STRATEGIES = {
     "distance": "a right response with gold's decision on the tool gets 20, a right one with the other decision 15; "
     "wrong ones get the levels that are left, the nearest to an accepted answer the highest; no answer gets 0.",
     "consistency": "a right response with gold's decision on the tool gets 20, a right one with the other decision "
@@ -40,7 +39,7 @@ TRAINERS = {
     "tool_calling": "SFTTrainer(model, SFTConfig(assistant_only_loss=True), train_dataset={rows}).train()",
     "preference": "DPOTrainer(model, train_dataset={rows}).train()  # or RewardTrainer",
 }
-ORDERS = {
+_ORDERS = {
     "interleave": "each part's rows evenly over the whole",
     "concatenate": "one part after the other",
 }
@@ -76,12 +75,12 @@ def card_facts(
         "rejected_count": f"{sum(summary.rejected.values()):,}",
         "rejected": table(["reason", "questions"], [(plain(why), n) for why, n in summary.rejected.items()]),
         "near_duplicates": _near_duplicates(summary),
-        "student": model_name(models.get("student")),
+        "student": _model_name(models.get("student")),
         "student_table": _student(summary),
         "soundness": _soundness(summary),
         "sources": _sources(summary),
         "strategy": str(manifest["strategy"]) if "stage2" in configs else "",
-        "strategy_meaning": STRATEGIES.get(manifest["strategy"], "see the library's documentation."),
+        "strategy_meaning": _STRATEGIES.get(manifest["strategy"], "see the library's documentation."),
         "scores": _scores(summary),
         "columns": _columns(configs),
         "models": _models(manifest, summary),
@@ -114,7 +113,7 @@ def _configs(configs: Mapping[str, DatasetDict]) -> str:
 
 
 def _loading(configs: Mapping[str, DatasetDict]) -> str:
-    """Code that opens every config, of the sources' responses one."""
+    """Code that opens every config; of the sources' responses, only the first."""
     sources = [name for name in configs if name.startswith(RESPONSES) and name != "responses-gold"]
     shown = [name for name in configs if not name.startswith(RESPONSES)] + sources[:1]
     if not shown:
@@ -156,7 +155,7 @@ def _columns(configs: Mapping[str, DatasetDict]) -> str:
         told = described[group].columns if group in described else {}
         about = {**stages.OF_A_MIX, **told}
         features = next(iter(configs[names[0]].values())).features
-        lines = bullets(f"{code(column)}: {about.get(column, 'not described')}" for column in features)
+        lines = bullets(f"{code(column)}: {about.get(column, 'not _described')}" for column in features)
         parts[group] = f"**{', '.join(map(code, names))}**\n\n{lines}"
     first = [parts.pop(name) for name in ("stage1", "stage2") if name in parts]
     rest = details("Columns of the other configs", "\n\n".join(parts.values())) if parts else ""
@@ -296,12 +295,12 @@ def _place(source: Mapping[str, Any]) -> str:
     return code(source["source_dataset"]) + at
 
 
-def model_name(description: str | None) -> str:
+def _model_name(description: str | None) -> str:
     """A generator's description without the way in which it is prompted."""
-    return described(str(description).split(", ")[0]) if description else ""
+    return _described(str(description).split(", ")[0]) if description else ""
 
 
-def described(text: str) -> str:
+def _described(text: str) -> str:
     """A generator's description as Markdown: what is between backticks is code, whatever else the names in it hold."""
     made = []
     for at, part in enumerate(text.split("`")):
@@ -327,10 +326,12 @@ def _models(manifest: Mapping[str, Any], summary: Summary) -> str:
     for role, model in manifest["models"].items():
         licence = licences.get(role, "not stated by its files")
         roles.setdefault((str(model), str(licence)), []).append(_role(role))
-    rows = [(", ".join(names), described(model), plain(licence)) for (model, licence), names in roles.items()]
-    if ANNOTATIONS in summary.teachers:
+    rows = [
+        (", ".join(names), _described(model), plain(licence)) for (model, licence), names in roles.items()
+    ]
+    if _ANNOTATIONS in summary.teachers:
         what = "no model: the source's own worked solutions, composed into one call each"
-        rows.append((_role(f"teacher {ANNOTATIONS}"), what, plain(manifest["license"])))
+        rows.append((_role(f"teacher {_ANNOTATIONS}"), what, plain(manifest["license"])))
     return table(["asked as", "model", "licence or terms"], rows)
 
 
@@ -342,7 +343,7 @@ def _adapters(manifest: Mapping[str, Any], summary: Summary) -> str:
             code(tuned["model"]),
             ", ".join(map(code, tuned["sources"])),
             code(tuned["template"]),
-            rows_in.get(re.sub(r"([^ ]+)$", r"finetune \1", name), ""),
+            rows_in.get(f"{''.join(name.rpartition(': ')[:2])}finetune {name.rpartition(': ')[2]}", ""),
             f"{tuned['checkpoint']} of {tuned['max_steps']}",
             tuned["batch_size"],
             f"{tuned['learning_rate']:g}",
@@ -402,7 +403,7 @@ def _work(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
 
 def _limits(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
     earlier = (manifest.get("source") or {}).get("models", {}).get("student")
-    student = model_name(manifest.get("models", {}).get("student") or earlier)
+    student = _model_name(manifest.get("models", {}).get("student") or earlier)
     splits = summary.student["splits"].values()
     asked, correct = (sum(split[key] for split in splits) for key in ("asked", "correct"))
     stage1 = summary.configs.get("stage1", {})
@@ -421,26 +422,26 @@ def _limits(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
 
 
 def _mix(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
-    """What a mix says of its parts, in place of what one dataset says."""
+    """The facts about a mix's parts, which replace those about a single dataset."""
     kinds = ("questions", "rows", "undrawn", "before", "rejected")
     if not summary.mix:
         keys = ("mixed", "mix_order", "mix_seed", "repeats", "parts", "parts_count", "parts_licences")
         return dict.fromkeys((*keys, *(f"mix_{kind}" for kind in kinds)), "")
-    told: Mapping[str, Any] = manifest.get("parts", {})
+    about: Mapping[str, Any] = manifest.get("parts", {})
     counts = mixed_counts(summary)
     twice = list(map(plain, repeats(summary.mix)))
     none = "None: every question stands once, and none of a split to evaluate with is in train."
     return {
-        "mixed": _parts(summary, told, counts["rows"]),
-        "mix_order": ORDERS[summary.mix["order"]],
+        "mixed": _parts(summary, about, counts["rows"]),
+        "mix_order": _ORDERS[summary.mix["order"]],
         "mix_seed": str(summary.mix["seed"]),
         "repeats": bullets(twice or [none]),
         **{f"mix_{kind}": f"{counts[kind]:,}" for kind in kinds},
-        "parts": ", ".join(_dataset(part, name) for name, part in told.items()),
+        "parts": ", ".join(_dataset(part, name) for name, part in about.items()),
         "parts_count": str(len(summary.mix["parts"])),
         "parts_licences": bullets(
             f"questions and solutions of {_dataset(part, name)}: {_licence(part, 'no stated licence here', '')}"
-            for name, part in told.items()
+            for name, part in about.items()
         ),
         **dict.fromkeys(("dataset", "rows_raw"), ""),
     }
@@ -474,13 +475,13 @@ def asked_for(part: Mapping[str, Any]) -> str:
         asked = part.get(kind)
         if asked is not None:
             by_split = asked if isinstance(asked, Mapping) else {"": asked}
-            said = (f"{split} {'all' if n is None else f'{n:g}'}".strip() for split, n in by_split.items())
-            return f"{kind} {', '.join(said)}"
+            counts = (f"{split} {'all' if n is None else f'{n:g}'}".strip() for split, n in by_split.items())
+            return f"{kind} {', '.join(counts)}"
     return "all"
 
 
 def repeats(mix: Mapping[str, Any]) -> Iterator[str]:
-    """The questions that stand twice, a line for each pair of parts: where, how alike, and whether they were kept."""
+    """Repeated questions, a line for each pair of parts: where they are, how alike, and whether they were kept."""
     for found in mix["repeats"]:
         count = f"{found['count']:,} of {found['part']}, {found['split']}"
         where = f"in {found['of_split']} of {found['of']}"

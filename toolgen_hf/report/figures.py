@@ -15,7 +15,7 @@ from toolgen_hf.runtime.budget import dollars
 from toolgen_hf.runtime.summary import Summary
 from toolgen_hf.stages.score import SCORES
 
-NAMED_TEACHERS = 2
+_NAMED_TEACHERS = 2
 """How many teachers the flow names. The others are counted together."""
 
 
@@ -29,19 +29,19 @@ class Part:
     count: int
 
 
-Flow = list[tuple[str, list[Part]]]
+_Flow = list[tuple[str, list[Part]]]
 
 
-def flow(summary: Summary) -> Flow:
-    """What became of the questions at each step. Those that go on are at the left, so stage 1 is the left of all."""
+def flow(summary: Summary) -> _Flow:
+    """The questions at each step, by what became of them. Those that go on to the next step are at the left."""
     total, one, two = (sum(summary.configs.get(name, {}).values()) for name in ("raw", "stage1", "stage2"))
     mixed = mixed_counts(summary)
     total = mixed.get("questions", total)
     splits = summary.student["splits"].values()
     right, asked = (sum(split[kind] for split in splits) for kind in ("correct", "asked"))
     teachers = sorted(summary.teachers.items(), key=lambda item: -item[1])
-    calls = [("call", f"by {name}", count) for name, count in teachers[:NAMED_TEACHERS]]
-    if rest := teachers[NAMED_TEACHERS:]:
+    calls = [("call", f"by {name}", count) for name, count in teachers[:_NAMED_TEACHERS]]
+    if rest := teachers[_NAMED_TEACHERS:]:
         name = f"{len(rest)} other teachers" if len(rest) > 1 else rest[0][0]
         calls.append(("call", f"by {name}", sum(count for _, count in rest)))
     rejected = summary.calls_needed - sum(summary.teachers.values())
@@ -72,7 +72,7 @@ def _place(start: int, *parts: tuple[str, str, int]) -> list[Part]:
     return placed
 
 
-def flow_title(summary: Summary, steps: Flow) -> tuple[int, str, str]:
+def flow_title(summary: Summary, steps: _Flow) -> tuple[int, str, str]:
     """The number of questions in a flow, its title, and how many there are in each split."""
     total = max((part.start + part.count for _, parts in steps for part in parts), default=0)
     splits = " + ".join(f"{rows:,} {split}" for split, rows in summary.configs.get("raw", {}).items())
@@ -80,7 +80,7 @@ def flow_title(summary: Summary, steps: Flow) -> tuple[int, str, str]:
 
 
 def mixed_counts(summary: Summary) -> dict[str, int]:
-    """What became of the questions of a mix, over all parts and splits; empty if it is no mix."""
+    """What became of the questions of a mix, over all parts and splits; empty if it is not a mix."""
     kinds = ("questions", "before", "rejected", "undrawn", "rows") if summary.mix else ()
     splits = [split for part in summary.mix.get("parts", {}).values() for split in part["splits"].values()]
     return {kind: sum(split[kind] for split in splits) for kind in kinds}
@@ -112,14 +112,14 @@ def longest(lengths: dict[str, list[float]]) -> float:
 
 def work(summary: Summary) -> list[str]:
     """What the run did: texts, tokens, and what they cost."""
-    told = [f"{summary.generated:,} texts generated, {summary.reused:,} from the store"]
+    parts = [f"{summary.generated:,} texts generated, {summary.reused:,} from the store"]
     if summary.prompt_tokens or summary.completion_tokens:
-        told.append(f"{summary.prompt_tokens:,} + {summary.completion_tokens:,} tokens")
+        parts.append(f"{summary.prompt_tokens:,} + {summary.completion_tokens:,} tokens")
     if summary.cost is None and summary.generated:
-        told.append("at a price that is not known")
+        parts.append("at a price that is not known")
     elif summary.cost:
-        told.append(dollars(summary.cost))
+        parts.append(dollars(summary.cost))
     whole = summary.used.get("cost")
     if whole and whole != summary.cost:
-        told.append(f"{dollars(whole)} for all texts in it")
-    return told
+        parts.append(f"{dollars(whole)} for all texts in it")
+    return parts

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from datasets import DatasetDict
 
-from toolgen_hf._utils import replacing
+from toolgen_hf._utils import replacing, shorten
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.report.figures import Part, flow, flow_title, length_quantiles, longest, score_counts
 from toolgen_hf.runtime.summary import Summary, share
@@ -35,7 +35,7 @@ WHAT = {
 
 # Okabe and Ito's palette, which colour-blind people can tell apart. Scores are shades of one hue.
 COLOURS = {"all": "#5f6b76", "right": "#0072b2", "wrong": "#e69f00", "call": "#009e73", "out": "#d55e00"}
-SCORE_COLOURS = dict(zip(SCORES, ("#08436e", "#2b77b5", "#79b0d9", "#c2daec", "#dddddd"), strict=True))
+_SCORE_COLOURS = dict(zip(SCORES, ("#08436e", "#2b77b5", "#79b0d9", "#c2daec", "#dddddd"), strict=True))
 _INK, QUIET = "#1f2328", "#59636e"
 STYLE = {"font.family": "DejaVu Sans", "font.size": 10, "text.parse_math": False, "text.color": _INK}
 
@@ -108,7 +108,8 @@ def _label_parts(figure: Figure, axes: Axes, y: float, parts: Sequence[Part], to
 
     renderer = FigureCanvasAgg(figure).get_renderer()
     to_data = total / axes.get_window_extent(renderer).width if total else 0
-    labels = [f"{part.count:,} {_shorten(part)}" for part in parts]
+    names = [shorten(part.label, 22) if part.kind == "call" else part.label for part in parts]
+    labels = [f"{part.count:,} {name}" for part, name in zip(parts, names, strict=True)]
     shares = [f" ({share(part.count, total)})" if part.count < total else "" for part in parts]
     texts = [axes.text(0, y + 0.28, label + of, ha="center", va="top", zorder=4)
              for label, of in zip(labels, shares, strict=True)]  # fmt: skip
@@ -125,10 +126,6 @@ def _label_parts(figure: Figure, axes: Axes, y: float, parts: Sequence[Part], to
         near = min(max(middle, part.start), part.start + part.count)
         if near != middle:
             axes.plot([near, middle], [y + 0.18, y + 0.27], color=COLOURS[part.kind], lw=1.2, zorder=3)
-
-
-def _shorten(part: Part, width: int = 22) -> str:
-    return part.label[: width - 1] + "…" if part.kind == "call" and len(part.label) > width else part.label
 
 
 def spread(wanted: Sequence[float], widths: Sequence[float], end: float) -> list[float]:
@@ -158,14 +155,14 @@ def _tools(summary: Summary) -> Figure:
 
 
 def _scores(summary: Summary) -> Figure:
-    key = [(f"score {score}" if score == SCORES[0] else score, SCORE_COLOURS[score]) for score in SCORES]
+    key = [(f"score {score}" if score == SCORES[0] else score, _SCORE_COLOURS[score]) for score in SCORES]
     counts = score_counts(summary)
     figure, axes = _by_source("How each source's responses score", key, counts, right=0.35)
     for y, scores in enumerate(counts.values()):
         whole, start = sum(scores.values()), 0.0
         for score, count in scores.items():
             width = count / whole if whole else 0.0
-            axes.barh(y, width, 0.62, start, color=SCORE_COLOURS[score], edgecolor="white", linewidth=0.8)
+            axes.barh(y, width, 0.62, start, color=_SCORE_COLOURS[score], edgecolor="white", linewidth=0.8)
             if width >= 0.07:
                 ink = "white" if score in SCORES[:2] else _INK
                 axes.text(start + width / 2, y, f"{width:.0%}", ha="center", va="center", color=ink)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from toolgen_hf.ask import Prompt
 from toolgen_hf.models.base import Generator
 from toolgen_hf.runtime.budget import AT_WORST
 from toolgen_hf.runtime.texts import Texts
 
-SHOWN = 2  # prompts
+_SHOWN = 2  # prompts
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Plan:
         prompts: list[Prompt] = []
         for prompt in missing:
             estimates.append(generator.estimate(prompt))
-            if len(prompts) < SHOWN:
+            if len(prompts) < _SHOWN:
                 prompts.append(prompt)
         before = [entry for entry in self.entries if entry.stage == stage]  # teachers that are asked earlier
         passed_on = sum(entry.requests for entry in before)
@@ -85,7 +86,7 @@ class Plan:
         )
 
     def add_all(self, stage: str, generator: Generator, requests: int) -> None:
-        """Add so many texts of a local model. Their prompts are not known."""
+        """Add ``requests`` texts of a local model. Their prompts are not known yet."""
         self.entries.append(Planned(stage, generator.describe(), requests, requests, 0, 0.0, 0.0, False, ()))
 
     @property
@@ -96,19 +97,19 @@ class Plan:
     @property
     def cost(self) -> float | None:
         """The expected cost in US dollars; None if a price is not known."""
-        return _total(entry.cost for entry in self.entries if entry.requests)
+        return total(entry.cost for entry in self.entries if entry.requests)
 
     @property
     def max_cost(self) -> float | None:
         """The highest possible cost in US dollars; None if a price is not known."""
-        return _total(entry.max_cost for entry in self.entries if entry.max_requests)
+        return total(entry.max_cost for entry in self.entries if entry.max_requests)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON data."""
         totals = {"requests": self.requests, "cost": self.cost, "max_cost": self.max_cost}
         return {"stages": [asdict(entry) for entry in self.entries], **totals}
 
 
-def _total(costs: Iterable[float | None]) -> float | None:
-    known = list(costs)
-    return None if None in known else sum(cost for cost in known if cost is not None)
+def total(parts: Iterable[_Number | None]) -> _Number | None:
+    """The sum; None if a part is None."""
+    known = list(parts)
+    return None if None in known else sum(part for part in known if part is not None)

@@ -107,7 +107,7 @@ class Source(Responses):
 
 
 @with_config(ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
-class Used(TypedDict, total=False):
+class _Used(TypedDict, total=False):
     """Tokens and price (US dollars, None if not known) of texts."""
 
     texts: Count
@@ -136,7 +136,7 @@ class MixPart(TypedDict):
     splits: dict[str, Mixed]
 
 
-class Repeat(TypedDict):
+class _Repeat(TypedDict):
     """How many questions of a part are also in another place."""
 
     part: str
@@ -149,12 +149,12 @@ class Repeat(TypedDict):
 
 
 class Mix(TypedDict, total=False):
-    """What was mixed (the facts that `toolgen_hf.mix` gives); empty of a result that is no mix."""
+    """What was mixed (the facts that `toolgen_hf.mix` gives); empty if the result is not a mix."""
 
     order: Literal["interleave", "concatenate"]
     seed: int
     parts: dict[str, MixPart]
-    repeats: list[Repeat]
+    repeats: list[_Repeat]
 
 
 def _whole_mix(mix: dict[str, Any]) -> dict[str, Any]:
@@ -226,13 +226,12 @@ class Summary:
     up_to_date: bool = False
     fewshot_overlap: Counts = field(default_factory=dict)
     calls: dict[str, Counts] = field(default_factory=dict)
-    used: Annotated[dict[str, Any], _checked_as(Used)] = field(default_factory=dict)
+    used: Annotated[dict[str, Any], _checked_as(_Used)] = field(default_factory=dict)
     mix: Annotated[dict[str, Any], _checked_as(Mix), AfterValidator(_whole_mix)] = field(default_factory=dict)
     near_duplicates: Annotated[list[dict[str, Any]] | None, _checked_as(list[Near] | None)] = None
     moved: Count = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON data."""
         return asdict(self)
 
     @classmethod
@@ -363,5 +362,5 @@ def soundness_counts(summary: Summary) -> dict[str, int]:
 
 
 def share(part: int, whole: int) -> str:
-    """A share in percent, as text: ``"98.0%"``; ``"-"`` of nothing."""
+    """A share in percent, as text: ``"98.0%"``; ``"-"`` if ``whole`` is 0."""
     return f"{part / whole:.1%}" if whole else "-"

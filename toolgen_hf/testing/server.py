@@ -125,19 +125,17 @@ class ApiServer:
         self.port = port
         self._script, self._latency, self._keys, self._models = script, latency, keys, models
         self._record, self._log_path = record, log
-        self._batch_seconds, self._expire_after, self._batch_errors = (
-            batch_seconds,
-            expire_after,
-            batch_errors,
-        )
+        self._batch_seconds, self._expire_after = batch_seconds, expire_after
+        self._batch_errors = batch_errors
         self._log: TextIO | None = None
         self._script_error: Exception | None = None
         self._thread: Thread | None = None
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
-        self._forget()
+        self.reset()
 
-    def _forget(self) -> None:
+    def reset(self) -> None:
+        """Forget all requests, counts, files and batches."""
         self._requests: list[ApiRequest] = []
         self._seen: dict[str, int] = {}
         self._files: dict[str, StoredFile] = {}
@@ -186,10 +184,6 @@ class ApiServer:
         """Change the script (None keeps it) and what happens to new batches (nothing, unless it is given here)."""
         self._script = self._script if script is None else script
         self._expire_after, self._batch_errors = expire_after, batch_errors
-
-    def reset(self) -> None:
-        """Forget all requests, counts, files and batches."""
-        self._forget()
 
     def start(self) -> Self:
         """Serve until `stop`.
@@ -257,7 +251,7 @@ class ApiServer:
             case "GET", "stats":
                 return {"count": self.count, "in_flight_max": self.in_flight_max}
             case "POST", "reset":
-                self._forget()
+                self.reset()
                 return {}
             case "GET", "v1", "models":
                 names = sorted(self._models or ["scripted"])

@@ -35,7 +35,7 @@ def questions(tables: Mapping[str, Mapping[str, Iterable[Row]]], graders: Grader
     questions: list[Row] = []
     for split in dict.fromkeys(split for config in tables.values() for split in config):
         found: dict[tuple[str, int], tuple[Row, Task]] = {}
-        for config, add in ADDED.items():
+        for config, add in _ADDED.items():
             seen: Counter[str] = (
                 Counter()
             )  # a mix may repeat an id within a config: each is a question of its own
@@ -91,7 +91,7 @@ def _add_stage1(entry: Row, row: Row, task: Task) -> None:
 def _add_target(entry: Row, task: Task) -> None:
     """Add stage 1's output as a response, unless one of stage 2 has the same text."""
     target = entry.pop("target", None)
-    if target is not None and all(said["text"] != target for said in entry["responses"]):
+    if target is not None and all(responses["text"] != target for responses in entry["responses"]):
         answer = execute_response(target, task).prediction
         entry["responses"].insert(0, response("stage 1", target, answer, entry["gold"], task))
 
@@ -130,20 +130,20 @@ def _add_rejected(entry: Row, rejected: Row, task: Task) -> None:
 
 def _add_student(entry: Row, row: Row, task: Task, is_right: bool) -> None:
     """Add the student's response once. A right one is also stage 1's output, and so gold's response."""
-    said = entry["responses"]
-    if any(one["source"] == "student" for one in said):
+    responses = entry["responses"]
+    if any(one["source"] == "student" for one in responses):
         return
-    for one in said:
+    for one in responses:
         if one["source"] == "gold" and one["text"] == row["response"]:
             one["note"] = "the student's own response"
             return
     made = response("student", row["response"], row["prediction"], entry["gold"], task)
     if made["verdict"] == "right" and not is_right:
         made |= {"verdict": "wrong", "note": CUT}
-    said.append(made)
+    responses.append(made)
 
 
-ADDED: Mapping[str, Callable[[Row, Row, Task], None]] = {
+_ADDED: Mapping[str, Callable[[Row, Row, Task], None]] = {
     "raw": _add_raw,
     "stage1": _add_stage1,
     "stage2": _add_stage2,

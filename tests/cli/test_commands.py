@@ -270,7 +270,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
         [sys.executable, "-c", SLOW, *arguments],
         stderr=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
     )
     store = tmp_path / "cache" / "store.sqlite"
     deadline = time.monotonic() + 60
@@ -427,7 +427,7 @@ def test_a_message_stands_above_a_bar_not_behind_it(capsys: pytest.CaptureFixtur
 
 def in_a_terminal(arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = f"{sys.executable} -m toolgen_hf.cli {arguments}"
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "NO_COLOR": "1", **environment}
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "NO_COLOR": "1", **environment}
     encoding = environment.get("PYTHONIOENCODING", "utf-8")
     return subprocess.run(
         ["bash", "-c", command],

@@ -13,7 +13,7 @@ from toolgen_hf.errors import ConfigError
 from toolgen_hf.recipe.files import shipped
 from toolgen_hf.safe_yaml import parse_yaml, read_yaml
 
-RECIPES = Path(__file__).parents[1] / "toolgen_hf" / "recipes"
+RECIPES = Path(__file__).parents[2] / "toolgen_hf" / "recipes"
 
 
 @pytest.mark.parametrize(

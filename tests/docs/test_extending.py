@@ -26,7 +26,7 @@ from toolgen_hf.stages.respond import SourceConfig, respond
 from toolgen_hf.tasks import Task, get_task, identity
 from toolgen_hf.tools import get_tool
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs/examples/dates"
 SCRIPTED = [
     "answer.generator.model=wrong",

@@ -69,11 +69,11 @@ def test_a_pull_request_says_that_there_is_no_tag(
             1,
             "error: 'ann/set' has a version v1.0.0 with other content",
         ),
-        (("push", "SET", REPO, "--version", "one"), 2, "error: 'one' is no version"),
-        (("push", "nowhere", REPO, "--version", "1.0.0"), 2, "error: 'nowhere' is no produced directory"),
+        (("push", "SET", REPO, "--version", "one"), 2, "error: 'one' is not a version"),
+        (("push", "nowhere", REPO, "--version", "1.0.0"), 2, "error: 'nowhere' is not a produced directory"),
         (("versions", "ann/none"), 1, "error: cannot read 'ann/none': there is no such dataset repository"),
         (("pull", REPO, "out", "--version", "9.0.0"), 1, "there is v1.0.0"),
-        (("diff", "nowhere", "SET"), 2, "error: 'nowhere' is no directory here"),
+        (("diff", "nowhere", "SET"), 2, "error: 'nowhere' is not a directory here"),
     ],
 )
 def test_exit_codes(
