@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from toolgen_hf.errors import ToolgenError
     from toolgen_hf.flow import run
-    from toolgen_hf.models.config import AnnotationsConfig, LocalConfig, OpenAIConfig
+    from toolgen_hf.models.config import AnnotationsConfig, LocalConfig, OpenAIConfig, RayConfig
     from toolgen_hf.recipe import MixRecipe, Recipe
+    from toolgen_hf.runtime.ray_runner import RayRunner
     from toolgen_hf.runtime.workspace import Workspace
     from toolgen_hf.stages.answer import answer
     from toolgen_hf.stages.draw import MixConfig
@@ -33,6 +34,8 @@ _HOMES = {
     "MixPart": "stages.mix",
     "MixRecipe": "recipe",
     "OpenAIConfig": "models.config",
+    "RayConfig": "models.config",
+    "RayRunner": "runtime.ray_runner",
     "Recipe": "recipe",
     "SourceConfig": "stages.respond",
     "ToolgenError": "errors",
@@ -56,6 +59,8 @@ __all__ = [
     "MixPart",
     "MixRecipe",
     "OpenAIConfig",
+    "RayConfig",
+    "RayRunner",
     "Recipe",
     "SourceConfig",
     "ToolgenError",

@@ -20,10 +20,9 @@ from datasets import DatasetDict, concatenate_datasets
 from ray.cluster_utils import Cluster
 
 from tests.support.engines import splits
-from toolgen_hf import OpenAIConfig, Workspace, answer, stage1, tool_api
+from toolgen_hf import OpenAIConfig, RayConfig, RayRunner, Workspace, answer, stage1, tool_api
 from toolgen_hf.errors import BudgetError, GenerationError
 from toolgen_hf.models.config import PriceConfig
-from toolgen_hf.runtime.ray_runner import RayConfig, RayRunner
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.timeout(280)]

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     from toolgen_hf.recipe import Recipe
     from toolgen_hf.report.screen import print_summary
 
-    recipe = Recipe.load(arguments.recipe, arguments.set)
+    recipe = Recipe.load(arguments.recipe, [*arguments.set, *_runner(arguments)])
     with open_workspace(arguments) as workspace:
         if arguments.dry_run:
             show_plan(flow.plan(recipe, workspace), as_json=arguments.json)
@@ -46,6 +46,14 @@ def run(arguments: argparse.Namespace) -> None:
         )
     else:
         print_summary(result.summary, result.directory)
+
+
+def _runner(arguments: argparse.Namespace) -> list[str]:
+    """The recipe's keys that ``--runner`` and ``--address`` set."""
+    if arguments.runner == "map":
+        return ["runner=null"]
+    keys = ["runner.kind=ray"] if arguments.runner or arguments.address else []
+    return [*keys, f"runner.address={arguments.address}"] if arguments.address else keys
 
 
 def show(arguments: argparse.Namespace) -> None:
@@ -95,6 +103,7 @@ def _add_run(commands: Commands) -> None:
         "run my.yaml -o outputs/mine --json",
         "run my.yaml --dry-run",
         "run my.yaml --max-cost 2.50",
+        "run my.yaml --runner ray --address auto --store postgresql://me@host/texts",
         description="Build everything a recipe asks for. Running it again goes on where it stopped.",
     )
     parser.add_argument("recipe", help="a YAML file, or the name of a recipe that ships")
@@ -102,6 +111,14 @@ def _add_run(commands: Commands) -> None:
         "-o", "--output", type=Path, help="where the result goes (default: the recipe's, or outputs/NAME)"
     )
     parser.add_argument("--json", action="store_true", help="print the summary as one line of JSON")
+    parser.add_argument(
+        "--runner",
+        choices=("map", "ray"),
+        help="where stages run: in this process, or on Ray (default: the recipe's)",
+    )
+    parser.add_argument(
+        "--address", help="the Ray cluster to use, such as auto (default: Ray on this machine)"
+    )
     add_spending(parser)
     add_common(parser)
 

@@ -57,9 +57,12 @@ def steps() -> dict[str, Command]:
 def _one_stage(arguments: argparse.Namespace) -> None:
     from toolgen_hf.flow.single import run_stage
     from toolgen_hf.recipe import Recipe
+    from toolgen_hf.runtime.workspace import make_runner
 
     recipe = Recipe.load(arguments.recipe, arguments.set)
     with open_workspace(arguments) as workspace:
+        if workspace.plan is None:
+            workspace.runner = make_runner(recipe.runner)
         files = (arguments.input, arguments.output)
         run_stage(arguments.stage, *files, recipe, arguments.name, workspace, arguments.mode)
         if workspace.plan is not None:

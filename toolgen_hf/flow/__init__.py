@@ -29,8 +29,9 @@ from toolgen_hf.models.weights import forget_commits
 from toolgen_hf.recipe import Recipe, key_prefix
 from toolgen_hf.recipe.roles import check_models, missing_texts, require_texts
 from toolgen_hf.runtime.plan import Plan
+from toolgen_hf.runtime.runner import Runner
 from toolgen_hf.runtime.summary import Summary
-from toolgen_hf.runtime.workspace import Workspace
+from toolgen_hf.runtime.workspace import Workspace, make_runner
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,12 @@ class Result:
     configs: Mapping[str, DatasetDict]
 
 
-def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace | None = None) -> Result:
+def run(
+    recipe: Recipe,
+    output: str | Path | None = None,
+    workspace: Workspace | None = None,
+    runner: Runner | None = None,
+) -> Result:
     """Build everything that a recipe asks for, and write it to a directory.
 
     A rerun costs nothing, because every stage comes from the cache. After a change, only the stages that depend on it
@@ -53,6 +59,7 @@ def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace |
     Args:
         output: the directory of the result; the default is the recipe's ``output``.
         workspace: cache and store; the default is the user's own.
+        runner: what runs the stages; the default is the recipe's, or else the workspace's.
 
     Raises:
         ConfigError: the output directory or a model cannot be used, or a role cannot generate texts that are not in
@@ -66,6 +73,8 @@ def run(recipe: Recipe, output: str | Path | None = None, workspace: Workspace |
     forget_commits()
     own = workspace is None
     workspace = workspace or Workspace()
+    if runner is not None or recipe.runner is not None:
+        workspace.runner = runner or make_runner(recipe.runner)
     with workspace if own else nullcontext():
         _check(recipe, workspace)
         started = time.monotonic()

@@ -35,6 +35,7 @@ class Reach(Enum):
     KEYS = "the file's content is sent as a key"
     UNENCRYPTED = "a key may be sent without encryption"
     OUTPUT = "the folder is written"
+    CLUSTER = "the machines get the questions, and run this library"
 
 
 class Config(BaseModel):
@@ -330,3 +331,22 @@ def unique(names: Sequence[str]) -> list[str]:
         free = name if name not in made else next(new for new in numbered if new not in {*names, *made})
         made.append(free)
     return made
+
+
+class RayConfig(Config):
+    """Runs stages on Ray Data, over the processes of one machine or of many."""
+
+    kind: Literal["ray"] = "ray"
+    """The kind of runner. May be left out."""
+    address: Annotated[str | None, Reach.CLUSTER] = None
+    """A running Ray cluster, such as ``auto`` or ``ray://head:10001``. Without one, Ray starts on this machine."""
+    workers: int | None = Field(default=None, ge=1)
+    """Processes that run a stage. The default is one for each CPU of the cluster, but one CPU less."""
+    cpus: float = Field(default=1.0, ge=0)
+    """CPUs of a worker."""
+    gpus: float = Field(default=0.0, ge=0)
+    """GPUs of a worker, in a stage that asks a local model."""
+    block_size: int = Field(default=1000, ge=1, le=10_000)
+    """Rows that a worker takes at a time. A stage with fewer rows runs in the driver."""
+    folder: Annotated[str | None, Reach.CLUSTER] = None
+    """A path or fsspec URL that all machines reach, for the rows on their way. The default is in the cache."""

@@ -102,6 +102,8 @@ def _refusal(reached: _Reached, origin: RecipeFile) -> str | None:
         case Reach.OUTPUT:
             is_here = Path(value).resolve().is_relative_to(Path.cwd())
             return None if is_here else f"{value!r} as its output, a folder outside of where you are"
+        case Reach.CLUSTER:
+            return f"{value!r} for its runner, where other machines would get the questions"
         case Reach.MODEL:
             is_trained = reached.field == "adapter" and value.startswith("finetune:")
             place = None if is_trained else local_path(value)

@@ -33,7 +33,14 @@ from pydantic import Field, field_validator, model_validator
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.finetune import FinetuneConfig
 from toolgen_hf.hub.repo import HUB, RepoRef, is_produced, split_source
-from toolgen_hf.models.config import AnnotationsConfig, Config, GeneratorConfig, Reach, TeacherConfig
+from toolgen_hf.models.config import (
+    AnnotationsConfig,
+    Config,
+    GeneratorConfig,
+    RayConfig,
+    Reach,
+    TeacherConfig,
+)
 from toolgen_hf.recipe.files import Draft, read_recipe
 from toolgen_hf.recipe.mistakes import validated
 from toolgen_hf.recipe.permission import require_allowed
@@ -44,7 +51,7 @@ from toolgen_hf.tasks import get_task, task_reference
 
 SKIPPED = ("answer", "tool_api")
 """The keys of the stages that do not run when a recipe starts from a stage 1."""
-MIX_KEYS = ("name", "description", "mix", "output")
+MIX_KEYS = ("name", "description", "mix", "output", "runner")
 """The keys of a mix. Every other key belongs to the recipe of a part."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """Names become parts of file names, so they must not contain a path."""
@@ -257,6 +264,9 @@ class Recipe(Config):
     belong to the recipes of the parts."""
     output: Annotated[str | None, Reach.OUTPUT] = None
     """The directory of the result. The default is ``outputs/{name}``. The ``output`` of a part is not used."""
+    runner: RayConfig | None = None
+    """Where stages run. Without this key they run in this process. It changes no row, and is not in the recipe that is
+    saved with the result. The ``runner`` of a part is not used."""
 
     @property
     def recipes(self) -> dict[str, Recipe]:
@@ -399,9 +409,9 @@ class Recipe(Config):
 
     def _plain(self) -> dict[str, Any]:
         if self.mix is None:
-            unused = {"mix", *(SKIPPED if self.answer is None else ())}
+            unused = {"mix", "runner", *(SKIPPED if self.answer is None else ())}
             return {**self.model_dump(mode="json", exclude=unused), "task": get_task(self.task).name}
-        data = self.model_dump(mode="json", include=set(MIX_KEYS))
+        data = self.model_dump(mode="json", include=set(MIX_KEYS) - {"runner"})
         parts = data["mix"]["parts"]
         for name, recipe in self.recipes.items():
             parts[name]["recipe"] = recipe._plain()

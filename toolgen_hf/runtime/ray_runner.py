@@ -35,14 +35,13 @@ import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, Features
 from datasets.arrow_writer import ArrowWriter
 from fsspec.core import url_to_fs
-from pydantic import Field
 from tqdm.auto import tqdm
 
 from toolgen_hf import errors
 from toolgen_hf.ask import Generation, Prompt
 from toolgen_hf.errors import ConfigError, GenerationError, ToolgenError
 from toolgen_hf.models.base import Generator
-from toolgen_hf.models.config import Config, OpenAIConfig
+from toolgen_hf.models.config import OpenAIConfig, RayConfig
 from toolgen_hf.runtime.budget import Meter
 from toolgen_hf.runtime.door import Generating, replay
 from toolgen_hf.runtime.runner import MapRunner, Place, StageRun, look_up, make_outputs, rows_of_batch
@@ -58,26 +57,6 @@ _SPLIT, _BLOCK, _AT = "_toolgen_split", "_toolgen_block", "_toolgen_at"
 """Columns that keep the order: the number of the split, the first row of the block, the place in the block."""
 
 logger = logging.getLogger(__name__)
-
-
-class RayConfig(Config):
-    """Where and how `RayRunner` works.
-
-    Attributes:
-        address: of a running Ray cluster, such as ``auto`` or ``ray://head:10001``; None starts one on this machine.
-        workers: processes that run a stage; default one for each CPU of the cluster but one.
-        cpus: CPUs of a worker.
-        gpus: GPUs of a worker, for a stage that asks a local model.
-        block_size: rows that a worker takes at a time.
-        folder: a path or fsspec URL that all machines reach, for the shards; default a folder in the cache.
-    """
-
-    address: str | None = None
-    workers: int | None = Field(default=None, ge=1)
-    cpus: float = Field(default=1.0, ge=0)
-    gpus: float = Field(default=0.0, ge=0)
-    block_size: int = Field(default=1000, ge=1, le=10_000)
-    folder: str | None = None
 
 
 class RayRunner:

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from toolgen_hf._utils import cache_home
 from toolgen_hf.models.base import Generator
+from toolgen_hf.models.config import RayConfig
 from toolgen_hf.runtime.budget import Meter, dollars
 from toolgen_hf.runtime.plan import Plan
 from toolgen_hf.runtime.runner import MapRunner, Rehearsal, Runner
@@ -69,6 +70,7 @@ class Workspace:
             ``store.sqlite`` in ``cache_dir``.
         progress: show progress bars.
         max_cost: US dollars that this run's requests may cost at most.
+        runner: what runs the stages; default this process.
     """
 
     def __init__(
@@ -77,12 +79,13 @@ class Workspace:
         store_path: str | Path | None = None,
         progress: bool = True,
         max_cost: float | None = None,
+        runner: Runner | None = None,
     ) -> None:
         self.cache_dir = Path(cache_dir) if cache_dir is not None else cache_home()
         self.store_path = store_path if store_path is not None else self.cache_dir / "store.sqlite"
         self.meter = Meter(progress, max_cost)
         self.reports: list[StageReport] = []
-        self.runner: Runner = MapRunner()
+        self.runner: Runner = runner or MapRunner()
         self._store: Store | None = None
 
     @property
@@ -150,3 +153,12 @@ def open_store(place: str | Path) -> Store:
 
         return PostgresStore(place)
     return SqliteStore(place)
+
+
+def make_runner(config: RayConfig | None) -> Runner:
+    """The runner that a recipe names; without a config this process."""
+    if config is None:
+        return MapRunner()
+    from toolgen_hf.runtime.ray_runner import RayRunner
+
+    return RayRunner(config)
