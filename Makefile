@@ -1,5 +1,5 @@
 # make quickstart   the whole flow on real questions, from a fresh machine to a dataset
-# make test         the tests, from the same fresh machine
+# make test         the tests, from the same fresh machine; make test-cluster kills processes of Ray, too
 # make quality      lint, format and types; make style mends what can be mended
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -11,7 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist load
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-fast quality style clean
+.PHONY: help install quickstart test test-fast test-cluster quality style clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -29,10 +29,13 @@ quickstart: install
 	$(BIN)/toolgen-hf run quickstart
 
 test: install
-	$(PYTEST) -m "not gpu"
+	$(PYTEST) -m "not gpu and not cluster"
 
 test-fast: install
-	$(PYTEST) -m "not slow and not gpu"
+	$(PYTEST) -m "not slow and not gpu and not cluster"
+
+test-cluster: install
+	$(BIN)/python -m pytest -m cluster
 
 quality: install
 	$(BIN)/ruff check .

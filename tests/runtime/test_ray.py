@@ -71,7 +71,7 @@ def test_the_rows_and_fingerprints_are_those_of_map_and_each_takes_the_others_ca
     with ApiServer(teach) as server:
         mapped = stages(raw, server, Workspace(tmp_path / "map", progress=False))
         sent = len(server.requests)
-        made = stages(raw, server, on_ray(tmp_path / "ray"))
+        made = stages(raw, server, on_ray(tmp_path / "ray", block_size=12))
         assert content(made) == content(mapped)
         assert len(server.requests) == 2 * sent
         for again in (Workspace(tmp_path / "ray", progress=False), on_ray(tmp_path / "map")):
@@ -98,6 +98,7 @@ def test_what_was_asked_is_counted_as_on_one_machine(tmp_path: Path) -> None:
     assert many.meter.spent == pytest.approx(one.meter.spent)
 
 
+@pytest.mark.cluster
 def test_a_text_that_two_workers_need_is_paid_once(tmp_path: Path, database: str) -> None:
     part = splits(60)["train"]
     raw = DatasetDict(train=concatenate_datasets([part, part, part, part]))
@@ -110,6 +111,7 @@ def test_a_text_that_two_workers_need_is_paid_once(tmp_path: Path, database: str
             assert len(server.requests) == 60
 
 
+@pytest.mark.cluster
 def test_the_budget_holds_over_all_workers(tmp_path: Path) -> None:
     price = PriceConfig(input=0, output=1000)  # a tenth of a cent a token
     with ApiServer(teach) as server, on_ray(tmp_path, workers=2, block_size=100, max_cost=0.5) as workspace:
@@ -144,7 +146,7 @@ def check(made: DatasetDict, raw: DatasetDict, server: ApiServer, again: int) ->
     assert len(bodies) - len(set(bodies)) <= again
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 @pytest.mark.parametrize("is_shared", [False, True])
 def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path, database: str, is_shared: bool) -> None:
     raw = splits(600)
@@ -167,7 +169,7 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path, database: str, is
         check(made, raw, server, again=16)
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_machine_that_is_killed_loses_nothing(tmp_path: Path, cluster: Cluster) -> None:
     raw = splits(600)
     second = cluster.add_node(num_cpus=2)
@@ -197,7 +199,7 @@ with on_ray(Path(sys.argv[2]), block_size=100) as workspace:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_driver_that_is_killed_or_interrupted_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     raw = splits(600)

@@ -347,6 +347,7 @@ class RayConfig(Config):
     gpus: float = Field(default=0.0, ge=0)
     """GPUs of a worker, in a stage that asks a local model."""
     block_size: int = Field(default=1000, ge=1, le=10_000)
-    """Rows that a worker takes at a time. A stage with fewer rows runs in the driver."""
+    """Rows that a worker takes at a time. Smaller stages run in the driver: those of fewer rows, and of less than 20
+    times as many if they ask no model."""
     folder: Annotated[str | None, Reach.CLUSTER] = None
     """A path or fsspec URL that all machines reach, for the rows on their way. The default is in the cache."""

@@ -40,6 +40,8 @@ class LocalGenerator:
     """
 
     is_batch = False
+    uses_gpu = True
+    """It uses a GPU where there is one. A worker of several machines is then given one."""
 
     def __init__(self, config: LocalConfig) -> None:
         self.config = config

@@ -6,8 +6,8 @@
                                               │ texts
                                           PostgreSQL, or the driver's SQLite store behind the coordinator
 
-The output is the same as that of `MapRunner`, and so is its fingerprint: either takes the other's cache. A stage with
-fewer rows than a block runs in the driver.
+The output is the same as that of `MapRunner`, and so is its fingerprint: either takes the other's cache. A small stage
+runs in the driver.
 
 The coordinator is one actor beside the driver. It holds what is of the whole run: the budget, the texts that are being
 asked for, the counts for the progress bar, and the store if that is an SQLite file.
@@ -53,6 +53,8 @@ BEAT = 1.0
 """Seconds between two signs of life of a worker."""
 SILENCE = 20.0
 """Seconds without one, after which a worker is dead and its claims are free."""
+FREE_BLOCKS = 20
+"""Blocks from which a stage that asks nobody runs on workers. Fewer are done before workers have started."""
 _SPLIT, _BLOCK, _AT = "_toolgen_split", "_toolgen_block", "_toolgen_at"
 """Columns that keep the order: the number of the split, the first row of the block, the place in the block."""
 
@@ -69,8 +71,9 @@ class RayRunner:
         """See `Stage.run`."""
         splits = look_up(run, workspace.cache_dir)
         todo = {name: split for name, split in splits.items() if split.made is None}
-        uses_gpus = bool(self.config.gpus) and any(hasattr(one.generator, "device") for one in run.texts)
-        if sum(len(split.rows) for split in todo.values()) < self.config.block_size and not uses_gpus:
+        uses_gpus = bool(self.config.gpus) and any(hasattr(one.generator, "uses_gpu") for one in run.texts)
+        least = self.config.block_size * (1 if run.texts else FREE_BLOCKS)
+        if sum(len(split.rows) for split in todo.values()) < least and not uses_gpus:
             return MapRunner().run(run, workspace)
         root = self.config.folder or str(workspace.cache_dir / "ray")
         files = _Shards(f"{root}/{run.stage.name}-{next(iter(todo.values())).fingerprint}")
@@ -118,7 +121,7 @@ class RayRunner:
         )
         cpus = ray.cluster_resources().get("CPU", 2) - 1  # one for Ray's reader, or it waits for ever
         workers = self.config.workers or max(1, int(cpus / (self.config.cpus or 1)))
-        uses_gpus = any(hasattr(one.generator, "device") for one in run.texts)
+        uses_gpus = any(hasattr(one.generator, "uses_gpu") for one in run.texts)
         payload = _dumps(
             replace(run, dataset=DatasetDict()), {name: part.features for name, part in rows.items()}, numbers
         )
