@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from toolgen_hf.ask import Generation, Prompt, Request
 from toolgen_hf.errors import ConfigError, GenerationError
 from toolgen_hf.models.config import LocalConfig
-from toolgen_hf.models.decoding.forward import Forward
-from toolgen_hf.models.decoding.speed import Speed, Spent
+from toolgen_hf.models.decoding import Row, _Batch
 from toolgen_hf.models.local import LocalGenerator
 
 QUESTIONS = [  # of GSM8K
@@ -207,46 +205,46 @@ def test_a_text_is_cut_where_the_context_ends(tiny_model: Path) -> None:
     assert generation.finish_reason == "length"
 
 
-def test_texts_are_handed_over_before_their_slots_are_filled_again(
+def test_texts_are_handed_over_before_the_next_batch_begins(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    admitted: list[int] = []
-    admit = Forward.admit
+    begun: list[int] = []
+    generate = _Batch.generate
 
-    def spy(self: Forward, rows: Any, prompts: list[list[int]]) -> Any:
-        admitted.extend(len(prompt) for prompt in prompts)
-        return admit(self, rows, prompts)
+    def spy(self: _Batch, rows: Sequence[Row]) -> list[Generation]:
+        begun.extend(len(row.prompt) for row in rows)
+        return generate(self, rows)
 
-    monkeypatch.setattr(Forward, "admit", spy)
+    monkeypatch.setattr(_Batch, "generate", spy)
     generator = LocalGenerator(LocalConfig(model=str(tiny_model), batch_size=5, max_new_tokens=2))
     chunks = generator.generate(REQUESTS)
     assert len(next(chunks)) == 5
-    assert len(admitted) == 5, "others began before these were safe"
+    assert len(begun) == 5, "others began before these were safe"
     assert [len(chunk) for chunk in chunks] == [5, 2]
-    assert admitted == sorted(admitted, reverse=True)
+    assert begun == sorted(begun, reverse=True)
+    assert generator.tokens_so_far == 2 * len(REQUESTS)
 
 
-def test_a_finished_row_makes_room_while_others_go_on(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("settings", [{}, {"num_beams": 3}, {"repetition_penalty": 1.3}, {"do_sample": True}])
+def test_a_beginning_that_all_prompts_share_changes_no_text(
+    smollm: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
-    spent: list[Spent] = []
-    part = Speed.part
+    examples = "".join(f"Input: What is {n} + {n}?\nOutput: {n + n}\n" for n in range(2, 8))
+    shared = [Request(Prompt(examples, f"Input: {question}\nOutput:")) for question in QUESTIONS[:6]]
+    settings = {"template": "completion", "stop": ("\nInput",), **settings}
+    prefixes: list[int] = []
+    size = _Batch.size
 
-    def spy(self: Speed) -> Spent:
-        spent.append(part(self))
-        return spent[-1]
+    def spy(self: _Batch, longest: Row) -> int:
+        prefixes.append(len(self.prefix))
+        return size(self, longest)
 
-    monkeypatch.setattr(Speed, "part", spy)
-    stop = {"stop": ("ff", "th"), "max_new_tokens": 40}
-    expected = generations(REQUESTS, tiny_model, batch_size=1, **stop)
-    lengths = [text.completion_tokens for text in expected]
-    assert len(set(lengths)) > 3
-    spent.clear()
-    assert generations(REQUESTS, tiny_model, batch_size=3, **stop) == expected
-    steps = sum(part.slot_steps for part in spent) // 3
-    order = sorted(zip((len(r.prompt.user) for r in REQUESTS), lengths, strict=True), reverse=True)
-    fixed = sum(max(length for _, length in order[at : at + 3]) for at in range(0, len(order), 3))
-    assert steps < fixed, "fixed batches would have needed no more steps"
+    monkeypatch.setattr(_Batch, "size", spy)
+    together = texts(shared, smollm, **settings)
+    monkeypatch.setattr("toolgen_hf.models.decoding.SHARED", 10**9)
+    assert texts(shared, smollm, **settings) == together
+    assert prefixes[0] > 60
+    assert prefixes[1] == 0
 
 
 @pytest.mark.parametrize(
@@ -261,14 +259,14 @@ def test_memory_that_runs_out_halves_the_rows(
     beams: int,
 ) -> None:
     expected = generations(REQUESTS, tiny_model, num_beams=beams)
-    step = Forward.step
+    generate = _Batch.generate
 
-    def small(self: Forward, tokens: Any) -> Any:
-        if len(tokens) > 3 * beams and self.texts[0] + self.lengths[0] > 20:  # some were finished by then
+    def small(self: _Batch, rows: Sequence[Row]) -> list[Generation]:
+        if len(rows) > 3:
             raise error
-        return step(self, tokens)
+        return generate(self, rows)
 
-    monkeypatch.setattr(Forward, "step", small)
+    monkeypatch.setattr(_Batch, "generate", small)
     assert generations(REQUESTS, tiny_model, num_beams=beams, batch_size=12 * beams) == expected
     assert [record.getMessage()[:19] for record in caplog.records] == ["out of memory with "] * 2
 
@@ -331,14 +329,14 @@ def test_an_adapter_of_another_base(
 def test_a_failing_model_is_reported_after_what_it_finished(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    step, steps = Forward.step, iter(range(100))
+    generate, batches = _Batch.generate, iter(range(100))
 
-    def fail(self: Forward, tokens: Any) -> Any:
-        if next(steps) >= 3:
+    def fail(self: _Batch, rows: Sequence[Row]) -> list[Generation]:
+        if next(batches):
             raise error
-        return step(self, tokens)
+        return generate(self, rows)
 
-    monkeypatch.setattr(Forward, "step", fail)
+    monkeypatch.setattr(_Batch, "generate", fail)
     config = LocalConfig(model=str(tiny_model), batch_size=1, max_new_tokens=3)
     chunks = LocalGenerator(config).generate(REQUESTS)
     assert len(next(chunks)) == 1
@@ -346,17 +344,6 @@ def test_a_failing_model_is_reported_after_what_it_finished(
         GenerationError, match=rf"failed on prompts of up to \d+ tokens: {error}; a smaller batch"
     ):
         list(chunks)
-
-
-def test_a_run_that_is_broken_off_leaves_the_processor_as_it_was(tiny_model: Path) -> None:
-    threads = torch.get_num_threads()
-    chunks = LocalGenerator(LocalConfig(model=str(tiny_model), batch_size=2, max_new_tokens=50)).generate(
-        REQUESTS
-    )
-    next(chunks)
-    chunks.close()
-    assert torch.get_num_threads() == threads
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
 
 
 def test_a_folder_transformers_cannot_open(tiny_model: Path, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
 
@@ -41,14 +40,6 @@ class LoadedModel:
         self.model.generation_config = GenerationConfig()
         self._peft: PeftModel | None = None
         self._lock = threading.Lock()
-
-    @cached_property
-    def has_slots(self) -> bool:
-        """Whether the slot decoder can run this model; the first call tries it."""
-        from toolgen_hf.models.decoding.forward import fits
-
-        with self.using(None):
-            return fits(self.model)
 
     @contextmanager
     def using(self, adapter: Weights | None) -> Iterator[Any]:

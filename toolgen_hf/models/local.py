@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toolgen_hf.ask import Generation, Prompt, Request
 from toolgen_hf.errors import ConfigError, GenerationError
@@ -23,9 +23,6 @@ from toolgen_hf.models.config import LocalConfig
 from toolgen_hf.models.format import PromptFormat, template_identity
 from toolgen_hf.models.licences import licence_of
 from toolgen_hf.models.weights import Weights, resolve_adapter, resolve_model
-
-if TYPE_CHECKING:
-    from toolgen_hf.models.decoding.speed import Speed
 
 VERSION = 1
 """Part of the identity. Goes up when a change of our decoding changes texts."""
@@ -45,12 +42,8 @@ class LocalGenerator:
 
     def __init__(self, config: LocalConfig) -> None:
         self.config = config
-        self._speed: Speed | None = None
-
-    @property
-    def tokens_so_far(self) -> int:
+        self.tokens_so_far = 0
         """Tokens that the running call of ``generate`` has made so far, including those of unfinished texts."""
-        return self._speed.made if self._speed else 0
 
     @cached_property
     def _model(self) -> Weights:
@@ -105,7 +98,7 @@ class LocalGenerator:
         return f"{stated}; adapter: {adapter}" if adapter else stated
 
     def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
-        """Yields finished texts every few seconds.
+        """Yields the texts of a batch when all of them are finished.
 
         Prompts are taken in order of length, the longest first. A beginning that all prompts share is computed once. A
         prompt that fills the model's context gets an empty text that is cut by length.
@@ -118,8 +111,7 @@ class LocalGenerator:
         if not requests:
             return
         require_torch()
-        from toolgen_hf.models.decoding.decoder import decode
-        from toolgen_hf.models.decoding.speed import Speed
+        from toolgen_hf.models.decoding import decode
         from toolgen_hf.models.loading import load
 
         config, device = self.config, resolve_device(self.config.device)
@@ -133,14 +125,17 @@ class LocalGenerator:
             return
         inputs, seeds = [prompts[at] for at in fit], [_seed(config.seed, requests[at]) for at in fit]
         try:
-            self._speed = Speed()
-            for finished in decode(loaded, self._adapter, inputs, seeds, config, self._speed):
+            self.tokens_so_far = 0
+            for finished in decode(loaded, self._adapter, inputs, seeds, config, self._count):
                 yield [(fit[at], text) for at, text in finished]
         except RuntimeError as error:  # torch's own, out of memory included
             raise GenerationError(
                 f"{config.model!r} failed on prompts of up to {max(map(len, inputs))} tokens: {error}; "
                 f"a smaller batch_size (now {config.batch_size or 'as memory allows'}) needs less memory"
             ) from error
+
+    def _count(self, tokens: int) -> None:
+        self.tokens_so_far += tokens
 
     def parse(self, raw: str) -> Generation:
         raise NotImplementedError("a local model keeps no raw answers")

@@ -84,6 +84,14 @@ def execute_response(text: str | None, task: Task, is_cut: bool = False) -> Exec
     return done
 
 
+def has_call(text: str | None, task: Task) -> bool:
+    """Whether a response has a tool call, complete or not. Nothing is run."""
+    try:
+        return text is not None and bool(find_calls(task.tool, read_response(text).text))
+    except ToolError:
+        return True
+
+
 async def execute_text(
     text: str | None, task: Task, ask: Ask, question: str = "", is_cut: bool = False
 ) -> Execution:
