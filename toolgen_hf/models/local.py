@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from importlib import metadata
@@ -196,6 +197,13 @@ def _seed(seed: int, request: Request) -> int:
 
 
 def require_torch() -> None:
+    """Check that PyTorch is installed, before it is imported.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    # Threads that spin while they wait take twice as long as soon as another process wants a core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         for package in ("torch", "transformers", "peft"):
             metadata.version(package)
