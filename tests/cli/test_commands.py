@@ -182,7 +182,7 @@ def test_show_knows_the_configs_that_a_directory_has(
     ("arguments", "message"),
     [
         (["run", "quickstrat"], "did you mean 'quickstart'?"),
-        (["show", "."], "is no produced directory"),
+        (["show", "."], "is not a produced directory"),
         (["respond", "x.json", "y.json", "--name", "nobody"], "no sources.nobody; it has: smollm2-fewshot"),
         (["score", "missing.json", "out.json"], "missing.json"),
     ],

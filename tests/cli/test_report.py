@@ -24,4 +24,4 @@ def test_a_report_is_written_beside_the_directory_or_where_it_is_asked_for(
 
 def test_a_directory_without_a_result_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path)]) == 2
-    assert "is no produced directory" in capsys.readouterr().err
+    assert "is not a produced directory" in capsys.readouterr().err

@@ -54,7 +54,7 @@ BEAT = 1.0
 SILENCE = 20.0
 """Seconds without one, after which a worker is dead and its claims are free."""
 FREE_BLOCKS = 20
-"""Blocks from which a stage that asks nobody runs on workers. Fewer are done before workers have started."""
+"""Blocks from which a stage that asks no model runs on workers. Fewer are done before workers have started."""
 _SPLIT, _BLOCK, _AT = "_toolgen_split", "_toolgen_block", "_toolgen_at"
 """Columns that keep the order: the number of the split, the first row of the block, the place in the block."""
 

@@ -111,7 +111,7 @@ class Workspace:
 
     @property
     def plan(self) -> Plan | None:
-        """What the dry run has found so far; None if this is no dry run."""
+        """What the dry run has found so far; None outside of a dry run."""
         return self.runner.plan if isinstance(self.runner, Rehearsal) else None
 
     @contextmanager

@@ -86,7 +86,7 @@ class Case:
         return _feedback(last)
 
     def repeats(self, teacher: str) -> int:
-        """How many earlier attempts got the same feedback. Their texts are no answer to this one."""
+        """How many earlier attempts got the same feedback. Their texts do not answer this attempt."""
         told: list[str | None] = [None]
         told += [_feedback(made) for made in self.attempts if made["teacher"] == teacher]
         return told[:-1].count(told[-1])

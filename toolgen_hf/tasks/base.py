@@ -65,7 +65,7 @@ class Task(Protocol):
 
     @abstractmethod
     def normalize(self, value: str) -> str | None:
-        """The normal form of a bare answer or of a tool's result; None if it is no answer of this task."""
+        """The normal form of a bare answer or of a tool's result; None if it is not an answer of this task."""
         ...
 
     async def conclude(self, question: str, call: ToolCall, result: str, ask: Ask) -> str | None:
