@@ -14,6 +14,8 @@ PUBLIC = [
     "MixPart",
     "MixRecipe",
     "OpenAIConfig",
+    "RayConfig",
+    "RayRunner",
     "Recipe",
     "SourceConfig",
     "ToolgenError",

@@ -27,6 +27,13 @@ NOT_RUN = {
     "CONTRIBUTING.md": ["makes an environment, or runs the tests"],
     "README.md": ["installs from the network, and asks a real model", "installs from the network"],
     "docs/concepts.md": ["of the run with the real model"],
+    "docs/how-to/many-machines.md": [
+        "installs",
+        *["needs a recipe of yours and more than one process"] * 2,
+        "installs",
+        "needs a recipe of yours and more than one process",
+        "a file for Docker",
+    ],
 }
 """Every block that no test runs, with its reason."""
 

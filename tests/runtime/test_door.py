@@ -17,8 +17,8 @@ from toolgen_hf.runtime import door
 from toolgen_hf.runtime.budget import Meter
 from toolgen_hf.runtime.door import Generating, rehearse, replay
 from toolgen_hf.runtime.store import SqliteStore, Store
+from toolgen_hf.runtime.stores import open_store
 from toolgen_hf.runtime.texts import Texts
-from toolgen_hf.runtime.workspace import open_store
 
 
 class Counting:
@@ -370,7 +370,7 @@ def test_a_budget_needs_a_price(store: Store) -> None:
 RUN = """
 import sys, time
 from tests.runtime.test_door import Counting, fill, texts
-from toolgen_hf.runtime.workspace import open_store
+from toolgen_hf.runtime.stores import open_store
 
 class Slow(Counting):
     def generate(self, requests):

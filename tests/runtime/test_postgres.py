@@ -14,7 +14,7 @@ from toolgen_hf.ask import Generation
 from toolgen_hf.errors import ConfigError, DataError, GenerationError
 from toolgen_hf.runtime import postgres
 from toolgen_hf.runtime.store import Store
-from toolgen_hf.runtime.workspace import open_store
+from toolgen_hf.runtime.stores import open_store
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from toolgen_hf._utils import digest
 from toolgen_hf.ask import Generation, Keyed, Prompt, Request, request_key
 from toolgen_hf.errors import DataError, GenerationError
 from toolgen_hf.runtime.store import SqliteStore, Store
-from toolgen_hf.runtime.workspace import open_store
+from toolgen_hf.runtime.stores import open_store
 
 
 def keyed(*users: str, identity: Mapping[str, Any] = {}) -> list[Keyed]:
@@ -103,7 +103,7 @@ def test_the_mean_length_is_of_texts_whose_length_is_known(store: Store) -> None
 WRITER = """
 import sys
 from toolgen_hf.ask import Generation, Keyed, Prompt, Request
-from toolgen_hf.runtime.workspace import open_store
+from toolgen_hf.runtime.stores import open_store
 with open_store(sys.argv[1]) as store:
     for n in range(100):
         name = f"{sys.argv[2]}-{n}"

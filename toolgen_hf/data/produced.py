@@ -72,7 +72,8 @@ def load_manifest(directory: Path) -> Manifest:
         return open_manifest(directory)
     except DataError as error:
         raise ConfigError(
-            f"{str(directory)!r} is not a produced directory: {error}; give the output directory of a run, or run it again"
+            f"{str(directory)!r} is not a produced directory: {error}; give the output directory of a run, or run it "
+            "again"
         ) from error
 
 

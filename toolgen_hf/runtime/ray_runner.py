@@ -46,8 +46,8 @@ from toolgen_hf.runtime.budget import Meter
 from toolgen_hf.runtime.door import Generating, replay
 from toolgen_hf.runtime.runner import MapRunner, Place, StageRun, look_up, make_outputs, rows_of_batch
 from toolgen_hf.runtime.store import Claims, Row, Store
+from toolgen_hf.runtime.stores import open_store
 from toolgen_hf.runtime.texts import Usage
-from toolgen_hf.runtime.workspace import open_store
 
 BEAT = 1.0
 """Seconds between two signs of life of a worker."""

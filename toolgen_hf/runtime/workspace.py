@@ -23,7 +23,8 @@ from toolgen_hf.models.config import RayConfig
 from toolgen_hf.runtime.budget import Meter, dollars
 from toolgen_hf.runtime.plan import Plan
 from toolgen_hf.runtime.runner import MapRunner, Rehearsal, Runner
-from toolgen_hf.runtime.store import SqliteStore, Store
+from toolgen_hf.runtime.store import Store
+from toolgen_hf.runtime.stores import open_store
 from toolgen_hf.runtime.texts import Texts, Usage
 
 logger = logging.getLogger(__name__)
@@ -139,20 +140,6 @@ class Workspace:
         logger.info("%s", entry)
         self.reports.append(entry)
         return entry
-
-
-def open_store(place: str | Path) -> Store:
-    """The store at a path, or at a ``postgresql://`` URL.
-
-    Raises:
-        ConfigError: the URL holds a password, or the client of PostgreSQL is not installed.
-        DataError: the file is not a store, or the store cannot be opened.
-    """
-    if isinstance(place, str) and place.startswith(("postgresql://", "postgres://")):
-        from toolgen_hf.runtime.postgres import PostgresStore
-
-        return PostgresStore(place)
-    return SqliteStore(place)
 
 
 def make_runner(config: RayConfig | None) -> Runner:
