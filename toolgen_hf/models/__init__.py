@@ -16,6 +16,7 @@ GENERATORS = {
     "file": "toolgen_hf.models.file:FileGenerator",
     "local": "toolgen_hf.models.local:LocalGenerator",
     "openai": "toolgen_hf.models.openai.engine:OpenAIGenerator",
+    "vllm": "toolgen_hf.models.vllm:VllmGenerator",
 }
 
 

