@@ -31,7 +31,15 @@ from toolgen_hf.cli import parser
 from toolgen_hf.data import export
 from toolgen_hf.data.tables import OPTIONAL
 from toolgen_hf.finetune import FinetuneConfig
-from toolgen_hf.models.config import AnnotationsConfig, FileConfig, LocalConfig, OpenAIConfig, PriceConfig
+from toolgen_hf.models.config import (
+    AnnotationsConfig,
+    FileConfig,
+    LocalConfig,
+    OpenAIConfig,
+    PriceConfig,
+    RayConfig,
+    VllmConfig,
+)
 from toolgen_hf.recipe import (
     AnswerConfig,
     DatasetConfig,
@@ -86,9 +94,11 @@ RECIPE: dict[type[BaseModel], str] = {
     ScoreConfig: "score",
     PreferenceConfig: "preference",
     Recipe.model_fields["tool_calling"].annotation: "tool_calling",  # type: ignore[dict-item]
+    RayConfig: "runner",
 }
 GENERATORS: dict[type[BaseModel], str] = {
     LocalConfig: "kind: local",
+    VllmConfig: "kind: vllm",
     OpenAIConfig: "kind: openai",
     AnnotationsConfig: "kind: annotations",
     FileConfig: "kind: file",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -211,9 +212,9 @@ def test_texts_are_handed_over_before_the_next_batch_begins(
     begun: list[int] = []
     generate = _Batch.generate
 
-    def spy(self: _Batch, rows: Sequence[Row]) -> list[Generation]:
+    def spy(self: _Batch, model: Any, rows: Sequence[Row]) -> list[Generation]:
         begun.extend(len(row.prompt) for row in rows)
-        return generate(self, rows)
+        return generate(self, model, rows)
 
     monkeypatch.setattr(_Batch, "generate", spy)
     generator = LocalGenerator(LocalConfig(model=str(tiny_model), batch_size=5, max_new_tokens=2))
@@ -235,9 +236,9 @@ def test_a_beginning_that_all_prompts_share_changes_no_text(
     prefixes: list[int] = []
     size = _Batch.size
 
-    def spy(self: _Batch, longest: Row) -> int:
+    def spy(self: _Batch, longest: Row, workers: int) -> int:
         prefixes.append(len(self.prefix))
-        return size(self, longest)
+        return size(self, longest, workers)
 
     monkeypatch.setattr(_Batch, "size", spy)
     together = texts(shared, smollm, **settings)
@@ -261,10 +262,10 @@ def test_memory_that_runs_out_halves_the_rows(
     expected = generations(REQUESTS, tiny_model, num_beams=beams)
     generate = _Batch.generate
 
-    def small(self: _Batch, rows: Sequence[Row]) -> list[Generation]:
+    def small(self: _Batch, model: Any, rows: Sequence[Row]) -> list[Generation]:
         if len(rows) > 3:
             raise error
-        return generate(self, rows)
+        return generate(self, model, rows)
 
     monkeypatch.setattr(_Batch, "generate", small)
     assert generations(REQUESTS, tiny_model, num_beams=beams, batch_size=12 * beams) == expected
@@ -331,10 +332,10 @@ def test_a_failing_model_is_reported_after_what_it_finished(
 ) -> None:
     generate, batches = _Batch.generate, iter(range(100))
 
-    def fail(self: _Batch, rows: Sequence[Row]) -> list[Generation]:
+    def fail(self: _Batch, model: Any, rows: Sequence[Row]) -> list[Generation]:
         if next(batches):
             raise error
-        return generate(self, rows)
+        return generate(self, model, rows)
 
     monkeypatch.setattr(_Batch, "generate", fail)
     config = LocalConfig(model=str(tiny_model), batch_size=1, max_new_tokens=3)
@@ -344,6 +345,17 @@ def test_a_failing_model_is_reported_after_what_it_finished(
         GenerationError, match=rf"failed on prompts of up to \d+ tokens: {error}; a smaller batch"
     ):
         list(chunks)
+
+
+def test_a_run_that_is_broken_off_leaves_the_processor_as_it_was(tiny_model: Path) -> None:
+    threads = torch.get_num_threads()
+    chunks = LocalGenerator(LocalConfig(model=str(tiny_model), batch_size=2, max_new_tokens=50)).generate(
+        REQUESTS
+    )
+    next(chunks)
+    chunks.close()
+    assert torch.get_num_threads() == threads
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
 
 
 def test_a_folder_transformers_cannot_open(tiny_model: Path, tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """Prompts into texts with transformers' own `generate`: batches of prompts of like length, each row on its own.
 
+On a CPU, several workers of one thread each decode a batch each: they need not wait for one another in every layer, and
+do not collapse where another process wants a core.
+
 What transformers leaves to the batch is taken out of it: padding is never part of a repetition penalty, and the
 randomness of a sample belongs to its row. So in float32 a text does not depend on its batch.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +44,8 @@ BATCH = 64
 GPU_BATCH = 256
 SHARED = 32
 """Tokens that all prompts must begin with before their beginning is computed once for all."""
+_WORKER_SEQUENCES = 8
+"""Fewer are decoded faster by all threads together than by workers of one thread each."""
 _MEMORY = 0.5
 """Share of the free memory that keys and values may take."""
 WORTH_TELLING = 5.0
@@ -84,29 +90,50 @@ def decode(
         for at, (ids, left, seed) in enumerate(zip(prompts, room, seeds, strict=True))
     ]
     rows.sort(key=lambda row: -len(row.prompt))  # little padding, and memory runs out first
+    threads = torch.get_num_threads() if loaded.device.type == "cpu" else 1
+    most = min(len(rows) * config.num_beams, config.batch_size or BATCH)
+    workers = max(1, min(threads, most // _WORKER_SEQUENCES))
     batch = _Batch(loaded, adapter, config, _common_prefix(prompts), on_token)
-    count, start, tokens, begun = batch.size(rows[0]), 0, 0, time.perf_counter()
-    while start < len(rows):
-        part = rows[start : start + count]
+    count = min(batch.size(rows[0], workers), -(-len(rows) // workers))
+    tokens, begun = 0, time.perf_counter()
+    with ThreadPoolExecutor(workers, "decode", torch.set_num_threads, (threads // workers,)) as pool:
         try:
-            texts = batch.generate(part)
-        except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error) or count == 1:
-                raise
-            logger.warning("out of memory with %d rows at once: going on with half", count)
-            count //= 2
-            if loaded.device.type == "cuda":
-                torch.cuda.empty_cache()
-            continue
-        tokens += sum(text.completion_tokens for text in texts)
-        yield [(row.at, text) for row, text in zip(part, texts, strict=True)]
-        start += len(part)
+            while rows:
+                parts = [rows[at : at + count] for at in range(0, count * workers, count) if rows[at:]]
+                with torch.inference_mode(), loaded.using(adapter) as model:
+                    jobs = [pool.submit(batch.generate, model, part) for part in parts]
+                    wait(jobs)
+                rows = rows[sum(map(len, parts)) :]
+                finished: Finished = []
+                for part, job in zip(parts, jobs, strict=True):
+                    if (error := job.exception()) is None:
+                        finished += [(row.at, text) for row, text in zip(part, job.result(), strict=True)]
+                    elif _is_out_of_memory(error) and count > 1:
+                        rows = [*part, *rows]
+                    else:
+                        raise error
+                tokens += sum(text.completion_tokens for _, text in finished)
+                if finished:
+                    yield finished
+                if len(finished) < sum(map(len, parts)):
+                    logger.warning("out of memory with %d rows at once: going on with half", count * workers)
+                    count //= 2
+                    if loaded.device.type == "cuda":
+                        torch.cuda.empty_cache()
+        finally:
+            torch.set_num_threads(threads)
     seconds = time.perf_counter() - begun
     if seconds >= WORTH_TELLING:
         logger.info(
             "local generation: %d texts in %.1f s, %.0f tokens/s, %d x %d sequences at once; %s, %s",
-            len(rows), seconds, tokens / seconds, count, config.num_beams, loaded.device.type, loaded.dtype,
-        )  # fmt: skip
+            len(prompts),
+            seconds,
+            tokens / seconds,
+            workers,
+            count * config.num_beams,
+            loaded.device.type,
+            loaded.dtype,
+        )
 
 
 class _Batch:
@@ -134,14 +161,14 @@ class _Batch:
             else:  # a model with another kind of memory
                 self.prefix = []
 
-    def size(self, longest: Row) -> int:
-        """Rows at once: what the config says, or what fits into half of the free memory."""
+    def size(self, longest: Row, workers: int) -> int:
+        """Rows of a worker at once: what the config says, or what fits into half of the free memory."""
         config, device = self.config, self.loaded.device
-        limit = config.batch_size
-        if limit is None:
-            limit = BATCH if device.type == "cpu" else GPU_BATCH
-            fit = int(_free_memory(device) * _MEMORY) // max(1, self._bytes_of_a_token())
-            limit = max(1, min(limit, fit // (len(longest.prompt) + config.max_new_tokens)))
+        if config.batch_size is not None:
+            return max(1, config.batch_size // config.num_beams // workers)
+        limit = BATCH if device.type == "cpu" else GPU_BATCH
+        fit = int(_free_memory(device) * _MEMORY) // max(1, self._bytes_of_a_token()) // workers
+        limit = max(1, min(limit, fit // (len(longest.prompt) + config.max_new_tokens)))
         return max(1, limit // config.num_beams)
 
     def _bytes_of_a_token(self) -> int:
@@ -153,7 +180,7 @@ class _Batch:
         )
         return int(2 * shape.num_hidden_layers * heads * width * self.loaded.model.dtype.itemsize)
 
-    def generate(self, rows: Sequence[Row]) -> list[Generation]:
+    def generate(self, model: Any, rows: Sequence[Row]) -> list[Generation]:
         """The texts of a batch."""
         device, shared = self.loaded.device, len(self.prefix)
         own = [row.prompt[shared:] for row in rows]
@@ -174,7 +201,7 @@ class _Batch:
             pad_token_id=self.pad,
         )
         watch = _Watch(self.ending if self.config.stop else None, ids.shape[1], self.on_token)
-        with torch.inference_mode(), self.loaded.using(self.adapter) as model:
+        with torch.inference_mode():
             made = model.generate(
                 input_ids=ids,
                 attention_mask=mask,
