@@ -21,7 +21,7 @@ from ray.cluster_utils import Cluster
 
 from tests.support.engines import splits
 from toolgen_hf import OpenAIConfig, RayConfig, RayRunner, Workspace, answer, stage1, tool_api
-from toolgen_hf.errors import BudgetError, GenerationError
+from toolgen_hf.errors import BudgetError, ConfigError, GenerationError
 from toolgen_hf.models.config import PriceConfig
 from toolgen_hf.testing import ApiRequest, ApiServer, Reply
 
@@ -128,6 +128,20 @@ def test_an_engines_failure_is_the_error_of_the_run(tmp_path: Path) -> None:
         pytest.raises(GenerationError, match="no such key"),
     ):
         answer(splits(100), engine(server), workspace)
+
+
+def test_a_cluster_that_cannot_reach_the_rows_or_the_store_is_refused(tmp_path: Path) -> None:
+    for folder, message in (
+        (None, r"runner\.folder"),
+        ("s3://bucket/rows", "store .* is a file of this machine"),
+    ):
+        config = RayConfig(address="ray://head:10001", block_size=10, folder=folder)
+        with (
+            ApiServer(teach) as server,
+            Workspace(tmp_path, progress=False, runner=RayRunner(config)) as workspace,
+            pytest.raises(ConfigError, match=message),
+        ):
+            answer(splits(20), engine(server), workspace)
 
 
 def wait_for(server: ApiServer, count: int) -> None:

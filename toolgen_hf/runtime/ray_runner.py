@@ -71,10 +71,11 @@ class RayRunner:
         """See `Stage.run`."""
         splits = look_up(run, workspace.cache_dir)
         todo = {name: split for name, split in splits.items() if split.made is None}
-        uses_gpus = bool(self.config.gpus) and any(hasattr(one.generator, "uses_gpu") for one in run.texts)
         least = self.config.block_size * (1 if run.texts else FREE_BLOCKS)
-        if sum(len(split.rows) for split in todo.values()) < least and not uses_gpus:
+        is_small = sum(len(split.rows) for split in todo.values()) < least
+        if not todo or (is_small and not self._gpus(run)):
             return MapRunner().run(run, workspace)
+        self._check(run, workspace)
         root = self.config.folder or str(workspace.cache_dir / "ray")
         files = _Shards(f"{root}/{run.stage.name}-{next(iter(todo.values())).fingerprint}")
         names = list(todo)
@@ -96,6 +97,29 @@ class RayRunner:
             return make_outputs(run, workspace, splits, work, write)
         finally:
             files.clear()
+
+    def _gpus(self, run: StageRun) -> float:
+        """GPUs of a worker of this stage."""
+        return self.config.gpus if any(hasattr(one.generator, "uses_gpu") for one in run.texts) else 0.0
+
+    def _check(self, run: StageRun, workspace: Place) -> None:
+        """Check that the machines of a cluster can reach the rows and the store.
+
+        Raises:
+            ConfigError: they cannot.
+        """
+        if (self.config.address or "").startswith("ray://"):
+            if self.config.folder is None:
+                raise ConfigError(
+                    "runner.folder: with a ray:// address the cluster is another machine: give a path or URL that "
+                    "both it and this machine reach"
+                )
+            if run.texts and "://" not in str(workspace.store_path):
+                raise ConfigError(
+                    f"the store {str(workspace.store_path)!r} is a file of this machine, and with a ray:// address the "
+                    "cluster is another one: give --store postgresql://..., or run on the cluster's head with "
+                    "address: auto"
+                )
 
     def _work(
         self,
@@ -121,7 +145,6 @@ class RayRunner:
         )
         cpus = ray.cluster_resources().get("CPU", 2) - 1  # one for Ray's reader, or it waits for ever
         workers = self.config.workers or max(1, int(cpus / (self.config.cpus or 1)))
-        uses_gpus = any(hasattr(one.generator, "uses_gpu") for one in run.texts)
         payload = _dumps(
             replace(run, dataset=DatasetDict()), {name: part.features for name, part in rows.items()}, numbers
         )
@@ -150,7 +173,7 @@ class RayRunner:
                     zero_copy_batch=True,
                     compute=ray.data.ActorPoolStrategy(size=workers),
                     num_cpus=self.config.cpus,
-                    num_gpus=self.config.gpus if uses_gpus else None,
+                    num_gpus=self._gpus(run) or None,
                     fn_constructor_kwargs=options,
                 ).write_parquet(files.output, filesystem=files.filesystem)
             meter.spent = ray.get(coordinator.total.remote())
