@@ -73,6 +73,7 @@ ON CONFLICT (key) DO UPDATE SET worker = excluded.worker
     WHERE held.worker = excluded.worker OR held.worker NOT IN (SELECT worker FROM alive)
 RETURNING key
 """
+_ARRIVED = "SELECT EXISTS (SELECT FROM toolgen_hf.texts WHERE key = ANY(%(keys)s::text[]))"
 
 logger = logging.getLogger(__name__)
 
@@ -223,8 +224,14 @@ class _TableClaims(Claims):
     def take(self, model: str, keys: Collection[str]) -> tuple[Collection[str], bool]:
         """Claim texts that no living worker has claimed."""
         values = {"number": _NUMBER, "worker": self._worker, "keys": sorted(keys)}
-        rows = self._store._insist(lambda db: db.execute(_TAKE, values).fetchall())
-        return {key for (key,) in rows}, True
+
+        def claim(db: psycopg.Connection[Any]) -> tuple[Collection[str], bool]:
+            with db.pipeline():  # one way there and back; claims first, so that no text arrives in between
+                claimed = db.execute(_TAKE, values)
+                arrived = db.execute(_ARRIVED, values)
+                return {key for (key,) in claimed.fetchall()}, arrived.fetchone() != (False,)
+
+        return self._store._insist(claim)
 
     def close(self) -> None:
         """Give all claims back."""

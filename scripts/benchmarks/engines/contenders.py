@@ -94,7 +94,8 @@ def toolgen_hf(args: argparse.Namespace) -> Work:
     )
 
     def work() -> Iterable[tuple[str, str]]:
-        with Workspace(cache_dir="workspace", progress=False) as workspace:
+        store = os.environ.get("TOOLGEN_HF_BENCH_STORE")  # of stores.py
+        with Workspace(cache_dir="workspace", store_path=store, progress=False) as workspace:
             called = tool_api(questions, [teacher], workspace, max_attempts=1)["train"]
         return ((row["id"], row["tool_call"]) for row in called.select_columns(["id", "tool_call"]))
 
