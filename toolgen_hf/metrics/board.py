@@ -17,7 +17,7 @@ from toolgen_hf.data.produced import task_of
 from toolgen_hf.errors import DataError
 from toolgen_hf.metrics.compute import figures, judge
 from toolgen_hf.metrics.reading import Reference, Response, is_produced, read_references, read_responses
-from toolgen_hf.stages.execute import has_call
+from toolgen_hf.stages.execute import calls_tool
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.graders import Graders
@@ -115,7 +115,9 @@ def _informed(row: Response, found: Reference | None, strict: bool) -> Response:
 def _with_needs(rows: Sequence[Response], graders: Graders) -> list[Response]:
     """Where nothing else says whether a question needs the tool, gold's response to it does."""
     gold = {
-        (row.split, row.id): has_call(row.text, graders.of(row.task)) for row in rows if row.source == "gold"
+        (row.split, row.id): calls_tool(row.text, graders.of(row.task))
+        for row in rows
+        if row.source == "gold"
     }
     return [
         replace(row, needs_tool=gold.get((row.split, row.id))) if row.needs_tool is None else row

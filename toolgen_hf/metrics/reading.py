@@ -22,7 +22,7 @@ from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.builders.rows import Row, fault, read_rows, shorten
 from toolgen_hf.data.produced import read_manifest
 from toolgen_hf.errors import DataError
-from toolgen_hf.stages.execute import execute_response, has_call
+from toolgen_hf.stages.execute import calls_tool, execute_response
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.graders import Graders
 from toolgen_hf.tools.native import as_written, response_of
@@ -119,7 +119,7 @@ def read_references(path: Path, graders: Graders) -> dict[str, Reference]:
         return found
     stage1 = _table(path, "stage1")
     needs = {
-        row["id"]: has_call(row["output"], graders.of(row.get("task")))
+        row["id"]: calls_tool(row["output"], graders.of(row.get("task")))
         for rows in (stage1 or {}).values()
         for row in rows
     }
@@ -244,7 +244,7 @@ def _id(row: Row, where: str) -> str:
 def _need(row: Row, where: str, task: Task) -> bool | None:
     """Whether a question needs the tool: the column ``needs_tool``; in a stage 1 row, whether its output calls it."""
     if "needs_tool" not in row and {"instruction", "output"} <= row.keys() and row["output"] is not None:
-        return has_call(as_text(row["output"], "output", where), task)
+        return calls_tool(as_text(row["output"], "output", where), task)
     return _flag(row, where)
 
 

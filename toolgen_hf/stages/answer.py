@@ -16,7 +16,6 @@ from datasets import DatasetDict
 
 from toolgen_hf import schemas
 from toolgen_hf.ask import Ask
-from toolgen_hf.errors import ToolError
 from toolgen_hf.models import build
 from toolgen_hf.models.config import GeneratorConfig
 from toolgen_hf.runtime.texts import Texts
@@ -27,7 +26,7 @@ from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.prompts import PromptSet, answer_prompt, examples_digest, is_example, load_prompts
 from toolgen_hf.tasks.responses import Response, read_response
-from toolgen_hf.tools import find_calls
+from toolgen_hf.tools import has_call
 
 STAGE = Stage("answer", version=3, features=schemas.ANSWERED, reads=schemas.RAW)
 EXAMPLE = "the question is a few-shot example"
@@ -74,16 +73,9 @@ async def answer_row(
 
 def is_right(response: Response, answer: Sequence[str], task: Task) -> bool:
     """Whether the response is whole, has no tool call, and states an accepted answer."""
-    if response.is_cut or _calls(response.text, task):
+    if response.is_cut or has_call(task.tool, response.text):
         return False
     return task.is_correct(task.stated_answer(response.text), answer)
-
-
-def _calls(text: str, task: Task) -> bool:
-    try:
-        return bool(find_calls(task.tool, text))
-    except ToolError:
-        return True
 
 
 def unusable_answer(answer: Sequence[str], task: Task) -> str | None:

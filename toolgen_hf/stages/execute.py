@@ -37,7 +37,7 @@ from toolgen_hf.stages.base import Row, Stage, require_columns
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.responses import Response, read_response
-from toolgen_hf.tools import ToolCall, find_calls
+from toolgen_hf.tools import ToolCall, find_calls, has_call
 
 STAGE = Stage("execute", version=4, features=schemas.EXECUTED, reads=schemas.RESPONSES)
 
@@ -84,12 +84,9 @@ def execute_response(text: str | None, task: Task, is_cut: bool = False) -> Exec
     return done
 
 
-def has_call(text: str | None, task: Task) -> bool:
+def calls_tool(text: str | None, task: Task) -> bool:
     """Whether a response has a tool call, complete or not. Nothing is run."""
-    try:
-        return text is not None and bool(find_calls(task.tool, read_response(text).text))
-    except ToolError:
-        return True
+    return text is not None and has_call(task.tool, read_response(text).text)
 
 
 async def execute_text(

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Final, cast
 
 from toolgen_hf.plugins import Registry, check_members
-from toolgen_hf.tools.base import Tool, ToolCall, find_calls
+from toolgen_hf.tools.base import Tool, ToolCall, find_calls, has_call
 from toolgen_hf.tools.calculator import CALCULATOR
 
-__all__ = ["TOOLS", "Tool", "ToolCall", "check_tool", "find_calls", "get_tool"]
+__all__ = ["TOOLS", "Tool", "ToolCall", "check_tool", "find_calls", "get_tool", "has_call"]
 
 TOOLS: Final[dict[str, Tool]] = {
     "calculator": CALCULATOR,
@@ -25,7 +25,7 @@ def get_tool(name: str | Tool, beside: str | Path | None = None) -> Tool:
         get_tool("calendar_tool.py:CALENDAR", beside=__file__)   # in a task's own file
 
     Args:
-        name: or the tool itself, which is check_members.
+        name: or the tool itself, which is checked.
         beside: a file; a relative path begins in its folder. Default: the current folder.
 
     Raises:

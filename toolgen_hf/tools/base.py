@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Protocol
 
-from toolgen_hf.errors import CallSyntaxError, LimitError
+from toolgen_hf.errors import CallSyntaxError, LimitError, ToolError
 from toolgen_hf.tools.expression import shorten
 
 MAX_CALLS: Final = 100
@@ -148,6 +148,14 @@ def find_calls(tool: Tool, text: str) -> list[ToolCall]:
             raise LimitError(f"more than {MAX_CALLS} calls in one response")
         calls.append(call)
     return calls
+
+
+def has_call(tool: Tool, text: str) -> bool:
+    """Whether there is a call in ``text``, complete or not."""
+    try:
+        return bool(find_calls(tool, text))
+    except ToolError:
+        return True
 
 
 def _one_by_one(tool: Tool, text: str) -> Iterator[ToolCall]:
