@@ -73,9 +73,9 @@ def run(
     forget_commits()
     own = workspace is None
     workspace = workspace or Workspace()
-    if runner is not None or recipe.runner is not None:
-        workspace.runner = runner or make_runner(recipe.runner)
-    with workspace if own else nullcontext():
+    if runner is None:
+        runner = workspace.runner if recipe.runner is None else make_runner(recipe.runner)
+    with workspace if own else nullcontext(), workspace.using(runner):
         _check(recipe, workspace)
         started = time.monotonic()
         made = make(recipe, workspace) if recipe.mix is None else make_mix(recipe, workspace)

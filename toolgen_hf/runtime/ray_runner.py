@@ -26,6 +26,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -46,7 +48,7 @@ from toolgen_hf.runtime.budget import Meter
 from toolgen_hf.runtime.door import Generating, replay
 from toolgen_hf.runtime.runner import MapRunner, Place, StageRun, look_up, make_outputs, rows_of_batch
 from toolgen_hf.runtime.store import Claims, Row, Store
-from toolgen_hf.runtime.stores import open_store
+from toolgen_hf.runtime.stores import is_shared, open_store
 from toolgen_hf.runtime.texts import Usage
 
 BEAT = 1.0
@@ -56,7 +58,8 @@ SILENCE = 20.0
 FREE_BLOCKS = 20
 """Blocks from which a stage that asks no model runs on workers. Fewer are done before workers have started."""
 _SPLIT, _BLOCK, _AT = "_toolgen_split", "_toolgen_block", "_toolgen_at"
-"""Columns that keep the order: the number of the split, the first row of the block, the place in the block."""
+"""Columns that keep the order: the number of the split, the number of the row (in the output, of the first row of its
+block), and the place in the block."""
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +77,7 @@ class RayRunner:
         least = self.config.block_size * (1 if run.texts else FREE_BLOCKS)
         is_small = sum(len(split.rows) for split in todo.values()) < least
         if not todo or (is_small and not self._gpus(run)):
-            return MapRunner().run(run, workspace)
+            return MapRunner().run_splits(run, workspace, splits)
         self._check(run, workspace)
         root = self.config.folder or str(workspace.cache_dir / "ray")
         files = _Shards(f"{root}/{run.stage.name}-{next(iter(todo.values())).fingerprint}")
@@ -114,7 +117,7 @@ class RayRunner:
                     "runner.folder: with a ray:// address the cluster is another machine: give a path or URL that "
                     "both it and this machine reach"
                 )
-            if run.texts and "://" not in str(workspace.store_path):
+            if run.texts and not is_shared(workspace.store_path):
                 raise ConfigError(
                     f"the store {str(workspace.store_path)!r} is a file of this machine, and with a ray:// address the "
                     "cluster is another one: give --store postgresql://..., or run on the cluster's head with "
@@ -133,7 +136,7 @@ class RayRunner:
         ray = _ray(self.config.address)
         meter = workspace.meter
         place = str(workspace.store_path) if run.texts else None
-        is_shared = place is not None and "://" in place
+        shared = place if place is not None and is_shared(place) else None
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
         )
@@ -141,7 +144,7 @@ class RayRunner:
         coordinator = (
             ray.remote(Coordinator)
             .options(num_cpus=0, scheduling_strategy=here, max_concurrency=1)
-            .remote(None if is_shared else place, models, meter.max_cost, meter.spent)
+            .remote(None if shared else place, models, meter.max_cost, meter.spent)
         )
         cpus = ray.cluster_resources().get("CPU", 2) - 1  # one for Ray's reader, or it waits for ever
         workers = self.config.workers or max(1, int(cpus / (self.config.cpus or 1)))
@@ -151,11 +154,17 @@ class RayRunner:
         options = {
             "payload": payload,
             "coordinator": coordinator,
-            "store": place if is_shared else None,
+            "store": shared,
             "workers": workers,
             "max_cost": meter.max_cost,
         }
         total = sum(map(len, rows.values()))
+
+        def settle() -> None:
+            """Take over what was spent, and raise the error of a worker."""
+            meter.spent = ray.get(coordinator.total.remote())
+            _raise_failure(ray.get(coordinator.failure_of.remote()))
+
         try:
             with (
                 _quiet_ray_data(ray),
@@ -176,13 +185,11 @@ class RayRunner:
                     num_gpus=self._gpus(run) or None,
                     fn_constructor_kwargs=options,
                 ).write_parquet(files.output, filesystem=files.filesystem)
-            meter.spent = ray.get(coordinator.total.remote())
-            _raise_failure(ray.get(coordinator.failure_of.remote()))
+            settle()
             return dict(ray.get(coordinator.facts_of.remote(list(numbers))))
         except ray.exceptions.RayError as error:
             with suppress(ray.exceptions.RayError):
-                meter.spent = ray.get(coordinator.total.remote())
-                _raise_failure(ray.get(coordinator.failure_of.remote()))
+                settle()
             raise GenerationError(
                 f"{run.label}: Ray failed: {error}. Texts that arrived are stored; run again"
             ) from error
@@ -492,22 +499,31 @@ class _Shards:
                     pq.write_table(table, file)
                 first += len(table)
 
+    @cached_property
+    def _pieces(self) -> dict[tuple[int, int, int], tuple[str, int, int]]:
+        """The file, start and end of each piece of the output, by split, block and place in the block.
+
+        A block that was done twice, because its worker died, is the same both times.
+        """
+        pieces = {}
+        for path in sorted(self.filesystem.glob(f"{self.output}/**/*.parquet")):
+            with self.filesystem.open(path, "rb") as shard:
+                order = pq.read_table(shard, columns=[_SPLIT, _BLOCK, _AT])
+            splits, blocks, places = (order[name].to_pylist() for name in (_SPLIT, _BLOCK, _AT))
+            for start, end in _runs(list(zip(splits, blocks, strict=True))):
+                pieces[splits[start], blocks[start], places[start]] = path, start, end
+        return pieces
+
     def collect(self, split: int, file: Path, features: Features, count: int | None) -> None:
         """Write the output of one split as one Arrow file, in the order of the input. A few blocks are in memory.
 
         Args:
             count: the rows that there must be; None if the stage may drop rows.
         """
-        blocks: dict[int, tuple[str, int, int]] = {}  # first row -> file, start, end
-        for path in sorted(self.filesystem.glob(f"{self.output}/**/*.parquet")):
-            with self.filesystem.open(path, "rb") as shard:
-                order = pq.read_table(shard, columns=[_SPLIT, _BLOCK])
-            for start, end, its_split, first in _runs_of(order):
-                if its_split == split:
-                    blocks[first] = path, start, end  # a block that was done twice is the same both times
+        pieces = [(place, piece) for place, piece in self._pieces.items() if place[0] == split]
         with ArrowWriter(features=features, path=str(file)) as writer:
             opened: tuple[str, pa.Table] | None = None
-            for _, (path, start, end) in sorted(blocks.items()):
+            for _, (path, start, end) in sorted(pieces):
                 if opened is None or opened[0] != path:
                     with self.filesystem.open(path, "rb") as shard:
                         opened = path, pq.read_table(shard)
@@ -519,25 +535,26 @@ class _Shards:
             raise GenerationError(f"Ray gave {written} of {count} rows; run again")
 
 
-def _runs_of(order: pa.Table) -> Iterator[tuple[int, int, int, int]]:
-    """Start, end, split and first row of each block in a shard."""
-    splits, blocks = order[_SPLIT].to_pylist(), order[_BLOCK].to_pylist()
-    start = 0
-    for at in range(1, len(blocks) + 1):
-        if at == len(blocks) or (splits[at], blocks[at]) != (splits[start], blocks[start]):
-            yield start, at, splits[start], blocks[start]
-            start = at
-
-
 def _parts(table: pa.Table) -> Iterator[tuple[pa.Table, int, int]]:
     """Neighbouring rows of one split, with its number and the number of the first row."""
-    splits, numbers = table[_SPLIT].to_pylist(), table[_BLOCK].to_pylist()
+    numbers = table[_BLOCK].to_pylist()
+    # Within neighbouring rows a number is always as far from the place in the table.
+    keys = [
+        (split, number - at)
+        for at, (split, number) in enumerate(zip(table[_SPLIT].to_pylist(), numbers, strict=True))
+    ]
     rows = table.drop_columns([_SPLIT, _BLOCK])
+    for start, end in _runs(keys):
+        yield rows.slice(start, end - start), keys[start][0], numbers[start]
+
+
+def _runs(keys: Sequence[Any]) -> Iterator[tuple[int, int]]:
+    """Start and end of each run of equal keys."""
     start = 0
-    for at in range(1, len(numbers) + 1):
-        if at == len(numbers) or splits[at] != splits[start] or numbers[at] != numbers[at - 1] + 1:
-            yield rows.slice(start, at - start), splits[start], numbers[start]
-            start = at
+    for _, run in groupby(keys):
+        end = start + sum(1 for _ in run)
+        yield start, end
+        start = end
 
 
 def _sum(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:

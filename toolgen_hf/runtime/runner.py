@@ -157,7 +157,10 @@ class MapRunner:
 
     def run(self, run: StageRun, workspace: Place) -> DatasetDict:
         """See `Stage.run`."""
-        splits = look_up(run, workspace.cache_dir)
+        return self.run_splits(run, workspace, look_up(run, workspace.cache_dir))
+
+    def run_splits(self, run: StageRun, workspace: Place, splits: Mapping[str, Split]) -> DatasetDict:
+        """The same, with splits that were looked up already."""
         done: dict[tuple[str, int], Done] = {}
 
         def generate(todo: Mapping[str, Dataset]) -> None:

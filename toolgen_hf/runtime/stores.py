@@ -7,6 +7,11 @@ from pathlib import Path
 from toolgen_hf.runtime.store import SqliteStore, Store
 
 
+def is_shared(place: str | Path) -> bool:
+    """Whether several machines reach the store: it is a PostgreSQL database."""
+    return isinstance(place, str) and place.startswith(("postgresql://", "postgres://"))
+
+
 def open_store(place: str | Path) -> Store:
     """The store at a path, or at a ``postgresql://`` URL.
 
@@ -14,8 +19,8 @@ def open_store(place: str | Path) -> Store:
         ConfigError: the URL holds a password, or the client of PostgreSQL is not installed.
         DataError: the file is not a store, or the store cannot be opened.
     """
-    if isinstance(place, str) and place.startswith(("postgresql://", "postgres://")):
+    if is_shared(place):
         from toolgen_hf.runtime.postgres import PostgresStore
 
-        return PostgresStore(place)
+        return PostgresStore(str(place))
     return SqliteStore(place)

@@ -118,9 +118,16 @@ class Workspace:
     @contextmanager
     def rehearsal(self) -> Iterator[Plan]:
         """A dry run: stages only count the texts that are missing, until the block ends."""
-        usual, self.runner = self.runner, Rehearsal()
+        runner = Rehearsal()
+        with self.using(runner):
+            yield runner.plan
+
+    @contextmanager
+    def using(self, runner: Runner) -> Iterator[None]:
+        """Stages run on another runner, until the block ends."""
+        usual, self.runner = self.runner, runner
         try:
-            yield self.runner.plan
+            yield
         finally:
             self.runner = usual
 
