@@ -79,7 +79,7 @@ def decode(
     Args:
         prompts: the token ids of each, at least one, and fewer than the model's context.
         seeds: of each, for sampling.
-        on_token: told how many sequences got a token, at each step.
+        on_token: called at each step with the number of sequences that got a token.
 
     Raises:
         RuntimeError: the model failed on a batch, or the memory does not hold a single row.
@@ -121,6 +121,7 @@ def decode(
                     if loaded.device.type == "cuda":
                         torch.cuda.empty_cache()
         finally:
+            batch.is_stopped = True  # workers that still run, whatever ends this
             torch.set_num_threads(threads)
     seconds = time.perf_counter() - begun
     if seconds >= WORTH_TELLING:
@@ -147,7 +148,9 @@ class _Batch:
         prefix: list[int],
         on_token: Callable[[int], None],
     ) -> None:
-        self.loaded, self.adapter, self.config, self.on_token = loaded, adapter, config, on_token
+        self.loaded, self.config, self.on_token = loaded, config, on_token
+        self.is_stopped = False
+        """Leave at the next token."""
         self.ending = Ending(loaded.tokenizer, loaded.eos_ids, config.stop)
         self.pad = loaded.eos_ids[0] if loaded.eos_ids else 0
         self.prefix = prefix if len(prefix) >= SHARED else []
@@ -200,7 +203,7 @@ class _Batch:
             eos_token_id=self.loaded.eos_ids or None,
             pad_token_id=self.pad,
         )
-        watch = _Watch(self.ending if self.config.stop else None, ids.shape[1], self.on_token)
+        watch = _Watch(self, ids.shape[1])
         with torch.inference_mode():
             made = model.generate(
                 input_ids=ids,
@@ -280,15 +283,16 @@ class _Sample(LogitsProcessor):  # type: ignore[misc]
 class _Watch(StoppingCriteria):  # type: ignore[misc]
     """Counts tokens, and ends a row once its generated text, without the prompt, holds a stop string."""
 
-    def __init__(self, ending: Ending | None, prompt_width: int, on_token: Callable[[int], None]) -> None:
-        self.ending, self.start, self.on_token = ending, prompt_width, on_token
+    def __init__(self, batch: _Batch, prompt_width: int) -> None:
+        self.batch, self.start = batch, prompt_width
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
-        self.on_token(len(input_ids))
-        if self.ending is None:
-            return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+        batch, device = self.batch, input_ids.device
+        batch.on_token(len(input_ids))
+        if batch.is_stopped or not batch.config.stop:
+            return torch.full((len(input_ids),), batch.is_stopped, dtype=torch.bool, device=device)
         rows = input_ids[:, self.start :].tolist()
-        return torch.tensor([self.ending.has_stop(row) for row in rows], device=input_ids.device)
+        return torch.tensor([batch.ending.has_stop(row) for row in rows], device=device)
 
 
 class Ending:

@@ -38,9 +38,6 @@ class VllmGenerator(LocalGenerator):
 
     config: VllmConfig
 
-    def __init__(self, config: VllmConfig) -> None:
-        super().__init__(config)
-
     def identity(self) -> dict[str, Any]:
         """What determines the texts. In 16 bits a text may depend on its batch, as everywhere."""
         return {**super().identity(), "kind": self.config.kind, "version": VERSION}
@@ -116,6 +113,7 @@ class VllmGenerator(LocalGenerator):
     def _engine(self) -> Any:
         """vLLM with the model; the one used last is kept."""
         config, device = self.config, resolve_device(self.config.device)
+        rank = self._rank()
         key = (
             self._model,
             resolve_dtype(config.dtype, device),
@@ -123,7 +121,7 @@ class VllmGenerator(LocalGenerator):
             config.max_model_len,
             config.memory,
             config.eager,
-            config.adapter is not None,
+            rank,
         )
         if key not in _LOADED:
             _LOADED.clear()
@@ -140,24 +138,27 @@ class VllmGenerator(LocalGenerator):
                     gpu_memory_utilization=config.memory,
                     enforce_eager=config.eager,
                     enable_prefix_caching=True,
-                    enable_lora=config.adapter is not None,
+                    enable_lora=rank is not None,
                     load_format="safetensors",
                     trust_remote_code=False,
                     generation_config="vllm",  # the model's own settings would replace ours
                     seed=0,
                     disable_log_stats=True,
-                    **({"max_loras": 4, "max_lora_rank": self._rank()} if config.adapter is not None else {}),
+                    **({} if rank is None else {"max_loras": 4, "max_lora_rank": rank}),
                 )
             except Exception as error:  # vLLM raises many types
                 raise ConfigError(f"vLLM cannot open the model {self._model.name!r}: {error}") from error
         return _LOADED[key]
 
-    def _rank(self) -> int:
-        """The smallest rank that vLLM knows and that holds the adapter's."""
+    def _rank(self) -> int | None:
+        """The smallest rank that vLLM knows and that holds the adapter's, whose files are checked; None without one."""
+        if self._adapter is None:
+            return None
         from peft import PeftConfig
 
-        assert self._adapter is not None
-        rank = int(getattr(PeftConfig.from_pretrained(str(self._adapter.folder())), "r", 0) or 0)
+        folder = self._adapter.folder()
+        check_files(folder, self._adapter.kind)
+        rank = int(getattr(PeftConfig.from_pretrained(str(folder)), "r", 0) or 0)
         for known in (8, 16, 32, 64, 128, MAX_RANK):
             if rank <= known:
                 return known
