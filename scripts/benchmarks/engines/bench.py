@@ -17,11 +17,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -182,6 +184,32 @@ def run(
     return Run(
         wall, _cpu_of_children() - before, json.loads(printed[-1]), stats["count"], stats["in_flight_max"]
     )
+
+
+def alternate(trials: Mapping[str, Callable[[Path], Run]], rounds: int) -> dict[str, list[Run]]:
+    """Run the trials in turn, every other round backwards. Each gets an empty folder."""
+    runs: dict[str, list[Run]] = {name: [] for name in trials}
+    for number in range(rounds):
+        for name in list(trials) if number % 2 == 0 else reversed(list(trials)):
+            with TemporaryDirectory() as work:
+                run = trials[name](Path(work))
+            runs[name].append(run)
+            print(f"round {number + 1}: {name}: {run.report['seconds']:.2f} s", file=sys.stderr)
+    return runs
+
+
+def summary(runs: Mapping[str, Sequence[Run]]) -> list[list[object]]:
+    """For each trial: its name, the median of the seconds, their range, and the median of the CPU seconds."""
+    seconds = {name: [run.report["seconds"] for run in done] for name, done in runs.items()}
+    return [
+        [
+            name,
+            f"{median(seconds[name]):.2f}",
+            f"{min(seconds[name]):.2f} - {max(seconds[name]):.2f}",
+            f"{median(run.report['cpu'] for run in done):.2f}",
+        ]
+        for name, done in runs.items()
+    ]
 
 
 def require(what: str, problems: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ counted exactly the requests that were due: 1,000, or 1,300. Prints a Markdown t
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -24,7 +24,6 @@ def main() -> None:
     args = parser.parse_args()
     latency = ("--latency", str(args.latency))
     limits = ("--rate-limit", str(args.limited), "--rate-limit-every", str(args.every), "--retry-after", "1")
-    runs: dict[str, list[bench.Run]] = {"clean": [], f"{args.limited} × 429": []}
     with (
         TemporaryDirectory() as folder,
         bench.serve(*latency) as clean,
@@ -32,34 +31,21 @@ def main() -> None:
     ):
         prompts = Path(folder) / "prompts.jsonl"
         expected = bench.write_prompts(prompts, args.requests)
-        trials = list(zip(runs, (clean, limited), (0, args.limited), strict=True))
-        for number in range(args.rounds):
-            for name, server, refused in trials if number % 2 == 0 else reversed(trials):
-                with TemporaryDirectory() as work:
-                    run = bench.run(
-                        "toolgen_hf",
-                        prompts,
-                        expected.items(),
-                        Path(work),
-                        server,
-                        args,
-                        len(expected) + refused,
-                    )
-                runs[name].append(run)
-                print(f"round {number + 1}: {name}: {run.report['seconds']:.2f} s", file=sys.stderr)
-    seconds = {name: [run.report["seconds"] for run in done] for name, done in runs.items()}
+
+        def trial(server: bench.Server, refused: int, work: Path) -> bench.Run:
+            due = len(expected) + refused
+            return bench.run("toolgen_hf", prompts, expected.items(), work, server, args, due)
+
+        trials = {
+            "clean": partial(trial, clean, 0),
+            f"{args.limited} × 429": partial(trial, limited, args.limited),
+        }
+        runs = bench.alternate(trials, args.rounds)
     rows = [
-        [
-            name,
-            f"{median(seconds[name]):.2f}",
-            f"{min(seconds[name]):.2f} - {max(seconds[name]):.2f}",
-            f"{median(run.report['cpu'] for run in done):.2f}",
-            done[0].sent,
-            max(run.in_flight for run in done),
-        ]
-        for name, done in runs.items()
+        [*row, done[0].sent, max(run.in_flight for run in done)]
+        for row, done in zip(bench.summary(runs), runs.values(), strict=True)
     ]
-    without, with_refusals = map(median, seconds.values())
+    without, with_refusals = (median(run.report["seconds"] for run in done) for done in runs.values())
     cost = with_refusals - without
     print(
         bench.markdown("| | seconds | from - to | CPU s | requests sent | in flight |", rows)
