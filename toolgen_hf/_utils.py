@@ -9,9 +9,10 @@ import os
 import random
 import re
 import shutil
+import signal
 import sys
 import uuid
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -292,6 +293,36 @@ def quiet_datasets() -> Iterator[None]:
         yield
     finally:
         datasets.enable_progress_bars()
+
+
+def cpus() -> int:
+    """The CPUs that this process may use, where it can be forked; else 1."""
+    from multiprocess import get_start_method  # what `datasets` uses
+
+    return len(os.sched_getaffinity(0)) if get_start_method() == "fork" and sys.platform == "linux" else 1
+
+
+Job = Callable[[], Any]
+"""Work without arguments. In another process it runs only if it can be pickled."""
+
+
+def run_jobs(jobs: Sequence[Job], processes: int) -> list[Any]:
+    """The results of independent jobs, in order; with several processes at once. The first error is raised."""
+    if processes < 2 or len(jobs) < 2:
+        return [job() for job in jobs]
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    # Ctrl-C reaches the whole group of processes; only this one reports it.
+    with ProcessPoolExecutor(
+        processes, get_context("fork"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
+    ) as pool:
+        futures = [pool.submit(job) for job in jobs]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def shorten(text: str, length: int) -> str:

@@ -11,6 +11,7 @@ from datasets import Dataset, DatasetDict, Features
 
 from tests.builders.conftest import Write
 from toolgen_hf import schemas
+from toolgen_hf._utils import run_jobs
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.builders.produced import KINDS
 from toolgen_hf.data.export import export_json
@@ -315,7 +316,7 @@ def test_what_is_exported_opens_again(tmp_path: Path, cache: Path) -> None:
         for source, response in {"gold": "calculator(3*19)", "vicuna-7b": "It is 54."}.items()
     }
     stage2 = both(schemas.STAGE2, STAGE2)
-    export_json(tmp_path / "data", "G", called, stage1, executed, stage2)
+    run_jobs(export_json(tmp_path / "data", "G", called, stage1, executed, stage2), 1)
 
     def opened(config: str) -> DatasetDict:
         return load(Produced(config, data_dir=tmp_path, cache_dir=cache))

@@ -78,7 +78,7 @@ def test_what_a_plan_says_of_the_teacher_after_it_is_of_that_one() -> None:
         (entry,) = [one for one in plan(recipe(ENGINE), workspace).entries if one.stage == "tool_api"]
         needs = check(recipe(ENGINE), workspace)
     asked = {role.role: role.to_ask for role in needs.roles}
-    assert (entry.requests, asked["teacher GSM8K_wrong.json"], asked["teacher gpt-4o-mini"]) == (5, None, 5)
+    assert (entry.requests, asked["teacher GSM8K_wrong.json"], asked["teacher gpt-4o-mini"]) == (4, None, 4)
 
 
 def test_a_file_without_calls_is_refused() -> None:

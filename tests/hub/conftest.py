@@ -15,6 +15,7 @@ from tests.support import scripted
 from tests.support.hub import LocalHub
 from tests.support.recipes import ROWS, sums_data, write_questions
 from toolgen_hf import Recipe, Workspace, models, run
+from toolgen_hf._utils import Job
 from toolgen_hf.data.produced import open_manifest
 from toolgen_hf.flow.write import write_produced
 from toolgen_hf.hub import push
@@ -65,10 +66,11 @@ def slim(whole: Path, target: Path) -> None:
     facts = {**manifest, "summary": {**manifest["summary"], "configs": sizes}}
     del facts["files"]
 
-    def exports(root: Path) -> None:
+    def exports(root: Path) -> list[Job]:
         root.mkdir()
         (root / f"{whole.name}.json").write_text('{"id": 1}\n', encoding="utf-8")
         (root / "both.json").write_text(f'{{"name": "{whole.name}"}}\n', encoding="utf-8")
+        return []
 
     write_produced(target, configs, exports, (whole / "recipe.yaml").read_text(encoding="utf-8"), facts)
 

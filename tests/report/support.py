@@ -54,7 +54,7 @@ def make_result(
         "license": "MIT", "citation": "", "strategy": "distance", "models": {"student": "`half`"}, "generators": {},
         "summary": summary.to_dict(), **facts,
     }  # fmt: skip
-    write_produced(folder, configs, lambda root: None, "name: made-up\ntask: math\n", manifest)
+    write_produced(folder, configs, lambda root: [], "name: made-up\ntask: math\n", manifest)
     return folder
 
 

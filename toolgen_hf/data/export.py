@@ -18,15 +18,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 
-from toolgen_hf._utils import replacing
+from toolgen_hf._utils import Job, replacing
+from toolgen_hf.runtime.runner import rows_as_dicts
 
 Row = Mapping[str, Any]
+RowOf = Callable[..., Row | None]
 
 _UNPAIRED = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair, which JSON can spell and UTF-8 cannot hold."""
@@ -61,46 +64,66 @@ def export_json(
     stage1: DatasetDict,
     executed: Mapping[str, DatasetDict],
     stage2: DatasetDict,
-) -> None:
-    """Write the whole published layout for one dataset under ``root``.
+) -> list[Job]:
+    """The jobs that write the whole published layout for one dataset under ``root``, one for each file.
 
     Args:
         name: the dataset's name, such as ``GSM8K``.
         called: every question with the student's response (``schemas.CALLED``).
         executed: the responses by source, including ``gold`` (``schemas.EXECUTED``).
     """
-    graded = ("id", "question", "answer", "response", "prediction")
+    jobs: list[Job] = []
     for split in called:
-        first = stem(name, str(split))
 
-        def write(stage: str, ending: str, rows: Iterable[Row], *fields: str, first: str = first) -> None:
-            picked = (_pick(row, *fields) if fields else row for row in rows)
-            write_json_lines(root / stage / name / f"{first}{ending}.json", picked)
+        def add(stage: str, ending: str, row_of: RowOf, *tables: DatasetDict, split: str = split) -> None:
+            path = root / stage / name / f"{stem(name, str(split))}{ending}.json"
+            jobs.append(partial(_write, path, row_of, [table[split] for table in tables]))
 
-        rows = called[split].to_list()
-        answered = [row for row in rows if row["response"] is not None]
-        write("raw", "", rows, "id", "question", "answer", "solution")
-        write("raw", "_right", (row for row in answered if row["correct"]), *graded)
-        write("raw", "_wrong", (row for row in answered if not row["correct"]), *graded)
-        calls = ({**row, "tool": row["tool_call"]} for row in rows if row["tool_call"])
-        write("stage1", "_wrong", calls, "id", "question", "answer", "tool")
-        write("stage1", "", stage1[split], *PUBLISHED["stage1"])
-        gold = (
-            {**_pick(row, "id", "instruction", "input", "output", "answer"), "pred": ran["prediction"]}
-            for row, ran in zip(stage1[split], executed["gold"][split], strict=True)
-        )
-        write("stage2", "_gold_response", gold)
+        add("raw", "", partial(_picked, ("id", "question", "answer", "solution")), called)
+        add("raw", "_right", partial(_graded, True), called)
+        add("raw", "_wrong", partial(_graded, False), called)
+        add("stage1", "_wrong", _call, called)
+        add("stage1", "", partial(_picked, PUBLISHED["stage1"]), stage1)
+        add("stage2", "_gold_response", _gold, stage1, executed["gold"])
         for source in (source for source in executed if source != "gold"):
-            write("stage2", f"_{source}_response", map(_response, executed[source][split]))
-        write("stage2", "", stage2[split], *PUBLISHED["stage2"])
+            add("stage2", f"_{source}_response", _response, executed[source])
+        add("stage2", "", partial(_picked, PUBLISHED["stage2"]), stage2)
+    return jobs
 
 
-def export_mix(root: Path, configs: Mapping[str, DatasetDict]) -> None:
-    """Write the stages that a mix has under ``root``: ``stage1/mix/mix.json``, ``stage1/mix/mix_test.json``."""
-    for stage, fields in PUBLISHED.items():
-        for split, rows in configs.get(stage, {}).items():
-            path = root / stage / MIX / f"{stem(MIX, str(split))}.json"
-            write_json_lines(path, (_pick(row, *fields) for row in rows))
+def export_mix(root: Path, configs: Mapping[str, DatasetDict]) -> list[Job]:
+    """The jobs that write the stages of a mix under ``root``: ``stage1/mix/mix.json``, ``stage1/mix/mix_test.json``."""
+    return [
+        partial(_write, root / stage / MIX / f"{stem(MIX, str(split))}.json", partial(_picked, names), [rows])
+        for stage, names in PUBLISHED.items()
+        for split, rows in configs.get(stage, {}).items()
+    ]
+
+
+def _write(path: Path, row_of: RowOf, tables: Sequence[Dataset]) -> None:
+    """Write what ``row_of`` makes of the rows of ``tables`` at one place; it may leave rows out."""
+    rows = (row_of(*rows) for rows in zip(*map(rows_as_dicts, tables), strict=True))
+    write_json_lines(path, (row for row in rows if row is not None))
+
+
+def _picked(names: Sequence[str], row: Row) -> Row:
+    return {name: row[name] for name in names}
+
+
+def _graded(is_correct: bool, row: Row) -> Row | None:
+    if row["response"] is None or row["correct"] != is_correct:
+        return None
+    return _picked(("id", "question", "answer", "response", "prediction"), row)
+
+
+def _call(row: Row) -> Row | None:
+    return (
+        {**_picked(("id", "question", "answer"), row), "tool": row["tool_call"]} if row["tool_call"] else None
+    )
+
+
+def _gold(row: Row, ran: Row) -> Row:
+    return {**_picked(("id", "instruction", "input", "output", "answer"), row), "pred": ran["prediction"]}
 
 
 def _response(row: Row) -> Row:
@@ -112,7 +135,3 @@ def _response(row: Row) -> Row:
         "pred": row["prediction"],
         "finish_reason": row["finish_reason"],  # tells whether the response was cut
     }
-
-
-def _pick(row: Row, *names: str) -> dict[str, Any]:
-    return {name: row[name] for name in names}

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from toolgen_hf import schemas
 from toolgen_hf.builders.rows import shorten
 from toolgen_hf.errors import DataError
 from toolgen_hf.models.file import STAGE as RESPOND
 from toolgen_hf.models.file import Given
+from toolgen_hf.runtime.runner import rows_as_dicts, rows_as_tuples
 
 
 def collect_rejected(called: DatasetDict) -> DatasetDict:
     """The rejected rows (``schemas.REJECTED``): the stage, the reason, and the row as JSON."""
 
     def table(rows: Dataset) -> Dataset:
-        out = [row for row in rows if row["reason"] is not None]
-        made = {
-            "id": [row["id"] for row in out],
-            "stage": ["answer" if row["response"] is None else "tool_api" for row in out],
-            "reason": [row["reason"] for row in out],
-            "detail": [json.dumps(row, ensure_ascii=False) for row in out],
-        }
+        out = [
+            at
+            for at, (reason,) in enumerate(rows_as_tuples(rows.select_columns(["reason"])))
+            if reason is not None
+        ]
+        made: dict[str, list[str]] = {name: [] for name in schemas.REJECTED}
+        for row in rows_as_dicts(rows.select(out)):
+            made["id"].append(row["id"])
+            made["stage"].append("answer" if row["response"] is None else "tool_api")
+            made["reason"].append(row["reason"])
+            made["detail"].append(json.dumps(row, ensure_ascii=False))
         return Dataset.from_dict(made, features=schemas.REJECTED, split=rows.split)
 
     return DatasetDict({split: table(rows) for split, rows in called.items()})
@@ -39,11 +44,12 @@ def with_left_over(rejected: DatasetDict, cloned: DatasetDict, given: Sequence[G
     """
     made, first = {}, next(iter(rejected))
     for split, rows in rejected.items():
-        asked = dict(zip(cloned[split]["id"], cloned[split]["input"], strict=True))
+        asked = dict(rows_as_tuples(cloned[split].select_columns(["id", "input"]))) if given else {}
         more = [row for one in given for row in one.missing(asked)]
         more += [row for one in given for row in one.rejected if split == first]
-        columns = {name: [*rows[name], *(row[name] for row in more)] for name in schemas.REJECTED}
-        made[split] = Dataset.from_dict(columns, features=schemas.REJECTED, split=rows.split)
+        columns = {name: [row[name] for row in more] for name in schemas.REJECTED}
+        added = Dataset.from_dict(columns, features=schemas.REJECTED, split=rows.split)
+        made[split] = concatenate_datasets([rows, added]) if more else rows
     return DatasetDict(made)
 
 
@@ -55,21 +61,29 @@ def check_counts(
     Raises:
         DataError: this does not hold, which is a defect of this library.
     """
-    if wrong := [row["id"] for rows in gold.values() for row in rows if not row["correct"]]:
+    if wrong := [key for rows in gold.values() for key, correct in _graded(rows) if not correct]:
         raise DataError(
             f"{len(wrong)} rows of stage 1 do not give their answer, such as {wrong[0]!r}; please report this"
         )
     for split in raw:
         asked, kept = len(raw[split]), len(cloned[split])
-        stages = list(zip(rejected[split]["id"], rejected[split]["stage"], strict=True))
+        stages = list(rows_as_tuples(rejected[split].select_columns(["id", "stage"])))
         out = sum(stage != RESPOND for _, stage in stages)
-        unscored = {*cloned[split]["id"]} - {*scored[split]["id"]}
+        unscored = {*_ids(cloned[split])} - {*_ids(scored[split])}
         lost = unscored - {key for key, stage in stages if stage == RESPOND}
         if asked != kept + out or kept != len(scored[split]) + len(unscored) or lost:
             raise DataError(
                 f"rows were lost in split {str(split)!r}: {asked} questions, {kept} in stage 1, {out} rejected, "
                 f"{len(scored[split])} in stage 2; please report this"
             )
+
+
+def _graded(rows: Dataset) -> Iterator[tuple[str, bool]]:
+    return rows_as_tuples(rows.select_columns(["id", "correct"]))
+
+
+def _ids(rows: Dataset) -> Iterator[str]:
+    return (key for (key,) in rows_as_tuples(rows.select_columns(["id"])))
 
 
 def require_right(gold: DatasetDict, source: str | None) -> None:
@@ -82,9 +96,14 @@ def require_right(gold: DatasetDict, source: str | None) -> None:
     Raises:
         DataError: a row does not.
     """
-    wrong = [(split, row) for split, rows in gold.items() for row in rows if not row["correct"]]
+    wrong = [
+        (split, at)
+        for split, rows in gold.items()
+        for at, (_, right) in enumerate(_graded(rows))
+        if not right
+    ]
     if wrong:
-        split, row = wrong[0]
+        split, row = wrong[0][0], gold[wrong[0][0]][wrong[0][1]]
         given = row["error"] or row["prediction"]
         raise DataError(
             f"dataset.source {source!r}: {len(wrong)} of its rows do not give their answer, such as {row['id']!r} of "
@@ -100,10 +119,13 @@ def require_usable(answered: DatasetDict) -> None:
     Raises:
         DataError: none can; says why the first one cannot.
     """
-    first = next((row for rows in answered.values() for row in rows), None)
+    first = next((rows[0] for rows in answered.values() if len(rows)), None)
     if first is None:
         raise DataError("there are no questions: every split is empty")
-    if all(reason is not None for rows in answered.values() for reason in rows["reason"]):
+    reasons = (
+        reason for rows in answered.values() for (reason,) in rows_as_tuples(rows.select_columns(["reason"]))
+    )
+    if all(reason is not None for reason in reasons):
         raise DataError(
             f"no question can be used: {first['reason']}, such as {first['answer']!r} of {first['id']!r}; "
             "check which column is mapped to 'answer'"

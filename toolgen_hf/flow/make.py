@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datasets import DatasetDict
 
+from toolgen_hf._utils import Job
 from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.data.export import export_json
 from toolgen_hf.errors import ConfigError, DataError
@@ -58,8 +59,8 @@ class Made:
     summary: Summary
     manifest: Callable[[], Mapping[str, Any]]
     """What the manifest records: everything but the key and the files, which are known last."""
-    export: Callable[[Path], None]
-    """Writes the JSON exports below a folder."""
+    export: Callable[[Path], Sequence[Job]]
+    """The jobs that write the JSON exports below a folder."""
     source: Any
     """The version of the produced set that it is made from, which is part of the result's key."""
     dataset: str = ""
@@ -97,7 +98,8 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
     for name, config in sources.items():
         responses = respond(raw, name, config, workspace, recipe.task, given=given.get(name))
         executed[name] = execute(responses, workspace, recipe.task, f"execute {name}")
-    scored = score(gather(executed, recipe.task), workspace, recipe.task, recipe.score.strategy)
+    candidates = gather(executed, recipe.task, workspace)
+    scored = score(candidates, workspace, recipe.task, recipe.score.strategy)
     rejected = with_left_over(collect_rejected(called), cloned, list(given.values()))
     check_counts(raw, cloned, executed["gold"], scored, rejected)
     configs = {

@@ -12,11 +12,13 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from datasets import DatasetDict
 
+from toolgen_hf._utils import Job
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.data.export import MIX, export_mix
@@ -60,10 +62,9 @@ def make_mix(recipe: Recipe, workspace: Workspace) -> Made:
     mixed = mix(tables, workspace, recipe.mix)
     summary = _summarize(recipe, parts, mixed, reports + workspace.reports[before:])
 
-    def export(root: Path) -> None:
-        for part in parts.values():
-            part.export(root)
-        export_mix(root, mixed.configs)
+    def export(root: Path) -> list[Job]:
+        jobs = [job for part in parts.values() for job in part.export(root)]
+        return [*jobs, *export_mix(root, mixed.configs)]
 
     return Made(
         mixed.configs,
@@ -106,11 +107,11 @@ def _read(found: Found) -> Made:
     manifest_of = found.manifest
     source = {"source_dataset": found.repo_id, "revision": found.revision, "commit": found.commit}
 
-    def export(root: Path) -> None:
-        for name in _exports(found):
-            target = root.joinpath(*Path(name).parts[1:])
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(found.directory / name, target)
+    def export(root: Path) -> list[Job]:
+        return [
+            partial(_copy, found.directory / name, root.joinpath(*Path(name).parts[1:]))
+            for name in _exports(found)
+        ]
 
     return Made(
         {name: load(Produced(name, data_dir=found.directory)) for name in manifest_of.summary.configs},
@@ -121,6 +122,11 @@ def _read(found: Found) -> Made:
         dataset=manifest_of.source_dataset or manifest_of.name,
         task=manifest_of.task or "math",
     )
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
 
 
 def _exports(found: Found) -> list[str]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial as bind
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 
-from toolgen_hf._utils import file_sha256, quiet_datasets, replacing_directory
+from toolgen_hf._utils import Job, cpus, file_sha256, quiet_datasets, replacing_directory, run_jobs
 from toolgen_hf.data.manifest import MANIFEST
 from toolgen_hf.data.produced import check_target, parquet_path, read_manifest
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.report.card import render_card
 from toolgen_hf.report.plots import write_plots
+from toolgen_hf.runtime.runner import MANY_ROWS
 from toolgen_hf.runtime.summary import Summary
 
 logger = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ def is_current(directory: Path, key: str) -> bool:
 def write_produced(
     directory: Path,
     configs: Mapping[str, DatasetDict],
-    exports: Callable[[Path], None],
+    exports: Callable[[Path], Sequence[Job]],
     recipe_yaml: str,
     manifest: Mapping[str, Any],
 ) -> None:
@@ -49,7 +51,7 @@ def write_produced(
 
     Args:
         configs: the tables by config name; ``stage2`` opens by default.
-        exports: writes the JSON exports to the folder that it gets.
+        exports: the jobs that write the JSON exports to the folder that it gets.
         manifest: facts to record; ``key`` identifies the content.
 
     Raises:
@@ -58,19 +60,30 @@ def write_produced(
     """
     check_target(directory)
     with replacing_directory(directory.resolve(), "partial") as partial, quiet_datasets():
+        jobs: list[Job] = []
         for config, splits in configs.items():
             (partial / config).mkdir(parents=True)
             for split, rows in splits.items():
-                rows.to_parquet(partial / parquet_path(config, str(split)))
-        exports(partial / "data")
+                jobs.append(bind(_write_parquet, rows, partial / parquet_path(config, str(split))))
+        jobs += exports(partial / "data")
+        is_large = any(len(rows) >= MANY_ROWS for splits in configs.values() for rows in splits.values())
+        processes = cpus() if is_large else 1
+        run_jobs(jobs, processes)
         (partial / "recipe.yaml").write_text(recipe_yaml, encoding="utf-8")
         plots = _write_plots(partial, configs, manifest)
         card = render_card(partial, _loadable(configs), manifest, recipe_yaml, plots)
         (partial / "README.md").write_text(card, encoding="utf-8")
         files = sorted(path for path in partial.rglob("*") if path.is_file())
-        digests = {path.relative_to(partial).as_posix(): file_sha256(path) for path in files}
+        names = [path.relative_to(partial).as_posix() for path in files]
+        found = run_jobs([bind(file_sha256, path) for path in files], processes)
+        digests = dict(zip(names, found, strict=True))
         text = json.dumps({**manifest, "files": digests}, indent=2, ensure_ascii=False)
         (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def _write_parquet(rows: Dataset, path: Path) -> None:
+    with quiet_datasets():
+        rows.to_parquet(path)
 
 
 def _write_plots(root: Path, configs: Mapping[str, DatasetDict], manifest: Mapping[str, Any]) -> list[str]:

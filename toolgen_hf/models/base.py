@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from toolgen_hf.ask import Generation, Prompt, Request
 
@@ -65,4 +65,13 @@ class Generator(Protocol):
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float | None:
         """The cost in US dollars; 0.0 if free, None if no price is known."""
+        ...
+
+
+@runtime_checkable
+class GivenTexts(Generator, Protocol):
+    """A generator whose texts are there already: they are looked up, and neither stored nor counted as generated."""
+
+    def look_up(self, prompt: Prompt) -> Generation:
+        """The text for a prompt."""
         ...

@@ -11,13 +11,19 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
-from toolgen_hf._utils import words
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from toolgen_hf._utils import well_formed, words
 from toolgen_hf.ask import Generation, Prompt, Request
 from toolgen_hf.builders.columns import as_text, known, named, optional_text, pick, text
 from toolgen_hf.builders.inputs import digest, from_files
@@ -27,12 +33,15 @@ from toolgen_hf.models.config import FileConfig
 
 STAGE = "respond"
 """The stage of these rows in ``rejected``."""
+T = TypeVar("T")
+_ROWS = 10_000
+"""Rows that are read and written together."""
 MISSING = "missing"
 """The ``finish_reason`` of a question without a given response."""
 
 
 class FileGenerator:
-    """Implements `toolgen_hf.models.base.Generator`. A question that the file lacks gets no text.
+    """Implements `toolgen_hf.models.base.GivenTexts`. A question that the file lacks gets no text.
 
     Raises:
         ConfigError: there is no such file.
@@ -75,38 +84,41 @@ class FileGenerator:
 
     def generate(self, requests: Iterable[Request]) -> Iterator[list[tuple[int, Generation]]]:
         """Yields the text of each question (the user part of the prompt)."""
-        given = self._given
         for at, request in enumerate(requests):
-            key = words(request.prompt.user)
-            found, end = given.responses.get(key), given.ends.get(key)
-            made = Generation("", MISSING) if found is None else Generation(found, end or "stop")
-            yield [(at, made)]
+            yield [(at, self.look_up(request.prompt))]
 
-    @cached_property
-    def _given(self) -> Given:
-        """The texts by the question's words; of several for one question the first."""
-        rows = list(self.rows())
-        asked = {words(text(row, named(row, "question"), where)): "" for where, row in rows}
-        return match(rows, {question: question for question in asked}, self.config.name)
+    def look_up(self, prompt: Prompt) -> Generation:
+        """The text of a question. It is not stored again: it is in the file."""
+        return self._responses.get(prompt.user) or Generation("", MISSING)
 
-    @cached_property
-    def calls(self) -> dict[str, str]:
-        """The tool calls by the question's words; of several for one question the first.
+    def call(self, question: str) -> Generation | None:
+        """The tool call of a question; None if the file has none.
 
         Raises:
             DataError: a file is malformed, or a row has no column for a call.
         """
-        found: dict[str, str] = {}
-        for where, row in self.rows():
+        return self._calls.get(question)
+
+    @cached_property
+    def _responses(self) -> TextsOnDisk:
+        def text_of(row: Row, where: str) -> tuple[str | None, str | None]:
+            value = pick(row, named(row, "response"), where)
+            return None if value is None else as_text(value, "response", where), _end(row, where)
+
+        return TextsOnDisk(self.rows(), text_of)
+
+    @cached_property
+    def _calls(self) -> TextsOnDisk:
+        def call_of(row: Row, where: str) -> tuple[str | None, str | None]:
             name = named(row, "tool_call")
             if name not in row:
                 raise fault(
                     where,
                     f"no column 'tool' or 'tool_call' to take a teacher's call from; there is {known(row)}",
                 )
-            if call := optional_text(row, name, where):
-                found.setdefault(words(text(row, named(row, "question"), where)), call)
-        return found
+            return optional_text(row, name, where) or None, None
+
+        return TextsOnDisk(self.rows(), call_of)
 
     def parse(self, raw: str) -> Generation:
         raise NotImplementedError("given responses have no raw answers")
@@ -116,6 +128,83 @@ class FileGenerator:
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
         return 0.0
+
+
+class TextsOnDisk:
+    """The texts of a file by their question's words, in a temporary folder: a million of them take no memory.
+
+    Of several rows of one question the first counts. A pickled copy reads the same folder.
+
+    Args:
+        rows: each row with its place.
+        text_of: the text of a row and its ``finish_reason``. A row without a text does not count.
+
+    Raises:
+        DataError: a row has no question, or ``text_of`` found a fault.
+    """
+
+    def __init__(
+        self, rows: Iterable[tuple[str, Row]], text_of: Callable[[Row, str], tuple[str | None, str | None]]
+    ) -> None:
+        self._folder = TemporaryDirectory(prefix="toolgen_hf-")
+        self.path = Path(self._folder.name, "texts.arrow")
+        hashes: list[np.ndarray[Any, np.dtype[np.uint64]]] = []
+        names = ("question", "text", "finish_reason")
+        with pa.ipc.new_file(
+            str(self.path), pa.schema([(name, pa.large_string()) for name in names])
+        ) as file:
+            for chunk in _chunks(rows, _ROWS):
+                columns: list[tuple[str, str | None, str | None]] = []
+                for where, row in chunk:
+                    question = words(text(row, named(row, "question"), where))
+                    columns.append((well_formed(question), *map(_well_formed, text_of(row, where))))
+                hashes.append(np.array([_hash(question) for question, _, _ in columns], np.uint64))
+                arrays = [pa.array(values, pa.large_string()) for values in zip(*columns, strict=True)]
+                file.write_batch(pa.record_batch(arrays, names=list(names)))
+        found = np.concatenate([np.zeros(0, np.uint64), *hashes])
+        self.numbers = np.argsort(found, kind="stable")
+        self.hashes = found[self.numbers]
+        self._table: list[pa.RecordBatch] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_folder": None, "_table": None}
+
+    def get(self, question: str) -> Generation | None:
+        """The text of a question; None if it has none."""
+        wanted = well_formed(words(question))
+        key = _hash(wanted)
+        at = int(np.searchsorted(self.hashes, np.uint64(key)))
+        while at < len(self.hashes) and self.hashes[at] == key:
+            chunk, number = divmod(int(self.numbers[at]), _ROWS)
+            asked, found, end = (column[number].as_py() for column in self._chunk(chunk).columns)
+            if asked == wanted and found is not None:
+                return Generation(found, end or "stop")
+            at += 1
+        return None
+
+    def _chunk(self, number: int) -> pa.RecordBatch:
+        if self._table is None:
+            with pa.ipc.open_file(pa.memory_map(str(self.path))) as file:
+                self._table = [file.get_batch(at) for at in range(file.num_record_batches)]
+        return self._table[number]
+
+
+def _hash(question: str) -> int:
+    return xxhash.xxh3_64_intdigest(question.encode())
+
+
+def _well_formed(text: str | None) -> str | None:
+    return text if text is None else well_formed(text)
+
+
+def _chunks(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+    left = iter(rows)
+    while chunk := list(islice(left, size)):
+        yield chunk
+
+
+def _end(row: Row, where: str) -> str | None:
+    return optional_text(row, "finish_reason", where) if "finish_reason" in row else None
 
 
 @dataclass
@@ -185,7 +274,7 @@ def match(
             found.rejected.append(rejected(key, STAGE, f"{source}: a second response to this question", row))
         else:
             found.responses[key] = response
-            found.ends[key] = optional_text(row, "finish_reason", where) if "finish_reason" in row else None
+            found.ends[key] = _end(row, where)
     return found
 
 

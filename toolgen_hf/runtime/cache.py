@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 from datasets import Dataset, DatasetInfo, Features
+from datasets.arrow_writer import ArrowWriter
 
 from toolgen_hf._utils import file_xxh3, quiet_datasets, replacing
 from toolgen_hf.runtime.texts import Usage
@@ -65,6 +66,51 @@ def write_output(
         write_note(path, {"digest": file_xxh3(file), **facts})  # first: no output is without a note
         file.replace(place)
     return _read(place, features, rows)
+
+
+def kept_batches(
+    batches: Callable[[], Iterator[Mapping[str, list[Any]]]],
+    features: Features,
+    like: Dataset,
+    fingerprint: str,
+    path: Path | None,
+) -> Dataset:
+    """A dataset from batches of columns, of the split of ``like``: at ``path`` in the cache, or in memory without one.
+
+    Args:
+        batches: gives the batches, if they are not in the cache.
+    """
+    made = None if path is None else open_output(path, features, like)
+    if made is None and path is not None:
+
+        def transform(file: Path) -> tuple[Path, Mapping[str, Any]]:
+            with ArrowWriter(path=str(file), features=features) as writer:
+                for batch in batches():
+                    writer.write_batch(dict(batch))
+                writer.finalize()
+            return path, {}
+
+        made = write_output(path, like, features, transform)
+    if made is None:
+        columns: dict[str, list[Any]] = {name: [] for name in features}
+        for batch in batches():
+            for name, values in batch.items():
+                columns[name] += values
+        made = Dataset.from_dict(columns, features=features, split=like.split)
+    made._fingerprint = fingerprint
+    return made
+
+
+def join_outputs(parts: Sequence[Path], whole: Path) -> None:
+    """Write the Arrow files ``parts`` as one, batch by batch, and delete them."""
+    with ExitStack() as stack:
+        writer: pa.RecordBatchStreamWriter | None = None
+        for part in parts:
+            with pa.OSFile(str(part)) as source, pa.ipc.open_stream(source) as reader:
+                writer = writer or stack.enter_context(pa.ipc.new_stream(str(whole), reader.schema))
+                for batch in reader:
+                    writer.write_batch(batch)
+            part.unlink()
 
 
 def read_note(path: Path) -> dict[str, Any]:

@@ -25,13 +25,17 @@ from typing import Any, Protocol, TypeAlias
 from datasets import Dataset, DatasetDict, Features
 from datasets.fingerprint import Hasher
 
-from toolgen_hf._utils import canonical_json, quiet_datasets
+from toolgen_hf._utils import canonical_json, cpus, quiet_datasets
 from toolgen_hf.ask import Prompt, RowRun
+from toolgen_hf.models.base import GivenTexts
 from toolgen_hf.runtime.budget import Meter
-from toolgen_hf.runtime.cache import open_output, used_by, write_output
+from toolgen_hf.runtime.cache import join_outputs, open_output, used_by, write_output
 from toolgen_hf.runtime.door import AT_ONCE, Done, Generating, rehearse, replay
 from toolgen_hf.runtime.plan import Plan
 from toolgen_hf.runtime.texts import Texts, Usage
+
+MANY_ROWS = 10_000
+"""From this number of rows on, starting more processes takes less time than it saves."""
 
 Row: TypeAlias = dict[str, Any]
 Batch: TypeAlias = dict[str, list[Any]]
@@ -82,7 +86,8 @@ class Stage:
         Raises:
             GenerationError: a text could not be generated; those that arrived are in the store.
         """
-        run = StageRun(self, dataset, function, settings, label or self.name, texts)
+        asked = [source for source in texts if not isinstance(source.generator, GivenTexts)]
+        run = StageRun(self, dataset, function, settings, label or self.name, asked)
         return workspace.runner.run(run, workspace)
 
 
@@ -153,7 +158,22 @@ def look_up(run: StageRun, cache: Path) -> dict[str, Split]:
 
 
 class MapRunner:
-    """Runs stages in this process, with `Dataset.map`."""
+    """Runs stages on this machine, with `Dataset.map`.
+
+    Args:
+        processes: how many processes share a split where no model is asked; default one for each CPU where the split
+            has enough rows, and only where processes are forked, since others import the caller's script again.
+    """
+
+    def __init__(self, processes: int | None = None) -> None:
+        self.processes = processes
+
+    def _processes(self, run: StageRun, rows: Dataset) -> int:
+        if run.texts:
+            return 1
+        if self.processes is not None:
+            return min(self.processes, len(rows))
+        return cpus() if len(rows) >= MANY_ROWS else 1
 
     def run(self, run: StageRun, workspace: Place) -> DatasetDict:
         """See `Stage.run`."""
@@ -173,6 +193,7 @@ class MapRunner:
 
         def write(name: str, file: Path) -> None:
             rows, step = splits[name].rows.with_format(None), run.function
+            count = self._processes(run, rows)
             rows.map(
                 _replayed(step, run.stage.features, name, done) if run.is_by_row else step,
                 with_indices=run.is_by_row,
@@ -180,7 +201,10 @@ class MapRunner:
                 new_fingerprint=splits[name].fingerprint,
                 cache_file_name=str(file),
                 load_from_cache_file=False,
+                num_proc=count if count > 1 else None,
             )
+            if not file.exists():  # each process wrote a part of its own
+                join_outputs(sorted(file.parent.glob(f"{file.stem}_*_of_*{file.suffix}")), file)
 
         return make_outputs(run, workspace, splits, generate, write)
 
@@ -317,6 +341,18 @@ def rows_of_batch(batch: Batch) -> list[Row]:
     return [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
 
 
+def rows_as_tuples(rows: Dataset) -> Iterator[tuple[Any, ...]]:
+    """The rows, each as its values in column order. Far faster than to iterate over the rows themselves."""
+    for batch in rows.with_format(None).iter(1000):
+        yield from zip(*batch.values(), strict=True)
+
+
+def rows_as_dicts(rows: Dataset) -> Iterator[Row]:
+    """The rows as dictionaries, read in batches."""
+    for batch in rows.with_format(None).iter(1000):
+        yield from rows_of_batch(batch)
+
+
 def _columns(rows: Sequence[Row], features: Features) -> Batch:
     return {name: [row[name] for row in rows] for name in features}
 
@@ -325,7 +361,9 @@ def _rejected(stage: Stage, rows: Dataset) -> Counter[str]:
     """How many rows were rejected by this stage or one before it, by reason."""
     if "reason" not in stage.features or "reason" not in rows.column_names:
         return Counter()
-    return Counter(reason for reason in rows["reason"] if reason is not None)
+    return Counter(
+        reason for (reason,) in rows_as_tuples(rows.select_columns(["reason"])) if reason is not None
+    )
 
 
 def empty(features: Features, like: Dataset) -> Dataset:

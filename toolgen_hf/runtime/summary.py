@@ -17,6 +17,7 @@ from datasets import Dataset, DatasetDict
 from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, StringConstraints, with_config
 from typing_extensions import TypedDict
 
+from toolgen_hf.runtime.runner import rows_as_tuples
 from toolgen_hf.runtime.texts import Usage
 from toolgen_hf.runtime.workspace import StageReport
 from toolgen_hf.schemas import SOUNDNESS
@@ -259,6 +260,7 @@ def summarize(
         str(split): dict(zip(rows["id"], rows["uses_tool"], strict=True))
         for split, rows in executed["gold"].items()
     }
+    scores = _scores(configs["stage2"])
     costs = [report.cost for report in reports]
     return Summary(
         name=name,
@@ -272,7 +274,7 @@ def summarize(
             Counter(r for rows in configs["rejected"].values() for r in rows["reason"]).most_common()
         ),
         sources={
-            source: _source(source, splits, configs["stage2"], needs) for source, splits in executed.items()
+            source: _source(splits, scores.get(source, {}), needs) for source, splits in executed.items()
         },
         examples=_examples(configs["stage1"], configs["stage2"]),
         generated=sum(report.generated for report in reports),
@@ -294,13 +296,13 @@ def summarize(
 
 
 def _asked(called: Dataset) -> Asked:
+    asked = correct = truncated = 0
     columns = called.select_columns(["response", "correct", "truncated"])
-    asked = [row for row in columns if row["response"] is not None]
-    return {
-        "asked": len(asked),
-        "correct": sum(row["correct"] for row in asked),
-        "truncated": sum(row["truncated"] for row in asked),
-    }
+    for response, is_correct, is_cut in rows_as_tuples(columns):
+        asked += response is not None
+        correct += response is not None and is_correct
+        truncated += response is not None and is_cut
+    return {"asked": asked, "correct": correct, "truncated": truncated}
 
 
 def _calls(stage1: DatasetDict) -> dict[str, dict[str, int]]:
@@ -315,42 +317,53 @@ def _calls(stage1: DatasetDict) -> dict[str, dict[str, int]]:
 
 
 def _source(
-    source: str, executed: DatasetDict, stage2: DatasetDict, needs: Mapping[str, Mapping[str, bool]]
+    executed: DatasetDict, scores: Mapping[str, int], needs: Mapping[str, Mapping[str, bool]]
 ) -> Source:
     splits = {str(split): _responses(rows, needs.get(str(split), {})) for split, rows in executed.items()}
-    scores = Counter(
-        str(score)
-        for rows in stage2.values()
-        for row in rows
-        for origin, score in zip(row["origin"], row["scores"], strict=True)
-        if origin == source
-    )
     parts: list[Any] = list(splits.values())
     total: Any = {kind: sum(part[kind] for part in parts) for kind in Responses.__annotations__}
     return {**total, "splits": splits, "scores": dict(scores)}  # type: ignore[typeddict-item]
 
 
-def _responses(executed: Dataset, needs: Mapping[str, bool]) -> Responses:
-    rows = executed.to_list()
-    known = [row for row in rows if row["id"] in needs]
+def _scores(stage2: DatasetDict) -> dict[str, Counter[str]]:
+    """How often each source got each score."""
+    counts: dict[str, Counter[int]] = {}
+    for rows in stage2.values():
+        for origins, scores in rows_as_tuples(rows.select_columns(["origin", "scores"])):
+            for origin, score in zip(origins, scores, strict=True):
+                counts.setdefault(origin, Counter())[score] += 1
     return {
-        "responses": len(rows),
-        "tool": sum(row["uses_tool"] for row in rows),
-        "failed": sum(row["error"] is not None for row in rows),
-        "correct": sum(row["correct"] for row in rows),
-        "need_known": len(known),
-        "need_agreed": sum(row["uses_tool"] == needs[row["id"]] for row in known),
+        origin: Counter({str(score): n for score, n in found.items()}) for origin, found in counts.items()
     }
 
 
+def _responses(executed: Dataset, needs: Mapping[str, bool]) -> Responses:
+    made: Responses = dict.fromkeys(Responses.__annotations__, 0)  # type: ignore[assignment]
+    for key, uses_tool, error, correct in rows_as_tuples(
+        executed.select_columns(["id", "uses_tool", "error", "correct"])
+    ):
+        needed = needs.get(key)
+        made["responses"] += 1
+        made["tool"] += uses_tool
+        made["failed"] += error is not None
+        made["correct"] += correct
+        made["need_known"] += needed is not None
+        made["need_agreed"] += uses_tool == needed
+    return made
+
+
 def _examples(stage1: DatasetDict, stage2: DatasetDict) -> dict[str, dict[str, Any]]:
-    """The first row of stage 1, and the row of stage 2 with the most different scores."""
-
-    def rows(splits: DatasetDict) -> list[dict[str, Any]]:
-        return next((list(split) for split in splits.values() if len(split)), [])
-
-    ranked = sorted(rows(stage2), key=lambda row: -len(set(row["scores"])))
-    return {config: found[0] for config, found in {"stage1": rows(stage1), "stage2": ranked}.items() if found}
+    """The first row of stage 1, and the first row of stage 2 with the most different scores."""
+    made: dict[str, dict[str, Any]] = {}
+    for config, splits in (("stage1", stage1), ("stage2", stage2)):
+        rows = next((rows for rows in splits.values() if len(rows)), None)
+        if rows is not None:
+            at = 0
+            if config == "stage2":
+                kinds = [len(set(scores)) for (scores,) in rows_as_tuples(rows.select_columns(["scores"]))]
+                at = kinds.index(max(kinds))
+            made[config] = rows[at]
+    return made
 
 
 def soundness_counts(summary: Summary) -> dict[str, int]:

@@ -18,21 +18,27 @@ no answer, 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict
 from datasets.fingerprint import Hasher
 
 from toolgen_hf import schemas
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.models.file import MISSING
+from toolgen_hf.runtime.cache import kept_batches
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Batch, Stage, require_columns
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.prompts import examples_digest, is_example
 
+_AT_ONCE = 1000
+"""Questions that are put together at once."""
 STAGE = Stage("score", version=4, features=schemas.SCORED, reads=schemas.CANDIDATES)
 _LEVELS = (20, 15, 10, 5, 0)
 SCORES = tuple(map(str, _LEVELS))
@@ -121,12 +127,15 @@ def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None =
     return score(rows, workspace, recipe.task, recipe.score.strategy)
 
 
-def gather(executed: Mapping[str, DatasetDict], task: str | Task = "math") -> DatasetDict:
+def gather(
+    executed: Mapping[str, DatasetDict], task: str | Task = "math", workspace: Workspace | None = None
+) -> DatasetDict:
     """Put the executed responses of all sources together: one row for each question with a gold response.
 
     Args:
         executed: the responses by source (``schemas.EXECUTED``). ``gold`` decides which questions there are,
             and their order.
+        workspace: keeps the result in its cache and not in memory.
 
     Returns:
         ``schemas.CANDIDATES`` rows, with gold first and then the sources in the given order. A question to which a file
@@ -146,38 +155,71 @@ def gather(executed: Mapping[str, DatasetDict], task: str | Task = "math") -> Da
             )
     return DatasetDict(
         {
-            split: _gather_split({name: source[split] for name, source in executed.items()}, get_task(task))
+            split: _gather_split(
+                {name: source[split] for name, source in executed.items()}, get_task(task), workspace
+            )
             for split in executed["gold"]
         }
     )
 
 
-def _gather_split(executed: Mapping[str, Dataset], task: Task) -> Dataset:
+def _gather_split(executed: Mapping[str, Dataset], task: Task, workspace: Workspace | None) -> Dataset:
     ordered = {"gold": executed["gold"]} | dict(executed)
-    by_id: dict[str, dict[str, Mapping[str, Any]]] = {
-        name: {row["id"]: row for row in rows} for name, rows in ordered.items()
-    }
-    for name, rows in by_id.items():
-        if missing := [key for key in by_id["gold"] if key not in rows]:
-            raise DataError(
-                f"source {name!r} has no response to {len(missing)} of {len(by_id['gold'])} questions, "
-                f"the first being {missing[0]!r}; let it answer them too, or leave the source out"
-            )
-    absent = {r["id"] for rows in by_id.values() for r in rows.values() if r["finish_reason"] == MISSING}
-    made: Batch = {name: [] for name in schemas.CANDIDATES}
-    for key, gold in by_id["gold"].items():
-        if key in absent:
-            continue
-        candidates = [source[key] for source in by_id.values()]
-        made["id"].append(key)
-        made["query"].append(f"{task.query_instruction}\n{gold['question']}")
-        made["answer"].append(gold["answer"])
-        made["responses"].append([row["response"] for row in candidates])
-        made["origin"].append(list(by_id))
-        made["predictions"].append([row["prediction"] for row in candidates])
-        made["uses_tool"].append([row["uses_tool"] for row in candidates])
-        made["fewshot_overlap"].append(is_example(task, gold["question"]))
-    gathered = Dataset.from_dict(made, features=schemas.CANDIDATES, split=executed["gold"].split)
     parts = [[name, rows._fingerprint] for name, rows in ordered.items()]
-    gathered._fingerprint = Hasher.hash([*parts, task.query_instruction, examples_digest(task)])
-    return gathered
+    fingerprint = Hasher.hash([*parts, task.query_instruction, examples_digest(task)])
+    path = None if workspace is None else workspace.cache_dir / "stages" / f"gather-{fingerprint}.arrow"
+    gold = executed["gold"]
+    return kept_batches(lambda: _gathered(ordered, task), schemas.CANDIDATES, gold, fingerprint, path)
+
+
+def _gathered(executed: Mapping[str, Dataset], task: Task) -> Iterator[Batch]:
+    """Batches of candidates. The rows of a source are usually in gold's order, so a batch of it is one slice."""
+    gold = executed["gold"]
+    places = {name: _places(name, rows, gold) for name, rows in executed.items()}
+    columns = ["id", "response", "prediction", "uses_tool", "finish_reason"]
+    plain = {name: rows.with_format(None) for name, rows in executed.items()}
+    questions = plain["gold"].select_columns(["id", "question", "answer"])
+    plain = {name: rows.select_columns(columns) for name, rows in plain.items()}
+    for start in range(0, len(gold), _AT_ONCE):
+        asked = questions[start : start + _AT_ONCE]
+        found = [_rows_at(rows, places[name][start : start + _AT_ONCE]) for name, rows in plain.items()]
+        there = [
+            at for at in range(len(asked["id"])) if all(p["finish_reason"][at] != MISSING for p in found)
+        ]
+        yield {
+            "id": [asked["id"][at] for at in there],
+            "query": [f"{task.query_instruction}\n{asked['question'][at]}" for at in there],
+            "answer": [asked["answer"][at] for at in there],
+            "responses": [[part["response"][at] for part in found] for at in there],
+            "origin": [list(executed)] * len(there),
+            "predictions": [[part["prediction"][at] for part in found] for at in there],
+            "uses_tool": [[part["uses_tool"][at] for part in found] for at in there],
+            "fewshot_overlap": [is_example(task, asked["question"][at]) for at in there],
+        }
+
+
+def _places(name: str, rows: Dataset, gold: Dataset) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The row of a source for each row of gold."""
+    wanted, there = (table.with_format("arrow")[:]["id"] for table in (_ids(gold), _ids(rows)))
+    if wanted.equals(there):
+        return np.arange(len(gold))
+    found = pc.index_in(wanted, value_set=there) if len(there) else pa.nulls(len(gold), pa.int32())
+    if found.null_count:
+        lacking = wanted.filter(found.is_null())
+        raise DataError(
+            f"source {name!r} has no response to {len(lacking)} of {len(gold)} questions, "
+            f"the first being {lacking[0].as_py()!r}; let it answer them too, or leave the source out"
+        )
+    return found.to_numpy().astype(np.int64)
+
+
+def _ids(rows: Dataset) -> Dataset:
+    return rows.select_columns(["id"])
+
+
+def _rows_at(rows: Dataset, places: np.ndarray[Any, np.dtype[np.int64]]) -> Batch:
+    first, last = int(places.min()), int(places.max())
+    if last - first >= 4 * len(places):
+        return rows[places.tolist()]
+    batch = rows[first : last + 1]
+    return {name: [values[at - first] for at in places.tolist()] for name, values in batch.items()}

@@ -18,7 +18,6 @@ from typing import Any, TypedDict
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
-from toolgen_hf._utils import words
 from toolgen_hf.ask import Ask, Generation, Wanted
 from toolgen_hf.models import build
 from toolgen_hf.models.config import AnnotationsConfig, FileConfig, GeneratorConfig, TeacherConfig, unique
@@ -280,7 +279,7 @@ def _given(config: FileConfig, name: str) -> Teacher:
     file = FileGenerator(config)
 
     async def look_up(case: Case, ask: Ask) -> Proposal:
-        call = file.calls.get(words(case.question))
-        return _proposal(Generation(call)) if call else Proposal(None, NO_CALL)
+        call = file.call(case.question)
+        return _proposal(call) if call else Proposal(None, NO_CALL)
 
     return Teacher(name, 1, look_up, {**file.identity(), "name": name})

@@ -92,8 +92,14 @@ def write_inputs(work: Path, rows: int) -> None:
             file.close()
     recipe = {
         "name": "rows",
-        "dataset": {"builder": "qa", "name": "Rows", "data_files": {"train": "questions.jsonl"}},
+        "dataset": {
+            "builder": "qa",
+            "name": "Rows",
+            "data_files": {"train": "questions.jsonl"},
+            "columns": {"solution": "solution"},
+        },
         "answer": {"generator": {"kind": "file", "path": "student.jsonl"}},
+        "tool_api": {"teachers": [{"kind": "annotations"}]},
         "sources": {source: {"generator": {"kind": "file", "path": f"{source}.jsonl"}} for source in SOURCES},
     }
     (work / "rows.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
