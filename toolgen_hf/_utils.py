@@ -18,12 +18,15 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
 from huggingface_hub import constants
 
 from toolgen_hf.errors import ConfigError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 _SIGNS: Final = {  # what load_dataset takes a part of a path for
     **dict.fromkeys("*?[", "a pattern"),
@@ -293,6 +296,17 @@ def quiet_datasets() -> Iterator[None]:
         yield
     finally:
         datasets.enable_progress_bars()
+
+
+def rows_as_tuples(rows: Dataset, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """The values of each row in these columns. To iterate over a `Dataset` or a column of it is ten times slower."""
+    for batch in rows.select_columns(list(columns)).with_format(None).iter(1000):
+        yield from zip(*(batch[name] for name in columns), strict=True)
+
+
+def column(rows: Dataset, name: str) -> Iterator[Any]:
+    """The values of one column; see `rows_as_tuples`."""
+    return (value for (value,) in rows_as_tuples(rows, name))
 
 
 def cpus() -> int:

@@ -13,7 +13,7 @@ from toolgen_hf import Workspace, schemas
 from toolgen_hf.ask import Ask, Generation, Prompt
 from toolgen_hf.errors import DataError
 from toolgen_hf.models.config import FileConfig
-from toolgen_hf.stages.respond import SourceConfig, given_responses, respond, respond_row
+from toolgen_hf.stages.respond import SourceConfig, respond, respond_from_file, respond_row
 
 ROW = {"id": "a", "question": "40 less 24?", "answer": ["16"], "solution": None}
 OTHER = {"id": "b", "question": "3 times 19?", "answer": ["57"], "solution": None}
@@ -57,14 +57,12 @@ def test_a_file_of_responses(tmp_path: Path) -> None:
         {"id": "y", "question": "What is 5 + 5?", "response": "10"},
     )
     with Workspace(progress=False) as workspace:
-        made = respond(RAW, "few", SourceConfig(generator=config), workspace)
+        made, left = respond_from_file(RAW, "few", config, workspace)
     assert [(row["id"], row["response"], row["finish_reason"]) for row in made["train"]] == [
         ("a", "The answer is 16.", None),
         ("b", None, "missing"),
     ]
-    given = given_responses(RAW, "few", config)
-    assert [(row["id"], row["reason"]) for row in given.rejected] == [("y", "few: no such question")]
-    assert [row["id"] for row in given.missing({"a": "40 less 24?", "b": "3 times 19?"})] == ["b"]
+    assert [(row["id"], row["reason"]) for row in left] == [("y", "few: no such question")]
 
 
 def test_a_row_without_a_response_is_named(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from datasets import Dataset, DatasetDict, Features, List
 
 from toolgen_hf import schemas
-from toolgen_hf._utils import check_parents, digest, quiet_datasets, replacing
+from toolgen_hf._utils import check_parents, column, digest, quiet_datasets, replacing
 from toolgen_hf.builders.columns import answers, named, pick, text
 from toolgen_hf.builders.inputs import Inputs, from_files, from_folder, is_data, listing
 from toolgen_hf.builders.layout import id_of
@@ -55,7 +55,7 @@ class Table:
 
     def without(self, ids: Collection[str]) -> Table:
         """The rows whose id is not one of ``ids``."""
-        new = [at for at, key in enumerate(self.rows["id"]) if key not in ids]
+        new = [at for at, key in enumerate(column(self.rows, "id")) if key not in ids]
         return self if len(new) == len(self) else Table([self.given[at] for at in new], self.rows.select(new))
 
 

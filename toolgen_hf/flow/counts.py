@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from toolgen_hf import schemas
+from toolgen_hf._utils import column, rows_as_tuples
 from toolgen_hf.builders.rows import shorten
 from toolgen_hf.errors import DataError
+from toolgen_hf.models.file import MISSING, unanswered
 from toolgen_hf.models.file import STAGE as RESPOND
-from toolgen_hf.models.file import Given
-from toolgen_hf.runtime.runner import rows_as_dicts, rows_as_tuples
+from toolgen_hf.runtime.runner import rows_as_dicts
 
 
 def collect_rejected(called: DatasetDict) -> DatasetDict:
     """The rejected rows (``schemas.REJECTED``): the stage, the reason, and the row as JSON."""
 
     def table(rows: Dataset) -> Dataset:
-        out = [
-            at
-            for at, (reason,) in enumerate(rows_as_tuples(rows.select_columns(["reason"])))
-            if reason is not None
-        ]
+        out = [at for at, reason in enumerate(column(rows, "reason")) if reason is not None]
         made: dict[str, list[str]] = {name: [] for name in schemas.REJECTED}
         for row in rows_as_dicts(rows.select(out)):
             made["id"].append(row["id"])
@@ -35,18 +32,35 @@ def collect_rejected(called: DatasetDict) -> DatasetDict:
     return DatasetDict({split: table(rows) for split, rows in called.items()})
 
 
-def with_left_over(rejected: DatasetDict, cloned: DatasetDict, given: Sequence[Given]) -> DatasetDict:
+def with_left_over(
+    rejected: DatasetDict,
+    cloned: DatasetDict,
+    given: Mapping[str, DatasetDict],
+    left: Sequence[Mapping[str, str]],
+) -> DatasetDict:
     """Add the rows of stage 1 that a file of responses lacks, and to the first split the rows that it has too many.
 
     Args:
         rejected: what was rejected before.
-        given: what each file was found to hold.
+        given: the responses of each file (``schemas.EXECUTED``).
+        left: the rows of the files that answer no question.
     """
     made, first = {}, next(iter(rejected))
     for split, rows in rejected.items():
-        asked = dict(rows_as_tuples(cloned[split].select_columns(["id", "input"]))) if given else {}
-        more = [row for one in given for row in one.missing(asked)]
-        more += [row for one in given for row in one.rejected if split == first]
+        lacking = {
+            (name, key)
+            for name, splits in given.items()
+            for key, reason in rows_as_tuples(splits[split], "id", "finish_reason")
+            if reason == MISSING
+        }
+        asked = list(rows_as_tuples(cloned[split], "id", "input")) if lacking else []
+        more = [
+            unanswered(name, key, question)
+            for name in given
+            for key, question in asked
+            if (name, key) in lacking
+        ]
+        more += [dict(row) for row in left] if split == first else []
         columns = {name: [row[name] for row in more] for name in schemas.REJECTED}
         added = Dataset.from_dict(columns, features=schemas.REJECTED, split=rows.split)
         made[split] = concatenate_datasets([rows, added]) if more else rows
@@ -67,7 +81,7 @@ def check_counts(
         )
     for split in raw:
         asked, kept = len(raw[split]), len(cloned[split])
-        stages = list(rows_as_tuples(rejected[split].select_columns(["id", "stage"])))
+        stages = list(rows_as_tuples(rejected[split], "id", "stage"))
         out = sum(stage != RESPOND for _, stage in stages)
         unscored = {*_ids(cloned[split])} - {*_ids(scored[split])}
         lost = unscored - {key for key, stage in stages if stage == RESPOND}
@@ -79,11 +93,11 @@ def check_counts(
 
 
 def _graded(rows: Dataset) -> Iterator[tuple[str, bool]]:
-    return rows_as_tuples(rows.select_columns(["id", "correct"]))
+    return rows_as_tuples(rows, "id", "correct")
 
 
 def _ids(rows: Dataset) -> Iterator[str]:
-    return (key for (key,) in rows_as_tuples(rows.select_columns(["id"])))
+    return column(rows, "id")
 
 
 def require_right(gold: DatasetDict, source: str | None) -> None:
@@ -122,9 +136,7 @@ def require_usable(answered: DatasetDict) -> None:
     first = next((rows[0] for rows in answered.values() if len(rows)), None)
     if first is None:
         raise DataError("there are no questions: every split is empty")
-    reasons = (
-        reason for rows in answered.values() for (reason,) in rows_as_tuples(rows.select_columns(["reason"]))
-    )
+    reasons = (reason for rows in answered.values() for reason in column(rows, "reason"))
     if all(reason is not None for reason in reasons):
         raise DataError(
             f"no question can be used: {first['reason']}, such as {first['answer']!r} of {first['id']!r}; "

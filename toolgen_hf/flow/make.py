@@ -41,7 +41,7 @@ from toolgen_hf.stages import configs as described
 from toolgen_hf.stages.chat_template import check_rows, sample
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.near_duplicates import NearDuplicates, near_counts, with_near_column
-from toolgen_hf.stages.respond import SourceConfig, given_responses, respond
+from toolgen_hf.stages.respond import SourceConfig, respond, respond_from_file
 from toolgen_hf.stages.score import gather, score
 from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.stages.training import preference, sft, tool_calling
@@ -90,17 +90,22 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
     if recipe.answer is None:
         require_right(executed["gold"], recipe.dataset.source)
     sources = _with_adapters(recipe, cloned, workspace)
-    given = {
-        name: given_responses(raw, name, config.generator)
+    given = {  # first, so that a fault in a file is found before any model is asked
+        name: respond_from_file(raw, name, config.generator, workspace)
         for name, config in sources.items()
         if isinstance(config.generator, FileConfig)
     }
     for name, config in sources.items():
-        responses = respond(raw, name, config, workspace, recipe.task, given=given.get(name))
+        responses = given[name][0] if name in given else respond(raw, name, config, workspace, recipe.task)
         executed[name] = execute(responses, workspace, recipe.task, f"execute {name}")
     candidates = gather(executed, recipe.task, workspace)
     scored = score(candidates, workspace, recipe.task, recipe.score.strategy)
-    rejected = with_left_over(collect_rejected(called), cloned, list(given.values()))
+    rejected = with_left_over(
+        collect_rejected(called),
+        cloned,
+        {name: executed[name] for name in given},
+        [row for _, left in given.values() for row in left],
+    )
     check_counts(raw, cloned, executed["gold"], scored, rejected)
     configs = {
         "stage2": scored,

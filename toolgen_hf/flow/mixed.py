@@ -18,7 +18,7 @@ from typing import Any
 
 from datasets import DatasetDict
 
-from toolgen_hf._utils import Job
+from toolgen_hf._utils import Job, column
 from toolgen_hf.builders import Produced, load
 from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.data.export import MIX, export_mix
@@ -149,7 +149,9 @@ def _summarize(
         recipe.name, reports, DatasetDict(), mixed.configs, {"gold": DatasetDict(), **executed}
     )
     made = [part.summary for part in parts.values()]
-    rejected = Counter(reason for rows in mixed.configs["rejected"].values() for reason in rows["reason"])
+    rejected = Counter(
+        reason for rows in mixed.configs["rejected"].values() for reason in column(rows, "reason")
+    )
     students: dict[str, Counter[str]] = {}
     for part in made:
         for split, counts in part.student["splits"].items():

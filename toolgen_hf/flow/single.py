@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from datasets import DatasetDict, Features, concatenate_datasets
 
 from toolgen_hf import schemas
-from toolgen_hf._utils import check_apart, check_parents
+from toolgen_hf._utils import check_apart, check_parents, column
 from toolgen_hf.data.export import PUBLISHED
 from toolgen_hf.data.tables import (
     check_path,
@@ -72,9 +72,11 @@ def run_stage(
     if mode == "a":
         features = entry.stage.features
         kept = {split: one.rows for split, one in read_kept(target, features, rows, name).items()}
-    ids = {key for table in kept.values() for key in table["id"]}
+    ids = {key for table in kept.values() for key in column(table, "id")}
     new = {
-        split: table.select([at for at, key in enumerate(table["id"]) if key not in ids]) if ids else table
+        split: table.select([at for at, key in enumerate(column(table, "id")) if key not in ids])
+        if ids
+        else table
         for split, table in rows.items()
     }
     made = entry.function(DatasetDict(new), recipe, workspace, name)

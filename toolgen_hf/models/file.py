@@ -10,7 +10,6 @@ no question become ``schemas.REJECTED``. As the student or a teacher, a row belo
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -157,13 +156,14 @@ class TextsOnDisk:
                 columns: list[tuple[str, str | None, str | None]] = []
                 for where, row in chunk:
                     question = words(text(row, named(row, "question"), where))
-                    columns.append((well_formed(question), *map(_well_formed, text_of(row, where))))
+                    found, end = text_of(row, where)
+                    columns.append((well_formed(question), _well_formed(found), end))
                 hashes.append(np.array([_hash(question) for question, _, _ in columns], np.uint64))
                 arrays = [pa.array(values, pa.large_string()) for values in zip(*columns, strict=True)]
                 file.write_batch(pa.record_batch(arrays, names=list(names)))
-        found = np.concatenate([np.zeros(0, np.uint64), *hashes])
-        self.numbers = np.argsort(found, kind="stable")
-        self.hashes = found[self.numbers]
+        whole = np.concatenate([np.zeros(0, np.uint64), *hashes])
+        self.numbers = np.argsort(whole, kind="stable")
+        self.hashes = whole[self.numbers]
         self._table: list[pa.RecordBatch] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -190,7 +190,8 @@ class TextsOnDisk:
 
 
 def _hash(question: str) -> int:
-    return xxhash.xxh3_64_intdigest(question.encode())
+    """Of a question's words. A million questions have two with one hash with a probability of 1 in 30 million."""
+    return xxhash.xxh3_64_intdigest(question.encode("utf-8", "surrogatepass"))
 
 
 def _well_formed(text: str | None) -> str | None:
@@ -216,7 +217,7 @@ class Given:
 
     source: str
     responses: dict[str, str | None] = field(default_factory=dict)
-    ends: dict[str, str | None] = field(default_factory=dict)
+    ends: dict[str, str] = field(default_factory=dict)
     rejected: list[dict[str, str]] = field(default_factory=list)
 
     def empty(self) -> str | None:
@@ -224,13 +225,9 @@ class Given:
         count = sum(not (text or "").strip() for text in self.responses.values())
         return f"{self.source}: {count} without a text, scored as no answer" if count else None
 
-    def missing(self, questions: Mapping[str, str]) -> list[dict[str, str]]:
-        """The questions without a response, as rows of ``schemas.REJECTED``."""
-        return [
-            rejected(key, STAGE, f"{self.source}: no response to this question", {"question": question})
-            for key, question in questions.items()
-            if key not in self.responses
-        ]
+    def end(self, key: str) -> str | None:
+        """The ``finish_reason`` of a question's response; `MISSING` if it has none."""
+        return self.ends.get(key) if key in self.responses else MISSING
 
 
 def rejected(key: str, stage: str, reason: str, detail: Mapping[str, Any]) -> dict[str, str]:
@@ -239,13 +236,18 @@ def rejected(key: str, stage: str, reason: str, detail: Mapping[str, Any]) -> di
     return {"id": key, "stage": stage, "reason": reason, "detail": found}
 
 
+def unanswered(source: str, key: str, question: str) -> dict[str, str]:
+    """A question without a response in a source's file, as a row of ``schemas.REJECTED``."""
+    return rejected(key, STAGE, f"{source}: no response to this question", {"question": question})
+
+
 def match(
     rows: Iterable[tuple[str, Row]],
-    questions: Mapping[str, str],
+    questions: Iterable[tuple[str, str]],
     source: str,
     unknown: str = "no such question",
 ) -> Given:
-    """The responses in ``rows`` (each with its place) to ``questions`` (by id).
+    """The responses in ``rows`` (each with its place) to ``questions`` (each with its id).
 
     Args:
         unknown: the reason of a row with another question.
@@ -253,28 +255,35 @@ def match(
     Raises:
         DataError: a row has no response, or it is not a text; names file and line.
     """
-    by_words: dict[str, list[str]] = defaultdict(list)
-    for one, question in questions.items():
-        by_words[words(question)].append(one)
+    asked_by: dict[str, int] = {}  # id -> hash of the words
+    by_words: dict[int, str | list[str]] = {}  # one id, or several where questions repeat
+    for one, question in questions:
+        key = asked_by[one] = _hash(words(question))
+        same = by_words.setdefault(key, one)
+        if same is not one:
+            by_words[key] = [*([same] if isinstance(same, str) else same), one]
     found = Given(source)
     for where, row in rows:
         own, asked = (_own(row, column, where) for column in ("id", "question"))
         value = pick(row, named(row, "response"), where)
         response = None if value is None else as_text(value, "response", where)
-        key: str | None = None
-        if own in questions and (asked is None or words(asked) == words(questions[str(own)])):
-            key = own
-        if key is None and asked is not None:
-            same = by_words.get(words(asked), [])
-            key = next((new for new in same if new not in found.responses), same[0] if same else None)
-        if key is None:
-            why = "another question under this id" if own in questions else unknown
+        said = None if asked is None else _hash(words(asked))
+        of: str | None = None
+        if own in asked_by and (said is None or said == asked_by[str(own)]):
+            of = own
+        if of is None and said is not None:
+            same = by_words.get(said, [])
+            repeats = [same] if isinstance(same, str) else same
+            of = next((new for new in repeats if new not in found.responses), next(iter(repeats), None))
+        if of is None:
+            why = "another question under this id" if own in asked_by else unknown
             found.rejected.append(rejected(own or where, STAGE, f"{source}: {why}", row))
-        elif key in found.responses:
-            found.rejected.append(rejected(key, STAGE, f"{source}: a second response to this question", row))
+        elif of in found.responses:
+            found.rejected.append(rejected(of, STAGE, f"{source}: a second response to this question", row))
         else:
-            found.responses[key] = response
-            found.ends[key] = _end(row, where)
+            found.responses[of] = response
+            if end := _end(row, where):
+                found.ends[of] = end
     return found
 
 

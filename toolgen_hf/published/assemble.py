@@ -27,7 +27,7 @@ from toolgen_hf.finetune import FinetuneConfig, finetune
 from toolgen_hf.flow import Result, run
 from toolgen_hf.flow.mix_files import beside, by_split, mix_files, read_parts
 from toolgen_hf.models.config import unique
-from toolgen_hf.models.file import Given, match, rejected
+from toolgen_hf.models.file import Given, match, rejected, unanswered
 from toolgen_hf.published.command import checked
 from toolgen_hf.published.files import (
     WRITERS,
@@ -252,8 +252,14 @@ def _score_one(
     sources: list[Given] = []
     for source, path in files.items():
         if source != "gold":
-            given = match(rows_in(path, "sources"), questions, source, "no gold response to this question")
-            dropped += [*given.missing(questions), *given.rejected]
+            unknown = "no gold response to this question"
+            given = match(rows_in(path, "sources"), questions.items(), source, unknown)
+            dropped += [
+                unanswered(source, key, question)
+                for key, question in questions.items()
+                if key not in given.responses
+            ]
+            dropped += given.rejected
             sources.append(given)
     whole = [key for key in right if all(key in given.responses for given in sources)]
     responses = {"gold": {key: right[key]["response"] for key in whole}}

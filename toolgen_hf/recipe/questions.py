@@ -17,7 +17,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict, NamedSplit, ReadInstruction, concatenate_datasets
 
 from toolgen_hf import schemas
-from toolgen_hf._utils import expanded
+from toolgen_hf._utils import column, expanded
 from toolgen_hf.builders import GSM8K, QA, Produced, load
 from toolgen_hf.data.manifest import MANIFEST
 from toolgen_hf.errors import DataError
@@ -80,7 +80,7 @@ def as_questions(stage1: DatasetDict) -> tuple[DatasetDict, DatasetDict]:
     def rows(split: Dataset) -> Dataset:
         columns = {name: [None] * len(split) for name in schemas.CALLED}
         known = {"id": "id", "question": "input", "answer": "answer", "fewshot_overlap": "fewshot_overlap"}
-        columns |= {name: split[other] for name, other in known.items()}
+        columns |= {name: split[other][:] for name, other in known.items()}
         return Dataset.from_dict(columns, features=schemas.CALLED, split=split.split)
 
     unasked = DatasetDict({split: rows(table) for split, table in stage1.items()})
@@ -99,7 +99,7 @@ def _load_produced(config: DatasetConfig) -> tuple[DatasetDict, Origin]:
     builder = Produced(start, data_dir=directory, dataset_name=config.name)
     table = load(builder)
     for split, rows in table.items():
-        if any(answer is None for answer in rows["answer"]):
+        if any(answer is None for answer in column(rows, "answer")):
             raise DataError(
                 f"{config.source}: stage 1's split {str(split)!r} has rows without an answer, and nothing to grade "
                 "responses by: start from #raw, or merge it anew with the answers (scripts/merge.py)"

@@ -6,11 +6,13 @@ flow(summary)  ->  [("questions", [Part("all", "questions", 0, 52)]),
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 import numpy as np
 from datasets import DatasetDict
 
+from toolgen_hf._utils import rows_as_tuples
 from toolgen_hf.runtime.budget import dollars
 from toolgen_hf.runtime.summary import Summary
 from toolgen_hf.stages.score import SCORES
@@ -96,11 +98,11 @@ def score_counts(summary: Summary) -> dict[str, dict[str, int]]:
 
 def length_quantiles(stage2: DatasetDict) -> dict[str, list[float]]:
     """Characters of the responses by source: the quantiles 5%, 25%, 50%, 75% and 95%."""
-    lengths: dict[str, list[int]] = {}
+    lengths: dict[str, array[int]] = {}
     for rows in stage2.values():
-        for origins, responses in zip(rows["origin"], rows["responses"], strict=True):
+        for origins, responses in rows_as_tuples(rows, "origin", "responses"):
             for origin, response in zip(origins, responses, strict=True):
-                lengths.setdefault(origin, []).append(len(response or ""))
+                lengths.setdefault(origin, array("Q")).append(len(response or ""))
     quantiles = (5, 25, 50, 75, 95)
     return {origin: [float(q) for q in np.percentile(n, quantiles)] for origin, n in lengths.items()}
 

@@ -25,7 +25,7 @@ from typing import Any, Protocol, TypeAlias
 from datasets import Dataset, DatasetDict, Features
 from datasets.fingerprint import Hasher
 
-from toolgen_hf._utils import canonical_json, cpus, quiet_datasets
+from toolgen_hf._utils import canonical_json, column, cpus, quiet_datasets, rows_as_tuples
 from toolgen_hf.ask import Prompt, RowRun
 from toolgen_hf.models.base import GivenTexts
 from toolgen_hf.runtime.budget import Meter
@@ -71,6 +71,7 @@ class Stage:
         workspace: Place,
         label: str | None = None,
         texts: Sequence[Texts] = (),
+        in_one_process: bool = False,
     ) -> DatasetDict:
         """Apply ``function`` to every split, or take its output from the cache.
 
@@ -82,12 +83,13 @@ class Stage:
             workspace: where the output is cached and reported, and whose runner does the work.
             label: the name in reports; default the stage's name.
             texts: the models that ``function`` asks, in call order.
+            in_one_process: ``function`` holds too much to be copied to other processes.
 
         Raises:
             GenerationError: a text could not be generated; those that arrived are in the store.
         """
         asked = [source for source in texts if not isinstance(source.generator, GivenTexts)]
-        run = StageRun(self, dataset, function, settings, label or self.name, asked)
+        run = StageRun(self, dataset, function, settings, label or self.name, asked, in_one_process)
         return workspace.runner.run(run, workspace)
 
 
@@ -101,6 +103,7 @@ class StageRun:
     settings: Mapping[str, Any]
     label: str
     texts: Sequence[Texts] = ()
+    in_one_process: bool = False
 
     @property
     def is_by_row(self) -> bool:
@@ -169,7 +172,7 @@ class MapRunner:
         self.processes = processes
 
     def _processes(self, run: StageRun, rows: Dataset) -> int:
-        if run.texts:
+        if run.texts or run.in_one_process:
             return 1
         if self.processes is not None:
             return min(self.processes, len(rows))
@@ -341,16 +344,10 @@ def rows_of_batch(batch: Batch) -> list[Row]:
     return [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
 
 
-def rows_as_tuples(rows: Dataset) -> Iterator[tuple[Any, ...]]:
-    """The rows, each as its values in column order. Far faster than to iterate over the rows themselves."""
-    for batch in rows.with_format(None).iter(1000):
-        yield from zip(*batch.values(), strict=True)
-
-
 def rows_as_dicts(rows: Dataset) -> Iterator[Row]:
     """The rows as dictionaries, read in batches."""
-    for batch in rows.with_format(None).iter(1000):
-        yield from rows_of_batch(batch)
+    for values in rows_as_tuples(rows, *rows.column_names):
+        yield dict(zip(rows.column_names, values, strict=True))
 
 
 def _columns(rows: Sequence[Row], features: Features) -> Batch:
@@ -361,9 +358,7 @@ def _rejected(stage: Stage, rows: Dataset) -> Counter[str]:
     """How many rows were rejected by this stage or one before it, by reason."""
     if "reason" not in stage.features or "reason" not in rows.column_names:
         return Counter()
-    return Counter(
-        reason for (reason,) in rows_as_tuples(rows.select_columns(["reason"])) if reason is not None
-    )
+    return Counter(reason for reason in column(rows, "reason") if reason is not None)
 
 
 def empty(features: Features, like: Dataset) -> Dataset:

@@ -17,7 +17,7 @@ from datasets import Dataset, DatasetDict
 from pydantic import AfterValidator, ConfigDict, Field, GetPydanticSchema, StringConstraints, with_config
 from typing_extensions import TypedDict
 
-from toolgen_hf.runtime.runner import rows_as_tuples
+from toolgen_hf._utils import column, rows_as_tuples
 from toolgen_hf.runtime.texts import Usage
 from toolgen_hf.runtime.workspace import StageReport
 from toolgen_hf.schemas import SOUNDNESS
@@ -257,8 +257,7 @@ def summarize(
     """
     student = {str(split): _asked(rows) for split, rows in called.items()}
     needs = {
-        str(split): dict(zip(rows["id"], rows["uses_tool"], strict=True))
-        for split, rows in executed["gold"].items()
+        str(split): dict(rows_as_tuples(rows, "id", "uses_tool")) for split, rows in executed["gold"].items()
     }
     scores = _scores(configs["stage2"])
     costs = [report.cost for report in reports]
@@ -268,10 +267,12 @@ def summarize(
         student={"splits": student},
         calls_needed=sum(count["asked"] - count["correct"] for count in student.values()),
         teachers=dict(
-            Counter(t for rows in called.values() for t in rows["teacher"] if t is not None).most_common()
+            Counter(
+                t for rows in called.values() for t in column(rows, "teacher") if t is not None
+            ).most_common()
         ),
         rejected=dict(
-            Counter(r for rows in configs["rejected"].values() for r in rows["reason"]).most_common()
+            Counter(r for rows in configs["rejected"].values() for r in column(rows, "reason")).most_common()
         ),
         sources={
             source: _source(splits, scores.get(source, {}), needs) for source, splits in executed.items()
@@ -290,15 +291,15 @@ def summarize(
         },
         calls=_calls(configs["stage1"]),
         fewshot_overlap={
-            str(split): sum(map(bool, rows["fewshot_overlap"])) for split, rows in configs["stage1"].items()
+            str(split): sum(map(bool, column(rows, "fewshot_overlap")))
+            for split, rows in configs["stage1"].items()
         },
     )
 
 
 def _asked(called: Dataset) -> Asked:
     asked = correct = truncated = 0
-    columns = called.select_columns(["response", "correct", "truncated"])
-    for response, is_correct, is_cut in rows_as_tuples(columns):
+    for response, is_correct, is_cut in rows_as_tuples(called, "response", "correct", "truncated"):
         asked += response is not None
         correct += response is not None and is_correct
         truncated += response is not None and is_cut
@@ -310,7 +311,7 @@ def _calls(stage1: DatasetDict) -> dict[str, dict[str, int]]:
     for rows in stage1.values():
         if "verified_by" not in rows.column_names:
             continue  # an earlier version made it
-        for verified_by, soundness in zip(rows["verified_by"], rows["soundness"], strict=True):
+        for verified_by, soundness in rows_as_tuples(rows, "verified_by", "soundness"):
             if verified_by is not None:
                 calls.setdefault(verified_by, Counter())[soundness or NOT_JUDGED] += 1
     return {verified_by: dict(sorted(counts.items())) for verified_by, counts in sorted(calls.items())}
@@ -329,7 +330,7 @@ def _scores(stage2: DatasetDict) -> dict[str, Counter[str]]:
     """How often each source got each score."""
     counts: dict[str, Counter[int]] = {}
     for rows in stage2.values():
-        for origins, scores in rows_as_tuples(rows.select_columns(["origin", "scores"])):
+        for origins, scores in rows_as_tuples(rows, "origin", "scores"):
             for origin, score in zip(origins, scores, strict=True):
                 counts.setdefault(origin, Counter())[score] += 1
     return {
@@ -339,9 +340,7 @@ def _scores(stage2: DatasetDict) -> dict[str, Counter[str]]:
 
 def _responses(executed: Dataset, needs: Mapping[str, bool]) -> Responses:
     made: Responses = dict.fromkeys(Responses.__annotations__, 0)  # type: ignore[assignment]
-    for key, uses_tool, error, correct in rows_as_tuples(
-        executed.select_columns(["id", "uses_tool", "error", "correct"])
-    ):
+    for key, uses_tool, error, correct in rows_as_tuples(executed, "id", "uses_tool", "error", "correct"):
         needed = needs.get(key)
         made["responses"] += 1
         made["tool"] += uses_tool
@@ -360,7 +359,7 @@ def _examples(stage1: DatasetDict, stage2: DatasetDict) -> dict[str, dict[str, A
         if rows is not None:
             at = 0
             if config == "stage2":
-                kinds = [len(set(scores)) for (scores,) in rows_as_tuples(rows.select_columns(["scores"]))]
+                kinds = [len(set(scores)) for (scores,) in rows_as_tuples(rows, "scores")]
                 at = kinds.index(max(kinds))
             made[config] = rows[at]
     return made

@@ -25,7 +25,7 @@ from typing import Any
 from datasets import Dataset, DatasetDict, Features, Value, concatenate_datasets
 
 from toolgen_hf import schemas
-from toolgen_hf._utils import digest, quiet_datasets
+from toolgen_hf._utils import column, digest, quiet_datasets, rows_as_tuples
 from toolgen_hf.errors import ConfigError, DataError, closest
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages import configs, near_duplicates
@@ -296,7 +296,7 @@ def _questions(name: str, part: MixPart, split: str) -> Iterator[dict[str, Any]]
 
     def column(config: str, values: str) -> dict[str, Any]:
         rows = part.configs.get(config, {}).get(split)
-        found = {} if rows is None else dict(zip(rows["id"], rows[values], strict=True))
+        found = {} if rows is None else dict(rows_as_tuples(rows, "id", values))
         if rows is not None and len(found) < len(rows) and config != "rejected":
             key = next(key for key, count in Counter(rows["id"]).items() if count > 1)
             raise DataError(
@@ -384,7 +384,7 @@ def _mixed(config: str, parts: Mapping[str, MixPart], plan: DatasetDict) -> Data
             continue
         labelled = {name: _labelled(table, parts[name].labels) for name, table in there.items()}
         index: dict[tuple[str, str], list[int]] = {}  # (part, id) -> its rows
-        for at, key in enumerate((name, key) for name, table in there.items() for key in table["id"]):
+        for at, key in enumerate((name, key) for name, table in there.items() for key in column(table, "id")):
             index.setdefault(key, []).append(at)
         keys = _keys(rows, config in _DRAWN_ALONE)
         made[split] = _concatenated(config, labelled).select(
@@ -426,15 +426,15 @@ def _concatenated(config: str, parts: Mapping[str, Dataset]) -> Dataset:
     newest = max((rows.features for rows in parts.values()), key=len)
     completed = {}
     for name, rows in parts.items():
-        for column in newest:
-            if column in later and column not in rows.column_names:
-                rows = rows.add_column(column, [None] * len(rows), feature=newest[column])
+        for lacking in newest:
+            if lacking in later and lacking not in rows.column_names:
+                rows = rows.add_column(lacking, [None] * len(rows), feature=newest[lacking])
         same = {*rows.column_names} == {*newest}
         completed[name] = rows.select_columns(list(newest)) if same else rows
     first, *others = completed
     for name in others:
         one, other = completed[first].features, completed[name].features
-        differ = [column for column in sorted({*one, *other}) if one.get(column) != other.get(column)]
+        differ = [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
         if differ:
             raise DataError(
                 f"{config} of part {name!r} does not have the columns of part {first!r}: they differ in "

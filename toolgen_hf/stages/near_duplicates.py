@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
-from toolgen_hf._utils import cache_home, digest, replacing
+from toolgen_hf._utils import cache_home, column, digest, replacing, rows_as_tuples
 from toolgen_hf.errors import DataError
 from toolgen_hf.stages.base import empty
 
@@ -222,7 +222,7 @@ class NearDuplicates:
         self._rows = [
             (str(split), key, question)
             for split, table in (questions.items() if len(questions) > 1 else ())
-            for key, question in zip(table["id"], table["question"], strict=True)
+            for key, question in rows_as_tuples(table, "id", "question")
         ]
         self._groups = find([question for _, _, question in self._rows])
 
@@ -264,11 +264,11 @@ class NearDuplicates:
 
 def near_column(table: DatasetDict) -> NearBySplit:
     """The near duplicates that a table already has, from its columns ``id`` and ``near_duplicate_of``."""
-    split_of = {key: str(split) for split, rows in table.items() for key in rows["id"]}
+    split_of = {key: str(split) for split, rows in table.items() for key in column(rows, "id")}
     return {
         str(split): {
             key: Near(split_of[of], of)
-            for key, of in zip(rows["id"], rows[schemas.NEAR], strict=True)
+            for key, of in rows_as_tuples(rows, "id", schemas.NEAR)
             if of is not None
         }
         for split, rows in table.items()
@@ -280,7 +280,9 @@ def with_near_column(table: DatasetDict, found: NearBySplit) -> DatasetDict:
     made = {}
     for split, rows in table.items():
         there = found.get(str(split), {})
-        of = [there[key].id if key in there else None for key in rows["id"]]
+        of: list[str | None] = [None] * len(rows)
+        if there:
+            of = [there[key].id if key in there else None for key in column(rows, "id")]
         plain = rows.remove_columns(schemas.NEAR) if schemas.NEAR in rows.column_names else rows
         features = schemas.with_near(plain.features)
         if len(rows):

@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, Literal
 
 from datasets import DatasetDict
 from pydantic import Field
 
 from toolgen_hf import schemas
+from toolgen_hf._utils import digest, rows_as_tuples
 from toolgen_hf.ask import Ask, Prompt
 from toolgen_hf.models import build
 from toolgen_hf.models.config import Config, FileConfig, GeneratorConfig
-from toolgen_hf.models.file import MISSING, FileGenerator, Given, match
+from toolgen_hf.models.file import FileGenerator, Given, match
+from toolgen_hf.runtime.cache import kept_batches
 from toolgen_hf.runtime.texts import Texts
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Batch, Row, Stage, require_columns
@@ -64,13 +67,11 @@ def respond(
     workspace: Workspace,
     task: str | Task = "math",
     examples: PromptSet | None = None,
-    given: Given | None = None,
 ) -> DatasetDict:
     """Let one source answer every question (columns ``schemas.RAW`` -> ``RESPONSES``).
 
     Args:
         examples: the examples of a few-shot prompt; the default is the task's own.
-        given: the responses of a file of responses, if it was read already (`given_responses`).
 
     Raises:
         ConfigError: a file of responses does not exist.
@@ -79,7 +80,7 @@ def respond(
     """
     require_columns(raw, schemas.RAW, "respond")
     if isinstance(config.generator, FileConfig):
-        return _from_file(raw, source, config.generator, workspace, given)
+        return respond_from_file(raw, source, config.generator, workspace)[0]
     grader = get_task(task)
     prompts = (examples or load_prompts(grader, "respond")).ordered(config.example_seed)
     if config.prompt == "instruction":
@@ -109,37 +110,55 @@ def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None =
     return respond(rows, str(name), recipe.sources[name], workspace, recipe.task)
 
 
-def given_responses(raw: DatasetDict, source: str, config: FileConfig) -> Given:
-    """The responses of a file to the questions of every split, and the rows of the file that answer none of them.
+def respond_from_file(
+    raw: DatasetDict, source: str, config: FileConfig, workspace: Workspace
+) -> tuple[DatasetDict, list[dict[str, str]]]:
+    """As ``respond``, and the rows of the file that answer no question (``schemas.REJECTED``).
+
+    A question without a response in the file has the ``finish_reason`` ``missing``. The file is not read again if both
+    are in the cache.
 
     Raises:
         ConfigError: the file does not exist.
         DataError: it is malformed, or a row has no response.
     """
-    questions = {
-        key: question
-        for rows in raw.values()
-        for key, question in zip(rows["id"], rows["question"], strict=True)
-    }
-    return match(FileGenerator(config).rows(), questions, source)
-
-
-def _from_file(
-    raw: DatasetDict, source: str, config: FileConfig, workspace: Workspace, given: Given | None
-) -> DatasetDict:
-    """As ``respond``. A question without a response in the file has ``finish_reason`` `MISSING`."""
-    found = given_responses(raw, source, config) if given is None else given
-    if note := found.empty():
-        logger.warning("%s", note)
+    file = FileGenerator(config)
+    read = cache(partial(_read, file, raw, source))
 
     def function(batch: Batch) -> Batch:
+        given = read()
         return {
             **{name: batch[name] for name in ("id", "question", "answer")},
             "source": [source] * len(batch["id"]),
-            "response": [found.responses.get(key) for key in batch["id"]],
-            "finish_reason": [found.ends.get(key, MISSING) for key in batch["id"]],
+            "response": [given.responses.get(key) for key in batch["id"]],
+            "finish_reason": [given.end(key) for key in batch["id"]],
         }
 
     # The settings have the whole file, because rows of the file that answer no question change the result too.
-    settings = {"source": source, "generator": FileGenerator(config).identity()}
-    return STAGE.run(raw, function, settings, workspace, f"{STAGE.name} {source}")
+    settings = {"source": source, "generator": file.identity()}
+    label = f"{STAGE.name} {source}"
+    made = STAGE.run(raw, function, settings, workspace, label, in_one_process=True)
+    if workspace.plan is not None:
+        return made, []
+    fingerprint = digest(
+        [STAGE.version, settings, [[name, rows._fingerprint] for name, rows in raw.items()]]
+    )[:32]
+    left = kept_batches(
+        lambda: iter([{name: [row[name] for row in read().rejected] for name in schemas.REJECTED}]),
+        schemas.REJECTED,
+        next(iter(raw.values())),
+        fingerprint,
+        workspace.cache_dir / "stages" / f"left-over-{fingerprint}.arrow",
+    )
+    return made, left.to_list()
+
+
+def _read(file: FileGenerator, raw: DatasetDict, source: str) -> Given:
+    found = match(
+        file.rows(),
+        (pair for rows in raw.values() for pair in rows_as_tuples(rows, "id", "question")),
+        source,
+    )
+    if note := found.empty():
+        logger.warning("%s", note)
+    return found

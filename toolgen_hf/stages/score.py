@@ -19,7 +19,7 @@ no answer, 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +44,7 @@ _LEVELS = (20, 15, 10, 5, 0)
 SCORES = tuple(map(str, _LEVELS))
 """The scores as keys of a JSON object."""
 
+_Places: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 Strategy = Literal["distance", "consistency"]
 
 
@@ -198,7 +199,7 @@ def _gathered(executed: Mapping[str, Dataset], task: Task) -> Iterator[Batch]:
         }
 
 
-def _places(name: str, rows: Dataset, gold: Dataset) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _places(name: str, rows: Dataset, gold: Dataset) -> _Places:
     """The row of a source for each row of gold."""
     wanted, there = (table.with_format("arrow")[:]["id"] for table in (_ids(gold), _ids(rows)))
     if wanted.equals(there):
@@ -210,16 +211,18 @@ def _places(name: str, rows: Dataset, gold: Dataset) -> np.ndarray[Any, np.dtype
             f"source {name!r} has no response to {len(lacking)} of {len(gold)} questions, "
             f"the first being {lacking[0].as_py()!r}; let it answer them too, or leave the source out"
         )
-    return found.to_numpy().astype(np.int64)
+    made: _Places = found.to_numpy().astype(np.int64)
+    return made
 
 
 def _ids(rows: Dataset) -> Dataset:
     return rows.select_columns(["id"])
 
 
-def _rows_at(rows: Dataset, places: np.ndarray[Any, np.dtype[np.int64]]) -> Batch:
+def _rows_at(rows: Dataset, places: _Places) -> Batch:
     first, last = int(places.min()), int(places.max())
     if last - first >= 4 * len(places):
-        return rows[places.tolist()]
+        scattered: Batch = rows[places.tolist()]
+        return scattered
     batch = rows[first : last + 1]
     return {name: [values[at - first] for at in places.tolist()] for name, values in batch.items()}

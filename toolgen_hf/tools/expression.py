@@ -27,6 +27,7 @@ import re
 from collections.abc import Callable
 from decimal import Context, Decimal, Inexact
 from fractions import Fraction
+from functools import lru_cache
 from itertools import zip_longest
 from math import isfinite
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -99,6 +100,7 @@ _Token: TypeAlias = tuple[str, str]
 """The kind, which is a group of the pattern, and the text."""
 
 
+@lru_cache(maxsize=10_000)  # the parts of a worked solution are read several times
 def parse(text: str) -> Expression:
     """The expression that ``text`` writes.
 
