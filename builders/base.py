@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,8 @@ class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
     BUILDER_CONFIG_CLASS = RowsConfig
     may_be_empty = False
     ids_are_unique = True
+    only: Collection[str] | None = None
+    """If given, only rows with these ids are read."""
 
     def __init__(self, config_name: str, inputs: Inputs, cache_dir: StrPath | None, **fields: object) -> None:
         self.inputs = inputs
@@ -79,7 +81,7 @@ class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
 
     def _read(self, path: Path, split: str) -> Iterator[tuple[str, Row]]:
         """The rows of one file, each with its place."""
-        return read_rows(path)
+        return read_rows(path, ids=self.only)
 
     def _row(self, row: Row, where: str, new_id: str) -> Row:
         """One row of the dataset. A row without an id gets ``new_id``."""

@@ -11,7 +11,7 @@ gives the same row with the columns of `toolgen_hf.schemas.STAGE2`. It has no id
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +145,14 @@ class Produced(RowsBuilder):
                 self.kind = replace(self.kind, features=widened(self.kind.features))
         self.ids_are_unique = config_name == "raw"  # a mix may repeat rows; responses have one a source
         super().__init__(kind, inputs, cache_dir, dataset=name)
+
+    def sample(self, ids: Collection[str]) -> dict[str, list[Row]]:
+        """The rows with these ids, by split; read in one pass, and not cached."""
+        self.only = frozenset(ids)
+        return {
+            split: [self._row(row, where, "") for path in paths for where, row in self._read(path, split)]
+            for split, paths in self.inputs.items()
+        }
 
     def _info(self) -> DatasetInfo:
         kind = self.kind

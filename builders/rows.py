@@ -17,12 +17,14 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from toolgen_hf.builders.content import (
@@ -39,7 +41,7 @@ from toolgen_hf.builders.content import (
 )
 from toolgen_hf.errors import DataError
 
-__all__ = ["Row", "check_new_id", "columns", "fault", "read_rows", "shorten"]
+__all__ = ["Row", "check_new_id", "columns", "fault", "read_rows", "shorten", "some_ids"]
 
 Row = dict[str, Any]
 
@@ -57,7 +59,9 @@ _MAX_DIGITS: Final = 4000  # Python converts no longer numbers
 _DECODER = json.JSONDecoder(parse_int=lambda digits: int(digits) if len(digits) <= _MAX_DIGITS else digits)
 
 
-def read_rows(path: Path, wanted: Collection[str] = ()) -> Iterator[tuple[str, Row]]:
+def read_rows(
+    path: Path, wanted: Collection[str] = (), ids: Collection[str] | None = None
+) -> Iterator[tuple[str, Row]]:
     """Each row of a file as ``(where, row)``; ``where`` is ``"path:line"``, of Parquet ``"path, row n"``.
 
     The content decides how the file is read: Parquet; JSON (an article in SQuAD's form gives a row for each
@@ -67,19 +71,21 @@ def read_rows(path: Path, wanted: Collection[str] = ()) -> Iterator[tuple[str, R
     Args:
         wanted: columns that the caller needs. An object with one of them is a row; the delimiter of a table is the
             one that gives most of them.
+        ids: if given, only rows with these ids are read.
 
     Raises:
         DataError: at the first fault in the file.
     """
     form = form_of(path)
     if form == "parquet":
-        found = _parquet(path)
+        found = _parquet(path, ids)
     else:
         found = (_csv if form == "csv" else _json)(path, {name.split(".")[0] for name in wanted})
     for where, row in found:
         if not isinstance(row, dict):
             raise fault(where, f"expected an object with named columns, found {shorten(row)}")
-        yield from ((where, flat) for flat in _questions(row))
+        if ids is None or row.get("id") in ids:
+            yield from ((where, flat) for flat in _questions(row))
 
 
 def check_new_id(key: str, where: str, places: dict[str, str]) -> None:
@@ -117,14 +123,29 @@ def _questions(row: Row) -> Iterator[Row]:
         yield from ({**article, **shared, **one} for one in part["qas"] if isinstance(one, dict))
 
 
-def _parquet(path: Path) -> Iterator[tuple[str, object]]:
-    number = 0
+def some_ids(paths: Iterable[Path], step: int) -> list[str]:
+    """Every ``step``-th id of Parquet files with a column of ids. Raises `DataError` for a damaged file."""
+    found: list[str] = []
+    for path in paths:
+        try:
+            found += map(str, pq.read_table(path, columns=["id"])["id"][::step].to_pylist())
+        except (pa.ArrowException, OSError, KeyError) as error:
+            raise fault(str(path), f"its ids cannot be read ({error}). Is it whole?") from None
+    return found
+
+
+def _parquet(path: Path, ids: Collection[str] | None) -> Iterator[tuple[str, object]]:
+    start = 0
+    wanted = None if ids is None else pa.array(sorted(ids), pa.string())
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches():
-                for row in batch.to_pylist():
-                    yield f"{path}, row {number}", row
-                    number += 1
+            for batch in file.iter_batches(batch_size=10_000):
+                at = np.arange(batch.num_rows)
+                if wanted is not None and "id" in batch.schema.names:
+                    at = np.flatnonzero(pc.is_in(batch["id"].cast(pa.string()), value_set=wanted))
+                for number, row in zip(at.tolist(), batch.take(pa.array(at)).to_pylist(), strict=True):
+                    yield f"{path}, row {start + number}", row
+                start += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         raise fault(str(path), f"cannot be read as Parquet ({error}). Is it whole?") from None
 

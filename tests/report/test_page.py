@@ -244,3 +244,16 @@ def test_a_repeated_question_of_a_mix_is_shown_as_often(tmp_path: Path) -> None:
     found = questions({"stage1": {"train": [row, row]}}, Graders(MATH, None, "mixed"))
     assert [(entry["id"], len(entry["responses"])) for entry in found] == [("a", 1), ("a", 1)]
     assert found[0]["responses"][0]["source"] == "stage 1"
+
+
+def test_the_page_of_a_large_result_shows_a_sample(
+    tmp_path: Path, scripted_models: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = build(tmp_path, sums_recipe(tmp_path / "questions"))
+    whole = questions_of(render(made))
+    monkeypatch.setattr("toolgen_hf.report.html.page.MAX_QUESTIONS", 3)
+    step = -(-len(whole) // 3)
+    page = render(made)
+    ids = {question["id"] for question in whole[::step]}
+    assert questions_of(page) == [question for question in whole if question["id"] in ids]
+    assert f"{len(whole[::step])} of {len(whole)} questions, one of {step}" in Page(page).text

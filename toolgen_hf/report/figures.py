@@ -7,10 +7,13 @@ flow(summary)  ->  [("questions", [Part("all", "questions", 0, 52)]),
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
-from datasets import DatasetDict
+from datasets import Dataset
 
 from toolgen_hf._utils import rows_as_tuples
 from toolgen_hf.runtime.budget import dollars
@@ -96,11 +99,15 @@ def score_counts(summary: Summary) -> dict[str, dict[str, int]]:
     }
 
 
-def length_quantiles(stage2: DatasetDict) -> dict[str, list[float]]:
+def length_quantiles(stage2: Mapping[str, Dataset | list[dict[str, Any]]]) -> dict[str, list[float]]:
     """Characters of the responses by source: the quantiles 5%, 25%, 50%, 75% and 95%."""
     lengths: dict[str, array[int]] = {}
     for rows in stage2.values():
-        for origins, responses in rows_as_tuples(rows, "origin", "responses"):
+        columns = ("origin", "responses")
+        listed = isinstance(rows, list)
+        for origins, responses in (
+            map(itemgetter(*columns), rows) if listed else rows_as_tuples(rows, *columns)
+        ):
             for origin, response in zip(origins, responses, strict=True):
                 lengths.setdefault(origin, array("Q")).append(len(response or ""))
     quantiles = (5, 25, 50, 75, 95)

@@ -10,6 +10,7 @@ import base64
 import gzip
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -18,10 +19,9 @@ from string import Template
 from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
-from datasets import DatasetDict
-
 from toolgen_hf._utils import replacing
 from toolgen_hf.builders import Produced, load
+from toolgen_hf.builders.rows import some_ids
 from toolgen_hf.data.manifest import Manifest
 from toolgen_hf.data.produced import load_manifest, task_of
 from toolgen_hf.errors import ConfigError
@@ -31,6 +31,10 @@ from toolgen_hf.runtime.summary import Source, Summary, share
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.graders import Graders
+
+MAX_QUESTIONS = 5000
+"""The page of a larger result shows a sample."""
+Row = dict[str, Any]
 
 
 def write_report(directory: Path, target: Path | None = None, task: str | Task | None = None) -> Path:
@@ -61,7 +65,7 @@ def write_report(directory: Path, target: Path | None = None, task: str | Task |
 def render(directory: Path, task: str | Task | None = None) -> str:
     """The page of a produced directory. Raises as ``write_report`` does."""
     manifest = load_manifest(directory)
-    summary, tables = manifest.summary, _tables(directory, manifest)
+    summary, (tables, shown) = manifest.summary, _tables(directory, manifest)
     graders = Graders(get_task(task) if task else None, task_of(directory), directory.name)
     data = {"questions": questions(tables, graders), "sources": list(summary.sources)}
     html, style, script = (
@@ -74,7 +78,7 @@ def render(directory: Path, task: str | Task | None = None) -> str:
         "base-uri 'none'; form-action 'none'",
         style=style,
         script=script,
-        overview=overview(manifest, summary, length_quantiles(tables.get("stage2", DatasetDict()))),
+        overview=overview(manifest, summary, length_quantiles(tables.get("stage2", {})), shown),
         data=pack(data),
     )
 
@@ -85,14 +89,25 @@ def pack(data: Any) -> str:
     return base64.b64encode(gzip.compress(text.encode("utf-8", "surrogatepass"), mtime=0)).decode("ascii")
 
 
-def _tables(directory: Path, manifest: Manifest) -> dict[str, DatasetDict]:
-    """The configs that the page shows, and the student's responses where the exports are of one dataset."""
+def _tables(directory: Path, manifest: Manifest) -> tuple[dict[str, Mapping[str, Iterable[Row]]], str]:
+    """The configs that the page shows, and the student's responses where the exports are of one dataset.
+
+    Of a large result these are the rows of a sample, which the second value describes.
+    """
     shown = ["raw", "stage1", "stage2", "rejected"]
     wanted = [config for config in shown if config in manifest.summary.configs]
     exported = [name for name in manifest.files if name.startswith("data/raw/") and name.count("/") == 3]
     if len({name.split("/")[2] for name in exported}) == 1:
         wanted += [c for c in ("right", "wrong") if any(name.endswith(f"_{c}.json") for name in exported)]
-    return {name: load(Produced(name, data_dir=directory)) for name in wanted}
+    first = next((config for config in wanted if config in manifest.summary.configs), "")
+    total = sum(manifest.summary.configs.get(first, {}).values())
+    builders = {name: Produced(name, data_dir=directory) for name in wanted}
+    if total <= MAX_QUESTIONS:
+        return {name: load(builder) for name, builder in builders.items()}, ""
+    step = math.ceil(total / MAX_QUESTIONS)
+    ids = some_ids((path for paths in builders[first].inputs.values() for path in paths), step)
+    note = f"{len(ids):,} of {total:,} questions, one of {step}; the lengths of responses are of these, too"
+    return {name: builder.sample(ids) for name, builder in builders.items()}, note
 
 
 def _digest(text: str) -> str:
@@ -103,9 +118,19 @@ def _digest(text: str) -> str:
 # text, so that no name and no reason can become markup.
 
 
-def overview(manifest: Manifest, summary: Summary, lengths: dict[str, list[float]]) -> str:
-    """The overview as HTML. ``lengths``: from `toolgen_hf.report.figures.length_quantiles`."""
-    parts = [_header(manifest, summary), _flow(summary), _sources(summary, lengths), _rejected(summary)]
+def overview(manifest: Manifest, summary: Summary, lengths: dict[str, list[float]], shown: str = "") -> str:
+    """The overview as HTML.
+
+    Args:
+        lengths: from `toolgen_hf.report.figures.length_quantiles`.
+        shown: which questions the page shows, if not all.
+    """
+    parts = [
+        _header(manifest, summary, shown),
+        _flow(summary),
+        _sources(summary, lengths),
+        _rejected(summary),
+    ]
     return "\n".join(tostring(part, encoding="unicode", method="html") for part in parts if part is not None)
 
 
@@ -122,12 +147,13 @@ def tag(name: str, *children: Element | str | None, **attributes: str) -> Elemen
     return element
 
 
-def _header(manifest: Manifest, summary: Summary) -> Element:
+def _header(manifest: Manifest, summary: Summary, shown: str) -> Element:
     questions: Element | str = manifest.source_dataset
     if manifest.homepage.startswith(("https://", "http://")):
         questions = tag("a", questions, href=manifest.homepage, rel="noreferrer")
     facts: dict[str, Element | str] = {
         "Questions": questions,
+        "Shown": shown,
         "Licence": manifest.license,
         "Scores by": manifest.strategy,
         "Work": ", ".join(work(summary)),
