@@ -310,33 +310,46 @@ def column(rows: Dataset, name: str) -> Iterator[Any]:
 
 
 def cpus() -> int:
-    """The CPUs that this process may use, where it can be forked; else 1."""
-    from multiprocess import get_start_method  # what `datasets` uses
-
-    return len(os.sched_getaffinity(0)) if get_start_method() == "fork" and sys.platform == "linux" else 1
+    """The CPUs that this process may use on Linux, where it can be forked; else 1."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
 
 
 Job = Callable[[], Any]
-"""Work without arguments. In another process it runs only if it can be pickled."""
+"""Work without arguments."""
+_jobs: Sequence[Job] = ()
 
 
 def run_jobs(jobs: Sequence[Job], processes: int) -> list[Any]:
-    """The results of independent jobs, in order; with several processes at once. The first error is raised."""
+    """The results of independent jobs, in order. The first error is raised, and the other jobs are stopped.
+
+    Args:
+        processes: how many at once. More than one are forked, so that the jobs need not be pickled; results and errors
+            are.
+    """
+    global _jobs
     if processes < 2 or len(jobs) < 2:
         return [job() for job in jobs]
     from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
+    from multiprocessing import active_children, get_context
 
-    # Ctrl-C reaches the whole group of processes; only this one reports it.
-    with ProcessPoolExecutor(
-        processes, get_context("fork"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
-    ) as pool:
-        futures = [pool.submit(job) for job in jobs]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    _jobs, others = jobs, active_children()
+    # Ctrl-C reaches all processes of a terminal, and only this one reports it.
+    arguments = (signal.SIGINT, signal.SIG_DFL)
+    pool = ProcessPoolExecutor(min(processes, len(jobs)), get_context("fork"), signal.signal, arguments)
+    try:
+        return [future.result() for future in [pool.submit(_run_job, at) for at in range(len(jobs))]]
+    except BaseException:
+        for child in active_children():
+            if child not in others:
+                child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        _jobs = ()
+
+
+def _run_job(number: int) -> Any:
+    return _jobs[number]()
 
 
 def shorten(text: str, length: int) -> str:

@@ -14,6 +14,7 @@ output features. It does not depend on the process, PYTHONHASHSEED, the working 
 from __future__ import annotations
 
 import inspect
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from typing import Any, Protocol, TypeAlias
 from datasets import Dataset, DatasetDict, Features
 from datasets.fingerprint import Hasher
 
-from toolgen_hf._utils import canonical_json, column, cpus, quiet_datasets, rows_as_tuples
+from toolgen_hf._utils import canonical_json, column, cpus, quiet_datasets, rows_as_tuples, run_jobs
 from toolgen_hf.ask import Prompt, RowRun
 from toolgen_hf.models.base import GivenTexts
 from toolgen_hf.runtime.budget import Meter
@@ -164,8 +165,8 @@ class MapRunner:
     """Runs stages on this machine, with `Dataset.map`.
 
     Args:
-        processes: how many processes share a split where no model is asked; default one for each CPU where the split
-            has enough rows, and only where processes are forked, since others import the caller's script again.
+        processes: how many processes share a split where no model is asked; default one for each CPU if the split has
+            enough rows. They are forked, so on Linux alone are there several.
     """
 
     def __init__(self, processes: int | None = None) -> None:
@@ -175,7 +176,7 @@ class MapRunner:
         if run.texts or run.in_one_process:
             return 1
         if self.processes is not None:
-            return min(self.processes, len(rows))
+            return self.processes
         return cpus() if len(rows) >= MANY_ROWS else 1
 
     def run(self, run: StageRun, workspace: Place) -> DatasetDict:
@@ -196,18 +197,28 @@ class MapRunner:
 
         def write(name: str, file: Path) -> None:
             rows, step = splits[name].rows.with_format(None), run.function
-            count = self._processes(run, rows)
-            rows.map(
-                _replayed(step, run.stage.features, name, done) if run.is_by_row else step,
-                with_indices=run.is_by_row,
-                **_map_arguments(run.stage, rows),
-                new_fingerprint=splits[name].fingerprint,
-                cache_file_name=str(file),
-                load_from_cache_file=False,
-                num_proc=count if count > 1 else None,
-            )
-            if not file.exists():  # each process wrote a part of its own
-                join_outputs(sorted(file.parent.glob(f"{file.stem}_*_of_*{file.suffix}")), file)
+
+            def write_part(part: Dataset, file: Path) -> None:
+                part.map(
+                    _replayed(step, run.stage.features, name, done) if run.is_by_row else step,
+                    with_indices=run.is_by_row,
+                    **_map_arguments(run.stage, rows),
+                    new_fingerprint=splits[name].fingerprint,
+                    cache_file_name=str(file),
+                    load_from_cache_file=False,
+                )
+
+            if (count := self._processes(run, rows)) == 1:
+                write_part(rows, file)
+                return
+            batches = math.ceil(len(rows) / run.stage.batch_size)
+            size = math.ceil(batches / count) * run.stage.batch_size
+            parts = {
+                file.with_name(f"{start:012}.arrow"): rows.select(range(start, min(start + size, len(rows))))
+                for start in range(0, len(rows), size)
+            }
+            run_jobs([partial(write_part, part, path) for path, part in parts.items()], count)
+            join_outputs(list(parts), file)
 
         return make_outputs(run, workspace, splits, generate, write)
 
