@@ -64,7 +64,7 @@ SELECT * FROM unnest(
 )
 ON CONFLICT (key) DO NOTHING
 """
-"""One statement, so that a chunk is one round trip. ``%b`` sends arrays in binary: as text they take most of the time."""
+"""A chunk is one round trip. ``%b`` sends arrays in binary: as text they took most of the time."""
 _TAKE = """
 WITH alive AS (
     SELECT objid::integer AS worker FROM pg_locks
