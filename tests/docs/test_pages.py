@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from datasets import DatasetDict
 
 from tests.docs.generate import CONFIGS, anchor, generated
-from tests.docs.pages import LANGUAGES, MARKS, ROOT, Block, Site, pages
+from tests.docs.pages import LANGUAGES, MARKS, ROOT, Block, Site, check_recipe, pages
 from toolgen_hf import Recipe, Workspace, answer, execute, respond, schemas
 from toolgen_hf.builders import GSM8K, load
 from toolgen_hf.cli import parser
@@ -30,9 +31,13 @@ NOT_RUN = {
     "docs/how-to/many-machines.md": [
         "installs",
         *["needs a recipe of yours and more than one process"] * 2,
+        "a file for Docker",
+        "needs a Kubernetes with KubeRay",
+        "a file for Kubernetes",
         "installs",
         "needs a recipe of yours and more than one process",
         "a file for Docker",
+        "needs Docker",
     ],
 }
 """Every block that no test runs, with its reason."""
@@ -74,6 +79,13 @@ def test_what_does_not_run_is_known_and_names_what_there_is() -> None:
         assert f"\n{target}:" in makefile, target
     for extra in re.findall(r'\.\[(\w+)\]"', text):
         assert f"\n{extra} =" in setup, extra
+
+
+def test_yaml_that_does_not_run_can_be_read() -> None:
+    for block in (b for b in BLOCKS if b.mark == "not run" and b.language == "yaml"):
+        for document in yaml.safe_load_all(block.text):
+            for recipe in document.get("data", {}).values():  # of a ConfigMap
+                check_recipe(yaml.safe_load(recipe))
 
 
 # Rows.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 
 from tests.runtime.test_store import keyed
@@ -76,6 +78,26 @@ def test_of_many_runs_that_claim_at_once_each_text_goes_to_one(database: str) ->
     assert sorted(got) == sorted(keys)
     for store in stores:
         store.close()
+
+
+def test_two_runs_that_write_the_same_texts_at_once_do_not_wait_for_each_other(
+    two: tuple[Store, Store],
+) -> None:
+    """As after a crash of the server, which empties the table of claims."""
+    for round_ in range(5):
+        texts = keyed(*(f"{round_} {n}" for n in range(2000)))
+        chunks = [[(one, Generation("")) for one in order] for order in (texts, texts[::-1])]
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda store, chunk: store.put({}, chunk), two, chunks))
+    assert len(two[0]) == 10_000
+
+
+def test_a_text_that_is_stored_is_claimed_no_more(database: str, two: tuple[Store, Store]) -> None:
+    a, b = keyed("a", "b")
+    two[0].claims({}).take("m", [a.key, b.key])
+    two[0].put({}, [(a, Generation("A"))])
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT key FROM toolgen_hf.claims").fetchall() == [(b.key,)]
 
 
 def test_a_server_that_is_killed_and_started_again_loses_nothing() -> None:

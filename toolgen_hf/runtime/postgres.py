@@ -15,6 +15,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -53,27 +54,29 @@ CREATE UNLOGGED TABLE IF NOT EXISTS toolgen_hf.claims (key text PRIMARY KEY, wor
 CREATE SEQUENCE IF NOT EXISTS toolgen_hf.workers AS integer CYCLE;
 """
 _GET = """
-SELECT key, text, finish_reason, prompt_tokens, completion_tokens, raw FROM toolgen_hf.texts WHERE key = ANY(%s)
+SELECT key, text, finish_reason, prompt_tokens, completion_tokens, raw FROM toolgen_hf.texts WHERE key = ANY(%b)
 """
 _PUT = """
+WITH freed AS (DELETE FROM toolgen_hf.claims WHERE key = ANY(%b::text[]))
 INSERT INTO toolgen_hf.texts (key, generator, request, text, finish_reason, prompt_tokens, completion_tokens, raw)
 SELECT * FROM unnest(
-    %s::text[], %s::text[], %s::bytea[], %s::bytea[], %s::text[], %s::integer[], %s::integer[], %s::bytea[]
+    %b::text[], %b::text[], %b::bytea[], %b::bytea[], %b::text[], %b::integer[], %b::integer[], %b::bytea[]
 )
 ON CONFLICT (key) DO NOTHING
 """
+"""A chunk is one round trip. ``%b`` sends arrays in binary: as text they took most of the time."""
 _TAKE = """
 WITH alive AS (
     SELECT objid::integer AS worker FROM pg_locks
     WHERE locktype = 'advisory' AND granted AND classid = %(number)s
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 )
-INSERT INTO toolgen_hf.claims AS held (key, worker) SELECT key, %(worker)s FROM unnest(%(keys)s::text[]) AS key
+INSERT INTO toolgen_hf.claims AS held (key, worker) SELECT key, %(worker)s FROM unnest(%(keys)b::text[]) AS key
 ON CONFLICT (key) DO UPDATE SET worker = excluded.worker
     WHERE held.worker = excluded.worker OR held.worker NOT IN (SELECT worker FROM alive)
 RETURNING key
 """
-_ARRIVED = "SELECT EXISTS (SELECT FROM toolgen_hf.texts WHERE key = ANY(%(keys)s::text[]))"
+_ARRIVED = "SELECT EXISTS (SELECT FROM toolgen_hf.texts WHERE key = ANY(%(keys)b::text[]))"
 
 logger = logging.getLogger(__name__)
 
@@ -167,23 +170,23 @@ class PostgresStore(Store):
     def _write(
         self, generator: str, identity: Mapping[str, Any], rows: Sequence[Row], instead: Mapping[str, str]
     ) -> None:
-        columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
+        in_order = sorted(rows, key=lambda row: row.key)  # of all runs, or two could wait for each other
+        columns: list[list[Any]] = [list(column) for column in zip(*in_order, strict=True)]
         for at in (2, 3, 7):  # request, text, raw
             columns[at] = [None if value is None else value.encode() for value in columns[at]]
 
         def write(db: psycopg.Connection[Any]) -> None:
-            with db.pipeline(), db.transaction():
+            if generator not in self._known:
+                db.execute(
+                    "INSERT INTO toolgen_hf.generators VALUES (%s, %s) ON CONFLICT DO NOTHING",
+                    [generator, canonical_json(identity)],
+                )
+            with db.transaction() if instead else nullcontext():
                 for key, raw in instead.items():
                     db.execute(
                         "DELETE FROM toolgen_hf.texts WHERE key = %s AND raw = %s", [key, raw.encode()]
                     )
-                if generator not in self._known:
-                    db.execute(
-                        "INSERT INTO toolgen_hf.generators VALUES (%s, %s) ON CONFLICT DO NOTHING",
-                        [generator, canonical_json(identity)],
-                    )
-                db.execute(_PUT, columns)
-                db.execute("DELETE FROM toolgen_hf.claims WHERE key = ANY(%s)", [columns[0]])
+                db.execute(_PUT, [columns[0], *columns])
 
         self._insist(write)
         self._known.add(generator)
