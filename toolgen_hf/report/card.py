@@ -115,7 +115,9 @@ def _config_entry(root: Path, config: str, splits: DatasetDict) -> dict[str, Any
     digest = hashlib.sha256()
     for split in splits:
         for path in sorted((root / config).glob(f"{split}-*.parquet")):
-            digest.update(path.read_bytes())
+            with path.open("rb") as file:
+                while chunk := file.read(1 << 20):
+                    digest.update(chunk)
     entry = {
         "config_name": config,
         "data_files": [{"split": str(split), "path": f"{config}/{split}-*.parquet"} for split in splits],
@@ -127,7 +129,8 @@ def _config_entry(root: Path, config: str, splits: DatasetDict) -> dict[str, Any
 def _info(root: Path, config: str, splits: DatasetDict) -> DatasetInfo:
     sizes = SplitDict()
     for split, rows in splits.items():
-        size = pq.read_table(next((root / config).glob(f"{split}-*.parquet"))).nbytes
+        found = pq.read_metadata(next((root / config).glob(f"{split}-*.parquet")))
+        size = sum(found.row_group(at).total_byte_size for at in range(found.num_row_groups))  # uncompressed
         sizes.add(SplitInfo(name=str(split), num_bytes=size, num_examples=len(rows)))
     return DatasetInfo(
         config_name=config,
