@@ -309,9 +309,13 @@ def column(rows: Dataset, name: str) -> Iterator[Any]:
     return (value for (value,) in rows_as_tuples(rows, name))
 
 
-def cpus() -> int:
-    """The CPUs that this process may use on Linux, where it can be forked; else 1."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+_MANY_ROWS: Final = 10_000
+"""From this number of rows on, starting more processes takes less time than it saves."""
+
+
+def processes_for(rows: int) -> int:
+    """How many processes to share these rows: one for each CPU, on Linux, where they can be forked."""
+    return len(os.sched_getaffinity(0)) if rows >= _MANY_ROWS and sys.platform == "linux" else 1
 
 
 Job = Callable[[], Any]

@@ -12,13 +12,12 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict
 
-from toolgen_hf._utils import Job, cpus, file_sha256, quiet_datasets, replacing_directory, run_jobs
+from toolgen_hf._utils import Job, file_sha256, processes_for, quiet_datasets, replacing_directory, run_jobs
 from toolgen_hf.data.manifest import MANIFEST
 from toolgen_hf.data.produced import check_target, parquet_path, read_manifest
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.report.card import render_card
 from toolgen_hf.report.plots import write_plots
-from toolgen_hf.runtime.runner import MANY_ROWS
 from toolgen_hf.runtime.summary import Summary
 
 logger = logging.getLogger(__name__)
@@ -66,8 +65,9 @@ def write_produced(
             for split, rows in splits.items():
                 jobs.append(bind(_write_parquet, rows, partial / parquet_path(config, str(split))))
         jobs += exports(partial / "data")
-        is_large = any(len(rows) >= MANY_ROWS for splits in configs.values() for rows in splits.values())
-        processes = cpus() if is_large else 1
+        processes = processes_for(
+            max((len(rows) for splits in configs.values() for rows in splits.values()), default=0)
+        )
         run_jobs(jobs, processes)
         (partial / "recipe.yaml").write_text(recipe_yaml, encoding="utf-8")
         plots = _write_plots(partial, configs, manifest)

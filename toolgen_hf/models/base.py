@@ -72,6 +72,10 @@ class Generator(Protocol):
 class GivenTexts(Generator, Protocol):
     """A generator whose texts are there already: they are looked up, and neither stored nor counted as generated."""
 
+    def open(self) -> None:
+        """Make the texts ready. Without this it happens when the first one is looked up."""
+        ...
+
     def look_up(self, prompt: Prompt) -> Generation:
         """The text for a prompt."""
         ...

@@ -86,6 +86,13 @@ class FileGenerator:
         for at, request in enumerate(requests):
             yield [(at, self.look_up(request.prompt))]
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"config": self.config}  # a worker on another machine has no copy of what was read
+
+    def open(self) -> None:
+        """Read the file now, so that forked processes share what was read."""
+        _ = self._responses
+
     def look_up(self, prompt: Prompt) -> Generation:
         """The text of a question. It is not stored again: it is in the file."""
         return self._responses.get(prompt.user) or Generation("", MISSING)
@@ -132,7 +139,7 @@ class FileGenerator:
 class TextsOnDisk:
     """The texts of a file by their question's words, in a temporary folder: a million of them take no memory.
 
-    Of several rows of one question the first counts. A pickled copy reads the same folder.
+    Of several rows of one question the first counts.
 
     Args:
         rows: each row with its place.
@@ -165,9 +172,6 @@ class TextsOnDisk:
         self.numbers = np.argsort(whole, kind="stable")
         self.hashes = whole[self.numbers]
         self._table: list[pa.RecordBatch] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_folder": None, "_table": None}
 
     def get(self, question: str) -> Generation | None:
         """The text of a question; None if it has none."""

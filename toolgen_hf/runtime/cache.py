@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,10 +24,13 @@ import pyarrow as pa
 from datasets import Dataset, DatasetInfo, Features
 from datasets.arrow_writer import ArrowWriter
 
-from toolgen_hf._utils import file_xxh3, quiet_datasets, replacing
+from toolgen_hf._utils import file_xxh3, processes_for, quiet_datasets, replacing, run_jobs
 from toolgen_hf.runtime.texts import Usage
 
 logger = logging.getLogger(__name__)
+
+_JOINED = 10
+"""Batches of a part that are joined to one."""
 
 
 def open_output(path: Path, features: Features, like: Dataset) -> Dataset | None:
@@ -69,7 +75,8 @@ def write_output(
 
 
 def kept_batches(
-    batches: Callable[[], Iterator[Mapping[str, list[Any]]]],
+    batches: Callable[[int, int], Iterator[Mapping[str, list[Any]]]],
+    count: int,
     features: Features,
     like: Dataset,
     fingerprint: str,
@@ -78,22 +85,26 @@ def kept_batches(
     """A dataset from batches of columns, of the split of ``like``: at ``path`` in the cache, or in memory without one.
 
     Args:
-        batches: gives the batches, if they are not in the cache.
+        batches: gives what is made of the rows from one number to another, if the whole is not in the cache.
+        count: the number of rows.
     """
     made = None if path is None else open_output(path, features, like)
     if made is None and path is not None:
 
-        def transform(file: Path) -> tuple[Path, Mapping[str, Any]]:
+        def write_part(start: int, stop: int, file: Path) -> None:
             with ArrowWriter(path=str(file), features=features) as writer:
-                for batch in batches():
+                for batch in batches(start, stop):
                     writer.write_batch(dict(batch))
                 writer.finalize()
+
+        def transform(file: Path) -> tuple[Path, Mapping[str, Any]]:
+            write_in_parts(file, count, 1000, processes_for(count), write_part)
             return path, {}
 
         made = write_output(path, like, features, transform)
     if made is None:
         columns: dict[str, list[Any]] = {name: [] for name in features}
-        for batch in batches():
+        for batch in batches(0, count):
             for name, values in batch.items():
                 columns[name] += values
         made = Dataset.from_dict(columns, features=features, split=like.split)
@@ -101,15 +112,37 @@ def kept_batches(
     return made
 
 
-def join_outputs(parts: Sequence[Path], whole: Path) -> None:
-    """Write the Arrow files ``parts`` as one, batch by batch, and delete them."""
+def write_in_parts(
+    file: Path, count: int, batch_size: int, processes: int, write_part: Callable[[int, int, Path], None]
+) -> None:
+    """Write an Arrow file in several processes, each a part of whole batches, which are then joined.
+
+    Args:
+        count: the number of rows.
+        write_part: writes what is made of the rows from one number to another.
+    """
+    size = math.ceil(math.ceil(count / batch_size) / processes) * batch_size
+    if size >= count:
+        write_part(0, count, file)
+        return
+    parts = {file.with_name(f"{start:012}.arrow"): start for start in range(0, count, size)}
+    jobs = [partial(write_part, start, min(start + size, count), part) for part, start in parts.items()]
+    run_jobs(jobs, processes)
+    _join(list(parts), file)
+
+
+def _join(parts: Sequence[Path], whole: Path) -> None:
+    """Write the Arrow files ``parts`` as one, in larger batches, and delete them.
+
+    Opening a file reads the head of each batch, and with it 64 KiB of the file into memory.
+    """
     with ExitStack() as stack:
         writer: pa.RecordBatchStreamWriter | None = None
         for part in parts:
             with pa.OSFile(str(part)) as source, pa.ipc.open_stream(source) as reader:
                 writer = writer or stack.enter_context(pa.ipc.new_stream(str(whole), reader.schema))
-                for batch in reader:
-                    writer.write_batch(batch)
+                while batches := list(islice(reader, _JOINED)):
+                    writer.write_table(pa.Table.from_batches(batches).combine_chunks())
             part.unlink()
 
 

@@ -76,7 +76,7 @@ class RayRunner:
         todo = {name: split for name, split in splits.items() if split.made is None}
         least = self.config.block_size * (1 if run.texts else FREE_BLOCKS)
         is_small = sum(len(split.rows) for split in todo.values()) < least
-        if not todo or (is_small and not self._gpus(run)):
+        if not todo or run.in_one_process or (is_small and not self._gpus(run)):
             return MapRunner().run_splits(run, workspace, splits)
         self._check(run, workspace)
         root = self.config.folder or str(workspace.cache_dir / "ray")

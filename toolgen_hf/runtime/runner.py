@@ -14,7 +14,6 @@ output features. It does not depend on the process, PYTHONHASHSEED, the working 
 from __future__ import annotations
 
 import inspect
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,17 +25,14 @@ from typing import Any, Protocol, TypeAlias
 from datasets import Dataset, DatasetDict, Features
 from datasets.fingerprint import Hasher
 
-from toolgen_hf._utils import canonical_json, column, cpus, quiet_datasets, rows_as_tuples, run_jobs
+from toolgen_hf._utils import canonical_json, column, processes_for, quiet_datasets, rows_as_tuples
 from toolgen_hf.ask import Prompt, RowRun
 from toolgen_hf.models.base import GivenTexts
 from toolgen_hf.runtime.budget import Meter
-from toolgen_hf.runtime.cache import join_outputs, open_output, used_by, write_output
+from toolgen_hf.runtime.cache import open_output, used_by, write_in_parts, write_output
 from toolgen_hf.runtime.door import AT_ONCE, Done, Generating, rehearse, replay
 from toolgen_hf.runtime.plan import Plan
 from toolgen_hf.runtime.texts import Texts, Usage
-
-MANY_ROWS = 10_000
-"""From this number of rows on, starting more processes takes less time than it saves."""
 
 Row: TypeAlias = dict[str, Any]
 Batch: TypeAlias = dict[str, list[Any]]
@@ -89,14 +85,18 @@ class Stage:
         Raises:
             GenerationError: a text could not be generated; those that arrived are in the store.
         """
+        given = [source.generator for source in texts if isinstance(source.generator, GivenTexts)]
         asked = [source for source in texts if not isinstance(source.generator, GivenTexts)]
-        run = StageRun(self, dataset, function, settings, label or self.name, asked, in_one_process)
+        run = StageRun(self, dataset, function, settings, label or self.name, asked, given, in_one_process)
         return workspace.runner.run(run, workspace)
 
 
 @dataclass(frozen=True)
 class StageRun:
-    """A stage and its input: what a runner runs. The fields are those of `Stage.run`."""
+    """A stage and its input: what a runner runs. The fields are those of `Stage.run`.
+
+    ``texts`` are the models that are asked, ``given`` the generators whose texts are there already.
+    """
 
     stage: Stage
     dataset: DatasetDict
@@ -104,6 +104,7 @@ class StageRun:
     settings: Mapping[str, Any]
     label: str
     texts: Sequence[Texts] = ()
+    given: Sequence[GivenTexts] = ()
     in_one_process: bool = False
 
     @property
@@ -175,9 +176,7 @@ class MapRunner:
     def _processes(self, run: StageRun, rows: Dataset) -> int:
         if run.texts or run.in_one_process:
             return 1
-        if self.processes is not None:
-            return self.processes
-        return cpus() if len(rows) >= MANY_ROWS else 1
+        return processes_for(len(rows)) if self.processes is None else self.processes
 
     def run(self, run: StageRun, workspace: Place) -> DatasetDict:
         """See `Stage.run`."""
@@ -198,7 +197,8 @@ class MapRunner:
         def write(name: str, file: Path) -> None:
             rows, step = splits[name].rows.with_format(None), run.function
 
-            def write_part(part: Dataset, file: Path) -> None:
+            def write_part(start: int, stop: int, file: Path) -> None:
+                part = rows if stop - start == len(rows) else rows.select(range(start, stop))
                 part.map(
                     _replayed(step, run.stage.features, name, done) if run.is_by_row else step,
                     with_indices=run.is_by_row,
@@ -208,17 +208,10 @@ class MapRunner:
                     load_from_cache_file=False,
                 )
 
-            if (count := self._processes(run, rows)) == 1:
-                write_part(rows, file)
-                return
-            batches = math.ceil(len(rows) / run.stage.batch_size)
-            size = math.ceil(batches / count) * run.stage.batch_size
-            parts = {
-                file.with_name(f"{start:012}.arrow"): rows.select(range(start, min(start + size, len(rows))))
-                for start in range(0, len(rows), size)
-            }
-            run_jobs([partial(write_part, part, path) for path, part in parts.items()], count)
-            join_outputs(list(parts), file)
+            if (count := self._processes(run, rows)) > 1:
+                for texts in run.given:
+                    texts.open()
+            write_in_parts(file, len(rows), run.stage.batch_size, count, write_part)
 
         return make_outputs(run, workspace, splits, generate, write)
 

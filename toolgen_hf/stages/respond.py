@@ -144,7 +144,10 @@ def respond_from_file(
         [STAGE.version, settings, [[name, rows._fingerprint] for name, rows in raw.items()]]
     )[:32]
     left = kept_batches(
-        lambda: iter([{name: [row[name] for row in read().rejected] for name in schemas.REJECTED}]),
+        lambda start, stop: iter(
+            [{name: [row[name] for row in read().rejected] for name in schemas.REJECTED}]
+        ),
+        0,
         schemas.REJECTED,
         next(iter(raw.values())),
         fingerprint,

@@ -19,6 +19,7 @@ no answer, 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -170,20 +171,26 @@ def _gather_split(executed: Mapping[str, Dataset], task: Task, workspace: Worksp
     fingerprint = Hasher.hash([*parts, task.query_instruction, examples_digest(task)])
     path = None if workspace is None else workspace.cache_dir / "stages" / f"gather-{fingerprint}.arrow"
     gold = executed["gold"]
-    return kept_batches(lambda: _gathered(ordered, task), schemas.CANDIDATES, gold, fingerprint, path)
+    places = cache(lambda: {name: _places(name, rows, gold) for name, rows in ordered.items()})
+
+    def batches(start: int, stop: int) -> Iterator[Batch]:
+        return _gathered(ordered, places(), task, start, stop)
+
+    return kept_batches(batches, len(gold), schemas.CANDIDATES, gold, fingerprint, path)
 
 
-def _gathered(executed: Mapping[str, Dataset], task: Task) -> Iterator[Batch]:
+def _gathered(
+    executed: Mapping[str, Dataset], places: Mapping[str, _Places], task: Task, first: int, stop: int
+) -> Iterator[Batch]:
     """Batches of candidates. The rows of a source are usually in gold's order, so a batch of it is one slice."""
-    gold = executed["gold"]
-    places = {name: _places(name, rows, gold) for name, rows in executed.items()}
     columns = ["id", "response", "prediction", "uses_tool", "finish_reason"]
     plain = {name: rows.with_format(None) for name, rows in executed.items()}
     questions = plain["gold"].select_columns(["id", "question", "answer"])
     plain = {name: rows.select_columns(columns) for name, rows in plain.items()}
-    for start in range(0, len(gold), _AT_ONCE):
-        asked = questions[start : start + _AT_ONCE]
-        found = [_rows_at(rows, places[name][start : start + _AT_ONCE]) for name, rows in plain.items()]
+    for start in range(first, stop, _AT_ONCE):
+        end = min(start + _AT_ONCE, stop)
+        asked = questions[start:end]
+        found = [_rows_at(rows, places[name][start:end]) for name, rows in plain.items()]
         there = [
             at for at in range(len(asked["id"])) if all(p["finish_reason"][at] != MISSING for p in found)
         ]

@@ -51,7 +51,7 @@ def main() -> None:
             stages = stage_times(work)
             again = command(work, "run", "rows.yaml")
             page = command(work, "report", "outputs/rows")
-            size = sum(file.stat().st_size for file in (work / "outputs" / "rows").glob("*.html")) / 1e6
+            size = sum(file.stat().st_size for file in (work / "outputs").glob("*.html")) / 1e6
         lines.append(
             f"| {rows:,} | {first[0]:.0f} | {first[1]:.2f} | {again[0]:.1f} | {page[0]:.1f} | {size:.1f} |"
         )
