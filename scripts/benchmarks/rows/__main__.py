@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psutil
 import yaml
 
 SOURCES = ("chatgpt", "instructgpt", "vicuna", "alpaca", "few")
@@ -53,13 +54,15 @@ def main() -> None:
             page = command(work, "report", "outputs/rows")
             size = sum(file.stat().st_size for file in (work / "outputs").glob("*.html")) / 1e6
         lines.append(
-            f"| {rows:,} | {first[0]:.0f} | {first[1]:.2f} | {again[0]:.1f} | {page[0]:.1f} | {size:.1f} |"
+            f"| {rows:,} | {first[0]:.0f} | {first[1]:.2f} | {first[2]:.2f} | {again[0]:.1f} | {page[0]:.1f} "
+            f"| {size:.1f} |"
         )
         print(lines[-1], stages, file=sys.stderr)
     print(
-        "| questions | run, seconds | peak memory, GiB | cached rerun, seconds | report, seconds | its size, MB |"
+        "| questions | run, seconds | memory, GiB | largest process with mapped files, GiB "
+        "| cached rerun, seconds | report, seconds | its size, MB |"
     )
-    print("|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|")
     print("\n".join(lines))
     print(
         f"\nFive given sources, {os.cpu_count()} CPUs, {platform.processor() or platform.machine()}, "
@@ -105,27 +108,42 @@ def write_inputs(work: Path, rows: int) -> None:
     (work / "rows.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
 
 
-def command(work: Path, *arguments: str) -> tuple[float, float]:
-    """Seconds and peak memory (GiB, of the largest process) of a command."""
+def command(work: Path, *arguments: str) -> tuple[float, float, float]:
+    """Seconds, peak memory of all processes without mapped files, and that of the largest process with them (GiB)."""
     code = f"import sys; from toolgen_hf.cli import main; sys.exit(main({list(arguments)!r}))"
     environment = {**os.environ, "TOOLGEN_HF_HOME": str(work / "cache"), "HF_HOME": str(work / "huggingface")}
-    measured = (
-        f"import resource, subprocess, sys; done = subprocess.run([sys.executable, '-c', {code!r}]); "
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(done.returncode)"
-    )
     begun = time.perf_counter()
+    own = largest = 0
     with (work / "log").open("a") as log:
-        done = subprocess.run(
-            [sys.executable, "-c", measured],
-            cwd=work,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
+        running = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=work, env=environment, stdout=subprocess.DEVNULL, stderr=log
         )
-    if done.returncode:
+        while running.poll() is None:
+            found = [memory(process) for process in tree(running.pid)]
+            own = max(own, sum(rss - shared for rss, shared in found))
+            largest = max(largest, *(rss for rss, _ in found), 0)
+            time.sleep(0.2)
+    if running.returncode:
         raise SystemExit(f"toolgen-hf {' '.join(arguments)} failed:\n{(work / 'log').read_text()[-3000:]}")
-    return time.perf_counter() - begun, int(done.stdout.split()[-1]) / 2**20
+    return time.perf_counter() - begun, own / 2**30, largest / 2**30
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """A process and all that it started."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def memory(process: psutil.Process) -> tuple[int, int]:
+    """Resident bytes of a process, and those of them that are of files, which the system takes back when it must."""
+    try:
+        found = process.memory_info()
+        return found.rss, found.shared
+    except psutil.NoSuchProcess:
+        return 0, 0
 
 
 def check(work: Path, rows: int) -> None:
