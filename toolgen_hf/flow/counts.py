@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
@@ -75,7 +75,9 @@ def check_counts(
     Raises:
         DataError: this does not hold, which is a defect of this library.
     """
-    if wrong := [key for rows in gold.values() for key, correct in _graded(rows) if not correct]:
+    if wrong := [
+        key for rows in gold.values() for key, right in rows_as_tuples(rows, "id", "correct") if not right
+    ]:
         raise DataError(
             f"{len(wrong)} rows of stage 1 do not give their answer, such as {wrong[0]!r}; please report this"
         )
@@ -83,21 +85,13 @@ def check_counts(
         asked, kept = len(raw[split]), len(cloned[split])
         stages = list(rows_as_tuples(rejected[split], "id", "stage"))
         out = sum(stage != RESPOND for _, stage in stages)
-        unscored = {*_ids(cloned[split])} - {*_ids(scored[split])}
+        unscored = {*column(cloned[split], "id")} - {*column(scored[split], "id")}
         lost = unscored - {key for key, stage in stages if stage == RESPOND}
         if asked != kept + out or kept != len(scored[split]) + len(unscored) or lost:
             raise DataError(
                 f"rows were lost in split {str(split)!r}: {asked} questions, {kept} in stage 1, {out} rejected, "
                 f"{len(scored[split])} in stage 2; please report this"
             )
-
-
-def _graded(rows: Dataset) -> Iterator[tuple[str, bool]]:
-    return rows_as_tuples(rows, "id", "correct")
-
-
-def _ids(rows: Dataset) -> Iterator[str]:
-    return column(rows, "id")
 
 
 def require_right(gold: DatasetDict, source: str | None) -> None:
@@ -113,7 +107,7 @@ def require_right(gold: DatasetDict, source: str | None) -> None:
     wrong = [
         (split, at)
         for split, rows in gold.items()
-        for at, (_, right) in enumerate(_graded(rows))
+        for at, right in enumerate(column(rows, "correct"))
         if not right
     ]
     if wrong:

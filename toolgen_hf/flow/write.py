@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict
 
 from toolgen_hf._utils import Job, file_sha256, processes_for, quiet_datasets, replacing_directory, run_jobs
 from toolgen_hf.data.manifest import MANIFEST
@@ -63,7 +63,7 @@ def write_produced(
         for config, splits in configs.items():
             (partial / config).mkdir(parents=True)
             for split, rows in splits.items():
-                jobs.append(bind(_write_parquet, rows, partial / parquet_path(config, str(split))))
+                jobs.append(bind(rows.to_parquet, partial / parquet_path(config, str(split))))
         jobs += exports(partial / "data")
         processes = processes_for(
             max((len(rows) for splits in configs.values() for rows in splits.values()), default=0)
@@ -79,11 +79,6 @@ def write_produced(
         digests = dict(zip(names, found, strict=True))
         text = json.dumps({**manifest, "files": digests}, indent=2, ensure_ascii=False)
         (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
-
-
-def _write_parquet(rows: Dataset, path: Path) -> None:
-    with quiet_datasets():
-        rows.to_parquet(path)
 
 
 def _write_plots(root: Path, configs: Mapping[str, DatasetDict], manifest: Mapping[str, Any]) -> list[str]:

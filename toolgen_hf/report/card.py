@@ -116,8 +116,7 @@ def _config_entry(root: Path, config: str, splits: DatasetDict) -> dict[str, Any
     for split in splits:
         for path in sorted((root / config).glob(f"{split}-*.parquet")):
             with path.open("rb") as file:
-                while chunk := file.read(1 << 20):
-                    digest.update(chunk)
+                hashlib.file_digest(file, lambda: digest)
     entry = {
         "config_name": config,
         "data_files": [{"split": str(split), "path": f"{config}/{split}-*.parquet"} for split in splits],
