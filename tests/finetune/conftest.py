@@ -24,7 +24,13 @@ def loss_curves(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 def config(tiny_model: Path) -> FinetuneConfig:
     """Four steps of two rows with a checkpoint after each, on a model that is quick."""
     return FinetuneConfig(
-        model=str(tiny_model), device="cpu", max_steps=4, batch_size=2, save_every=1, learning_rate=1e-2
+        model=str(tiny_model),
+        device="cpu",
+        compute_dtype="float32",
+        max_steps=4,
+        batch_size=2,
+        save_every=1,
+        learning_rate=1e-2,
     )
 
 

@@ -38,7 +38,7 @@ def trained(weights: Weights, **changes: Any) -> Trained:
         resumed=False,
     )
     rows = [Example(INSTRUCTION, "What is 3 * 19?", "It is ```57```."), Example("", "?", "calculator(3*19)")]
-    return Trained(weights, config, training, rows, "What is 3 * 19?")
+    return Trained(weights, config, training, rows, "What is 3 * 19?", "float32")
 
 
 def hub(name: str) -> Weights:

@@ -12,9 +12,9 @@ from datasets import Dataset
 
 from tests.finetune.support import INSTRUCTION, ROWS, interrupt, same, weights
 from toolgen_hf.ask import Prompt, Request
-from toolgen_hf.finetune import FinetuneConfig, finetune, lora
+from toolgen_hf.finetune import FinetuneConfig, finetune, lora, training_key
 from toolgen_hf.models.config import LocalConfig
-from toolgen_hf.models.local import LocalGenerator
+from toolgen_hf.models.local import LocalGenerator, resolve_compute_dtype
 
 
 def test_a_run(config: FinetuneConfig, tmp_path: Path) -> None:
@@ -54,6 +54,30 @@ def test_a_killed_run_goes_on_to_the_same_weights(config: FinetuneConfig, tmp_pa
     assert resumed.losses == whole.losses
     for one, other in zip(resumed.checkpoints, whole.checkpoints, strict=True):
         assert same(one, other)
+
+
+def test_products_in_bfloat16_make_another_adapter_and_it_says_so(
+    config: FinetuneConfig, tmp_path: Path
+) -> None:
+    fast = config.model_copy(update={"compute_dtype": "bfloat16"})
+    exact, one, other = (
+        finetune(ROWS, each, tmp_path / str(at)) for at, each in enumerate([config, fast, fast])
+    )
+    assert same(one.checkpoints[-1], other.checkpoints[-1])
+    assert not same(one.checkpoints[-1], exact.checkpoints[-1])
+    assert one.losses == pytest.approx(exact.losses, rel=0.02)
+    assert "| precision | `float32` |" in (exact.adapter / "README.md").read_text()
+    assert "| precision | `float32, computed in bfloat16` |" in (one.adapter / "README.md").read_text()
+    assert training_key(ROWS, fast) != training_key(ROWS, config)
+
+
+@pytest.mark.parametrize(("flags", "expected"), [("fma avx512_bf16", "bfloat16"), ("fma avx2", "float32")])
+def test_which_products_are_the_default(monkeypatch: pytest.MonkeyPatch, flags: str, expected: str) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: f"flags : {flags}\n")
+    assert resolve_compute_dtype("auto", "float32", "cpu") == expected
+    assert resolve_compute_dtype("auto", "float32", "cuda") == "float32"
+    assert resolve_compute_dtype("float32", "float32", "cpu") == "float32"
+    assert resolve_compute_dtype("auto", "bfloat16", "cuda") == "bfloat16"
 
 
 @pytest.mark.parametrize(

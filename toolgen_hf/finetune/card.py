@@ -40,13 +40,15 @@ _MANY = 30  # with more steps, a running mean is drawn over the single losses
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The facts for the cards of a run's checkpoints. ``prompt`` is the first row's, as it was tokenized."""
+    """The facts for the cards of a run's checkpoints. ``prompt`` is the first row's, as it was tokenized;
+    ``precision`` names the type of the weights, and that of the products if it is another."""
 
     weights: Weights
     config: FinetuneConfig
     training: Training
     examples: Sequence[Example]
     prompt: str
+    precision: str
 
     @property
     def public_name(self) -> str:
@@ -120,7 +122,7 @@ def render_card(trained: Trained, step: int, image: str = "") -> str:
         "special_tokens": str(trained.config.template != "chat"),
         "model": trained.public_name,
         "form": trained.template,
-        "settings": table(["setting", "value"], _settings(config)),
+        "settings": table(["setting", "value"], _settings(trained)),
         "lengths": _lengths(trained),
     }
     return fill("toolgen_hf.finetune", _metadata(trained), facts)
@@ -147,7 +149,8 @@ def _base(trained: Trained) -> str:
     return f"{shown}, which is {original} as a quantized GGUF" if original else shown
 
 
-def _settings(config: FinetuneConfig) -> list[tuple[str, str]]:
+def _settings(trained: Trained) -> list[tuple[str, str]]:
+    config = trained.config
     settings = {
         "r": config.lora_r,
         "alpha": config.lora_alpha,
@@ -158,6 +161,7 @@ def _settings(config: FinetuneConfig) -> list[tuple[str, str]]:
         "steps": config.max_steps,
         "cutoff_len": config.cutoff_len,
         "seed": config.seed,
+        "precision": trained.precision,
         **{library: version(library).partition("+")[0] for library in _LIBRARIES},
     }
     return [(name, code(value)) for name, value in settings.items()]

@@ -53,6 +53,9 @@ class FinetuneConfig(Config):
     """Seed for the order of the rows, dropout, and the adapter's initial weights."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Type of the weights; ``auto`` is float32 on a CPU and bfloat16 on a CUDA GPU."""
+    compute_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Type in which matrices are multiplied, where the weights are float32. ``auto`` is bfloat16 on a CPU that has
+    instructions for it, which is faster, and float32 elsewhere. It changes the adapter slightly."""
     device: str = Field(default="auto", pattern=DEVICE)
     """``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``; ``auto`` takes a GPU if there is one."""
 

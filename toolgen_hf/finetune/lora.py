@@ -53,7 +53,7 @@ from toolgen_hf.finetune.config import Example, FinetuneConfig, Lengths, Trainin
 from toolgen_hf.models.format import PromptFormat
 from toolgen_hf.models.gguf import quiet
 from toolgen_hf.models.loading import open_base, unload
-from toolgen_hf.models.local import resolve_device, resolve_dtype
+from toolgen_hf.models.local import resolve_compute_dtype, resolve_device, resolve_dtype
 from toolgen_hf.models.weights import Weights
 
 logger = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ def train(
     started = time.perf_counter()
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device)
+    computed = resolve_compute_dtype(config.compute_dtype, dtype, device)
     unload()  # otherwise two models are in memory
     base, tokenizer = open_base(weights, dtype, device)
     features, lengths = encode(examples, tokenizer, config)
@@ -91,7 +92,7 @@ def train(
     with quiet():
         trainer = _OutputTrainer(
             model=_with_lora(base, targets, config),
-            args=_arguments(config, output, dtype, device),
+            args=_arguments(config, output, computed, device),
             train_dataset=in_order(features, config),
             data_collator=collate,
         )
@@ -114,7 +115,8 @@ def train(
     prompt = PromptFormat(config.template, tokenizer).render(
         Prompt(examples[0].instruction, examples[0].input)
     )
-    trained = Trained(weights, config, training, examples, prompt)
+    precision = dtype if computed == dtype else f"{dtype}, computed in {computed}"
+    trained = Trained(weights, config, training, examples, prompt, precision)
     finish({_step(folder): folder for folder in _checkpoints(output)}, trained)
     return training
 
@@ -257,14 +259,14 @@ def _with_lora(base: Any, targets: list[str], config: FinetuneConfig) -> Any:
         ) from error
 
 
-def _arguments(config: FinetuneConfig, output: Path, dtype: str, device: str) -> TrainingArguments:
+def _arguments(config: FinetuneConfig, output: Path, computed: str, device: str) -> TrainingArguments:
     arguments = TrainingArguments(
         output_dir=str(output),
         max_steps=config.max_steps,
         per_device_train_batch_size=config.rows_at_once,
         gradient_accumulation_steps=config.batch_size // config.rows_at_once,
         learning_rate=config.learning_rate,
-        bf16=dtype == "bfloat16",
+        bf16=computed == "bfloat16",
         seed=config.seed,
         save_steps=config.save_interval,
         logging_steps=1,

@@ -26,7 +26,7 @@ from toolgen_hf._utils import digest, file_xxh3, replacing
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.finetune.config import IMAGE, RECORD, Example, FinetuneConfig, Lengths, Training
 from toolgen_hf.models.format import template_identity
-from toolgen_hf.models.local import require_torch, resolve_device, resolve_dtype
+from toolgen_hf.models.local import require_torch, resolve_compute_dtype, resolve_device, resolve_dtype
 from toolgen_hf.models.weights import ADAPTER, Weights, resolve_model
 
 VERSION = 2
@@ -122,11 +122,22 @@ def _fingerprint(examples: list[Example], config: FinetuneConfig, model: Weights
     """A digest of everything that decides the content of the checkpoints."""
     settings = config.model_dump(
         mode="json",
-        exclude={"model", "revision", "template", "checkpoint", "device", "dtype", "micro_batch_size"},
-    )
-    dtype = resolve_dtype(config.dtype, resolve_device(config.device))
-    parts = [VERSION, model.identity, template_identity(config.template), dtype, settings]
-    return digest([*parts, config.rows_at_once, examples])
+        exclude={
+            "model", "revision", "template", "checkpoint", "device", "dtype", "compute_dtype", "micro_batch_size",
+        },
+    )  # fmt: skip
+    device = resolve_device(config.device)
+    dtype = resolve_dtype(config.dtype, device)
+    computed = resolve_compute_dtype(config.compute_dtype, dtype, device)
+    parts = [
+        VERSION,
+        model.identity,
+        template_identity(config.template),
+        dtype,
+        settings,
+        config.rows_at_once,
+    ]
+    return digest([*parts, examples, *([computed] if computed != dtype else [])])
 
 
 def _finished(output: Path, fingerprint: str, checkpoints: tuple[Path, ...]) -> Training | None:

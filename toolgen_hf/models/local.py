@@ -184,6 +184,24 @@ def resolve_dtype(dtype: str, device: str) -> str:
     return "bfloat16" if device.startswith("cuda") else "float32"
 
 
+def resolve_compute_dtype(compute_dtype: str, dtype: str, device: str) -> str:
+    """The type in which a model with weights of type ``dtype`` is trained; ``auto`` as in `FinetuneConfig`."""
+    if dtype != "float32":
+        return dtype
+    if compute_dtype != "auto":
+        return compute_dtype
+    return "bfloat16" if device == "cpu" and has_bfloat16() else "float32"
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor has instructions for products of bfloat16 matrices (Linux; elsewhere False)."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
+
+
 def _fitting(prompts: Sequence[list[int]], context: int | None) -> tuple[list[int], list[int]]:
     """Positions of the prompts that leave space for a text, and of those that do not."""
     fits = [context is None or len(prompt) < context for prompt in prompts]
