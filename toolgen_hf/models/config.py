@@ -369,7 +369,8 @@ class RayConfig(Config):
     address: Annotated[str | None, Reach.CLUSTER] = None
     """A running Ray cluster, such as ``auto`` or ``ray://head:10001``. Without one, Ray starts on this machine."""
     workers: int | None = Field(default=None, ge=1)
-    """Processes that run a stage. The default is one for each CPU of the cluster, but one CPU less."""
+    """Processes that run a stage: as many as the cluster has room for, and more as machines join. The default is what
+    it has room for when the stage begins."""
     cpus: float = Field(default=1.0, ge=0)
     """CPUs of a worker."""
     gpus: float = Field(default=0.0, ge=0)

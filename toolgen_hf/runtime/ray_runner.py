@@ -2,7 +2,7 @@
 
     run("recipe.yaml", runner=RayRunner(RayConfig(address="auto", workers=16)))
 
-    driver ── input as Parquet shards ──> workers, each with the stage's function ── output as shards ──> driver's cache
+    driver ── blocks of rows as Parquet ──> workers, each with the stage's function ── the same of the output ──> cache
                                               │ texts
                                           PostgreSQL, or the driver's SQLite store behind the coordinator
 
@@ -19,6 +19,7 @@ import logging
 import os
 import pickle
 import signal
+import socket
 import threading
 import time
 import uuid
@@ -26,12 +27,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, Features
@@ -57,10 +57,6 @@ SILENCE = 20.0
 """Seconds without one, after which a worker is dead and its claims are free."""
 FREE_BLOCKS = 20
 """Blocks from which a stage that asks no model runs on workers. Fewer are done before workers have started."""
-_SPLIT, _BLOCK, _AT = "_toolgen_split", "_toolgen_block", "_toolgen_at"
-"""Columns that keep the order: the number of the split, the number of the row (in the output, of the first row of its
-block), and the place in the block."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -80,26 +76,28 @@ class RayRunner:
             return MapRunner().run_splits(run, workspace, splits)
         self._check(run, workspace)
         root = self.config.folder or str(workspace.cache_dir / "ray")
-        files = _Shards(f"{root}/{run.stage.name}-{next(iter(todo.values())).fingerprint}")
+        blocks = _Blocks(f"{root}/{run.stage.name}-{next(iter(todo.values())).fingerprint}")
         names = list(todo)
         facts: dict[str, list[dict[str, Any]]] = {}
 
         def work(rows: Mapping[str, Dataset]) -> None:
-            files.clear()
-            files.write([rows[name] for name in names], self.config.block_size)
-            facts.update(self._work(run, workspace, files, {name: at for at, name in enumerate(names)}, rows))
+            blocks.clear()
+            blocks.write([rows[name] for name in names], self.config.block_size)
+            facts.update(
+                self._work(run, workspace, blocks, {name: at for at, name in enumerate(names)}, rows)
+            )
 
         def write(name: str, file: Path) -> None:
             for source, fact in zip(run.texts, facts.get(name, []), strict=bool(run.texts)):
                 source.add(name, **fact)
-            files.collect(
+            blocks.collect(
                 names.index(name), file, run.stage.features, len(todo[name].rows) if run.is_by_row else None
             )
 
         try:
             return make_outputs(run, workspace, splits, work, write)
         finally:
-            files.clear()
+            blocks.clear()
 
     def _gpus(self, run: StageRun) -> float:
         """GPUs of a worker of this stage."""
@@ -128,11 +126,11 @@ class RayRunner:
         self,
         run: StageRun,
         workspace: Place,
-        files: _Shards,
+        blocks: _Blocks,
         numbers: Mapping[str, int],
         rows: Mapping[str, Dataset],
     ) -> dict[str, list[dict[str, Any]]]:
-        """Run the stage's function over the shards; what was asked, by split and model."""
+        """Run the stage's function over the blocks; what was asked, by split and model."""
         ray = _ray(self.config.address)
         meter = workspace.meter
         place = str(workspace.store_path) if run.texts else None
@@ -146,13 +144,13 @@ class RayRunner:
             .options(num_cpus=0, scheduling_strategy=here, max_concurrency=1)
             .remote(None if shared else place, models, meter.max_cost, meter.spent)
         )
-        cpus = ray.cluster_resources().get("CPU", 2) - 1  # one for Ray's reader, or it waits for ever
-        workers = self.config.workers or max(1, int(cpus / (self.config.cpus or 1)))
+        workers = self.config.workers or _room(ray, self.config.cpus, self._gpus(run))
         payload = _dumps(
             replace(run, dataset=DatasetDict()), {name: part.features for name, part in rows.items()}, numbers
         )
         options = {
             "payload": payload,
+            "blocks": blocks,
             "coordinator": coordinator,
             "store": shared,
             "workers": workers,
@@ -171,20 +169,18 @@ class RayRunner:
                 _progress(coordinator, run.label, total, meter),
                 _interrupts(coordinator),
             ):
-                inputs = files.inputs()
-                data = ray.data.read_parquet(
-                    inputs, filesystem=files.filesystem, file_extensions=None, override_num_blocks=len(inputs)
-                )
-                data.map_batches(
+                names = blocks.names()
+                data = ray.data.from_items(names, override_num_blocks=len(names)).map_batches(
                     Worker,
-                    batch_size=None,
+                    batch_size=1,
                     batch_format="pyarrow",
-                    zero_copy_batch=True,
                     compute=ray.data.ActorPoolStrategy(size=workers),
                     num_cpus=self.config.cpus,
                     num_gpus=self._gpus(run) or None,
                     fn_constructor_kwargs=options,
-                ).write_parquet(files.output, filesystem=files.filesystem)
+                )
+                for _ in data.iter_batches(batch_size=None, prefetch_batches=0):
+                    pass
             settle()
             return dict(ray.get(coordinator.facts_of.remote(list(numbers))))
         except ray.exceptions.RayError as error:
@@ -201,12 +197,18 @@ class Worker:
     """A stage's function in a process of its own."""
 
     def __init__(
-        self, payload: bytes, coordinator: Any, store: str | None, workers: int, max_cost: float | None
+        self,
+        payload: bytes,
+        blocks: _Blocks,
+        coordinator: Any,
+        store: str | None,
+        workers: int,
+        max_cost: float | None,
     ) -> None:
         logging.getLogger("toolgen_hf").setLevel(logging.WARNING)
         self.run, self.features, numbers = pickle.loads(payload)  # our own, from the driver
         self.names = {number: name for name, number in numbers.items()}
-        self.coordinator = coordinator
+        self.blocks, self.coordinator = blocks, coordinator
         self.meter = _Meter(coordinator, max_cost)
         self.store = open_store(store) if store is not None else RemoteStore(coordinator, self.meter.worker)
         for texts in self.run.texts:
@@ -214,20 +216,28 @@ class Worker:
             texts.open(lambda: self.store, self.meter)
         threading.Thread(target=self.meter.beat, daemon=True).start()
 
-    def __call__(self, table: pa.Table) -> pa.Table:
-        try:
-            return pa.concat_tables([self._work(part, split, first) for part, split, first in _parts(table)])
-        except ToolgenError as error:
-            _ask(self.coordinator.fail.remote(type(error).__name__, str(error)))
-            raise
-        except KeyboardInterrupt as error:
-            _ask(self.coordinator.fail.remote("KeyboardInterrupt", ""))
-            raise GenerationError("interrupted") from error
+    def __call__(self, names: pa.Table) -> pa.Table:
+        """Make the output of blocks. After an error nothing more is asked, and all workers store what is in flight."""
+        for name in names["item"].to_pylist():
+            try:
+                if not self.meter.is_stopped:
+                    self._work(name)
+            except KeyboardInterrupt:
+                _ask(self.coordinator.fail.remote("KeyboardInterrupt", ""))
+            except ToolgenError as error:
+                _ask(self.coordinator.fail.remote(type(error).__name__, str(error)))
+            except OSError as error:
+                message = (
+                    f"{self.run.label}: a worker failed: {error}. Texts that arrived are stored; run again"
+                )
+                _ask(self.coordinator.fail.remote("GenerationError", message))
+        return names
 
-    def _work(self, part: pa.Table, split: int, first: int) -> pa.Table:
-        """The output for neighbouring rows of one split."""
-        run, name = self.run, self.names[split]
-        batch = Dataset(part.cast(self.features[name].arrow_schema)).with_format(None)[:]
+    def _work(self, block: str) -> None:
+        """Make the output of a block."""
+        run, name = self.run, self.names[self.blocks.split_of(block)]
+        table = self.blocks.read(block)
+        batch = Dataset(table.cast(self.features[name].arrow_schema)).with_format(None)[:]
         if run.is_by_row:
             rows = rows_of_batch(batch)
             made: list[Any] = (
@@ -237,12 +247,8 @@ class Worker:
         else:
             columns = run.function(batch)
         facts = [one.take(name) for one in run.texts]
-        _ask(self.coordinator.finished.remote((split, first), len(part), facts))
-        table = Dataset.from_dict(columns, features=run.stage.features).data.table
-        count = len(table)
-        for column, values in ((_SPLIT, [split] * count), (_BLOCK, [first] * count), (_AT, range(count))):
-            table = table.append_column(column, pa.array(values, pa.int64()))
-        return table
+        self.blocks.put(block, Dataset.from_dict(columns, features=run.stage.features).data.table)
+        _ask(self.coordinator.finished.remote(block, name, len(table), facts))
 
     def _generate(self, name: str, rows: Sequence[dict[str, Any]]) -> list[Any]:
         """The results of rows that ask models."""
@@ -274,7 +280,7 @@ class Coordinator:
         self._reserved: defaultdict[str, float] = defaultdict(float)
         self._seen: dict[str, float] = {}
         self._claimed: dict[str, str] = {}  # key -> worker
-        self._blocks: dict[tuple[int, int], tuple[int, list[dict[str, Any]]]] = {}
+        self._blocks: dict[str, tuple[str, int, list[dict[str, Any]]]] = {}
         self._failure: tuple[str, str] | None = None
         self._is_stopped = False
         self._texts = 0
@@ -336,13 +342,14 @@ class Coordinator:
         self._texts += texts
         return self._is_stopped
 
-    def finished(self, block: tuple[int, int], rows: int, facts: list[dict[str, Any]]) -> None:
+    def finished(self, block: str, split: str, rows: int, facts: list[dict[str, Any]]) -> None:
         """A block is done. One that is done again, because its worker died, counts once."""
-        self._blocks.setdefault(block, (rows, facts))
+        self._blocks.setdefault(block, (split, rows, facts))
 
     def fail(self, name: str, message: str) -> None:
         """A worker raised this error."""
         self._failure = self._failure or (name, message)
+        self._is_stopped = True
 
     def stop(self) -> None:
         """Workers send nothing more, and wait for what is in flight."""
@@ -350,7 +357,7 @@ class Coordinator:
 
     def progress(self) -> tuple[int, int, float]:
         """Rows that are done, texts, US dollars."""
-        return sum(rows for rows, _ in self._blocks.values()), self._texts, self._spent
+        return sum(rows for _, rows, _ in self._blocks.values()), self._texts, self._spent
 
     def total(self) -> float:
         """US dollars that were spent."""
@@ -363,8 +370,8 @@ class Coordinator:
     def facts_of(self, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
         """What was asked, by split and model."""
         by_split: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in names}
-        for (split, _), (_, facts) in self._blocks.items():
-            by_split[names[split]].append(facts)
+        for split, _, facts in self._blocks.values():
+            by_split[split].append(facts)
         return {
             name: [_sum(of_model) for of_model in zip(*parts, strict=True)]
             for name, parts in by_split.items()
@@ -468,93 +475,69 @@ class _Meter(Meter):
         super().check()
 
 
-class _Shards:
-    """The input and the output of one stage, as Parquet files in a folder."""
+class _Blocks:
+    """The input and the output of one stage in a folder: a Parquet file for each block of rows, named by its place."""
 
     def __init__(self, folder: str) -> None:
-        self.filesystem, self._folder = url_to_fs(folder)
-        self.output = f"{self._folder}/out"
+        self._filesystem, path = url_to_fs(folder)
+        self._of_this_machine = f"{path}-{socket.gethostname()}-"
+        self._folder = (
+            f"{self._of_this_machine}{os.getpid()}"  # another driver may run the same stage at once
+        )
 
     def clear(self) -> None:
-        """Delete the folder."""
-        if self.filesystem.exists(self._folder):
-            self.filesystem.rm(self._folder, recursive=True)
-
-    def inputs(self) -> list[str]:
-        """The files of the input, in order."""
-        return sorted(self.filesystem.glob(f"{self._folder}/in/*.parquet"))
+        """Delete the folder, and those that drivers of this machine left when they were killed."""
+        for folder in self._filesystem.glob(f"{self._of_this_machine}*"):
+            pid = folder.rpartition("-")[2]
+            if pid == str(os.getpid()) or (pid.isdecimal() and not psutil.pid_exists(int(pid))):
+                self._filesystem.rm(folder, recursive=True)
 
     def write(self, splits: Sequence[Dataset], block_size: int) -> None:
-        """Write the input. Each file is a block."""
-        self.filesystem.makedirs(f"{self._folder}/in", exist_ok=True)
-        self.filesystem.makedirs(self.output, exist_ok=True)
+        """Write the input."""
+        for part in ("in", "out"):
+            self._filesystem.makedirs(f"{self._folder}/{part}", exist_ok=True)
         for split, rows in enumerate(splits):
-            first = 0
-            for table in rows.with_format("arrow").iter(block_size):
-                table = table.append_column(_SPLIT, pa.array([split] * len(table), pa.int64()))
-                table = table.append_column(_BLOCK, pa.array(range(first, first + len(table)), pa.int64()))
-                with self.filesystem.open(
-                    f"{self._folder}/in/{split:03d}-{first:012d}.parquet", "wb"
-                ) as file:
+            for at, table in enumerate(rows.with_format("arrow").iter(block_size)):
+                with self._filesystem.open(f"{self._folder}/in/{split:03d}-{at:09d}.parquet", "wb") as file:
                     pq.write_table(table, file)
-                first += len(table)
 
-    @cached_property
-    def _pieces(self) -> dict[tuple[int, int, int], tuple[str, int, int]]:
-        """The file, start and end of each piece of the output, by split, block and place in the block.
+    def names(self) -> list[str]:
+        """The names of the blocks of the input, in order."""
+        return [
+            path.rpartition("/")[2] for path in sorted(self._filesystem.glob(f"{self._folder}/in/*.parquet"))
+        ]
 
-        A block that was done twice, because its worker died, is the same both times.
-        """
-        pieces = {}
-        for path in sorted(self.filesystem.glob(f"{self.output}/**/*.parquet")):
-            with self.filesystem.open(path, "rb") as shard:
-                order = pq.read_table(shard, columns=[_SPLIT, _BLOCK, _AT])
-            splits, blocks, places = (order[name].to_pylist() for name in (_SPLIT, _BLOCK, _AT))
-            for start, end in _runs(list(zip(splits, blocks, strict=True))):
-                pieces[splits[start], blocks[start], places[start]] = path, start, end
-        return pieces
+    def split_of(self, name: str) -> int:
+        """The number of the split that a block belongs to."""
+        return int(name.partition("-")[0])
+
+    def read(self, name: str) -> pa.Table:
+        """A block of the input."""
+        with self._filesystem.open(f"{self._folder}/in/{name}", "rb") as file:
+            return pq.read_table(file)
+
+    def put(self, name: str, table: pa.Table) -> None:
+        """Write a block of the output, whole or not at all. If it is done twice, both are the same."""
+        scratch = f"{self._folder}/out/{uuid.uuid4().hex}"
+        with self._filesystem.open(scratch, "wb") as file:
+            pq.write_table(table, file)
+        self._filesystem.mv(scratch, f"{self._folder}/out/{name}")
 
     def collect(self, split: int, file: Path, features: Features, count: int | None) -> None:
-        """Write the output of one split as one Arrow file, in the order of the input. A few blocks are in memory.
+        """Write the output of one split as one Arrow file, in the order of the input. One block is in memory.
 
         Args:
             count: the rows that there must be; None if the stage may drop rows.
         """
-        pieces = [(place, piece) for place, piece in self._pieces.items() if place[0] == split]
         with ArrowWriter(features=features, path=str(file)) as writer:
-            opened: tuple[str, pa.Table] | None = None
-            for _, (path, start, end) in sorted(pieces):
-                if opened is None or opened[0] != path:
-                    with self.filesystem.open(path, "rb") as shard:
-                        opened = path, pq.read_table(shard)
-                writer.write_table(
-                    opened[1].slice(start, end - start).select(list(features)).cast(features.arrow_schema)
-                )
+            for path in sorted(self._filesystem.glob(f"{self._folder}/out/{split:03d}-*.parquet")):
+                with self._filesystem.open(path, "rb") as block:
+                    writer.write_table(
+                        pq.read_table(block).select(list(features)).cast(features.arrow_schema)
+                    )
             written, _ = writer.finalize()
         if count is not None and written != count:
             raise GenerationError(f"Ray gave {written} of {count} rows; run again")
-
-
-def _parts(table: pa.Table) -> Iterator[tuple[pa.Table, int, int]]:
-    """Neighbouring rows of one split, with its number and the number of the first row."""
-    numbers = table[_BLOCK].to_pylist()
-    # Within neighbouring rows a number is always as far from the place in the table.
-    keys = [
-        (split, number - at)
-        for at, (split, number) in enumerate(zip(table[_SPLIT].to_pylist(), numbers, strict=True))
-    ]
-    rows = table.drop_columns([_SPLIT, _BLOCK])
-    for start, end in _runs(keys):
-        yield rows.slice(start, end - start), keys[start][0], numbers[start]
-
-
-def _runs(keys: Sequence[Any]) -> Iterator[tuple[int, int]]:
-    """Start and end of each run of equal keys."""
-    start = 0
-    for _, run in groupby(keys):
-        end = start + sum(1 for _ in run)
-        yield start, end
-        start = end
 
 
 def _sum(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -619,6 +602,13 @@ def _ray(address: str | None) -> Any:
         except ConnectionError as error:
             raise ConfigError(f"runner.address: there is no Ray cluster at {address!r}: {error}") from error
     return ray
+
+
+def _room(ray: Any, cpus: float, gpus: float) -> int:
+    """How many workers the cluster holds now, at least 1."""
+    has = ray.cluster_resources()
+    room = int(has.get("CPU", 1) / (cpus or 1))
+    return max(1, min(room, int(has.get("GPU", 0) / gpus)) if gpus else room)
 
 
 @contextmanager
