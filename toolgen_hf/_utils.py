@@ -328,10 +328,11 @@ def run_jobs(jobs: Sequence[Job], processes: int) -> list[Any]:
 
     Args:
         processes: how many at once. More than one are forked, so that the jobs need not be pickled; results and errors
-            are.
+            are. A driver of Ray does all by itself: a child that is forked beside Ray's threads can wait for ever.
     """
     global _jobs
-    if processes < 2 or len(jobs) < 2:
+    ray = sys.modules.get("ray")
+    if processes < 2 or len(jobs) < 2 or (ray is not None and ray.is_initialized()):
         return [job() for job in jobs]
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import active_children, get_context

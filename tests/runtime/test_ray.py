@@ -24,6 +24,7 @@ from ray.cluster_utils import Cluster
 from tests.support.engines import splits
 from tests.support.postgres import running_server
 from toolgen_hf import OpenAIConfig, RayConfig, RayRunner, Workspace, answer, stage1, tool_api
+from toolgen_hf._utils import run_jobs
 from toolgen_hf.errors import BudgetError, ConfigError, GenerationError
 from toolgen_hf.models.config import PriceConfig
 from toolgen_hf.runtime.runner import MapRunner
@@ -146,6 +147,11 @@ def test_a_cluster_that_cannot_reach_the_rows_or_the_store_is_refused(tmp_path: 
             pytest.raises(ConfigError, match=message),
         ):
             answer(splits(20), engine(server), workspace)
+
+
+def test_the_driver_forks_nothing() -> None:
+    """A child that is forked beside Ray's threads can wait for ever."""
+    assert set(run_jobs([os.getpid] * 4, processes=2)) == {os.getpid()}
 
 
 def wait_for(server: ApiServer, count: int) -> None:

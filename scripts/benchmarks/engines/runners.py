@@ -87,7 +87,9 @@ def write(work: Path, server: bench.Server, args: argparse.Namespace) -> None:
     with (work / "questions.jsonl").open("w") as file:
         for n in range(args.rows):
             a, b = n % 97 + 2, n // 97 + 3
-            question = f"There are {a} pens on a shelf, and Ann adds {b}. How many pens are on shelf {n} then?"
+            question = (
+                f"There are {a} pens on a shelf, and Ann adds {b}. How many pens are on shelf {n} then?"
+            )
             file.write(json.dumps({"question": question, "answer": str(a + b)}) + "\n")
     engine = {
         "kind": "openai",
