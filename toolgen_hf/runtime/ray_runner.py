@@ -327,8 +327,9 @@ class Coordinator:
             self._reserved[worker] += most
         return is_admitted
 
-    def paid(self, worker: str, reserved: float, cost: float) -> None:
-        """A text arrived."""
+    def paid(self, worker: str, texts: int, reserved: float, cost: float) -> None:
+        """Texts arrived."""
+        self._texts += texts
         self._reserved[worker] -= reserved
         self._spent += cost
 
@@ -336,10 +337,9 @@ class Coordinator:
         """Nothing of a worker is in flight."""
         self._reserved.pop(worker, None)
 
-    def beat(self, worker: str, texts: int) -> bool:
-        """A sign of life, with the texts since the last one. Returns whether to stop sending."""
+    def beat(self, worker: str) -> bool:
+        """A sign of life. Returns whether to stop sending."""
         self._seen[worker] = time.monotonic()
-        self._texts += texts
         return self._is_stopped
 
     def finished(self, block: str, split: str, rows: int, facts: list[dict[str, Any]]) -> None:
@@ -432,15 +432,21 @@ class _Meter(Meter):
         super().__init__(show=False, max_cost=max_cost)
         self.worker = uuid.uuid4().hex
         self.is_stopped = False
-        self._coordinator, self._untold = coordinator, 0
+        self._coordinator, self._told = coordinator, time.monotonic()
+        self._texts, self._reserved, self._paid = 0, 0.0, 0.0  # not told yet
 
     def beat(self) -> None:
         """Tell the coordinator now and then that this worker lives; learn whether to stop."""
         while True:
-            texts, self._untold = self._untold, 0
             with suppress(Exception):  # the coordinator is gone when all is done
-                self.is_stopped = bool(_ask(self._coordinator.beat.remote(self.worker, texts)))
+                self.is_stopped = bool(_ask(self._coordinator.beat.remote(self.worker)))
             time.sleep(BEAT)
+
+    def _tell(self) -> None:
+        """Tell the coordinator what arrived."""
+        if self._texts:
+            self._coordinator.paid.remote(self.worker, self._texts, self._reserved, self._paid)
+            self._texts, self._reserved, self._paid, self._told = 0, 0.0, 0.0, time.monotonic()
 
     def admit(self, generator: Generator, prompt: Prompt) -> bool:
         """Whether the budget allows this request, and the run was not interrupted."""
@@ -450,20 +456,24 @@ class _Meter(Meter):
         if self.max_cost is None:
             return True
         self.check_price(generator)
+        self._tell()
         self.is_cut = not _ask(self._coordinator.admit.remote(self.worker, self._most(generator, prompt)))
         return not self.is_cut
 
     def arrived(self, generator: Generator, prompt: Prompt, made: Generation) -> float | None:
         """Count a text, here and at the coordinator."""
         cost = super().arrived(generator, prompt, made)
-        self._untold += 1
-        reserved = 0.0 if self.max_cost is None else self._most(generator, prompt)
-        self._coordinator.paid.remote(self.worker, reserved, cost or 0.0)
+        self._texts += 1
+        self._reserved += 0.0 if self.max_cost is None else self._most(generator, prompt)
+        self._paid += cost or 0.0
+        if time.monotonic() - self._told > BEAT / 4:
+            self._tell()
         return cost
 
     def release(self) -> None:
         """Nothing is in flight."""
         super().release()
+        self._tell()
         if self.max_cost is not None:
             self._coordinator.unreserve.remote(self.worker)
 
