@@ -1,10 +1,13 @@
 """How time and memory grow with the rows, where no model is asked: the whole flow with responses that are given.
 
     python scripts/benchmarks/rows --rows 10000 100000 1000000
+    python scripts/benchmarks/rows --rows 100000 --push     # and to a Hub on this machine, and compared with it
 
 Each size is a process of its own in an empty folder: ``toolgen-hf run`` on questions with a worked solution each, the
 student's responses and five sources from files; then the same run again, wholly cached, and the report. A run counts
 only if each question is in the output and each source has its response to each. Prints a Markdown table.
+
+``--limit`` runs all of it in a control group with so much memory, mapped files and written pages included (as root).
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ import yaml
 
 SOURCES = ("chatgpt", "instructgpt", "vicuna", "alpaca", "few")
 HERE = Path(__file__).resolve().parent
+GROUP = Path("/sys/fs/cgroup/memory/toolgen")
 NAMES = (
     "Ann", "Ben", "Cora", "Dan", "Eve", "Finn", "Gus", "Hana", "Ida", "Jon", "Kim", "Leo", "Mia", "Ned", "Ola", "Pia",
     "Quin", "Rosa", "Sam", "Tia",
@@ -41,8 +45,15 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
+    parser.add_argument(
+        "--push", action="store_true", help="push the result to the tests' Hub, and compare it"
+    )
+    parser.add_argument("--limit", type=float, metavar="GIB", help="memory of all processes together")
     args = parser.parse_args()
-    lines = []
+    if args.limit:
+        GROUP.mkdir(exist_ok=True)
+        (GROUP / "memory.limit_in_bytes").write_text(str(int(args.limit * 2**30)))
+    lines, more = [], []
     for rows in args.rows:
         with TemporaryDirectory(dir=args.folder) as folder:
             work = Path(folder)
@@ -53,19 +64,28 @@ def main() -> None:
             again = command(work, "run", "rows.yaml")
             page = command(work, "report", "outputs/rows")
             size = sum(file.stat().st_size for file in (work / "outputs").glob("*.html")) / 1e6
+            more += hub(work, rows) if args.push else []
         lines.append(
             f"| {rows:,} | {first[0]:.0f} | {first[1]:.2f} | {first[2]:.2f} | {again[0]:.1f} | {page[0]:.1f} "
             f"| {size:.1f} |"
         )
         print(lines[-1], stages, file=sys.stderr)
+    if args.limit:
+        GROUP.rmdir()
     print(
         "| questions | run, seconds | memory, GiB | largest process with mapped files, GiB "
         "| cached rerun, seconds | report, seconds | its size, MB |"
     )
     print("|---|---|---|---|---|---|---|")
     print("\n".join(lines))
+    if more:
+        print(
+            "\n| questions | | seconds | memory, GiB | largest process with mapped files, GiB |\n|---|---|---|---|---|"
+        )
+        print("\n".join(more))
+    limit = f"{args.limit:g} GiB of memory for all processes and their files, " if args.limit else ""
     print(
-        f"\nFive given sources, {os.cpu_count()} CPUs, {platform.processor() or platform.machine()}, "
+        f"\nFive given sources, {limit}{os.cpu_count()} CPUs, {platform.processor() or platform.machine()}, "
         f"Python {platform.python_version()}."
     )
 
@@ -108,15 +128,39 @@ def write_inputs(work: Path, rows: int) -> None:
     (work / "rows.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
 
 
+def hub(work: Path, rows: int) -> list[str]:
+    """Push the result to a Hub on this machine, then compare it there with the result here."""
+    sys.path.insert(0, str(HERE.parents[2]))
+    from tests.support.hub import LocalHub
+
+    lines = []
+    with LocalHub(users={"hf_ann": "ann"}) as server:
+        os.environ |= {"HF_ENDPOINT": server.endpoint, "HF_TOKEN": "hf_ann", "HF_HUB_DISABLE_XET": "1"}
+        push = ("push", "outputs/rows", "ann/rows", "--version", "1.0.0")
+        for name, arguments in (
+            ("push", push),
+            ("the same again", push),
+            ("diff", ("diff", "ann/rows@1.0.0", "outputs/rows")),
+        ):
+            seconds, own, largest = command(work, *arguments)
+            lines.append(f"| {rows:,} | {name} | {seconds:.0f} | {own:.2f} | {largest:.2f} |")
+    return lines
+
+
 def command(work: Path, *arguments: str) -> tuple[float, float, float]:
     """Seconds, peak memory of all processes without mapped files, and that of the largest process with them (GiB)."""
     code = f"import sys; from toolgen_hf.cli import main; sys.exit(main({list(arguments)!r}))"
+    join = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(GROUP)] if GROUP.exists() else []
     environment = {**os.environ, "TOOLGEN_HF_HOME": str(work / "cache"), "HF_HOME": str(work / "huggingface")}
     begun = time.perf_counter()
     own = largest = 0
     with (work / "log").open("a") as log:
         running = subprocess.Popen(
-            [sys.executable, "-c", code], cwd=work, env=environment, stdout=subprocess.DEVNULL, stderr=log
+            [*join, sys.executable, "-c", code],
+            cwd=work,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
         )
         while running.poll() is None:
             found = [memory(process) for process in tree(running.pid)]
