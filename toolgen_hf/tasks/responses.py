@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 
@@ -27,6 +28,7 @@ class Response:
     is_cut: bool = False
 
 
+@lru_cache(256)
 def read_response(text: str, is_cut: bool = False) -> Response:
     """The response in ``text``, with its thinking apart.
 
@@ -41,7 +43,7 @@ def read_response(text: str, is_cut: bool = False) -> Response:
 
 def final_response(text: str) -> str:
     """The part of ``text`` that is graded, executed and taught."""
-    return read_response(text).text
+    return read_response(text, False).text
 
 
 # ---------------------------------------------------------------------------------------------- thinking

@@ -149,7 +149,10 @@ _DOUBTED = _i(rf"\b{_DOUBTS}\b[^.\n]{{0,40}}$|\b{_WHOSE}[ ]$")
 def _marked(text: str) -> tuple[Reading | None, int]:
     """The statement after the last marker that has one, and where the statement begins."""
     lowered = text.lower()
-    if not any(word in lowered for word in _MAY_MARK):
+    for word in _MAY_MARK:
+        if word in lowered:
+            break
+    else:
         return None, 0
     for marker in reversed(list(_MARKER.finditer(text))[-_MAX_MARKERS:]):
         if marker["words"] and _DOUBTED.search(text, max(0, marker.start() - 60), marker.start()):
