@@ -125,7 +125,7 @@ def test_a_task_that_cannot_tell_a_statement_from_a_guess_takes_the_result() -> 
     ],
 )
 def test_the_call_that_gives_the_answer(response: str, call: str | None) -> None:
-    found = execute_response(response, STATING).verified(["36"], STATING)
+    found = execute_response(response, STATING).verified("4*9?", ["36"], STATING)
     assert (None if found is None else str(found.call)) == call
 
 

@@ -49,6 +49,7 @@ from toolgen_hf.stages.execute import execute, execute_response
 from toolgen_hf.stages.score import Strategy, gather
 from toolgen_hf.stages.score import score as score_stage
 from toolgen_hf.stages.stage1 import gold, stage1
+from toolgen_hf.stages.tool_api import COPIED
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 
@@ -88,13 +89,15 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
     for column, rows in parts.items():
         for row, extra in zip(rows.rows, extras(rows), strict=True):
             ran = execute_response(row[column], grader)
-            call = ran.verified(row["answer"], grader) if column == "tool_call" else None
+            call = ran.verified(row["question"], row["answer"], grader) if column == "tool_call" else None
             is_right = call is not None or (
                 column == "response" and grader.is_correct(ran.prediction, row["answer"])
             )
             reason = _unverified(is_right, row["answer"], grader)
             if column == "tool_call" and not ran.uses_tool and reason in (None, _UNVERIFIED):
                 reason = f"the tool is no call of {grader.tool.name!r}"
+            if call is None and column == "tool_call" and ran.right(row["answer"], grader):
+                reason = COPIED
             reason = _TWICE if row["id"] in taken else reason
             if reason is not None:
                 dropped.append(rejected(row["id"], "merge", reason, row))

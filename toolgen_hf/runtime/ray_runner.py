@@ -2,9 +2,9 @@
 
     run("recipe.yaml", runner=RayRunner(RayConfig(address="auto", workers=16)))
 
-    driver ── blocks of rows as Parquet ──> workers, each with the stage's function ── the same of the output ──> cache
-                                              │ texts
-                                          PostgreSQL, or the driver's SQLite store behind the coordinator
+    driver ── blocks of rows as Parquet ──> workers, each with the stage's function ── blocks of output ──> cache
+                                               │ texts
+                                            PostgreSQL, or the driver's SQLite store behind the coordinator
 
 The output is the same as that of `MapRunner`, and so is its fingerprint: either takes the other's cache. A small stage
 runs in the driver.
@@ -57,6 +57,7 @@ SILENCE = 20.0
 """Seconds without one, after which a worker is dead and its claims are free."""
 FREE_BLOCKS = 20
 """Blocks from which a stage that asks no model runs on workers. Fewer are done before workers have started."""
+
 logger = logging.getLogger(__name__)
 
 

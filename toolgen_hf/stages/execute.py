@@ -68,9 +68,14 @@ class Execution:
     prediction: str | None = None
     error: str | None = None
 
-    def verified(self, answer: Sequence[str], task: Task) -> Run | None:
-        """The last call that leads to an accepted answer by itself, whatever the text states; None if there is none."""
-        return next((run for run in reversed(self.calls) if task.is_correct(run.answer, answer)), None)
+    def right(self, answer: Sequence[str], task: Task) -> list[Run]:
+        """The calls that lead to an accepted answer by themselves, whatever the text states."""
+        return [run for run in self.calls if task.is_correct(run.answer, answer)]
+
+    def verified(self, question: str, answer: Sequence[str], task: Task) -> Run | None:
+        """The last of these that does not hold the answer, which its writer knew; None if there is none."""
+        right = reversed(self.right(answer, task))
+        return next((run for run in right if not task.leaks(question, str(run.call), answer)), None)
 
 
 def execute_response(text: str | None, task: Task, is_cut: bool = False) -> Execution:

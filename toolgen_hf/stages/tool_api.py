@@ -4,9 +4,10 @@
     out  {..., "tool_call": "calculator(48+48/2)", "teacher": "annotations",
           "verified_by": "execution+solution", "soundness": "explained", "attempts": [...]}
 
-Each call is run and accepted if it leads to an accepted answer. Otherwise the teacher is asked again and told the
-result, then the next teacher is asked. A question for which no teacher writes such a call is rejected with the reason
-and every attempt. Rows that the student got right pass unchanged.
+Each call is run. It is accepted if it leads to an accepted answer and does not hold that answer itself, which the
+teacher could have copied. Otherwise the teacher is asked again and told why, then the next teacher is asked. A question
+for which no teacher writes such a call is rejected with the reason and every attempt. Rows that the student got right
+pass unchanged.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from toolgen_hf.tasks.prompts import PromptSet, load_prompts, tool_api_prompt
 from toolgen_hf.tasks.responses import read_response
 
 NO_CALL = "no call to this question"
-STAGE = Stage("tool_api", version=7, features=schemas.CALLED, reads=schemas.ANSWERED)
+COPIED = "the tool call holds the gold answer"
+STAGE = Stage("tool_api", version=8, features=schemas.CALLED, reads=schemas.ANSWERED)
 
 
 class Attempt(TypedDict):
@@ -93,6 +95,8 @@ class Case:
 
 def _feedback(attempt: Attempt) -> str:
     output, result = (attempt["output"] or "").strip(), attempt["result"]
+    if attempt["reason"] == COPIED:
+        return f"{output} holds the Golden answer itself. Write one that leads to it from the question alone."
     came = f"gives {result}" if result is not None else f"fails ({attempt['reason']})"
     return f"{output} {came}, which is not the Golden answer. Write another formula."
 
@@ -128,7 +132,7 @@ class Teacher:
 async def verify(proposal: Proposal, teacher: Teacher, case: Case, task: Task, ask: Ask) -> None:
     """Run a teacher's output and record the attempt. A call is verified if it leads to an accepted answer by itself.
 
-    Of several such calls the last one counts, because stage 1 teaches the call alone.
+    Of several such calls the last one counts that does not hold the answer, because stage 1 teaches the call alone.
     """
     output, thinking = proposal.output, proposal.thinking
     if output is None:
@@ -137,12 +141,15 @@ async def verify(proposal: Proposal, teacher: Teacher, case: Case, task: Task, a
         )
         return
     ran = await execute_text(output, task, ask, case.question)
-    verified = ran.verified(case.answer, task)
-    shown = verified or next(reversed(ran.calls), None)
+    verified = ran.verified(case.question, case.answer, task)
+    right = ran.right(case.answer, task)
+    shown = verified or next(reversed(right or ran.calls), None)
     result = None if shown is None else shown.answer
     reason = None
     accepted = teacher.accepts is None or (proposal.soundness or "explained") in teacher.accepts
-    if verified is not None and not accepted:
+    if right and verified is None:
+        reason = COPIED
+    elif verified is not None and not accepted:
         reason = f"the call is {proposal.soundness}"
     elif verified is not None:
         case.call = str(verified.call)

@@ -31,7 +31,8 @@ TASKS: Final[dict[str, Task]] = {
 }
 TEXTS: Final = ("name", "instruction", "query_instruction")
 METHODS: Final = (
-    "extract", "stated_answer", "normalize", "conclude", "state", "is_correct", "distance", "annotate", "soundness"
+    "extract", "stated_answer", "normalize", "conclude", "state", "is_correct", "distance", "annotate", "soundness",
+    "leaks",
 )  # fmt: skip
 PROMPTS: Final = ("answer", "tool_api", "respond")
 

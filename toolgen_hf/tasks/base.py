@@ -10,6 +10,7 @@ A task is a class with its texts, ``extract`` and ``normalize``. ``docs/extendin
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from typing import Any, Protocol, TypeAlias
 
 from toolgen_hf.ask import Ask
 from toolgen_hf.tools.base import Tool, ToolCall
+
+_WORD = re.compile(r"\w+")
 
 PromptData: TypeAlias = Mapping[str, Any] | Traversable
 
@@ -104,6 +107,15 @@ class Task(Protocol):
         It only marks the row. Raises nothing.
         """
         return None
+
+    def leaks(self, question: str, call: str, answer: Sequence[str]) -> bool:
+        """Whether a call holds an accepted answer that the question does not. By default their words are compared.
+
+        A teacher sees the answer and may copy it. Such a call is not accepted. Raises nothing.
+        """
+        asked, written = (f" {' '.join(_WORD.findall(text.casefold()))} " for text in (question, call))
+        words = (f" {' '.join(_WORD.findall(each.casefold()))} " for each in answer)
+        return any(each.strip() and each in written and each not in asked for each in words)
 
     def __hash__(self) -> int:
         return object.__hash__(self)  # its prompts are read once

@@ -328,3 +328,37 @@ def test_registry() -> None:
     assert task.tool.name == "calculator"
     with pytest.raises(ConfigError, match="unknown task 'chess'; known tasks: math"):
         get_task("chess")
+
+
+@pytest.mark.parametrize(
+    ("question", "call", "answer", "is_copied"),
+    [
+        ("He had 10 and got 5.", "calculator(15)", "15", True),
+        ("He had 10 and got 5.", "calculator(15+10-10)", "15", True),
+        ("He had 10 and got 5.", "calculator(15.0*1)", "15", True),
+        ("He had 10 and got 5.", "calculator(-15)", "-15", True),
+        ("He had 10 and got 5.", "calculator(10+5)", "15", False),
+        ("He had 15 and lost none.", "calculator(15-0)", "15", False),  # the question says it
+        ("He had fifteen.", "calculator(15)", "15", False),
+        ("He ate all but a dozen of 2 dozen eggs.", "calculator(2*12-12)", "12", False),
+        ("He pays 40% of 90.", "calculator(40/100*90)", "36", False),
+        ("He had 10.", f"calculator({'9' * 400}-1)", "15", False),
+        ("He had 10.", "calculator(15", "15", False),
+        ("He had 10.", "15", "15", False),
+    ],
+)
+def test_a_call_that_holds_the_answer(question: str, call: str, answer: str, is_copied: bool) -> None:
+    assert MATH.leaks(question, call, [answer]) is is_copied
+
+
+@pytest.mark.parametrize(
+    ("question", "call", "is_copied"),
+    [
+        ("Who wrote Dracula?", "search(Dracula author)", False),
+        ("Who wrote Dracula?", "search(bram STOKER)", True),
+        ("Did Bram Stoker write it?", "search(Bram Stoker)", False),
+        ("Who wrote Dracula?", "search(Stokerville)", False),
+    ],
+)
+def test_the_words_of_an_answer_in_a_call(question: str, call: str, is_copied: bool) -> None:
+    assert Task.leaks(MATH, question, call, ["Bram Stoker", "Stoker"]) is is_copied

@@ -12,7 +12,7 @@ from typing import Final
 
 from toolgen_hf.errors import ToolError
 from toolgen_hf.tasks.base import Annotation
-from toolgen_hf.tasks.math.compose import compose, explain
+from toolgen_hf.tasks.math.compose import compose, copies, explain
 from toolgen_hf.tasks.math.grading import Grading
 
 
@@ -27,11 +27,20 @@ class Math(Grading):
 
     def soundness(self, question: str, call: str) -> str | None:
         """Whether each number of a call is the question's or a common constant."""
+        formula = self._formula(call)
+        return None if formula is None else explain(question, formula)
+
+    def leaks(self, question: str, call: str, answer: Sequence[str]) -> bool:
+        """Whether a number of a call is the answer, and neither the question's nor a common constant."""
+        formula = self._formula(call)
+        return formula is not None and copies(question, formula, answer, self)
+
+    def _formula(self, call: str) -> str | None:
         try:
             found = self.tool.find_call(call)
         except ToolError:
             return None
-        return None if found is None else explain(question, found.argument)
+        return None if found is None else found.argument
 
 
 MATH: Final = Math()

@@ -87,6 +87,18 @@ def explain(question: str, formula: str) -> Soundness | None:
     return "explained" if Worked(question, question).explains(step) else "unexplained"
 
 
+def copies(question: str, formula: str, answer: Sequence[str], task: Task = GRADING) -> bool:
+    """Whether a number of a formula is an accepted answer, and neither the question's nor a constant."""
+    if (expression := parsed(formula)) is None:
+        return False
+    step, worked = Step(expression, Fraction(0)), Worked(question, question)
+    return any(
+        (_states(value, answer, task) or _states(-value, answer, task))
+        and not worked.stays(value, step, at in step.added)
+        for at, value in step.numbers
+    )
+
+
 def _steps(worked: Worked, solution: str) -> list[Step]:
     steps = [*read_steps(solution), *read_equations(solution)]
     results = {step.result for step in steps}
@@ -140,7 +152,10 @@ def _composed(formulas: Formulas, answer: Sequence[str], task: Task) -> Composit
 
 
 def _states(value: Fraction, answer: Sequence[str], task: Task) -> bool:
-    return task.is_correct(task.normalize(repr(float(value))), answer)
+    try:
+        return task.is_correct(task.normalize(repr(float(value))), answer)
+    except OverflowError:
+        return False
 
 
 def _reason(steps: Sequence[Step], answer: Sequence[str], task: Task) -> str:

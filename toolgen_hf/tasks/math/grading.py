@@ -10,6 +10,7 @@ prediction  "14.0"        answer ["14"]        correct
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.resources import files
 from math import inf
 from typing import Final
@@ -52,10 +53,7 @@ class Grading(Task):
 
         A worked solution gives the answer that it marks (``####``). Other texts give None.
         """
-        number = read_bare(value)
-        if number is None and any(mark in value for mark in ("####", "\\boxed", "<answer>")):
-            number = _read(value).value
-        return normal_form(number)
+        return _normal_form(value)
 
     def state(self, answer: str) -> str:
         """``"72"`` and ``"72.0"`` give ``"The answer is 72."``, as the prompts ask for it."""
@@ -75,6 +73,14 @@ class Grading(Task):
 
     def _values(self, answer: Sequence[str]) -> list[float]:
         return [float(form) for form in map(self.normalize, answer) if form is not None]
+
+
+@lru_cache(1024)  # each response to a question is compared with the same answer
+def _normal_form(value: str) -> str | None:
+    number = read_bare(value)
+    if number is None and any(mark in value for mark in ("####", "\\boxed", "<answer>")):
+        number = _read(value).value
+    return normal_form(number)
 
 
 def _read(text: str) -> Reading:

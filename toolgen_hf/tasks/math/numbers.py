@@ -486,6 +486,7 @@ _UNIT = re.compile(
 )
 
 
+@lru_cache(1024)
 def read_bare(text: str) -> float | None:
     """The number of a text that is one number, maybe with its unit: ``"-$1,234.50"``, ``"9 (apples)"``, ``"3/4"``."""
     text = text.strip()
