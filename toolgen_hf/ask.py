@@ -143,7 +143,9 @@ class Ask:
             ConfigError: no such model was given.
         """
         if self.reader is None:
-            raise ConfigError("this task reads tool results with a model: give one as the reader")
+            raise ConfigError(
+                "this task reads tool results with a model: name it in the recipe's key reader (in Python: reader=)"
+            )
         return self.text(self.reader, prompt)
 
     async def call(self, tool: Runnable, argument: str) -> ToolResult:

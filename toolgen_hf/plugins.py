@@ -188,8 +188,13 @@ def source_of(part: object) -> Source | None:
     return _module_source(type(part).__module__)
 
 
-def check_members(part: object, where: str, texts: tuple[str, ...], methods: tuple[str, ...]) -> object:
+def check_members(
+    part: object, where: str, texts: tuple[str, ...], methods: tuple[str, ...], capitals: bool = False
+) -> object:
     """``part`` if it has these texts and methods, a version, and a valid name; ``where`` begins the message.
+
+    Args:
+        capitals: the name may have capital letters.
 
     Raises:
         ConfigError: names all that is missing.
@@ -201,8 +206,10 @@ def check_members(part: object, where: str, texts: tuple[str, ...], methods: tup
     if lacks:
         raise ConfigError(f"{where}: {part!r:.80} lacks {', '.join(lacks)} (see docs/extending.md)")
     name = str(getattr(part, "name", ""))
-    if not name.replace("-", "_").isidentifier() or not name.isascii() or name != name.lower():
-        raise ConfigError(f"{where}: the name {name!r} must be of small letters, digits, '-' and '_'")
+    is_name = name.replace("-", "_").isidentifier() and name.isascii()
+    if not is_name or (name != name.lower() and not capitals):
+        letters = "letters" if capitals else "small letters"
+        raise ConfigError(f"{where}: the name {name!r} must be of {letters}, digits, '-' and '_'")
     return part
 
 

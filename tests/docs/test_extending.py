@@ -152,7 +152,7 @@ class Echo(Tool):
         (TOOL.replace("def run", "def ran"), r"cannot be made: TypeError.*abstract method.*run"),
         (TOOL.replace("1, ", "'1', "), r"lacks 'version', a whole number \(see docs/extending.md\)"),
         (TOOL.replace('"echo"', "None"), r"lacks the text 'name'"),
-        (TOOL.replace('"echo"', '"Echo it"'), r"the name 'Echo it' must be of small letters"),
+        (TOOL.replace('"echo"', '"Echo it"'), r"the name 'Echo it' must be of letters"),
         (TOOL.replace('"echo"', '"calculator"'), r"is called 'calculator', as one that ships"),
         ("class Echo: pass", r"lacks the text 'name', .*the method 'schema'"),
         ("x = 1\nclass Echo(", r"tool 't\.py', line 2: cannot be loaded: SyntaxError"),

@@ -54,16 +54,17 @@ def build(made: Recipe) -> Result:
 def test_each_call_is_run_and_verified(questions: list[dict[str, Any]]) -> None:
     right, wrong, *_ = questions
     (answer,), question = right["answer"], right["question"]
+    formula = f"{int(answer) - 1}+1"
     write_calls(
         [
-            {"id": "theirs", "question": question, "tool": f" calculator({answer}*1)\n"},
+            {"id": "theirs", "question": question, "tool": f" calculator({formula})\n"},
             {"question": wrong["input"], "tool": "calculator(1+0)"},
         ]
     )
     made = build(recipe())
     assert made.summary.teachers == {"GSM8K_wrong.json": 1}
     cloned = {row["input"]: row["output"] for row in made.configs["stage1"]["train"]}
-    assert cloned[question].strip() == f"calculator({answer}*1)"
+    assert cloned[question].strip() == f"calculator({formula})"
     reasons = [row["reason"] for row in made.configs["rejected"]["train"]]
     assert reasons[0] == "no verified tool call (GSM8K_wrong.json: the result is not the gold answer)"
     assert set(reasons[1:]) == {"no verified tool call (GSM8K_wrong.json: no call to this question)"}

@@ -83,6 +83,8 @@ ACTS: list[tuple[dict[str, Any], str]] = [
     ({"answer.generator.base_url": "https://api.openai.com./v1"}, "the server"),
     ({"answer.generator.base_url": "http://[2001:db8::1]/v1"}, "the server"),
     ({"answer.generator.base_url": "http://2130706433/v1"}, "the server"),
+    ({"reader": {"kind": "openai", "engine": "x", "base_url": "https://e.e/v1"}}, "the server 'https://e.e"),
+    ({"reader": {"kind": "file", "path": "../read.jsonl"}}, "which lies outside of its folder"),
     ({"answer.generator": {"kind": "local", "model": "/srv/model"}}, "'/srv/model', which lies outside of its folder"),
     ({"answer.generator": {"kind": "local", "model": "a/../../model"}}, "which lies outside of its folder"),
     ({"answer.generator": {"kind": "local", "model": "~/model.gguf"}}, "which lies outside of its folder"),
@@ -316,7 +318,8 @@ def test_no_command_runs_it(command: list[str], capsys: pytest.CaptureFixture[st
 
 
 INERT = {
-    "accept", "adapter_revision", "api", "builder", "checkpoint", "columns", "config", "count", "description",
+    "accept", "adapter_revision", "api", "builder", "checkpoint", "columns", "compute_dtype", "config", "count",
+    "description",
     "device", "dtype", "duplicates", "engine", "example_seed", "extra", "fewshot_overlap", "finish_reasons",
     "instruction", "kind", "name", "near_duplicates", "order", "pairs", "prompt", "quantization", "revision", "rows",
     "splits", "stop", "strategy", "target_modules", "weight",

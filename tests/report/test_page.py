@@ -225,7 +225,7 @@ def test_what_cannot_be_shown_is_said(tmp_path: Path) -> None:
         ("It is 3.", "3.0", {"verdict": "wrong", "answer": "3.0"}),
         (None, "", {"text": "", "verdict": "none"}),
         ("calculator(1/0)", "", {"verdict": "none", "tool": True, "call": [0, 15], "error": "undefined: "}),
-        ("calculator(1+", "", {"verdict": "none", "tool": True, "error": "the call never closes"}),
+        ("calculator(1+", "", {"verdict": "none", "tool": True, "error": "syntax: the call never closes"}),
     ],
 )
 def test_a_response_with_its_verdict_and_its_call(

@@ -19,7 +19,7 @@ from toolgen_hf.stages.execute import execute_row
 from toolgen_hf.stages.score import score_batch
 from toolgen_hf.stages.stage1 import gold_batch, stage1_batch
 from toolgen_hf.stages.tool_api import Case, Proposal, Teacher, tool_api_row
-from toolgen_hf.stages.training import preference_batch, sft_batch, tool_calling_batch
+from toolgen_hf.stages.training import preference_batch, sft_batch, tool_calling_row
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.math.compose import VERSION as ANNOTATIONS_VERSION
 from toolgen_hf.tasks.math.compose import compose
@@ -81,7 +81,7 @@ def score_consistency(batch: Batch) -> Batch:
 
 
 def tool_calling(batch: Batch) -> Batch:
-    return tool_calling_batch(batch, MATH)
+    return by_row(lambda row: tool_calling_row(row, Ask(), MATH), batch)
 
 
 BATCH_FUNCTIONS: dict[str, Callable[[Batch], Batch]] = {

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.stages.golden import read, to_batch, to_rows
+from tests.stages.golden import tool_calling as call_tools
 from tests.stages.test_chat_template import chat_template, cloned, needs_trl
 from toolgen_hf import schemas
 from toolgen_hf.builders import Produced, load
@@ -24,7 +25,6 @@ from toolgen_hf.stages.training import (
     sft,
     sft_batch,
     tool_calling,
-    tool_calling_batch,
 )
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tools import TOOLS
@@ -165,14 +165,14 @@ def test_another_margin_is_another_result() -> None:
 )
 def test_a_call_that_nobody_verified_is_an_error_that_names_the_row(output: str, why: str) -> None:
     with pytest.raises(DataError, match=f"row 'a'.*{why}.*leave the row out"):
-        tool_calling_batch(to_batch([{**STAGE1, "output": output}]), MATH)
+        call_tools(to_batch([{**STAGE1, "output": output}]))
 
 
 @pytest.mark.parametrize(
     ("answer", "said"), [(["57"], "57"), (["12", "fifty-seven"], "fifty-seven"), ([], "57")]
 )
 def test_the_last_word_is_the_accepted_answer(answer: list[str], said: str) -> None:
-    made = tool_calling_batch(to_batch([{**STAGE1, "answer": answer}]), MATH)
+    made = call_tools(to_batch([{**STAGE1, "answer": answer}]))
     assert made["messages"][0][-1] == {"role": "assistant", "content": f"The answer is {said}."}
 
 
@@ -199,7 +199,7 @@ def test_of_several_calls_each_is_called_and_has_its_result() -> None:
         **{"id": "a", "instruction": "Solve it.", "input": "4 nines, halved?", "answer": ["18"]},
         **{"output": "First calculator(4*9), then calculator('36/2').", "fewshot_overlap": False},
     }
-    (messages,) = tool_calling_batch({name: [value] for name, value in row.items()}, MATH)["messages"]
+    (messages,) = call_tools({name: [value] for name, value in row.items()})["messages"]
     assert [message["content"] for message in messages] == [
         *("4 nines, halved?", "First", "36.0", ", then", "18.0", "The answer is 18.")
     ]

@@ -408,6 +408,7 @@ def _with_generators(recipe: Recipe, configs: Mapping[str, Any]) -> Recipe:
         changes["answer"] = recipe.answer.model_copy(update={"generator": configs["answer.generator"]})
         teachers = tuple(configs[f"tool_api.teachers.{at}"] for at in range(len(recipe.tool_api.teachers)))
         changes["tool_api"] = recipe.tool_api.model_copy(update={"teachers": teachers})
+    changes["reader"] = configs.get("reader")
     changes["sources"] = {
         name: source.model_copy(update={"generator": configs[f"sources.{name}.generator"]})
         for name, source in recipe.sources.items()

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,8 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
         require_usable(answered)
         called = tool_api.run(answered, recipe, workspace)
         cloned = stage1(called, workspace, recipe.task)
-    executed = {"gold": execute(gold(cloned, workspace), workspace, recipe.task, "execute gold")}
+    run_calls = partial(execute, workspace=workspace, task=recipe.task, reader=recipe.reader)
+    executed = {"gold": run_calls(gold(cloned, workspace), label="execute gold")}
     if recipe.answer is None:
         require_right(executed["gold"], recipe.dataset.source)
     sources = _with_adapters(recipe, cloned, workspace)
@@ -97,7 +99,7 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
     }
     for name, config in sources.items():
         responses = given[name][0] if name in given else respond(raw, name, config, workspace, recipe.task)
-        executed[name] = execute(responses, workspace, recipe.task, f"execute {name}")
+        executed[name] = run_calls(responses, label=f"execute {name}")
     candidates = gather(executed, recipe.task, workspace)
     scored = score(candidates, workspace, recipe.task, recipe.score.strategy)
     rejected = with_left_over(
@@ -181,7 +183,9 @@ def _for_training(
     config, calling = recipe.preference, recipe.tool_calling
     return {
         "sft": sft(cloned, workspace),
-        "tool_calling": tool_calling(cloned, workspace, recipe.task, calling.tokenizer, calling.revision),
+        "tool_calling": tool_calling(
+            cloned, workspace, recipe.task, calling.tokenizer, calling.revision, recipe.reader
+        ),
         "preference": preference(scored, workspace, config.pairs, config.margin),
     }
 

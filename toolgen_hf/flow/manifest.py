@@ -160,6 +160,8 @@ def _models(recipe: Recipe, sources: Mapping[str, SourceConfig]) -> dict[str, Ge
         models["student"] = recipe.answer.generator
         named = zip(_teacher_names(recipe), recipe.tool_api.teachers, strict=True)
         models |= {f"teacher {name}": t for name, t in named if not isinstance(t, AnnotationsConfig)}
+    if recipe.reader is not None:
+        models["reader"] = recipe.reader
     return models | {name: config.generator for name, config in sources.items()}
 
 

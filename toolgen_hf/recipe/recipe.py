@@ -55,7 +55,11 @@ MIX_KEYS = ("name", "description", "mix", "output", "runner")
 """The keys of a mix. Every other key belongs to the recipe of a part."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """Names become parts of file names, so they must not contain a path."""
-RESERVED = {"gold": "stage 1's output and always there", "student": "who answers first"}
+RESERVED = {
+    "gold": "stage 1's output and always there",
+    "student": "who answers first",
+    "reader": "who reads tool results",
+}
 
 
 class DatasetConfig(Config):
@@ -248,6 +252,9 @@ class Recipe(Config):
     """The student. A recipe that starts from a stage 1 has neither this key nor ``tool_api``."""
     tool_api: ToolApiConfig = Field(default_factory=ToolApiConfig)
     """The teachers."""
+    reader: GeneratorConfig | None = None
+    """The model that reads tool results, for a task whose results are not the answer themselves, such as the passages
+    that a search finds. Other tasks ask no reader."""
     finetune: dict[Annotated[str, Field(pattern=NAME)], FinetuneConfig] = Field(default_factory=dict)
     """The adapters to train on stage 1, by name."""
     sources: dict[str, SourceConfig]

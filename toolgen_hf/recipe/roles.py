@@ -50,12 +50,14 @@ class Role:
 
 def roles_of(recipe: Recipe) -> list[Role]:
     """All roles of a recipe, in the order in which they are needed."""
-    roles = []
+    roles, rounds = [], 1
     if recipe.answer is not None:
         roles.append(Role("student", "answer.generator", recipe.answer.generator, "answer"))
         teachers, rounds = recipe.tool_api.teachers, recipe.tool_api.max_attempts
         for at, name in enumerate(unique([teacher.name for teacher in teachers])):
             roles.append(Role(f"teacher {name}", f"tool_api.teachers.{at}", teachers[at], "tool_api", rounds))
+    if recipe.reader is not None:
+        roles.append(Role("reader", "reader", recipe.reader, "tool_api", rounds))
     for name in recipe.trained:
         settings = recipe.finetune[name].model_dump(
             include={"model", "revision", "template", "device", "dtype"}

@@ -315,8 +315,10 @@ def _role(role: str) -> str:
     part, _, role = role.rpartition(": ")
     if part:
         return f"{_role(role)} of part {code(part)}"
+    if role in ("student", "reader"):
+        return role
     name = role.removeprefix("teacher ")
-    return role if role == "student" else f"teacher {code(name)}" if name != role else f"source {code(role)}"
+    return f"teacher {code(name)}" if name != role else f"source {code(role)}"
 
 
 def _models(manifest: Mapping[str, Any], summary: Summary) -> str:

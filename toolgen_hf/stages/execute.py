@@ -213,4 +213,4 @@ def reader_settings(texts: Sequence[Texts]) -> dict[str, Any]:
 
 def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
     """Run the stage with the settings of a `toolgen_hf.Recipe`."""
-    return execute(rows, workspace, recipe.task)
+    return execute(rows, workspace, recipe.task, reader=recipe.reader)

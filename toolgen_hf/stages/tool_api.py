@@ -241,7 +241,9 @@ def tool_api(
 def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
     """Run the stage with the settings of a `toolgen_hf.Recipe`."""
     config = recipe.tool_api
-    return tool_api(rows, config.teachers, workspace, recipe.task, config.max_attempts, config.example_seed)
+    return tool_api(
+        rows, config.teachers, workspace, recipe.task, config.max_attempts, config.example_seed, recipe.reader
+    )
 
 
 def _teacher(

@@ -38,11 +38,13 @@ from typing import Any, Literal, NamedTuple
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
+from toolgen_hf.ask import Ask
 from toolgen_hf.errors import ConfigError, DataError
+from toolgen_hf.models.config import GeneratorConfig
 from toolgen_hf.runtime.workspace import Workspace
-from toolgen_hf.stages.base import Batch, Stage, require_columns
+from toolgen_hf.stages.base import Batch, Row, Stage, require_columns
 from toolgen_hf.stages.chat_template import require_calls
-from toolgen_hf.stages.execute import execute_response
+from toolgen_hf.stages.execute import execute_text, reader_settings, reader_texts
 from toolgen_hf.tasks import get_task, identity
 from toolgen_hf.tasks.base import Task
 
@@ -69,21 +71,17 @@ def sft_batch(batch: Batch) -> Batch:
     }
 
 
-def tool_calling_batch(batch: Batch, task: Task) -> Batch:
-    """The rows of stage 1 as conversations. Each tool call is run, and its result is a message.
+async def tool_calling_row(row: Row, ask: Ask, task: Task) -> Row:
+    """A row of stage 1 as a conversation. Each tool call is run, and its result is a message.
 
     Raises:
-        DataError: a row's call cannot be run, or does not give its answer.
+        DataError: a call cannot be run, or does not give the row's answer.
     """
-    rows = zip(batch["id"], batch["input"], batch["output"], batch["answer"], strict=True)
     return {
-        "id": batch["id"],
-        "messages": [
-            _turn("user", question) + _respond(key, output, answer or [], task)
-            for key, question, output, answer in rows
-        ],
-        "tools": [[task.tool.schema()] for _ in batch["id"]],
-        "fewshot_overlap": batch["fewshot_overlap"],
+        "id": row["id"],
+        "messages": _turn("user", row["input"]) + await _respond(row, ask, task),
+        "tools": [task.tool.schema()],
+        "fewshot_overlap": row["fewshot_overlap"],
     }
 
 
@@ -126,6 +124,7 @@ def tool_calling(
     task: str | Task = "math",
     tokenizer: str | Any | None = None,
     revision: str | None = None,
+    reader: GeneratorConfig | None = None,
 ) -> DatasetDict:
     """Tool use for TRL's SFTTrainer (columns ``schemas.STAGE1`` -> ``TOOL_CALLING``).
 
@@ -138,18 +137,25 @@ def tool_calling(
         tokenizer: a model (a folder, a Hub id, ``pip:NAME``) or its tokenizer. Its chat template must render each call,
             its result and the answer, which is checked on real rows. SmolLM2's, Llama 3's and Phi-3's leave calls out.
         revision: the revision of a model on the Hub.
+        reader: the model that reads tool results, for a task that needs one.
 
     Raises:
-        ConfigError: the chat template leaves out some of it.
+        ConfigError: the chat template leaves out some of it, or the task needs a reader.
         DataError: a column is missing, or a row's call does not give its answer.
     """
     require_columns(stage1_rows, schemas.STAGE1, "tool_calling")
     grader = get_task(task)
+    texts = reader_texts(reader, workspace, TOOL_CALLING.name)
     settings = {
         "task": identity(grader),
         "tool": [*identity(grader.tool), grader.tool.schema()],
+        **reader_settings(texts),
     }
-    made = TOOL_CALLING.run(stage1_rows, lambda batch: tool_calling_batch(batch, grader), settings, workspace)
+
+    async def function(row: Row) -> Row:
+        return await tool_calling_row(row, Ask(*texts), grader)
+
+    made = TOOL_CALLING.run(stage1_rows, function, settings, workspace, texts=texts)
     if tokenizer is not None:
         require_calls(made, tokenizer, revision)
     return made
@@ -189,13 +195,14 @@ def _turn(role: str, content: str) -> list[Message]:
     return [{"role": role, "content": content.strip()}]
 
 
-def _respond(key: str, output: str, answer: Sequence[str], task: Task) -> list[Message]:
+async def _respond(row: Row, ask: Ask, task: Task) -> list[Message]:
     """The assistant's turns: the output as it is, or each of its calls with its result, and then the answer.
 
     Text before a call is in the turn of the call. Text after the last call is dropped, because the model wrote it
     without the result.
     """
-    ran = execute_response(output, task)
+    key, output, answer = row["id"], row["output"], row["answer"] or []
+    ran = await execute_text(output, task, ask, row["input"])
     if ran.response is None or not ran.uses_tool:
         return _turn("assistant", output)
     if ran.error is not None:

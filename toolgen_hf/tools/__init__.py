@@ -40,7 +40,7 @@ def check_tool(tool: object, where: str) -> Tool:
     Raises:
         ConfigError: names all that it lacks.
     """
-    return cast(Tool, check_members(tool, where, TEXTS, METHODS))
+    return cast(Tool, check_members(tool, where, TEXTS, METHODS, capitals=True))
 
 
 REGISTRY: Final = Registry("tool", "toolgen_hf.tools", TOOLS, check_tool)

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from toolgen_hf.errors import CallSyntaxError
-from toolgen_hf.stages.execute import execute_response
+from toolgen_hf.ask import run_tool
+from toolgen_hf.errors import ToolError
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.graders import Graders
+from toolgen_hf.tools import find_calls
 
 Row = dict[str, Any]
 CUT = "cut at the token limit, calls the tool by itself, or never states its answer: counts as wrong"
@@ -60,12 +61,13 @@ def response(source: str, text: str | None, answer: str | None, gold: Sequence[s
     if answer:
         made["answer"] = answer
     try:
-        call = task.tool.find_call(made["text"])
-    except CallSyntaxError as error:
-        return {**made, "tool": True, "error": str(error)}
-    if call is not None:
-        made |= {"tool": True, "call": [_units(made["text"][:at]) for at in (call.start, call.end)]}
-        if not answer and (error_text := execute_response(made["text"], task).error):
+        calls = find_calls(task.tool, made["text"])
+    except ToolError as error:
+        return {**made, "tool": True, "error": f"{error.code}: {error}"}
+    if calls:
+        made |= {"tool": True, "call": [_units(made["text"][:at]) for at in (calls[0].start, calls[0].end)]}
+        errors = () if answer else (run_tool(task.tool, call.argument).error for call in calls)
+        if (error_text := next(filter(None, errors), None)) is not None:
             made["error"] = error_text
     return made
 
@@ -92,7 +94,9 @@ def _add_target(entry: Row, task: Task) -> None:
     """Add stage 1's output as a response, unless one of stage 2 has the same text."""
     target = entry.pop("target", None)
     if target is not None and all(responses["text"] != target for responses in entry["responses"]):
-        answer = execute_response(target, task).prediction
+        answer = next(
+            filter(None, map(task.normalize, entry["gold"])), None
+        )  # stage 1 holds right responses alone
         entry["responses"].insert(0, response("stage 1", target, answer, entry["gold"], task))
 
 
