@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 from datasets import Features
 
 from toolgen_hf import schemas
-from toolgen_hf._utils import file_sha256
+from toolgen_hf._utils import file_sha256, processes_for, run_jobs
 from toolgen_hf.builders.produced import kind_of
 from toolgen_hf.data.manifest import MANIFEST, Manifest
 from toolgen_hf.data.produced import open_manifest
@@ -21,6 +22,8 @@ from toolgen_hf.secrets import Scanner
 _ABOUT_THE_RUN = ("recipe.yaml", MANIFEST, "README.md")
 """Files about the run itself. No path of this machine belongs there; rows may mention any path."""
 _SHOWN = 20
+_AT_ONCE = 1 << 20
+"""Characters of a text file that are read together."""
 
 
 def check_release(directory: Path) -> Manifest:
@@ -103,23 +106,33 @@ def _check_card(directory: Path) -> Iterator[str]:
 def _check_private(directory: Path, manifest: Manifest) -> Iterator[str]:
     """No file holds what looks like a key, or one of this process's own; no path of this machine."""
     scanner = Scanner.here()
-    for name in (*manifest.files, MANIFEST):
+
+    def found_in(name: str) -> list[str]:
         found: dict[str, None] = {}
         for text in _texts(directory / name):
             found |= dict.fromkeys(scanner.secrets(text))
             if name in _ABOUT_THE_RUN:
                 found |= dict.fromkeys(scanner.paths(text))
-        yield from (f"{name} holds {what}" for what in found)
+        return [f"{name} holds {what}" for what in found]
+
+    names = sorted((*manifest.files, MANIFEST), key=lambda name: -(directory / name).stat().st_size)
+    rows = max(
+        (count for splits in manifest.summary.configs.values() for count in splits.values()), default=0
+    )
+    for found in run_jobs([partial(found_in, name) for name in names], processes_for(rows)):
+        yield from found
 
 
 def _texts(path: Path) -> Iterator[str]:
-    """A file's text; the strings of a Parquet file, a thousand rows at a time."""
+    """A file's text, some lines at a time; the strings of a Parquet file, a thousand rows at a time."""
     if path.suffix == ".parquet":
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(1000):
                 yield "\n".join(_strings(batch.to_pylist()))
     elif path.suffix != ".png":
-        yield path.read_text(encoding="utf-8", errors="replace")
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            while some := lines.readlines(_AT_ONCE):
+                yield "".join(some)
 
 
 def _strings(value: Any) -> Iterator[str]:
