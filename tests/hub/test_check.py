@@ -16,7 +16,7 @@ from tests.hub.conftest import Sets
 from toolgen_hf._utils import file_sha256
 from toolgen_hf.builders import GSM8K, QA, load
 from toolgen_hf.errors import DataError
-from toolgen_hf.hub.check import check_release
+from toolgen_hf.hub.check import _strings, _texts, check_release
 from toolgen_hf.secrets import Scanner
 
 OPENAI = "sk-proj-" + "aB3dE5gH7jK9mN1pQ3sT" * 2  # made up, as the next ones
@@ -169,3 +169,30 @@ def test_no_real_question_is_flagged() -> None:
             for column in ("question", "solution"):
                 text = "\n".join(value for value in rows[column] if value)
                 assert [*scanner.secrets(text), *scanner.paths(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("column", "found"),
+    [
+        (pa.array(["a", None, "b", "a"]), ["a", "b"]),
+        (pa.array([["a"], None, ["b", "a"]]), ["a", "b"]),
+        (pa.array([{"one": {"two": ["a"]}, "n": 1}, None, {"one": {"two": ["b"]}, "n": 2}]), ["a", "b"]),
+        (pa.array(["a", "b"]).dictionary_encode(), ["a", "b"]),
+        (pa.array(["a", "b"], pa.json_(pa.string())), ["a", "b"]),
+        (pa.array(["a", "b"], pa.string_view()), ["a", "b"]),
+        (pa.array([[("a", "b")]], pa.map_(pa.string(), pa.string())), ["[('a', 'b')]"]),
+        (pa.array([b"a"]), ["b'a'"]),
+        (pa.array([1.5, None]), []),
+        (pa.nulls(2), []),
+    ],
+)
+def test_every_string_of_a_table_is_looked_at(column: pa.Array, found: list[str]) -> None:
+    assert list(_strings(column)) == found
+
+
+def test_a_large_text_file_is_read_in_parts(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text("one line of it\n" * 200_000 + "the last", encoding="utf-8")
+    parts = list(_texts(path))
+    assert len(parts) > 1
+    assert "".join(parts) == path.read_text(encoding="utf-8")

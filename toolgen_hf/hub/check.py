@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Features
 
@@ -128,16 +128,24 @@ def _texts(path: Path) -> Iterator[str]:
     if path.suffix == ".parquet":
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(1000):
-                yield "\n".join(_strings(batch.to_pylist()))
+                yield "\n".join(text for column in batch.columns for text in _strings(column))
     elif path.suffix != ".png":
         with path.open(encoding="utf-8", errors="replace") as lines:
             while some := lines.readlines(_AT_ONCE):
                 yield "".join(some)
 
 
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _strings(item)
+def _strings(column: pa.Array) -> Iterator[str]:
+    """All different strings of a column, however deep. Numbers have none."""
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        yield from _strings(column.storage)
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        yield from _strings(column.flatten())
+    elif pa.types.is_struct(kind):
+        for field in column.flatten():
+            yield from _strings(field)
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        yield from column.drop_null().unique().to_pylist()
+    elif not pa.types.is_primitive(kind):
+        yield from map(str, column.drop_null().to_pylist())
