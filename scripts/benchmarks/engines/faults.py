@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 import bench
 
 ROOT = bench.HERE.parents[2]
-COLUMNS = ("rows", "requests", "twice", "in flight")
+TESTS = "tests/runtime/test_ray.py"
 
 
 def main() -> None:
@@ -41,11 +41,10 @@ def main() -> None:
                 "-n0",
                 "-m",
                 "cluster",
-                "tests/runtime/test_ray.py",
+                TESTS,
+                f"--junitxml={report}",
             ]
-            ended = subprocess.run(
-                [*command, f"--junitxml={report}"], cwd=ROOT, capture_output=True, text=True
-            )
+            ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
             if ended.returncode:
                 raise SystemExit(f"trial {number + 1} failed:\n{ended.stdout[-6000:]}")
             for case in ElementTree.parse(report).iter("testcase"):
@@ -54,13 +53,13 @@ def main() -> None:
         print(f"trial {number + 1} done", file=sys.stderr)
     rows = [
         [name.removeprefix("test_").replace("_", " ")]
-        + [", ".join(trial[column] for trial in trials) for column in COLUMNS[1:3]]
+        + [", ".join(trial[column] for trial in trials) for column in ("requests", "twice")]
         + [trials[0]["rows"], trials[0]["in flight"]]
         for name, trials in found.items()
     ]
     print(
         bench.markdown("| | requests sent | paid twice | rows, each once | may be paid twice |", rows)
-        + f"\n\n{args.trials} trials of each, one beside the other. {bench.machine()}"
+        + f"\n\n{args.trials} trials of each, one after the other. {bench.machine()}"
     )
 
 
