@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.hub.conftest import REPO, Repository, Sets
-from toolgen_hf.errors import ConfigError, HubError
+from toolgen_hf._utils import canonical_json
+from toolgen_hf.errors import ConfigError, DataError, HubError
 from toolgen_hf.hub import diff, push
-from toolgen_hf.hub.compare import _split
+from toolgen_hf.hub.row_changes import row_changes
 
-ROWS = st.dictionaries(
-    st.sampled_from("abcdef"), st.lists(st.fixed_dictionaries({"n": st.integers(0, 2)}), max_size=3)
+FEATURES = pa.schema(
+    {
+        "id": pa.string(),
+        "n": pa.int32(),
+        "scores": pa.list_(pa.float64()),
+        "calls": pa.list_(pa.struct({"call": pa.string(), "ran": pa.bool_()})),
+    }
+)
+CALLS = st.fixed_dictionaries(
+    {"call": st.none() | st.sampled_from(["", "a", "b"]), "ran": st.none() | st.booleans()}
+)
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "id": st.sampled_from("abcdef"),
+            "n": st.none() | st.integers(0, 1),
+            "scores": st.none() | st.lists(st.sampled_from([None, 0.0, 1.0]), max_size=2),
+            "calls": st.none() | st.lists(st.none() | CALLS, max_size=2),
+        }
+    ),
+    max_size=12,
 )
 
 
@@ -72,12 +96,43 @@ def test_what_is_neither(repository: Repository, tmp_path: Path) -> None:
         diff(f"{REPO}@9.0.0", REPO)
 
 
-@given(ROWS, ROWS)
-def test_counts_add_up(old: dict[str, list[dict[str, int]]], new: dict[str, list[dict[str, int]]]) -> None:
-    found = _split(old, new)
-    assert found["same"] + found["changed"] + found["removed"] == found["rows"]["from"]
-    assert found["same"] + found["changed"] + found["added"] == found["rows"]["to"]
-    back = _split(new, old)
-    assert [back[kind] for kind in ("removed", "added", "changed", "same")] == [
-        found[kind] for kind in ("added", "removed", "changed", "same")
-    ]
+@given(ROWS, ROWS, st.integers(1, 12))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_same_rows_are_found(
+    tmp_path: Path, old: list[dict[str, Any]], new: list[dict[str, Any]], size: int
+) -> None:
+    files = [_files(tmp_path / name, rows, size) for name, rows in (("old", old), ("new", old + new))]
+    found = row_changes(*files)
+    assert (found["same"], found["added"], found["rows"]) == (
+        *(len(old), len(new)),
+        {"from": len(old), "to": len(old + new)},
+    )
+    files[1] = _files(tmp_path / "new", new, size)
+    found, back = row_changes(*files), row_changes(*reversed(files))
+    one, other = (Counter(map(canonical_json, rows)) for rows in (old, new))
+    assert found["same"] == (one & other).total()
+    assert found["same"] + found["changed"] + found["removed"] == len(old)
+    assert found["same"] + found["changed"] + found["added"] == len(new)
+    kinds = ("removed", "added", "changed", "same")
+    assert [back[kind] for kind in kinds] == [found[kind] for kind in ("added", "removed", *kinds[2:])]
+
+
+def _files(folder: Path, rows: list[dict[str, Any]], size: int) -> list[Path]:
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"{at}.parquet" for at in range(0, len(rows), size)]
+    for at, path in zip(range(0, len(rows), size), paths, strict=True):
+        pq.write_table(pa.Table.from_pylist(rows[at : at + size], schema=FEATURES), path, row_group_size=2)
+    return paths
+
+
+def test_columns_that_only_one_side_has(tmp_path: Path) -> None:
+    rows = [{"id": "a", "n": 1}, {"id": "b", "n": 2}]
+    old, new = tmp_path / "old.parquet", tmp_path / "new.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), old)
+    pq.write_table(pa.Table.from_pylist([{"n": row["n"], "id": row["id"], "m": 0} for row in rows]), new)
+    found = row_changes([old], [new])
+    assert (found["changed"], found["columns"]) == (2, {"m": 2})
+    assert found["examples"]["changed"][0] == {"id": "a", "columns": {"m": {"from": None, "to": 0}}}
+    new.write_text("not Parquet")
+    with pytest.raises(DataError, match=r"new\.parquet is not a Parquet file of rows"):
+        row_changes([old], [new])

@@ -6,22 +6,17 @@ diff("user/set@1.0.0", "outputs/quickstart").rows["stage2"]["train"]
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
-from toolgen_hf._utils import canonical_json
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.hub.fetch import Found, find
 from toolgen_hf.hub.repo import HUB, RepoRef
+from toolgen_hf.hub.row_changes import moved, row_changes
 from toolgen_hf.safe_yaml import read_yaml
 
-_EXAMPLES = 3
-Row = Mapping[str, Any]
 _Shift = dict[str, Any]
 """``{"from": ..., "to": ...}``; None on the side that lacks it."""
 
@@ -67,8 +62,8 @@ def diff(old: str | Path, new: str | Path, token: str | None = None) -> Diff:
             name: _shifts(_source(one["sources"].get(name)), _source(other["sources"].get(name)))
             for name in _keys(one["sources"], other["sources"])
         },
-        rejected=_moved(_shifts(one["rejected"], other["rejected"])),
-        recipe=_moved(_shifts(_recipe(before), _recipe(after))),
+        rejected=moved(one["rejected"], other["rejected"]),
+        recipe=moved(_recipe(before), _recipe(after)),
     )
 
 
@@ -94,63 +89,17 @@ def _label(asked: str | Path, found: Found) -> dict[str, Any]:
 
 def _rows(old: Path, new: Path, config: str) -> dict[str, dict[str, Any]]:
     """By split; a split without rows on both sides is left out."""
-    files = (sorted((root / config).glob("*.parquet")) for root in (old, new))
-    one, other = ({path.name.split("-")[0]: None for path in part} for part in files)
-    found = {
-        split: _split(_read(old, config, split), _read(new, config, split)) for split in _keys(one, other)
-    }
+    one, other = _files(old / config), _files(new / config)
+    found = {split: row_changes(one.get(split, []), other.get(split, [])) for split in _keys(one, other)}
     return {split: counts for split, counts in found.items() if counts["rows"] != {"from": 0, "to": 0}}
 
 
-def _read(root: Path, config: str, split: str) -> dict[str, list[Row]]:
-    """The rows of a split by id. In some configs several rows have the same id."""
-    rows: dict[str, list[Row]] = defaultdict(list)
-    for path in sorted((root / config).glob(f"{split}-*.parquet")):
-        try:
-            table = pq.read_table(path).to_pylist()
-        except (OSError, ValueError, NotImplementedError) as error:  # raised by pyarrow
-            raise DataError(
-                f"{path} is not a Parquet file of rows: {error}; run the recipe or pull again"
-            ) from error
-        for row in table:
-            rows[str(row.get("id"))].append(row)
-    return rows
-
-
-def _split(old: Mapping[str, list[Row]], new: Mapping[str, list[Row]]) -> dict[str, Any]:
-    counts = Counter[str](added=0, removed=0, changed=0, same=0)
-    columns = Counter[str]()
-    examples: dict[str, list[Any]] = {"added": [], "removed": [], "changed": []}
-    for key in _keys(old, new):
-        pairs, gone, added = _match(old.get(key, []), new.get(key, []))
-        counts["same"] += len(old.get(key, [])) - len(pairs) - len(gone)
-        counts["changed"] += len(pairs)
-        for kind, rows in (("removed", gone), ("added", added)):
-            counts[kind] += len(rows)
-            examples[kind] += [key] if rows and len(examples[kind]) < _EXAMPLES else []
-        for before, after in pairs:
-            changed = _moved(_shifts(before, after))
-            columns.update(list(changed))
-            if len(examples["changed"]) < _EXAMPLES:
-                examples["changed"].append({"id": key, "columns": changed})
-    sizes = {"from": sum(map(len, old.values())), "to": sum(map(len, new.values()))}
-    return {"rows": sizes, **counts, "columns": dict(columns.most_common()), "examples": examples}
-
-
-def _match(old: list[Row], new: list[Row]) -> tuple[list[tuple[Row, Row]], list[Row], list[Row]]:
-    """Rows of one id: the changed ones in pairs, then the rest of the old ones and of the new ones."""
-    after = {at: canonical_json(row) for at, row in enumerate(new)}
-    before = []
-    for row in old:
-        text = canonical_json(row)
-        same = next((at for at, other in after.items() if other == text), None)
-        if same is None:
-            before.append(row)
-        else:
-            del after[same]
-    left = [new[at] for at in after]
-    pairs = list(zip(before, left, strict=False))
-    return pairs, before[len(pairs) :], left[len(pairs) :]
+def _files(folder: Path) -> dict[str, list[Path]]:
+    """The Parquet files of a config by split."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*.parquet")):
+        found.setdefault(path.name.split("-")[0], []).append(path)
+    return found
 
 
 def _student(summary: Mapping[str, Any]) -> dict[str, float]:
@@ -192,10 +141,6 @@ def _flat(value: Any, key: str = "") -> list[tuple[str, Any]]:
 
 def _shifts(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, _Shift]:
     return {key: {"from": old.get(key), "to": new.get(key)} for key in _keys(old, new)}
-
-
-def _moved(shifts: Mapping[str, _Shift]) -> dict[str, _Shift]:
-    return {key: shift for key, shift in shifts.items() if shift["from"] != shift["to"]}
 
 
 def _keys(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> list[Any]:
