@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -102,6 +102,8 @@ class ToolResult:
 class Runnable(Protocol):
     """A tool, as far as a call needs it."""
 
+    name: str
+
     def run(self, argument: str) -> str:
         """The result for an argument. Raises `ToolError` where there is none."""
         ...
@@ -127,10 +129,18 @@ class Ask:
 
     Args:
         reader: the model that reads tool results (`toolgen_hf.runtime.texts.Texts`), for tasks that need one.
+        tools: what a row may call, if not only the tools of its task.
+        connected: how tools are called that do not run in this process, by name.
     """
 
-    def __init__(self, reader: Any = None) -> None:
-        self.reader = reader
+    def __init__(
+        self,
+        reader: Any = None,
+        tools: Sequence[Any] | None = None,
+        connected: Mapping[str, Connection] | None = None,
+    ) -> None:
+        self.reader, self.tools = reader, tools
+        self._connected = connected or {}
 
     def text(self, model: Any, prompt: Prompt, sample: int = 0) -> Wanted:
         """Wait for the text of ``model`` (`toolgen_hf.runtime.texts.Texts`) for a prompt."""
@@ -149,8 +159,17 @@ class Ask:
         return self.text(self.reader, prompt)
 
     async def call(self, tool: Runnable, argument: str) -> ToolResult:
-        """Run a tool. An argument that the tool cannot use is a result too: its ``error`` says why."""
-        return run_tool(tool, argument)
+        """Run a tool. An argument that the tool cannot use is a result too: its ``error`` says why.
+
+        Raises:
+            ConfigError: the tool is a service, and the recipe does not say which.
+        """
+        connection = self._connected.get(tool.name)
+        return run_tool(tool, argument) if connection is None else await connection(argument, self)
+
+
+Connection: TypeAlias = Callable[[str, Ask], Coroutine[Wanted, Generation, ToolResult]]
+"""Calls a tool that does not run in this process: from the argument to the result."""
 
 
 def run_tool(tool: Runnable, argument: str) -> ToolResult:

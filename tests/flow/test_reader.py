@@ -55,8 +55,13 @@ class Capitals(Task):
     def normalize(self, value):
         return value.strip(" .").lower() or None
 
-    async def conclude(self, question, call, result, ask):
-        return self.normalize((await ask.read(Prompt("Answer from the page.", f"{result} {question}"))).text)
+    reads = True
+
+    async def conclude(self, question, call, results, ask):
+        return self.normalize((await ask.read(Prompt("Answer from the page.", f"{results[-1]} {question}"))).text)
+
+    async def answer_without(self, question, ask):
+        return self.normalize((await ask.read(Prompt("Answer.", question))).text)
 """
 
 
@@ -97,7 +102,7 @@ def test_the_reader_verifies_calls_and_reads_the_results_of_all_sources(tmp_path
             needs = check(recipe, workspace)
             result = run(recipe, tmp_path / "out", workspace)
         asked = [request.body["model"] for request in server.requests]
-    assert asked.count("gpt-4o") == 2  # a page each; gold asks for the same text again
+    assert asked.count("gpt-4o") == 3  # a page each, and once without; gold asks for the same text again
     stage1 = result.configs["stage1"]["train"]
     assert stage1["output"] == ["Lookup(Norway)"]
     [rejected] = result.configs["rejected"]["train"]

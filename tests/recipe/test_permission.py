@@ -85,6 +85,9 @@ ACTS: list[tuple[dict[str, Any], str]] = [
     ({"answer.generator.base_url": "http://2130706433/v1"}, "the server"),
     ({"reader": {"kind": "openai", "engine": "x", "base_url": "https://e.e/v1"}}, "the server 'https://e.e"),
     ({"reader": {"kind": "file", "path": "../read.jsonl"}}, "which lies outside of its folder"),
+    ({"tools": {"WikiSearch": {"corpus": "../pages.jsonl"}}}, r"outside of its folder \((.*\.)?tools\.WikiSearch\.corpus"),
+    ({"tools": {"QA": {"kind": "qa", "search": {"corpus": "/srv/pages"}, "reader": {"model": "o/m"}}}}, "outside of its"),
+    ({"tools": {"S": {"kind": "search_server", "url": "https://e.e/retrieve"}}}, "the server 'https://e.e/retrieve'"),
     ({"answer.generator": {"kind": "local", "model": "/srv/model"}}, "'/srv/model', which lies outside of its folder"),
     ({"answer.generator": {"kind": "local", "model": "a/../../model"}}, "which lies outside of its folder"),
     ({"answer.generator": {"kind": "local", "model": "~/model.gguf"}}, "which lies outside of its folder"),
@@ -318,10 +321,10 @@ def test_no_command_runs_it(command: list[str], capsys: pytest.CaptureFixture[st
 
 
 INERT = {
-    "accept", "adapter_revision", "api", "builder", "checkpoint", "columns", "compute_dtype", "config", "count",
-    "description",
+    "accept", "adapter_revision", "api", "builder", "checkpoint", "columns", "compute_dtype", "config", "contact",
+    "corpus_name", "count", "description",
     "device", "dtype", "duplicates", "engine", "example_seed", "extra", "fewshot_overlap", "finish_reasons",
-    "instruction", "kind", "name", "near_duplicates", "order", "pairs", "prompt", "quantization", "revision", "rows",
+    "instruction", "kind", "language", "name", "near_duplicates", "order", "pairs", "prompt", "quantization", "revision", "rows",
     "splits", "stop", "strategy", "target_modules", "weight",
 }  # fmt: skip
 """Text fields that reach nothing outside of the recipe: names, choices, and text that is sent to a model."""
@@ -343,6 +346,6 @@ def test_every_field_with_text_says_what_it_reaches_or_is_known_to_reach_nothing
                 inert.add(name)
     assert inert - INERT == set(), "mark the field with what it reaches (Reach), or list it as inert"
     assert reaching == {
-        "adapter", "address", "allow_http", "base_url", "data_dir", "data_files", "folder", "keys_file", "model",
-        "output", "path", "source", "task", "template", "tokenizer",
+        "adapter", "address", "allow_http", "base_url", "corpus", "data_dir", "data_files", "folder", "keys_file", "model",
+        "output", "path", "source", "task", "template", "tokenizer", "url",
     }  # fmt: skip

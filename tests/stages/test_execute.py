@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -197,8 +198,10 @@ def test_executed_again_nothing_changes(text: str) -> None:
 class Reading(Math):
     """Math problems whose results are passages: the reader takes the answer from them."""
 
-    async def conclude(self, question: str, call: ToolCall, result: str, ask: Ask) -> str | None:
-        passage = f"Note {result}: the sum is in words."
+    reads = True
+
+    async def conclude(self, question: str, call: ToolCall, results: Sequence[str], ask: Ask) -> str | None:
+        passage = f"Note {results[-1]}: the sum is in words."
         return self.normalize((await ask.read(Prompt(passage, question))).text)
 
 

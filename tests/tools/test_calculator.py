@@ -266,7 +266,7 @@ def test_an_argument_may_be_quoted_or_named(written: str) -> None:
 )
 def test_no_call(text: str) -> None:
     assert CALCULATOR.find_call(text) is None
-    assert find_calls(CALCULATOR, text) == []
+    assert find_calls([CALCULATOR], text) == []
 
 
 @pytest.mark.parametrize(
@@ -278,15 +278,15 @@ def test_no_call(text: str) -> None:
     ],
 )
 def test_every_call(text: str, arguments: list[str]) -> None:
-    calls = find_calls(CALCULATOR, text)
+    calls = find_calls([CALCULATOR], text)
     assert [call.argument for call in calls] == arguments
     assert all(text[call.start :].startswith("calculator(") for call in calls)
 
 
 def test_more_calls_than_a_response_has() -> None:
-    assert len(find_calls(CALCULATOR, "calculator(1) " * MAX_CALLS)) == MAX_CALLS
+    assert len(find_calls([CALCULATOR], "calculator(1) " * MAX_CALLS)) == MAX_CALLS
     with pytest.raises(LimitError, match="more than 100 calls"):
-        find_calls(CALCULATOR, "calculator(1) " * (MAX_CALLS + 1))
+        find_calls([CALCULATOR], "calculator(1) " * (MAX_CALLS + 1))
 
 
 def test_a_tool_that_finds_its_calls_itself() -> None:
@@ -303,7 +303,7 @@ def test_a_tool_that_finds_its_calls_itself() -> None:
             found = re.search(r"@(\w+)@", text)
             return None if found is None else ToolCall("marked", found[1], found.start(), found.end())
 
-    assert find_calls(Marked(), "@a@ and @b@") == [
+    assert find_calls([Marked()], "@a@ and @b@") == [
         ToolCall("marked", "a", 0, 3),
         ToolCall("marked", "b", 8, 11),
     ]

@@ -42,6 +42,7 @@ from toolgen_hf.secrets import NO_KEY
 from toolgen_hf.stages import near_duplicates
 from toolgen_hf.stages.chat_template import check_rows, sample
 from toolgen_hf.tasks import get_task
+from toolgen_hf.tools.config import EngineConfig
 
 _BYTES_PER_RESPONSE = 2_000  # of a result, for each question and source including gold; measured on GSM8K
 _LARGE = 1_000_000_000  # parameters from which a GPU is advised
@@ -300,6 +301,8 @@ class _Checker:
             counted, problem = self._counted_local(config)
         elif isinstance(config, FileConfig) and (problem := _problem(config)):
             counted = AbsentConfig(config=LocalConfig(model=config.name))
+        elif isinstance(config, EngineConfig):
+            problem = _problem(config)
         if problem:
             self.missing.append(f"{prefix}{role.key}: {problem}")
         if packages := _missing_packages(config):
@@ -384,7 +387,7 @@ class _Checker:
         return needs
 
 
-def _problem(config: LocalConfig | FileConfig) -> str | None:
+def _problem(config: LocalConfig | FileConfig | EngineConfig) -> str | None:
     """Why a generator cannot be used."""
     try:
         build(config).check()
@@ -422,7 +425,8 @@ def _role_need(role: Role, prefix: str, planned: Planned | None, rows: int) -> R
     if role.stage is None or isinstance(role.config, AnnotationsConfig | FileConfig):
         return RoleNeed(name, kind, role.who, 0)
     to_ask = planned.requests if planned else 0
-    is_open = role.rounds > 1 or role.config.trained_adapter is not None  # prompts depend on texts to come
+    is_trained = not isinstance(role.config, EngineConfig) and role.config.trained_adapter is not None
+    is_open = role.rounds > 1 or is_trained  # prompts depend on texts to come
     stored = None if is_open else rows - to_ask
     expected = ("prompt_tokens", "completion_tokens", "cost", "max_cost")
     costs = {} if planned is None else {field: getattr(planned, field) for field in expected}

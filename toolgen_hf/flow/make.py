@@ -87,7 +87,9 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
         require_usable(answered)
         called = tool_api.run(answered, recipe, workspace)
         cloned = stage1(called, workspace, recipe.task)
-    run_calls = partial(execute, workspace=workspace, task=recipe.task, reader=recipe.reader)
+    run_calls = partial(
+        execute, workspace=workspace, task=recipe.task, reader=recipe.reader, tools=recipe.tools
+    )
     executed = {"gold": run_calls(gold(cloned, workspace), label="execute gold")}
     if recipe.answer is None:
         require_right(executed["gold"], recipe.dataset.source)
@@ -184,7 +186,7 @@ def _for_training(
     return {
         "sft": sft(cloned, workspace),
         "tool_calling": tool_calling(
-            cloned, workspace, recipe.task, calling.tokenizer, calling.revision, recipe.reader
+            cloned, workspace, recipe.task, calling.tokenizer, calling.revision, recipe.reader, recipe.tools
         ),
         "preference": preference(scored, workspace, config.pairs, config.margin),
     }

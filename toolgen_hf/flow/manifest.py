@@ -17,7 +17,7 @@ from typing import Any
 from toolgen_hf._utils import library_version
 from toolgen_hf.ask import Prompt
 from toolgen_hf.models import build
-from toolgen_hf.models.config import AnnotationsConfig, FileConfig, GeneratorConfig, LocalConfig, unique
+from toolgen_hf.models.config import AnnotationsConfig, FileConfig, LocalConfig, unique
 from toolgen_hf.plugins import source_of
 from toolgen_hf.recipe import DatasetConfig, Recipe
 from toolgen_hf.recipe.questions import BUILDERS, Origin
@@ -145,21 +145,26 @@ def listed(names: Sequence[str]) -> str:
 def _outside(recipe: Recipe) -> dict[str, Any]:
     """The version of a task or tool from outside of this library, and the digest of its file."""
     task = get_task(recipe.task)
+    parts: list[tuple[str, Any]] = [("task", task), *(("tool", tool) for tool in task.tools)]
     found = {
         what: {"name": part.name, "version": part.version, **source.facts()}
-        for what, part in (("task", task), ("tool", task.tool))
+        for what, part in parts
         if (source := source_of(part)) is not None
     }
     return {"outside": found} if found else {}
 
 
-def _models(recipe: Recipe, sources: Mapping[str, SourceConfig]) -> dict[str, GeneratorConfig]:
-    """The generators by role, without the annotations, which are not a model."""
-    models: dict[str, GeneratorConfig] = {}
+def _models(recipe: Recipe, sources: Mapping[str, SourceConfig]) -> dict[str, Any]:
+    """The generators and the engines of tools by role, without the annotations, which are not a model."""
+    models: dict[str, Any] = {}
     if recipe.answer is not None:
         models["student"] = recipe.answer.generator
         named = zip(_teacher_names(recipe), recipe.tool_api.teachers, strict=True)
         models |= {f"teacher {name}": t for name, t in named if not isinstance(t, AnnotationsConfig)}
+    for tool, config in recipe.tools.items():
+        models |= {
+            f"tool {'.'.join(filter(None, (tool, key)))}": each for key, each in config.engines.items()
+        }
     if recipe.reader is not None:
         models["reader"] = recipe.reader
     return models | {name: config.generator for name, config in sources.items()}

@@ -31,6 +31,7 @@ class Reach(Enum):
     TEMPLATE = "the file of a prompt template is read"
     FILE = "a file or folder is read"
     SET = "a produced set on this machine is read"
+    CORPUS = "a corpus on this machine is read"
     SERVER = "the server gets a key and every question"
     KEYS = "the file's content is sent as a key"
     UNENCRYPTED = "a key may be sent without encryption"

@@ -24,6 +24,7 @@ from toolgen_hf.models.openai.keys import is_known
 from toolgen_hf.models.weights import local_path
 from toolgen_hf.plugins import is_path
 from toolgen_hf.recipe.files import Draft, Keys, RecipeFile
+from toolgen_hf.tools.config import FACTBOOK
 
 _TODO = "If you trust it, copy the recipe elsewhere and run the copy, or give the key yourself, with --set {key}=VALUE"
 
@@ -114,6 +115,8 @@ def _refusal(reached: _Reached, origin: RecipeFile) -> str | None:
         case Reach.SET:
             if not value.startswith(HUB) and value not in ("bundled", "hub"):
                 place = expanded(value.rpartition("#")[0] if is_produced(value) else value)
+        case Reach.CORPUS:
+            place = None if value.startswith((HUB, "pip:")) or value == FACTBOOK else expanded(value)
         case _:
             assert_never(reached.reach)
     is_outside = place is not None and not origin.holds(place)

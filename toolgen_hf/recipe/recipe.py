@@ -48,6 +48,7 @@ from toolgen_hf.stages.draw import MixConfig, NearDuplicates, Take
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.stages.score import Strategy
 from toolgen_hf.tasks import get_task, task_reference
+from toolgen_hf.tools.config import ToolConfig
 
 SKIPPED = ("answer", "tool_api")
 """The keys of the stages that do not run when a recipe starts from a stage 1."""
@@ -55,6 +56,8 @@ MIX_KEYS = ("name", "description", "mix", "output", "runner")
 """The keys of a mix. Every other key belongs to the recipe of a part."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """Names become parts of file names, so they must not contain a path."""
+TOOL = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
+"""The name of a tool, as APIs take it."""
 RESERVED = {
     "gold": "stage 1's output and always there",
     "student": "who answers first",
@@ -166,6 +169,9 @@ class ToolApiConfig(Config):
     """How often a model is asked about one question. Each time it is told the result of its last call."""
     example_seed: int | None = None
     """Shuffles the examples in the teachers' prompt. With null they keep the published order."""
+    causal: bool = True
+    """Where a reader takes the answer from the tool's result: accept a call only if the reader is right with the
+    result, and was wrong without it."""
 
 
 class ScoreConfig(Config):
@@ -255,6 +261,8 @@ class Recipe(Config):
     reader: GeneratorConfig | None = None
     """The model that reads tool results, for a task whose results are not the answer themselves, such as the passages
     that a search finds. Other tasks ask no reader."""
+    tools: dict[Annotated[str, Field(pattern=TOOL)], ToolConfig] = Field(default_factory=dict)
+    """What answers the calls of tools that are services, by the tool's name. A task says which tools it needs."""
     finetune: dict[Annotated[str, Field(pattern=NAME)], FinetuneConfig] = Field(default_factory=dict)
     """The adapters to train on stage 1, by name."""
     sources: dict[str, SourceConfig]

@@ -24,6 +24,9 @@ from toolgen_hf.models.config import (
 from toolgen_hf.recipe.recipe import Recipe
 from toolgen_hf.runtime.budget import Meter
 from toolgen_hf.runtime.plan import Plan, Planned
+from toolgen_hf.stages.connect import require_tools
+from toolgen_hf.tasks import get_task
+from toolgen_hf.tools.config import EngineConfig
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +39,7 @@ class Role:
     """For messages: ``teacher gpt-6-luna``."""
     key: str
     """The generator's key in the recipe."""
-    config: GeneratorConfig | TeacherConfig
+    config: GeneratorConfig | TeacherConfig | EngineConfig
     stage: str | None
     """The stage that asks it; None for an adapter that is trained."""
     rounds: int = 1
@@ -56,6 +59,10 @@ def roles_of(recipe: Recipe) -> list[Role]:
         teachers, rounds = recipe.tool_api.teachers, recipe.tool_api.max_attempts
         for at, name in enumerate(unique([teacher.name for teacher in teachers])):
             roles.append(Role(f"teacher {name}", f"tool_api.teachers.{at}", teachers[at], "tool_api", rounds))
+    for tool, answers in recipe.tools.items():
+        for key, engine in answers.engines.items():
+            part = ".".join(filter(None, (tool, key)))
+            roles.append(Role(f"tool {part}", f"tools.{part}", engine, "tool_api", rounds))
     if recipe.reader is not None:
         roles.append(Role("reader", "reader", recipe.reader, "tool_api", rounds))
     for name in recipe.trained:
@@ -98,13 +105,17 @@ def check_models(recipe: Recipe, meter: Meter, prefix: str = "") -> dict[str, st
     """
     for remark in remarks(recipe):
         logger.warning("%s%s", prefix, remark)
-    checked: list[tuple[GeneratorConfig, str | None]] = []
+    try:
+        require_tools(get_task(recipe.task), recipe.tools, recipe.reader)
+    except ConfigError as error:
+        raise ConfigError(f"{prefix}{error}") from error
+    checked: list[tuple[GeneratorConfig | EngineConfig, str | None]] = []
     unavailable = {}
     for role in roles_of(recipe):
         config = role.config
         if isinstance(config, AnnotationsConfig):
             continue
-        if config.trained_adapter:
+        if not isinstance(config, EngineConfig) and config.trained_adapter:
             config = config.model_copy(update={"adapter": None})
         known = [reason for other, reason in checked if other == config]  # the same in another role
         try:
@@ -117,7 +128,7 @@ def check_models(recipe: Recipe, meter: Meter, prefix: str = "") -> dict[str, st
     return unavailable
 
 
-def _check(config: GeneratorConfig, meter: Meter) -> str | None:
+def _check(config: GeneratorConfig | EngineConfig, meter: Meter) -> str | None:
     generator = build(config)
     reason = generator.check()
     meter.check_price(generator)

@@ -317,8 +317,8 @@ def _role(role: str) -> str:
         return f"{_role(role)} of part {code(part)}"
     if role in ("student", "reader"):
         return role
-    name = role.removeprefix("teacher ")
-    return f"teacher {code(name)}" if name != role else f"source {code(role)}"
+    kind = next((kind for kind in ("teacher", "tool") if role.startswith(f"{kind} ")), None)
+    return f"source {code(role)}" if kind is None else f"{kind} {code(role[len(kind) + 1 :])}"
 
 
 def _models(manifest: Mapping[str, Any], summary: Summary) -> str:

@@ -73,7 +73,7 @@ async def answer_row(
 
 def is_right(response: Response, answer: Sequence[str], task: Task) -> bool:
     """Whether the response is whole, has no tool call, and states an accepted answer."""
-    if response.is_cut or has_call(task.tool, response.text):
+    if response.is_cut or has_call(task.tools, response.text):
         return False
     return task.is_correct(task.stated_answer(response.text), answer)
 

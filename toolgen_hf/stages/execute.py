@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from datasets import DatasetDict
@@ -28,18 +29,17 @@ from datasets import DatasetDict
 from toolgen_hf import schemas
 from toolgen_hf.ask import Ask
 from toolgen_hf.errors import ToolError
-from toolgen_hf.models import build
 from toolgen_hf.models.config import GeneratorConfig
 from toolgen_hf.runtime.door import replay
-from toolgen_hf.runtime.texts import Texts
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Row, Stage, require_columns
-from toolgen_hf.tasks import get_task, identity
+from toolgen_hf.stages.connect import Tools, connect
+from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.responses import Response, read_response
 from toolgen_hf.tools import ToolCall, find_calls, has_call
 
-STAGE = Stage("execute", version=4, features=schemas.EXECUTED, reads=schemas.RESPONSES)
+STAGE = Stage("execute", version=5, features=schemas.EXECUTED, reads=schemas.RESPONSES)
 
 _CLAIM = re.compile(r"[`*_]{0,3}\s{0,3}(?:=|≈|→|->|=>)\s{0,3}\S{1,40}?(?=[,.;:!?)`*_]{0,4}(?:\s|$))")
 """The result that a response claims for a call: `` = 18``."""
@@ -73,9 +73,18 @@ class Execution:
         return [run for run in self.calls if task.is_correct(run.answer, answer)]
 
     def verified(self, question: str, answer: Sequence[str], task: Task) -> Run | None:
-        """The last of these that does not hold the answer, which its writer knew; None if there is none."""
-        right = reversed(self.right(answer, task))
-        return next((run for run in right if not task.leaks(question, str(run.call), answer)), None)
+        """The last of these that does not hold the answer, which its writer knew; None if there is none.
+
+        Where a model reads all results so far, it is the first one.
+        """
+        right = self.right(answer, task)
+        kept = [run for run in right if not task.leaks(question, self.taught(run, task), answer)]
+        return next(iter(kept if task.reads else reversed(kept)), None)
+
+    def taught(self, run: Run, task: Task) -> str:
+        """A call as stage 1 teaches it: with those before it, where a model reads all results so far."""
+        calls = self.calls[: self.calls.index(run) + 1] if task.reads else (run,)
+        return " ".join(str(each.call) for each in calls)
 
 
 def execute_response(text: str | None, task: Task, is_cut: bool = False) -> Execution:
@@ -91,7 +100,7 @@ def execute_response(text: str | None, task: Task, is_cut: bool = False) -> Exec
 
 def calls_tool(text: str | None, task: Task) -> bool:
     """Whether a response has a tool call, complete or not. Nothing is run."""
-    return text is not None and has_call(task.tool, read_response(text).text)
+    return text is not None and has_call(task.tools, read_response(text).text)
 
 
 async def execute_text(
@@ -102,22 +111,27 @@ async def execute_text(
         return Execution(uses_tool=False)
     response = read_response(text, is_cut)
     try:
-        calls = find_calls(task.tool, response.text)
+        calls = find_calls(ask.tools or task.tools, response.text)
     except ToolError as error:
         return Execution(uses_tool=True, response=response, error=f"{error.code}: {error}")
     if not calls:
         prediction = None if response.is_cut else task.extract(response.text)
         return Execution(uses_tool=False, response=response, prediction=prediction)
-    runs = tuple([await _run(call, task, ask, question) for call in calls])
+    runs: list[Run] = []
+    for call in calls:
+        runs.append(await _run(call, runs, task, ask, question))
     failed = next((run.error for run in runs if run.error is not None), None)
     prediction = _prediction(response, runs, task) if failed is None else None
-    return Execution(True, response, runs, prediction, failed)
+    return Execution(True, response, tuple(runs), prediction, failed)
 
 
-async def _run(call: ToolCall, task: Task, ask: Ask, question: str) -> Run:
-    given = await ask.call(task.tool, call.argument)
-    answer = None if given.result is None else await task.conclude(question, call, given.result, ask)
-    return Run(call, given.result, given.error, answer)
+async def _run(call: ToolCall, before: Sequence[Run], task: Task, ask: Ask, question: str) -> Run:
+    tool = next(tool for tool in ask.tools or task.tools if tool.name == call.tool)
+    given = await ask.call(tool, call.argument)
+    if given.result is None:
+        return Run(call, error=given.error)
+    results = [run.result for run in before if run.result is not None]
+    return Run(call, given.result, answer=await task.conclude(question, call, [*results, given.result], ask))
 
 
 def _prediction(response: Response, runs: Sequence[Run], task: Task) -> str | None:
@@ -125,7 +139,8 @@ def _prediction(response: Response, runs: Sequence[Run], task: Task) -> str | No
     stated = None
     if not response.is_cut and _tells_statements(task):
         text, around = _with_results(response.text, runs)
-        stated = task.stated_answer(text) if any(map(str.isalnum, around)) else None
+        said = around if task.reads else text  # passages may state anything
+        stated = task.stated_answer(said) if any(map(str.isalnum, around)) else None
     return runs[-1].answer if stated is None else stated
 
 
@@ -179,38 +194,29 @@ def execute(
     task: str | Task = "math",
     label: str | None = None,
     reader: GeneratorConfig | None = None,
+    tools: Tools = MappingProxyType({}),
 ) -> DatasetDict:
     """Execute every response (columns ``schemas.RESPONSES`` -> ``EXECUTED``).
 
     Args:
         reader: the model that reads tool results, for a task that needs one.
+        tools: what answers the calls of tools that are services, by name.
 
     Raises:
         DataError: a column is missing.
-        ConfigError: the task needs a reader.
-        GenerationError: the reader failed; texts written before are in the store.
+        ConfigError: the task needs a reader, or a tool.
+        GenerationError: the reader or a tool failed; texts written before are in the store.
     """
     require_columns(responses, schemas.RESPONSES, "execute")
     grader = get_task(task)
-    texts = reader_texts(reader, workspace, label or STAGE.name)
-    settings = {"task": identity(grader), "tool": identity(grader.tool), **reader_settings(texts)}
+    connected = connect(grader, tools, reader, workspace, label or STAGE.name)
 
     async def function(row: Row) -> Row:
-        return await execute_row(row, Ask(*texts), grader)
+        return await execute_row(row, connected.ask(), grader)
 
-    return STAGE.run(responses, function, settings, workspace, label, texts)
-
-
-def reader_texts(reader: GeneratorConfig | None, workspace: Workspace, label: str) -> list[Texts]:
-    """The model that reads tool results, or an empty list."""
-    return [] if reader is None else [workspace.texts(build(reader), f"{label} reader", None)]
-
-
-def reader_settings(texts: Sequence[Texts]) -> dict[str, Any]:
-    """What the output of a stage owes to the reader."""
-    return {"reader": texts[0].settings} if texts else {}
+    return STAGE.run(responses, function, connected.settings, workspace, label, connected.texts)
 
 
 def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
     """Run the stage with the settings of a `toolgen_hf.Recipe`."""
-    return execute(rows, workspace, recipe.task, reader=recipe.reader)
+    return execute(rows, workspace, recipe.task, reader=recipe.reader, tools=recipe.tools)

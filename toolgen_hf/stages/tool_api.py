@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypedDict
 
 from datasets import DatasetDict
@@ -27,17 +28,18 @@ from toolgen_hf.runtime.texts import Texts
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.answer import unusable_answer
 from toolgen_hf.stages.base import Row, Stage, require_columns
-from toolgen_hf.stages.execute import execute_text, reader_settings, reader_texts
-from toolgen_hf.tasks import get_task, identity
+from toolgen_hf.stages.connect import Tools, connect
+from toolgen_hf.stages.execute import execute_text
+from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
-from toolgen_hf.tasks.math.compose import NO_SOLUTION
 from toolgen_hf.tasks.math.compose import VERSION as ANNOTATIONS_VERSION
 from toolgen_hf.tasks.prompts import PromptSet, load_prompts, tool_api_prompt
 from toolgen_hf.tasks.responses import read_response
 
 NO_CALL = "no call to this question"
 COPIED = "the tool call holds the gold answer"
-STAGE = Stage("tool_api", version=8, features=schemas.CALLED, reads=schemas.ANSWERED)
+NEEDLESS = "the reader is right without the call"
+STAGE = Stage("tool_api", version=9, features=schemas.CALLED, reads=schemas.ANSWERED)
 
 
 class Attempt(TypedDict):
@@ -95,10 +97,12 @@ class Case:
 
 def _feedback(attempt: Attempt) -> str:
     output, result = (attempt["output"] or "").strip(), attempt["result"]
+    if attempt["reason"] == NEEDLESS:
+        return f"{output} gives {result}, but it is not needed: the answer is known without it. Write another call."
     if attempt["reason"] == COPIED:
         return f"{output} holds the Golden answer itself. Write one that leads to it from the question alone."
     came = f"gives {result}" if result is not None else f"fails ({attempt['reason']})"
-    return f"{output} {came}, which is not the Golden answer. Write another formula."
+    return f"{output} {came}, which is not the Golden answer. Write another call."
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +133,16 @@ class Teacher:
     accepts every call."""
 
 
-async def verify(proposal: Proposal, teacher: Teacher, case: Case, task: Task, ask: Ask) -> None:
+async def verify(
+    proposal: Proposal, teacher: Teacher, case: Case, task: Task, ask: Ask, causal: bool = True
+) -> None:
     """Run a teacher's output and record the attempt. A call is verified if it leads to an accepted answer by itself.
 
     Of several such calls the last one counts that does not hold the answer, because stage 1 teaches the call alone.
+    Where a model reads the results, all calls up to the one that gives the answer count.
+
+    Args:
+        causal: where a model reads the results, accept a call only if this model is wrong without them.
     """
     output, thinking = proposal.output, proposal.thinking
     if output is None:
@@ -151,8 +161,10 @@ async def verify(proposal: Proposal, teacher: Teacher, case: Case, task: Task, a
         reason = COPIED
     elif verified is not None and not accepted:
         reason = f"the call is {proposal.soundness}"
+    elif verified is not None and causal and await _is_needless(case, task, ask):
+        reason = NEEDLESS
     elif verified is not None:
-        case.call = str(verified.call)
+        case.call = ran.taught(verified, task)
         case.verified_by = "execution" if teacher.accepts is None else "execution+solution"
         case.soundness = proposal.soundness
         if teacher.accepts is None:
@@ -168,7 +180,13 @@ async def verify(proposal: Proposal, teacher: Teacher, case: Case, task: Task, a
     )
 
 
-async def tool_api_row(row: Row, ask: Ask, task: Task, teachers: Sequence[Teacher]) -> Row:
+async def _is_needless(case: Case, task: Task, ask: Ask) -> bool:
+    return task.reads and task.is_correct(await task.answer_without(case.question, ask), case.answer)
+
+
+async def tool_api_row(
+    row: Row, ask: Ask, task: Task, teachers: Sequence[Teacher], causal: bool = True
+) -> Row:
     """Ask the teachers, in order, for the call of a wrong row; not where no call could ever be verified."""
     case, reason = None, row["reason"]
     if not row["correct"] and reason is None:
@@ -178,7 +196,7 @@ async def tool_api_row(row: Row, ask: Ask, task: Task, teachers: Sequence[Teache
         for teacher in teachers:
             for _ in range(teacher.attempts):
                 if case.is_open(teacher.name):
-                    await verify(await teacher.propose(case, ask), teacher, case, task, ask)
+                    await verify(await teacher.propose(case, ask), teacher, case, task, ask, causal)
         reason = case.reason
     has_call = case is not None and case.call is not None
     return {
@@ -200,6 +218,8 @@ def tool_api(
     max_attempts: int = 2,
     example_seed: int | None = None,
     reader: GeneratorConfig | None = None,
+    tools: Tools = MappingProxyType({}),
+    causal: bool = True,
 ) -> DatasetDict:
     """Get a verified tool call for every wrong row (columns ``schemas.ANSWERED`` -> ``CALLED``).
 
@@ -207,9 +227,12 @@ def tool_api(
         teachers: asked in this order; ``annotations`` and a file once, a model up to ``max_attempts`` times.
         example_seed: shuffles the examples of the teachers' prompt; None leaves them in the published order.
         reader: the model that reads tool results, for a task that needs one.
+        tools: what answers the calls of tools that are services, by name.
+        causal: where a model reads the results, accept a call only if this model is wrong without them.
 
     Raises:
         DataError: a column is missing.
+        ConfigError: the task needs a reader, or a tool.
         GenerationError: a teacher's model failed; texts written before are in the store.
     """
     require_columns(answered, schemas.ANSWERED, "tool_api")
@@ -220,30 +243,30 @@ def tool_api(
         _teacher(config, name, prompts, grader, max_attempts, workspace)
         for config, name in zip(teachers, names, strict=True)
     ]
-    read_by = reader_texts(reader, workspace, STAGE.name)
+    connected = connect(grader, tools, reader, workspace, STAGE.name)
     settings = {
-        "task": identity(grader),
-        "tool": identity(grader.tool),
+        **connected.settings,
         "prompts": prompts.settings(),
         "teachers": [teacher.identity for teacher in asked],
         "max_attempts": max_attempts,
         "soundness": ANNOTATIONS_VERSION,
-        **reader_settings(read_by),
+        "causal": causal and grader.reads,
     }
 
     async def function(row: Row) -> Row:
-        return await tool_api_row(row, Ask(*read_by), grader, asked)
+        return await tool_api_row(row, connected.ask(), grader, asked, causal)
 
     models = [teacher.texts for teacher in asked if teacher.texts is not None]
-    return STAGE.run(answered, function, settings, workspace, texts=[*models, *read_by])
+    return STAGE.run(answered, function, settings, workspace, texts=[*models, *connected.texts])
 
 
 def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
     """Run the stage with the settings of a `toolgen_hf.Recipe`."""
     config = recipe.tool_api
     return tool_api(
-        rows, config.teachers, workspace, recipe.task, config.max_attempts, config.example_seed, recipe.reader
-    )
+        rows, config.teachers, workspace, recipe.task, config.max_attempts, config.example_seed, recipe.reader,
+        recipe.tools, config.causal,
+    )  # fmt: skip
 
 
 def _teacher(
@@ -272,8 +295,6 @@ def _proposal(made: Generation) -> Proposal:
 
 def _annotations(config: AnnotationsConfig, task: Task) -> Teacher:
     async def annotate(case: Case, ask: Ask) -> Proposal:
-        if case.solution is None or not case.solution.strip():
-            return Proposal(None, NO_SOLUTION)
         made = task.annotate(case.question, case.solution, case.answer)
         return Proposal(
             made.call, made.reason or (None if made.call else "no call"), soundness=made.soundness

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from datasets import DatasetDict
@@ -44,8 +45,9 @@ from toolgen_hf.models.config import GeneratorConfig
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Batch, Row, Stage, require_columns
 from toolgen_hf.stages.chat_template import require_calls
-from toolgen_hf.stages.execute import execute_text, reader_settings, reader_texts
-from toolgen_hf.tasks import get_task, identity
+from toolgen_hf.stages.connect import Tools, connect
+from toolgen_hf.stages.execute import execute_text
+from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.base import Task
 
 SFT = Stage("sft", version=1, features=schemas.SFT)
@@ -80,7 +82,7 @@ async def tool_calling_row(row: Row, ask: Ask, task: Task) -> Row:
     return {
         "id": row["id"],
         "messages": _turn("user", row["input"]) + await _respond(row, ask, task),
-        "tools": [task.tool.schema()],
+        "tools": [tool.schema() for tool in ask.tools or task.tools],
         "fewshot_overlap": row["fewshot_overlap"],
     }
 
@@ -125,6 +127,7 @@ def tool_calling(
     tokenizer: str | Any | None = None,
     revision: str | None = None,
     reader: GeneratorConfig | None = None,
+    tools: Tools = MappingProxyType({}),
 ) -> DatasetDict:
     """Tool use for TRL's SFTTrainer (columns ``schemas.STAGE1`` -> ``TOOL_CALLING``).
 
@@ -138,24 +141,20 @@ def tool_calling(
             its result and the answer, which is checked on real rows. SmolLM2's, Llama 3's and Phi-3's leave calls out.
         revision: the revision of a model on the Hub.
         reader: the model that reads tool results, for a task that needs one.
+        tools: what answers the calls of tools that are services, by name.
 
     Raises:
-        ConfigError: the chat template leaves out some of it, or the task needs a reader.
+        ConfigError: the chat template leaves out some of it, or the task needs a reader or a tool.
         DataError: a column is missing, or a row's call does not give its answer.
     """
     require_columns(stage1_rows, schemas.STAGE1, "tool_calling")
     grader = get_task(task)
-    texts = reader_texts(reader, workspace, TOOL_CALLING.name)
-    settings = {
-        "task": identity(grader),
-        "tool": [*identity(grader.tool), grader.tool.schema()],
-        **reader_settings(texts),
-    }
+    connected = connect(grader, tools, reader, workspace, TOOL_CALLING.name)
 
     async def function(row: Row) -> Row:
-        return await tool_calling_row(row, Ask(*texts), grader)
+        return await tool_calling_row(row, connected.ask(), grader)
 
-    made = TOOL_CALLING.run(stage1_rows, function, settings, workspace, texts=texts)
+    made = TOOL_CALLING.run(stage1_rows, function, connected.settings, workspace, texts=connected.texts)
     if tokenizer is not None:
         require_calls(made, tokenizer, revision)
     return made
@@ -203,6 +202,7 @@ async def _respond(row: Row, ask: Ask, task: Task) -> list[Message]:
     """
     key, output, answer = row["id"], row["output"], row["answer"] or []
     ran = await execute_text(output, task, ask, row["input"])
+    parse = {tool.name: tool.arguments for tool in ask.tools or task.tools}
     if ran.response is None or not ran.uses_tool:
         return _turn("assistant", output)
     if ran.error is not None:
@@ -215,7 +215,7 @@ async def _respond(row: Row, ask: Ask, task: Task) -> list[Message]:
     start = 0
     for number, (call, result) in enumerate((run.call, run.result) for run in ran.calls):
         call_id = CALL_ID.format(number)
-        function = {"name": call.tool, "arguments": {task.tool.parameter: call.argument}}
+        function = {"name": call.tool, "arguments": parse[call.tool](call.argument)}
         called = [{"id": call_id, "type": "function", "function": function}]
         before = _turn("assistant", ran.response.text[start : call.start])[0]
         turns.append({**before, "tool_calls": called})

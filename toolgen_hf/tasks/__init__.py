@@ -11,7 +11,10 @@ from typing import Any, Final, cast
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.plugins import Registry, check_members, is_path, source_of
 from toolgen_hf.tasks.base import Annotation, Task
+from toolgen_hf.tasks.lama import LAMA
 from toolgen_hf.tasks.math import MATH
+from toolgen_hf.tasks.mlqa import MLQA
+from toolgen_hf.tasks.qa import QA
 from toolgen_hf.tools import check_tool
 from toolgen_hf.tools.base import Tool
 
@@ -28,11 +31,12 @@ __all__ = [
 
 TASKS: Final[dict[str, Task]] = {
     "math": MATH,
+    **{task.name: task for task in (*QA, *LAMA, *MLQA)},
 }
 TEXTS: Final = ("name", "instruction", "query_instruction")
 METHODS: Final = (
-    "extract", "stated_answer", "normalize", "conclude", "state", "is_correct", "distance", "annotate", "soundness",
-    "leaks",
+    "extract", "stated_answer", "normalize", "conclude", "answer_without", "state", "is_correct", "distance",
+    "annotate", "soundness", "leaks",
 )  # fmt: skip
 PROMPTS: Final = ("answer", "tool_api", "respond")
 
@@ -106,9 +110,9 @@ def _check_task(task: object, where: str) -> Task:
 def identity(part: Task | Tool) -> list[Any]:
     """The name and the version of a task or a tool, for fingerprints. Code from outside adds its digest.
 
-    A task includes the digest of its tool.
+    A task includes the digests of its tools.
     """
-    parts = [part, part.tool] if hasattr(part, "tool") else [part]
+    parts = [part, *getattr(part, "tools", ())]
     sources = [source.sha256 for each in parts if (source := source_of(each)) is not None]
     return [part.name, part.version, *sources]
 

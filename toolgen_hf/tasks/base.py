@@ -48,6 +48,8 @@ class Task(Protocol):
     version: int
     """Raise it when gradings may change. Rows of another version are then made again."""
     tool: Tool
+    reads: bool = False
+    """Whether a model must read the results of the tool."""
     instruction: str
     """Stage 1's instruction: how the trained model will be asked."""
     query_instruction: str
@@ -71,13 +73,25 @@ class Task(Protocol):
         """The normal form of a bare answer or of a tool's result; None if it is not an answer of this task."""
         ...
 
-    async def conclude(self, question: str, call: ToolCall, result: str, ask: Ask) -> str | None:
-        """The answer to ``question`` that follows from a call's result, in normal form; None if none does.
+    @property
+    def tools(self) -> Sequence[Tool]:
+        """All tools that a response may call. The first one is the one that the prompts show."""
+        return (self.tool,)
 
-        By default the result is the answer. A task whose results must be read (passages that a search found) asks the
-        reader, a model that the recipe names: ``(await ask.read(Prompt(system, user))).text``.
+    async def conclude(self, question: str, call: ToolCall, results: Sequence[str], ask: Ask) -> str | None:
+        """The answer to ``question`` that follows from the results so far, in normal form; None if none does.
+
+        By default the last result is the answer. A task whose results must be read (passages that a search found) sets
+        ``reads`` and asks the reader, a model that the recipe names: ``(await ask.read(Prompt(system, user))).text``.
+
+        Args:
+            results: of the calls of one response up to ``call``, whose result is the last one.
         """
-        return self.normalize(result)
+        return self.normalize(results[-1])
+
+    async def answer_without(self, question: str, ask: Ask) -> str | None:
+        """What the reader answers without any result, in normal form. Only a task that ``reads`` is asked."""
+        return None
 
     def state(self, answer: str) -> str:
         """A sentence that states an answer, from which ``extract`` reads the answer."""
@@ -94,10 +108,13 @@ class Task(Protocol):
         """
         return 0.0 if self.is_correct(self.normalize(prediction), answer) else inf
 
-    def annotate(self, question: str, solution: str, answer: Sequence[str]) -> Annotation:
+    def annotate(self, question: str, solution: str | None, answer: Sequence[str]) -> Annotation:
         """The tool call that a dataset's worked solution amounts to, for the teacher that needs no model.
 
         It is a proposal: it is run, and accepted if its result is an accepted answer. Raises nothing.
+
+        Args:
+            solution: None if the dataset has none. Some tasks need none: a translator is called with the question.
         """
         return Annotation(reason="this task reads no worked solutions")
 

@@ -8,20 +8,25 @@ A tool is a class with four texts, a version and ``run``. ``docs/extending.md`` 
 
 from __future__ import annotations
 
+import json
 import re
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Protocol
 
-from toolgen_hf.errors import CallSyntaxError, LimitError, ToolError
+from toolgen_hf.errors import CallSyntaxError, ConfigError, LimitError, ToolError
 from toolgen_hf.tools.expression import shorten
 
 MAX_CALLS: Final = 100
 """The most calls in one response. A model that repeats itself may write any number."""
 
 _BRACKET = re.compile(r"[()（）]")
+_LINE = 1000
+"""Characters in which the end of a call is looked for whose brackets do not match."""
+_CLOSING = re.compile("[)）]")
+_QUOTED_ARGUMENT = re.compile(r"""\s*(?:(["'`])(?:(?!\1)[^\n]){0,1000}\1|“[^”\n]{0,1000}”)\s*[)）]""")
 _BEFORE = re.compile(r"\n[ \t`*_>#\"'.-]*(?:\w{1,20}(?: \w{1,20})?:)?[ \t`*_\"']*\Z")
 _AFTER = re.compile(r"[ \t`*_.;\"']{0,20}(?:\n|\Z)")
 _NAMED = re.compile(
@@ -62,6 +67,8 @@ class Tool(Protocol):
     """The name of the argument in the JSON schema."""
     parameter_description: str
     """What the argument is, with an example."""
+    takes_text: bool = False
+    """Whether the argument is free text, whose brackets need not match."""
 
     @abstractmethod
     def run(self, argument: str) -> str:
@@ -111,6 +118,8 @@ class Tool(Protocol):
                 continue
             closing = _pairs(text) if closing is None else closing
             close = closing.get(inner - 1)
+            if self.takes_text:
+                close = _after_quotes(text, inner) or close or _last_bracket(text, inner)
             written = text[inner : inner + 200].partition("\n")[0] if close is None else text[inner:close]
             after = len(text) if close is None else close + 1
             argument = self.bare(written)
@@ -120,6 +129,26 @@ class Tool(Protocol):
                 raise CallSyntaxError(f"the call never closes: {shorten(text[start : inner + 80])}")
             end = after
             yield ToolCall(self.name, argument, start, end)
+
+    def arguments(self, argument: str) -> dict[str, Any]:
+        """The arguments by name, as the JSON schema has them, of a call that was written ``name(argument)``.
+
+        Raises:
+            CallSyntaxError: they cannot be read.
+        """
+        return {self.parameter: argument}
+
+    def written(self, arguments: Mapping[str, Any]) -> str:
+        """The argument as text, of a call whose arguments came by name.
+
+        Raises:
+            CallSyntaxError: one is missing, or there is one too many.
+        """
+        if set(arguments) != {self.parameter}:
+            given = ", ".join(map(repr, arguments)) or "none"
+            raise CallSyntaxError(f"{self.name} takes one argument, {self.parameter!r}; given: {given}")
+        value = arguments[self.parameter]
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the tool for chat templates and APIs: a function with one text as its argument."""
@@ -135,7 +164,27 @@ class Tool(Protocol):
         }
 
 
-def find_calls(tool: Tool, text: str) -> list[ToolCall]:
+class Declared(Tool):
+    """A tool that a task names and describes. What answers its calls is named in a recipe (``tools``).
+
+    Declared("WikiSearch", "Searches an encyclopedia.", "term", "What to look for.")
+    """
+
+    takes_text = True
+
+    def __init__(self, name: str, description: str, parameter: str, parameter_description: str) -> None:
+        self.name, self.version, self.description = name, 1, description
+        self.parameter, self.parameter_description = parameter, parameter_description
+
+    def run(self, argument: str) -> str:
+        """Raises: ConfigError: always; a recipe's tool is called in place of this one."""
+        raise ConfigError(
+            f"nothing answers the calls of {self.name}: say in the recipe's key tools what does (tools.{self.name}; in "
+            "Python: tools=)"
+        )
+
+
+def find_calls(tools: Sequence[Tool], text: str) -> list[ToolCall]:
     """Every call in ``text``, in order. A tool with its own ``find_call`` decides what a call is.
 
     Raises:
@@ -143,17 +192,27 @@ def find_calls(tool: Tool, text: str) -> list[ToolCall]:
         LimitError: there are more than ``MAX_CALLS``.
     """
     calls: list[ToolCall] = []
-    for call in tool._calls(text) if type(tool).find_call is Tool.find_call else _one_by_one(tool, text):
-        if len(calls) == MAX_CALLS:
-            raise LimitError(f"more than {MAX_CALLS} calls in one response")
-        calls.append(call)
-    return calls
+    for tool in tools:
+        for call in tool._calls(text) if type(tool).find_call is Tool.find_call else _one_by_one(tool, text):
+            if len(calls) == MAX_CALLS:
+                raise LimitError(f"more than {MAX_CALLS} calls in one response")
+            calls.append(call)
+    return calls if len(tools) == 1 else _outermost(calls)
 
 
-def has_call(tool: Tool, text: str) -> bool:
+def _outermost(calls: Iterable[ToolCall]) -> list[ToolCall]:
+    """The calls in order, without those in the argument of another tool's call."""
+    kept: list[ToolCall] = []
+    for call in sorted(calls, key=lambda call: call.start):
+        if not kept or call.start >= kept[-1].end:
+            kept.append(call)
+    return kept
+
+
+def has_call(tools: Sequence[Tool], text: str) -> bool:
     """Whether there is a call in ``text``, complete or not."""
     try:
-        return bool(find_calls(tool, text))
+        return bool(find_calls(tools, text))
     except ToolError:
         return True
 
@@ -180,6 +239,18 @@ def _pairs(text: str) -> dict[int, int]:
         elif open_brackets:
             closing[open_brackets.pop()] = bracket.start()
     return closing
+
+
+def _after_quotes(text: str, inner: int) -> int | None:
+    """The place of the bracket that closes a call whose argument is in quotes, whatever brackets are in these."""
+    found = _QUOTED_ARGUMENT.match(text, inner)
+    return found.end() - 1 if found else None
+
+
+def _last_bracket(text: str, inner: int) -> int | None:
+    """The place of the last closing bracket in the line of a call that has an opening bracket too many."""
+    line = text[inner : inner + _LINE].partition("\n")[0]
+    return max(inner + line.rfind(")"), inner + line.rfind("）")) if _CLOSING.search(line) else None
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

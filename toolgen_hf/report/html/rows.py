@@ -61,7 +61,7 @@ def response(source: str, text: str | None, answer: str | None, gold: Sequence[s
     if answer:
         made["answer"] = answer
     try:
-        calls = find_calls(task.tool, made["text"])
+        calls = find_calls(task.tools, made["text"])
     except ToolError as error:
         return {**made, "tool": True, "error": f"{error.code}: {error}"}
     if calls:

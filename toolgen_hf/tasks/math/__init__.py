@@ -19,7 +19,7 @@ from toolgen_hf.tasks.math.grading import Grading
 class Math(Grading):
     """Math word problems with one number as the answer, such as GSM8K and SVAMP."""
 
-    def annotate(self, question: str, solution: str, answer: Sequence[str]) -> Annotation:
+    def annotate(self, question: str, solution: str | None, answer: Sequence[str]) -> Annotation:
         """The solution's steps as one formula: ``"calculator((30-2)/2)"``."""
         made = compose(question, solution, answer, self)
         call = f"{self.tool.name}({made.formula})" if made.formula else None

@@ -1,0 +1,125 @@
+"""What the rows of a stage may ask beside their models: the tools of a recipe, and the reader of tool results.
+
+connect(get_task("qa"), {"WikiSearch": SearchConfig(corpus="pages.jsonl")}, reader, workspace, "execute gold")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from toolgen_hf.ask import Ask, Connection, Prompt, ToolResult
+from toolgen_hf.errors import ConfigError
+from toolgen_hf.models import build
+from toolgen_hf.models.config import GeneratorConfig
+from toolgen_hf.runtime.texts import Texts
+from toolgen_hf.runtime.workspace import Workspace
+from toolgen_hf.tasks import identity
+from toolgen_hf.tasks.base import Task
+from toolgen_hf.tasks.responses import read_response
+from toolgen_hf.tools.base import Declared, Tool
+from toolgen_hf.tools.config import QAConfig, ToolConfig, TranslatorConfig
+from toolgen_hf.tools.service import recorded
+
+Tools = Mapping[str, ToolConfig]
+QA_PROMPT = "Answer the question in a few words."
+TRANSLATOR_PROMPT = "Translate the text into {language}. Write the translation alone."
+
+
+@dataclass(frozen=True)
+class Connected:
+    """The tools that rows may call, and what is asked for their results."""
+
+    tools: tuple[Tool, ...]
+    connections: Mapping[str, Connection]
+    texts: tuple[Texts, ...]
+    """Of all engines of the tools, and of the reader at the end."""
+    reader: Texts | None
+    settings: Mapping[str, Any]
+    """What the output of a stage owes to them, and to the task."""
+
+    def ask(self) -> Ask:
+        """What a row gets."""
+        return Ask(self.reader, self.tools, self.connections)
+
+
+def connect(
+    task: Task, tools: Tools, reader: GeneratorConfig | None, workspace: Workspace, label: str
+) -> Connected:
+    """Open what the calls of a stage need. A tool that the task does not know is offered beside its own.
+
+    Raises:
+        ConfigError: a tool of the task is a service that ``tools`` lacks, or the task needs a reader.
+    """
+    require_tools(task, tools, reader)
+    offered = list(task.tools)
+    connections: dict[str, Connection] = {}
+    asked: dict[str, Texts] = {}
+    for name, config in tools.items():
+        engines = {
+            key: workspace.texts(build(engine), f"{label} {'.'.join(filter(None, (name, key)))}", None)
+            for key, engine in config.engines.items()
+        }
+        asked |= {f"{name}.{key}": texts for key, texts in engines.items()}
+        connections[name] = _connection(config, engines)
+    read_by = None if reader is None else workspace.texts(build(reader), f"{label} reader", None)
+    settings = {
+        "task": identity(task),
+        "tool": [[*identity(tool), tool.schema()] for tool in offered],
+        "tools": {name: texts.settings for name, texts in asked.items()},
+        "reader": read_by and read_by.settings,
+    }
+    texts = (*asked.values(), *([] if read_by is None else [read_by]))
+    return Connected(tuple(offered), connections, texts, read_by, settings)
+
+
+def require_tools(task: Task, tools: Tools, reader: GeneratorConfig | None) -> None:
+    """Check that there is all that a task needs.
+
+    Raises:
+        ConfigError: names what is missing.
+    """
+    for tool in task.tools:
+        if isinstance(tool, Declared) and tool.name not in tools:
+            tool.run("")
+    if task.reads and reader is None:
+        raise ConfigError(
+            f"the task {task.name!r} reads tool results with a model: name it in the recipe's key reader (in Python: "
+            "reader=)"
+        )
+
+
+def _connection(config: ToolConfig, engines: Mapping[str, Texts]) -> Connection:
+    match config:
+        case QAConfig():
+            return _qa(engines.get("search"), engines["reader"])
+        case TranslatorConfig():
+            return _model(engines["generator"], TRANSLATOR_PROMPT.format(language=config.language))
+    return recorded(engines[""])
+
+
+def _qa(search: Texts | None, reader: Texts) -> Connection:
+    read = _model(reader, QA_PROMPT)
+    find = None if search is None else recorded(search)
+
+    async def call(argument: str, ask: Ask) -> ToolResult:
+        if find is None:
+            return await read(argument, ask)
+        found = await find(argument, ask)
+        return found if found.result is None else await read(f"{found.result}\n{argument}", ask)
+
+    return call
+
+
+def _model(texts: Texts, instruction: str) -> Connection:
+    async def call(argument: str, ask: Ask) -> ToolResult:
+        made = await ask.text(texts, Prompt(instruction, argument))
+        text = read_response(made.text).text.strip()
+        return (
+            ToolResult(text)
+            if text
+            else ToolResult(error=f"undefined: {made.failure or 'the model gave no text'}")
+        )
+
+    return call
