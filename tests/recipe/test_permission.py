@@ -85,8 +85,8 @@ ACTS: list[tuple[dict[str, Any], str]] = [
     ({"answer.generator.base_url": "http://2130706433/v1"}, "the server"),
     ({"reader": {"kind": "openai", "engine": "x", "base_url": "https://e.e/v1"}}, "the server 'https://e.e"),
     ({"reader": {"kind": "file", "path": "../read.jsonl"}}, "which lies outside of its folder"),
-    ({"tools": {"WikiSearch": {"corpus": "../pages.jsonl"}}}, r"outside of its folder \((.*\.)?tools\.WikiSearch\.corpus"),
-    ({"tools": {"QA": {"kind": "qa", "search": {"corpus": "/srv/pages"}, "reader": {"model": "o/m"}}}}, "outside of its"),
+    ({"tools": {"WikiSearch": {"corpus": "../pages.jsonl"}}}, r"tools\.WikiSearch\.corpus"),
+    ({"tools": {"QA": {"kind": "qa", "search": {"corpus": "/srv/p"}, "reader": {"model": "o/m"}}}}, "outside of its"),
     ({"tools": {"S": {"kind": "search_server", "url": "https://e.e/retrieve"}}}, "the server 'https://e.e/retrieve'"),
     ({"answer.generator": {"kind": "local", "model": "/srv/model"}}, "'/srv/model', which lies outside of its folder"),
     ({"answer.generator": {"kind": "local", "model": "a/../../model"}}, "which lies outside of its folder"),
@@ -324,8 +324,8 @@ INERT = {
     "accept", "adapter_revision", "api", "builder", "checkpoint", "columns", "compute_dtype", "config", "contact",
     "corpus_name", "count", "description",
     "device", "dtype", "duplicates", "engine", "example_seed", "extra", "fewshot_overlap", "finish_reasons",
-    "instruction", "kind", "language", "name", "near_duplicates", "order", "pairs", "prompt", "quantization", "revision", "rows",
-    "splits", "stop", "strategy", "target_modules", "weight",
+    "instruction", "kind", "language", "name", "near_duplicates", "order", "pairs", "prompt",
+    "quantization", "revision", "rows", "splits", "stop", "strategy", "target_modules", "weight",
 }  # fmt: skip
 """Text fields that reach nothing outside of the recipe: names, choices, and text that is sent to a model."""
 
