@@ -346,6 +346,6 @@ def test_every_field_with_text_says_what_it_reaches_or_is_known_to_reach_nothing
                 inert.add(name)
     assert inert - INERT == set(), "mark the field with what it reaches (Reach), or list it as inert"
     assert reaching == {
-        "adapter", "address", "allow_http", "base_url", "corpus", "data_dir", "data_files", "folder", "keys_file", "model",
-        "output", "path", "source", "task", "template", "tokenizer", "url",
+        "adapter", "address", "allow_http", "base_url", "corpus", "data_dir", "data_files", "folder", "keys_file",
+        "model", "output", "path", "source", "task", "template", "tokenizer", "url",
     }  # fmt: skip
