@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_engine, add_mode, add_task, main
+from toolgen_hf.published.command import Parser, add_engine, add_mode, add_task, add_tools, main
 
 EXAMPLE = """generate_response_gpt.py --input ../data/raw/GSM8K/GSM8K.json \\
     --output ../data/stage2/GSM8K/GSM8K_davinci_response.json --task math --mode w --multi_api_keys \\
@@ -24,6 +24,7 @@ def parser() -> Parser:
     made.add("--example_file", Path, file)
     made.add("--output_text", str, "the response's field (default: response)", default="response")
     add_task(made)
+    add_tools(made)
     add_mode(made)
     add_engine(made, "gpt-3.5-turbo")
     return made
@@ -36,7 +37,7 @@ def step(options: Namespace, workspace: command.Workspace) -> command.Done:
     prompts = examples(options.example_file, options.task) if options.example_file else None
     settings = {"generator": command.engine(options), "prompt": "few_shot", "examples": options.example_num}
     source = command.checked(SourceConfig, **settings)
-    given = (options.input, options.output, source, workspace, options.task, options.mode)
+    given = (options.input, options.output, source, workspace, command.task(options), options.mode)
     return generate_response(*given, options.output_text, prompts)
 
 

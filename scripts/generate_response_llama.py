@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_local, add_mode, add_task, main
+from toolgen_hf.published.command import Parser, add_local, add_mode, add_task, add_tools, main
 
 EXAMPLE = """generate_response_llama.py --base_model PLMs/vicuna-7b --task math \\
     --data_path ../data/raw/GSM8K/GSM8K.json --lora_weights vicuna-stage1-lora-step-39 \\
@@ -21,6 +21,7 @@ def parser() -> Parser:
     made.add("--data_path", Path, "questions, such as GSM8K.json", required=True)
     made.add("--output_path", Path, "the same rows with their response, and its pred", required=True)
     add_task(made)
+    add_tools(made)
     add_mode(made, "w")  # the published script has no mode, and writes anew
     add_local(made)
     return made
@@ -32,7 +33,7 @@ def step(options: Namespace, workspace: command.Workspace) -> command.Done:
 
     source = SourceConfig(generator=command.local(options))
     files = (options.data_path, options.output_path)
-    return generate_response(*files, source, workspace, options.task, options.mode)
+    return generate_response(*files, source, workspace, command.task(options), options.mode)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_task, main
+from toolgen_hf.published.command import Parser, add_task, add_tools, main
 
 EXAMPLE = """merge.py --right ../data/raw/GSM8K/GSM8K_right.json --wrong ../data/stage1/GSM8K/GSM8K_wrong.json \\
     --output ../data/stage1/GSM8K/GSM8K.json"""
@@ -20,13 +20,14 @@ def parser() -> Parser:
     made.add("--wrong", Path, "questions with a call in the field tool", required=True)
     made.add("--output", Path, "instruction, input, output; then the row's other fields", required=True)
     add_task(made)
+    add_tools(made)
     return made
 
 
 def step(options: Namespace, workspace: command.Workspace) -> command.Done:
     from toolgen_hf.published.assemble import merge
 
-    return merge(options.right, options.wrong, options.output, workspace, options.task)
+    return merge(options.right, options.wrong, options.output, workspace, command.task(options))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_task, main
+from toolgen_hf.published.command import Parser, add_task, add_tools, main
 
 EXAMPLE = "push.py --data_path ../data --dataset_name GSM8K --repo_id user/set --version 1.0.0"
 MODERN = "toolgen-hf push outputs/quickstart user/set --version 1.0.0"
@@ -31,6 +31,7 @@ def parser() -> Parser:
     strategies = ("distance", "consistency")
     made.add_argument("--strategy", choices=strategies, default="distance", help="of the scores")
     add_task(made)
+    add_tools(made)
     return made
 
 
@@ -47,7 +48,7 @@ def step(options: Namespace, workspace: command.Workspace) -> command.Done:
         from toolgen_hf.published.assemble import release
 
         directory = directory or Path("..") / "outputs" / name
-        release(options.data_path, name, directory, workspace, options.task, options.strategy)
+        release(options.data_path, name, directory, workspace, command.task(options), options.strategy)
     push(Namespace(**vars(options), directory=directory, repo=options.repo_id))
     return None
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from toolgen_hf.published import command
-from toolgen_hf.published.command import Parser, add_task, main
+from toolgen_hf.published.command import Parser, add_task, add_tools, main
 
 EXAMPLE = """score.py --task math --model vicuna --lora_weights vicuna-stage1-lora \\
     --data_path ../data/stage2/GSM8K --target_path ../data/stage2/GSM8K"""
@@ -22,9 +22,10 @@ def parser() -> Parser:
     made.add_argument("--sources", nargs="+", default=[], help=sources)
     strategies = ("distance", "consistency")
     made.add_argument("--strategy", choices=strategies, default="distance", help="default: distance")
-    made.without_effect("--model", "in other tasks it asked this model with a tool's result; math needs none")
+    made.without_effect("--model", "the model that reads a tool's result is named in --tools, as reader")
     made.without_effect("--lora_weights", "as --model")
     add_task(made)
+    add_tools(made)
     return made
 
 
@@ -32,7 +33,7 @@ def step(options: Namespace, workspace: command.Workspace) -> command.Done:
     from toolgen_hf.published.assemble import score
 
     target = options.target_path or options.data_path
-    settings = (options.task, options.strategy, options.sources)
+    settings = (command.task(options), options.strategy, options.sources)
     return score(options.data_path, target, workspace, *settings)
 
 

@@ -14,7 +14,7 @@ from toolgen_hf.ask import Ask, Prompt
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.runtime.door import replay
 from toolgen_hf.stages.execute import execute, execute_response, execute_row
-from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks import Equipped, get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.math import Math
 from toolgen_hf.testing import ApiServer
@@ -214,7 +214,7 @@ def test_a_task_may_ask_a_model_to_read_a_tools_result(tmp_path: Path) -> None:
         reader = OpenAIConfig(engine="gpt-4o-mini", base_url=server.base_url)
         for _ in range(2):
             with Workspace(tmp_path, progress=False) as workspace:
-                done = execute(asked, workspace, Reading(), reader=reader)["train"]
+                done = execute(asked, workspace, Equipped(Reading(), reader=reader))["train"]
             assert done["prediction"] == ["36.0", "35.0", "36.0"]
             assert len(server.requests) == 2  # one for each passage, in both runs together
     with (

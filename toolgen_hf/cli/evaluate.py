@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolgen_hf.cli.options import Commands, add_command
+from toolgen_hf.cli.options import Commands, add_command, add_workspace, open_workspace
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,7 +34,7 @@ def add(commands: Commands) -> None:
         "evaluate outputs/quickstart --split test --json",
         "evaluate predictions.jsonl --references outputs/quickstart",
         description="Accuracy, tool use rate, execution success and agreement on which questions need the tool, "
-        "by source and split. Every tool call is run; nothing is written.",
+        "by source and split. Every tool call is run.",
     )
     parser.add_argument(
         "target",
@@ -54,15 +55,26 @@ def add(commands: Commands) -> None:
         help="a name or FILE.py:NAME: how answers are graded (default: the directory's own task, in a mix each row's; "
         "else math)",
     )
+    parser.add_argument(
+        "--recipe",
+        help="whose task grades, whose tools answer calls and whose reader reads results; a task with such tools needs "
+        "it, and asks them only what is not in the store",
+    )
     parser.add_argument("--json", action="store_true", help="print all figures as one line of JSON")
+    add_workspace(parser)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     from toolgen_hf.metrics import evaluate_target
+    from toolgen_hf.recipe import Recipe
 
-    board = evaluate_target(
-        arguments.target, arguments.references, arguments.source, arguments.split, arguments.task
-    )
+    task = Recipe.load(arguments.recipe).equipped if arguments.recipe else arguments.task
+    if arguments.recipe and arguments.task:
+        task = replace(task, task=arguments.task)
+    with open_workspace(arguments) as workspace:
+        board = evaluate_target(
+            arguments.target, arguments.references, arguments.source, arguments.split, task, workspace
+        )
     if arguments.json:
         print(json.dumps(board.to_dict(), ensure_ascii=False))
     else:

@@ -28,9 +28,9 @@ from toolgen_hf.builders.produced import fit
 from toolgen_hf.builders.rows import Row, check_new_id, fault, read_rows
 from toolgen_hf.data.export import write_json_lines
 from toolgen_hf.errors import ConfigError, DataError
-from toolgen_hf.stages.execute import execute_response
-from toolgen_hf.tasks import get_task
-from toolgen_hf.tasks.base import Task
+from toolgen_hf.runtime.workspace import Workspace
+from toolgen_hf.stages.execute import Asked, execute_texts
+from toolgen_hf.tasks import TaskLike, get_task
 from toolgen_hf.tasks.prompts import is_example
 
 OPTIONAL = (
@@ -212,7 +212,7 @@ def read_sources(folder: Path) -> dict[str, DatasetDict]:
     return {name: read_table(path, schemas.EXECUTED, "train") for name, path in ordered.items()}
 
 
-def read_candidates(path: Path, task: str | Task) -> DatasetDict:
+def read_candidates(path: Path, task: TaskLike, workspace: Workspace) -> DatasetDict:
     """Rows of the published form (``query, responses, origin``); every response is executed.
 
         {"query": "Given a math problem, ...", "responses": ["calculator(3*19)", ...], "origin": ["gold", ...]}
@@ -233,7 +233,8 @@ def read_candidates(path: Path, task: str | Task) -> DatasetDict:
                 where,
                 f"origin is {origin!r}: it must name each of the {len(responses)} responses, gold first",
             )
-        ran = [execute_response(response, grader) for response in responses]
+        question = made["query"].partition("\n")[2]
+        ran = execute_texts([Asked(response, question) for response in responses], task, workspace)
         if ran[0].prediction is None:
             raise fault(
                 where,
@@ -246,7 +247,7 @@ def read_candidates(path: Path, task: str | Task) -> DatasetDict:
             "answer": [ran[0].prediction],
             "predictions": [r.prediction for r in ran],
             "uses_tool": [r.uses_tool for r in ran],
-            "fewshot_overlap": is_example(grader, made["query"].partition("\n")[2]),
+            "fewshot_overlap": is_example(grader, question),
         }
 
     tables = {}

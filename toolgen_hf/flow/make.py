@@ -87,9 +87,7 @@ def make(recipe: Recipe, workspace: Workspace) -> Made:
         require_usable(answered)
         called = tool_api.run(answered, recipe, workspace)
         cloned = stage1(called, workspace, recipe.task)
-    run_calls = partial(
-        execute, workspace=workspace, task=recipe.task, reader=recipe.reader, tools=recipe.tools
-    )
+    run_calls = partial(execute, workspace=workspace, task=recipe.equipped)
     executed = {"gold": run_calls(gold(cloned, workspace), label="execute gold")}
     if recipe.answer is None:
         require_right(executed["gold"], recipe.dataset.source)
@@ -185,9 +183,7 @@ def _for_training(
     config, calling = recipe.preference, recipe.tool_calling
     return {
         "sft": sft(cloned, workspace),
-        "tool_calling": tool_calling(
-            cloned, workspace, recipe.task, calling.tokenizer, calling.revision, recipe.reader, recipe.tools
-        ),
+        "tool_calling": tool_calling(cloned, workspace, recipe.equipped, calling.tokenizer, calling.revision),
         "preference": preference(scored, workspace, config.pairs, config.margin),
     }
 

@@ -66,7 +66,7 @@ def run_stage(
     check_apart({"the input": source}, {"the output": target})
     check_path(target)
     entry = STAGES[stage.replace("-", "_")]
-    rows = _read(stage, source, recipe, entry.stage.reads)
+    rows = _read(stage, source, recipe, entry.stage.reads, workspace)
     check_table_target(list(rows), target)
     kept: dict[str, Any] = {}
     if mode == "a":
@@ -135,11 +135,17 @@ def train(
     return finetune(rows, config, target, name, progress)
 
 
-def _read(stage: str, source: Path, recipe: Recipe, columns: Features | None) -> DatasetDict:
+def _read(
+    stage: str, source: Path, recipe: Recipe, columns: Features | None, workspace: Workspace
+) -> DatasetDict:
     """The input of a stage: a table with these columns, or responses of several sources for ``score``."""
     if stage == "score":
         by_source = read_sources(source)
-        return gather(by_source, recipe.task) if by_source else read_candidates(source, recipe.task)
+        return (
+            gather(by_source, recipe.task)
+            if by_source
+            else read_candidates(source, recipe.equipped, workspace)
+        )
     return read_table(source, columns or Features())
 
 

@@ -17,8 +17,9 @@ from toolgen_hf.data.produced import task_of
 from toolgen_hf.errors import DataError
 from toolgen_hf.metrics.compute import figures, judge
 from toolgen_hf.metrics.reading import Reference, Response, is_produced, read_references, read_responses
-from toolgen_hf.stages.execute import calls_tool
-from toolgen_hf.tasks import get_task
+from toolgen_hf.runtime.workspace import Workspace
+from toolgen_hf.stages.execute import Asked, calls_tool, execute_texts
+from toolgen_hf.tasks import TaskLike, get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.graders import Graders
 
@@ -53,7 +54,8 @@ def evaluate_target(
     references: StrPath | None = None,
     source: str | None = None,
     split: str | None = None,
-    task: str | Task | None = None,
+    task: TaskLike | None = None,
+    workspace: Workspace | None = None,
 ) -> Board:
     """Evaluate the responses of a produced directory, or of any file with ids and responses.
 
@@ -62,7 +64,9 @@ def evaluate_target(
             answers in the file.
         source, split: only the responses of this one.
         task: default the directory's own (in a mix of several, each row's), else ``math``. A task that is given grades
-            every row, except those that a mix says to be of another task.
+            every row, except those that a mix says to be of another task. `toolgen_hf.tasks.Equipped` if its tools are
+            services: the calls are then made, unless the store has their results.
+        workspace: where results are stored; default the cache folder.
 
     Raises:
         ConfigError: there is no such task, or the directory's is not known here.
@@ -81,7 +85,7 @@ def evaluate_target(
     sources: dict[str, list[Response]] = {}
     for row in rows:
         sources.setdefault(row.source, []).append(row)
-    evaluated = {name: _evaluate(part, graders) for name, part in sources.items()}
+    evaluated = {name: _evaluate(part, graders, task, workspace) for name, part in sources.items()}
     return Board(
         target=str(path),
         references=None if given is None else str(given),
@@ -105,6 +109,7 @@ def _informed(row: Response, found: Reference | None, strict: bool) -> Response:
     return replace(
         row,
         answer=found.answer,
+        question=found.question or row.question,
         split=found.split or row.split,
         needs_tool=row.needs_tool if found.needs_tool is None else found.needs_tool,
         dataset=found.dataset if is_mixed else row.dataset,
@@ -136,13 +141,22 @@ def _only(rows: list[Response], field: str, wanted: str | None) -> list[Response
     return kept
 
 
-def _evaluate(rows: Sequence[Response], graders: Graders) -> dict[str, Any]:
+def _evaluate(
+    rows: Sequence[Response], graders: Graders, task: TaskLike | None, workspace: Workspace | None
+) -> dict[str, Any]:
     """One source's figures: over all of its responses, by split, and by dataset."""
-    judged = [
-        (row, judge(row.text, row.answer, row.needs_tool, graders.of(row.task), row.is_cut))
-        for row in rows
-        if row.answer
-    ]
+    known = [row for row in rows if row.answer]
+    by_task: dict[Task, list[Response]] = {}
+    for row in known:
+        by_task.setdefault(graders.of(row.task), []).append(row)
+    judged = []
+    for grader, part in by_task.items():
+        asked = [Asked(row.text, row.question or "", row.is_cut) for row in part]
+        ran = execute_texts(asked, task if task and grader is graders.asked else grader, workspace)
+        judged += [
+            (row, judge(done, row.answer or [], row.needs_tool, grader))
+            for row, done in zip(part, ran, strict=True)
+        ]
 
     def by(field: str) -> dict[str, Any]:
         parts: dict[str, list[Any]] = {}

@@ -13,8 +13,8 @@ from math import sqrt
 from typing import Any, Final
 
 from toolgen_hf.errors import DataError
-from toolgen_hf.stages.execute import execute_response
-from toolgen_hf.tasks import get_task
+from toolgen_hf.stages.execute import Asked, Execution, execute_texts
+from toolgen_hf.tasks import TaskLike, get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tools.native import as_written
 
@@ -40,7 +40,8 @@ def tool_use(
     references: Sequence[str | Sequence[str]],
     needs_tool: Sequence[bool | None] | None = None,
     sources: Sequence[str] | None = None,
-    task: str | Task = "math",
+    task: TaskLike = "math",
+    questions: Sequence[str] | None = None,
 ) -> _Figures:
     """Accuracy, tool use rate, execution success and agreement on the need, of responses to questions.
 
@@ -50,7 +51,9 @@ def tool_use(
         references: for each response the accepted answers, or the one accepted answer.
         needs_tool: for each response whether its question needs the tool, None if not known.
         sources: for each response who wrote it. The figures then also come by source.
-        task: how an answer is read and graded, and which tool there is.
+        task: how an answer is read and graded, and which tools there are; `toolgen_hf.tasks.Equipped` if these are
+            services.
+        questions: what each response answers, for a task whose results a model must read.
 
     Returns:
         The shares (0 to 1, None for zero items), ``confidence_95`` (a pair for each share), ``tool_need_baseline`` (the
@@ -64,15 +67,19 @@ def tool_use(
         DataError: there is no response, the lists differ in length, or an item has the wrong type.
     """
     responses, answers = checked(predictions, references)
-    _check_lengths(responses, {"needs_tool": needs_tool, "sources": sources})
+    _check_lengths(responses, {"needs_tool": needs_tool, "sources": sources, "questions": questions})
     grader = get_task(task)
     needs = [None] * len(responses) if needs_tool is None else list(needs_tool)
     for at, need in enumerate(needs):
         if need is not None and not isinstance(need, bool):
             raise DataError(f"needs_tool[{at}] is {need!r}; give True, False, or None where it is not known")
+    asked = [
+        Asked(as_written(response, grader.tool), question)
+        for response, question in zip(responses, questions or [""] * len(responses), strict=True)
+    ]
     outcomes = [
-        judge(as_written(response, grader.tool), answer, need, grader)
-        for response, answer, need in zip(responses, answers, needs, strict=True)
+        judge(done, answer, need, grader)
+        for done, answer, need in zip(execute_texts(asked, task), answers, needs, strict=True)
     ]
     if sources is None:
         return figures(outcomes)
@@ -82,11 +89,8 @@ def tool_use(
     return {**figures(outcomes), "by_source": {name: figures(part) for name, part in by_source.items()}}
 
 
-def judge(
-    response: str | None, answer: Sequence[str], needs_tool: bool | None, task: Task, is_cut: bool = False
-) -> _Outcome:
-    """Run a response's calls and read its answer, as stage 2 does, and grade it."""
-    done = execute_response(response, task, is_cut)
+def judge(done: Execution, answer: Sequence[str], needs_tool: bool | None, task: Task) -> _Outcome:
+    """Grade an executed response, as stage 2 does."""
     return _Outcome(
         correct=task.is_correct(done.prediction, answer),
         calls=done.uses_tool,

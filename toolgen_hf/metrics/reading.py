@@ -23,6 +23,7 @@ from toolgen_hf.builders.rows import Row, fault, read_rows, shorten
 from toolgen_hf.data.produced import read_manifest
 from toolgen_hf.errors import DataError
 from toolgen_hf.stages.execute import calls_tool, execute_response
+from toolgen_hf.tasks import is_service
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.graders import Graders
 from toolgen_hf.tools.native import as_written, response_of
@@ -41,6 +42,7 @@ class Reference:
     id: str
     where: str
     split: str | None = None
+    question: str | None = None
     answer: list[str] | None = None
     needs_tool: bool | None = None
     dataset: str | None = None
@@ -115,7 +117,10 @@ def read_references(path: Path, graders: Graders) -> dict[str, Reference]:
                         where, f"the id {key!r} is already that of {found[key].where}; ids must be unique"
                     )
                 need, accepted = _need(row, where, graders.of(None)), answers(row, "answer", where)
-                found[key] = Reference(id=key, where=where, split=split, answer=accepted, needs_tool=need)
+                question = as_text(row["question"], "question", where) if row.get("question") else None
+                found[key] = Reference(
+                    id=key, where=where, split=split, question=question, answer=accepted, needs_tool=need
+                )
         return found
     stage1 = _table(path, "stage1")
     needs = {
@@ -130,7 +135,8 @@ def read_references(path: Path, graders: Graders) -> dict[str, Reference]:
             key = row["id"]  # a mix may repeat a row, and the published form of stage 1 has no answers
             if key not in found and row["answer"] is not None:
                 accepted = answers(row, "answer", place["where"])
-                found[key] = Reference(**place, answer=accepted, needs_tool=needs.get(key))
+                asked = row["question" if raw else "input"]
+                found[key] = Reference(**place, question=asked, answer=accepted, needs_tool=needs.get(key))
     return found
 
 
@@ -182,6 +188,7 @@ def _executed(target: Path, configs: Iterable[str]) -> list[Response]:
             **_place(row, split, f"{target}, responses"),
             source=row["source"],
             text=row["response"],
+            question=row["question"],
             answer=row["answer"],
             is_cut=row.get("finish_reason") == "length",
         )
@@ -197,7 +204,9 @@ def _unfold(row: Mapping[str, Any], task: Task, place: Mapping[str, Any]) -> Ite
     responses, origin = row.get("responses"), row.get("origin")
     if not isinstance(responses, list) or not isinstance(origin, list) or len(responses) != len(origin):
         raise fault(where, "'responses' and 'origin' must be lists of one length, one item a response")
-    gold = execute_response(responses[0], task) if origin[:1] == ["gold"] else None
+    gold = None
+    if origin[:1] == ["gold"] and not is_service(task):  # else the answers of raw are those that count
+        gold = execute_response(responses[0], task)
     predictions = row.get("answer")
     if not isinstance(predictions, list) or len(predictions) != len(responses):
         predictions = [None] * len(responses)
@@ -231,6 +240,7 @@ def _of_row(row: Row, path: Path, split: str | None, where: str, task: Task) -> 
         text=response_of(row, written, task.tool),
         answer=answers(row, "answer", where) if row.get("answer") not in (None, "") else None,
         needs_tool=_flag(row, where),
+        question=as_text(row["question"], "question", where) if row.get("question") else None,
         is_cut=row.get("finish_reason") == "length",
     )
 

@@ -33,19 +33,22 @@ from toolgen_hf.stages.answer import answer
 from toolgen_hf.stages.execute import execute
 from toolgen_hf.stages.respond import SourceConfig, respond
 from toolgen_hf.stages.tool_api import tool_api
-from toolgen_hf.tasks import TASKS, get_task
+from toolgen_hf.tasks import TaskLike, get_task
 from toolgen_hf.tasks.prompts import Example, PromptSet
 
-_OTHERS = {"t-rex": "LAMA", "webq": "QA", "naturalq": "QA", "triviaqa": "QA", "mlqa": "MLQA"}
-"""The published datasets of tasks that this library does not have."""
-_OURS = ("GSM8K", "SVAMP", "ASDiv")
-"""The published datasets of math problems."""
+_DATASETS = {
+    **dict.fromkeys(("GSM8K", "SVAMP", "ASDiv"), "math"),
+    **dict.fromkeys(("WebQ", "NaturalQ", "TriviaQA"), "qa"),
+    "T-REx": "lama",
+    "MLQA": "mlqa",
+}
+"""The task of each published dataset."""
 
 logger = logging.getLogger(__name__)
 
 
 def answer_questions(
-    source: Path, folder: Path, student: GeneratorConfig, workspace: Workspace, task: str = "math"
+    source: Path, folder: Path, student: GeneratorConfig, workspace: Workspace, task: TaskLike = "math"
 ) -> Outcome | None:
     """Let the model answer without a tool, and split the rows: ``GSM8K_right.json``, ``GSM8K_wrong.json``.
 
@@ -82,7 +85,7 @@ def generate_tool_api(
     output: Path,
     teachers: Sequence[TeacherConfig],
     workspace: Workspace,
-    task: str = "math",
+    task: TaskLike = "math",
     mode: Mode = "w",
     max_attempts: int = 2,
 ) -> Outcome | None:
@@ -98,7 +101,7 @@ def generate_tool_api(
     check_output(output, source)
     rows = read(source, "wrong", may_be_empty=True)  # the student may have answered everything right
     there, new = _there_and_new(rows, output, mode)
-    called = tool_api(splits_of(new), teachers, workspace, get_task(task), max_attempts)
+    called = tool_api(splits_of(new), teachers, workspace, task, max_attempts)
     if workspace.plan is not None:
         return None
     made = [
@@ -115,7 +118,7 @@ def generate_response(
     output: Path,
     config: SourceConfig,
     workspace: Workspace,
-    task: str = "math",
+    task: TaskLike = "math",
     mode: Mode = "w",
     field: str = "response",
     prompts: PromptSet | None = None,
@@ -141,11 +144,11 @@ def generate_response(
     check_output(output, source)
     rows = read(source, "raw")
     there, new = _there_and_new(rows, output, mode)
-    name, grader = source_name(output), get_task(task)
-    responses = respond(splits_of(new), name, config, workspace, grader, prompts)
+    name = source_name(output)
+    responses = respond(splits_of(new), name, config, workspace, get_task(task), prompts)
     if workspace.plan is not None:
         return None
-    ran = rows_of(execute(responses, workspace, grader, f"execute {name}"))
+    ran = rows_of(execute(responses, workspace, task, f"execute {name}"))
     made = [
         {
             **given,
@@ -165,23 +168,15 @@ def _there_and_new(rows: Table, output: Path, mode: Mode) -> tuple[list[Row], Ta
 
 
 def task_of(dataset: str) -> str:
-    """The task of a dataset: math, unless it is a published one of another task.
-
-    Raises:
-        ConfigError: this library does not have the dataset's task.
-    """
-    if other := _OTHERS.get(dataset.lower()):
-        raise ConfigError(
-            f"{dataset!r} is a dataset of the task {other!r}, which is not in this library; known: {', '.join(TASKS)}"
-        )
-    if dataset.lower() not in map(str.lower, _OURS):
-        known = (*_OURS, *_OTHERS)
-        logger.warning(
-            "--dataset_name %r is none of %s: taken as one of math problems%s",
-            dataset,
-            ", ".join(known),
-            nearest(dataset, known),
-        )
+    """The task of a dataset: its own if it is a published one, else math."""
+    if (known := {name.lower(): task for name, task in _DATASETS.items()}.get(dataset.lower())) is not None:
+        return known
+    logger.warning(
+        "--dataset_name %r is none of %s: taken as one of math problems%s",
+        dataset,
+        ", ".join(_DATASETS),
+        nearest(dataset, _DATASETS),
+    )
     return "math"
 
 

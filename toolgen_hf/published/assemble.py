@@ -45,12 +45,12 @@ from toolgen_hf.recipe import Recipe
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.answer import unusable_answer
 from toolgen_hf.stages.draw import MixConfig
-from toolgen_hf.stages.execute import execute, execute_response
+from toolgen_hf.stages.execute import Asked, execute, execute_texts
 from toolgen_hf.stages.score import Strategy, gather
 from toolgen_hf.stages.score import score as score_stage
 from toolgen_hf.stages.stage1 import gold, stage1
 from toolgen_hf.stages.tool_api import COPIED
-from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks import Equipped, TaskLike, get_task
 from toolgen_hf.tasks.base import Task
 
 _UNVERIFIED = "the output does not give the answer"
@@ -62,7 +62,7 @@ _ORDER = ("gold", "chatgpt", "davinci", "vicuna", "alpaca")
 logger = logging.getLogger(__name__)
 
 
-def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: str = "math") -> Outcome:
+def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: TaskLike = "math") -> Outcome:
     """Put right responses and tool calls together as stage 1, right ones first.
 
     Every call is run, and the answer of every response is read; each must be an accepted one. As in the published
@@ -87,8 +87,9 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
     more: dict[str, Row] = {}
     dropped: list[Row] = []
     for column, rows in parts.items():
-        for row, extra in zip(rows.rows, extras(rows), strict=True):
-            ran = execute_response(row[column], grader)
+        asked = [Asked(row[column], row["question"]) for row in rows.rows]
+        ran_texts = execute_texts(asked, task, workspace)
+        for row, extra, ran in zip(rows.rows, extras(rows), ran_texts, strict=True):
             call = ran.verified(row["question"], row["answer"], grader) if column == "tool_call" else None
             is_right = call is not None or (
                 column == "response" and grader.is_correct(ran.prediction, row["answer"])
@@ -103,7 +104,7 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
                 dropped.append(rejected(row["id"], "merge", reason, row))
                 continue
             whole = {**dict.fromkeys(schemas.CALLED), **row, "attempts": []}
-            called = {"tool_call": str(call.call)} if call else {}  # without a text around it
+            called = {"tool_call": ran.taught(call, grader)} if call else {}  # without a text around it
             taken[row["id"]] = {**whole, **called, "correct": column == "response"}
             more[row["id"]] = extra
     cloned = stage1(as_split(list(taken.values()), schemas.CALLED), workspace, grader.name)
@@ -113,7 +114,7 @@ def merge(right: Path, wrong: Path, output: Path, workspace: Workspace, task: st
 
 
 def gold_response(
-    source: Path, output: Path, workspace: Workspace, raw: Path | None = None, task: str = "math"
+    source: Path, output: Path, workspace: Workspace, raw: Path | None = None, task: TaskLike = "math"
 ) -> Outcome:
     """Turn stage 1's outputs into the responses of the source ``gold``.
 
@@ -137,7 +138,7 @@ def gold_response(
         )
     grader = get_task(task)
     cloned = as_split([row for row in named if row["id"]], schemas.STAGE1)
-    ran = rows_of(execute(gold(cloned, workspace), workspace, grader, "execute gold"))
+    ran = rows_of(execute(gold(cloned, workspace), workspace, task, "execute gold"))
     made: dict[str, Row] = {}
     dropped: list[Row] = []
     for row, extra in zip(named, extras(rows), strict=True):
@@ -168,7 +169,7 @@ def score(
     folder: Path,
     target: Path,
     workspace: Workspace,
-    task: str = "math",
+    task: TaskLike = "math",
     strategy: Strategy = "distance",
     sources: Sequence[str] = (),
 ) -> list[Outcome]:
@@ -236,14 +237,14 @@ def response_files(folder: Path, wanted: Sequence[str] = ()) -> dict[str, dict[s
 
 
 def _score_one(
-    files: Mapping[str, Path], target: Path, workspace: Workspace, task: str, strategy: Strategy
+    files: Mapping[str, Path], target: Path, workspace: Workspace, task: TaskLike, strategy: Strategy
 ) -> Outcome:
     check_output(target, *files.values())
     grader = get_task(task)
     rows = read(files["gold"], "responses", ids_are_unique=False, source="gold")
     right: dict[str, Row] = {}
     dropped: list[Row] = []
-    for row in rows_of(execute(splits_of(rows), workspace, grader, "execute gold")):
+    for row in rows_of(execute(splits_of(rows), workspace, task, "execute gold")):
         reason = _unverified(row["correct"], row["answer"], grader) or (
             _TWICE if row["id"] in right else None
         )
@@ -279,7 +280,7 @@ def _score_one(
             }
             for key in whole
         ]
-        executed[source] = execute(as_split(asked, schemas.RESPONSES), workspace, grader, f"execute {source}")
+        executed[source] = execute(as_split(asked, schemas.RESPONSES), workspace, task, f"execute {source}")
     scored = score_stage(gather(executed, grader), workspace, grader, strategy)
     made = [{name: row[name] for name in PUBLISHED["stage2"]} for row in rows_of(scored)]
     notes = [note for given in sources if (note := given.empty())]
@@ -365,7 +366,7 @@ def release(
     dataset: str,
     output: Path,
     workspace: Workspace,
-    task: str = "math",
+    task: TaskLike = "math",
     strategy: Strategy = "distance",
 ) -> Result:
     """Build a produced directory (Parquet, card, manifest) from one dataset's files, without asking a model.
@@ -383,10 +384,13 @@ def release(
                 sources.setdefault(source, []).append(str(path))
     if not sources:
         raise DataError(f"{str(data / 'stage2' / dataset)!r} holds no responses of a source besides gold")
+    equipped = task if isinstance(task, Equipped) else Equipped(task)
     recipe = Recipe.parse(
         {
             "name": dataset,
-            "task": task,
+            "task": equipped.task,
+            "tools": equipped.tools,
+            "reader": equipped.reader,
             "dataset": {"source": f"{data}#stage1", "name": dataset},
             "sources": {
                 source: {"generator": {"kind": "file", "path": paths}} for source, paths in sources.items()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from toolgen_hf.models.config import LocalConfig, OpenAIConfig
     from toolgen_hf.published.files import Outcome
     from toolgen_hf.runtime.workspace import Workspace as Workspace
+    from toolgen_hf.tasks import TaskLike
 
     Made = TypeVar("Made", bound=BaseModel)
 
@@ -128,7 +129,26 @@ def _add_common(parser: Parser) -> None:
 
 
 def add_task(parser: Parser) -> None:
-    parser.add("--task", str, "in any case: math, Math (default: math)", default="math")
+    parser.add("--task", str, "in any case: math, qa, lama, mlqa (default: math)", default="math")
+
+
+def add_tools(parser: Parser) -> None:
+    tools = "a YAML file with the keys tools and reader, as in a recipe (math needs none)"
+    parser.add("--tools", Path, tools)
+
+
+def task(options: argparse.Namespace) -> TaskLike:
+    """The task that ``--task`` or ``--dataset_name`` names, with what answers its tools.
+
+    Raises:
+        ConfigError: there is no such task, or the file is not one of tools.
+    """
+    from toolgen_hf.published.ask import task_of
+    from toolgen_hf.recipe import tools_of
+    from toolgen_hf.tasks import Equipped
+
+    name = options.task if "task" in options else task_of(options.dataset_name)
+    return name if options.tools is None else Equipped(name, *tools_of(options.tools))
 
 
 def add_mode(parser: Parser, default: str = "a") -> None:

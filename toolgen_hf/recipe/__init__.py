@@ -18,6 +18,7 @@ from toolgen_hf.recipe.recipe import (
     ScoreConfig,
     ToolApiConfig,
     key_prefix,
+    tools_of,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "ScoreConfig",
     "ToolApiConfig",
     "key_prefix",
+    "tools_of",
 ]

@@ -32,7 +32,7 @@ _MESSAGES = {
 _CHOICE = re.compile(r"(str|int|float|bool|(dict|tuple|list|literal)\[.*\]|constrained-\w+)")
 """Pydantic appends this to a key if its value can have one of several types."""
 _BOUNDS = {"gt": "above", "ge": "of at least", "lt": "below", "le": "of at most"}
-_UNSHOWN = {"base_url", "extra", "keys_file"}
+_UNSHOWN = {"base_url", "extra", "keys_file", "url"}
 """Values of these keys are not shown, because they may hold a password or an API key."""
 _PATTERNS = {DEVICE: "give auto, cpu, mps, cuda or cuda:N"}
 _NAME = "use letters, digits, '.', '_' and '-', the first a letter or a digit"

@@ -44,10 +44,11 @@ from toolgen_hf.models.config import (
 from toolgen_hf.recipe.files import Draft, read_recipe
 from toolgen_hf.recipe.mistakes import validated
 from toolgen_hf.recipe.permission import require_allowed
+from toolgen_hf.safe_yaml import read_yaml
 from toolgen_hf.stages.draw import MixConfig, NearDuplicates, Take
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.stages.score import Strategy
-from toolgen_hf.tasks import get_task, task_reference
+from toolgen_hf.tasks import Equipped, get_task, task_reference
 from toolgen_hf.tools.config import ToolConfig
 
 SKIPPED = ("answer", "tool_api")
@@ -311,6 +312,11 @@ class Recipe(Config):
             )
 
     @property
+    def equipped(self) -> Equipped:
+        """The task with what answers its tools."""
+        return Equipped(self.task, self.tools, self.reader)
+
+    @property
     def trained(self) -> list[str]:
         """The adapters that a source uses, in the order of ``finetune``. The others are not trained."""
         wanted = {source.generator.trained_adapter for source in self.sources.values()}
@@ -433,6 +439,21 @@ class Recipe(Config):
         for name, part in parts.items():
             parts[name] = {key: value for key, value in part.items() if value is not None}
         return data
+
+
+class _ToolsFile(Config):
+    tools: dict[Annotated[str, Field(pattern=TOOL)], ToolConfig] = Field(default_factory=dict)
+    reader: GeneratorConfig | None = None
+
+
+def tools_of(path: Path) -> tuple[Mapping[str, ToolConfig], GeneratorConfig | None]:
+    """The keys ``tools`` and ``reader`` of a YAML file that has these alone.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key is not valid.
+    """
+    found = validated(_ToolsFile, read_yaml(path), f"{str(path)!r} is no file of tools")
+    return found.tools, found.reader
 
 
 MixRecipe = Recipe

@@ -24,8 +24,6 @@ from toolgen_hf.models.config import (
 from toolgen_hf.recipe.recipe import Recipe
 from toolgen_hf.runtime.budget import Meter
 from toolgen_hf.runtime.plan import Plan, Planned
-from toolgen_hf.stages.connect import require_tools
-from toolgen_hf.tasks import get_task
 from toolgen_hf.tools.config import EngineConfig
 
 logger = logging.getLogger(__name__)
@@ -106,7 +104,7 @@ def check_models(recipe: Recipe, meter: Meter, prefix: str = "") -> dict[str, st
     for remark in remarks(recipe):
         logger.warning("%s%s", prefix, remark)
     try:
-        require_tools(get_task(recipe.task), recipe.tools, recipe.reader)
+        recipe.equipped.require()
     except ConfigError as error:
         raise ConfigError(f"{prefix}{error}") from error
     checked: list[tuple[GeneratorConfig | EngineConfig, str | None]] = []

@@ -1,6 +1,6 @@
 """What the rows of a stage may ask beside their models: the tools of a recipe, and the reader of tool results.
 
-connect(get_task("qa"), {"WikiSearch": SearchConfig(corpus="pages.jsonl")}, reader, workspace, "execute gold")
+connect(Equipped("qa", {"WikiSearch": SearchConfig(corpus="pages.jsonl")}, reader), workspace, "execute gold")
 """
 
 from __future__ import annotations
@@ -10,19 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolgen_hf.ask import Ask, Connection, Prompt, ToolResult
-from toolgen_hf.errors import ConfigError
 from toolgen_hf.models import build
-from toolgen_hf.models.config import GeneratorConfig
 from toolgen_hf.runtime.texts import Texts
 from toolgen_hf.runtime.workspace import Workspace
-from toolgen_hf.tasks import identity
-from toolgen_hf.tasks.base import Task
+from toolgen_hf.tasks import Equipped, TaskLike, get_task, identity
 from toolgen_hf.tasks.responses import read_response
-from toolgen_hf.tools.base import Declared, Tool
+from toolgen_hf.tools.base import Tool
 from toolgen_hf.tools.config import QAConfig, ToolConfig, TranslatorConfig
 from toolgen_hf.tools.service import recorded
 
-Tools = Mapping[str, ToolConfig]
 QA_PROMPT = "Answer the question in a few words."
 TRANSLATOR_PROMPT = "Translate the text into {language}. Write the translation alone."
 
@@ -44,15 +40,15 @@ class Connected:
         return Ask(self.reader, self.tools, self.connections)
 
 
-def connect(
-    task: Task, tools: Tools, reader: GeneratorConfig | None, workspace: Workspace, label: str
-) -> Connected:
-    """Open what the calls of a stage need. A tool that the task does not know is offered beside its own.
+def connect(task: TaskLike, workspace: Workspace, label: str) -> Connected:
+    """Open what the calls of a stage need.
 
     Raises:
-        ConfigError: a tool of the task is a service that ``tools`` lacks, or the task needs a reader.
+        ConfigError: a tool of the task is a service that nothing answers, or the task needs a reader.
     """
-    require_tools(task, tools, reader)
+    equipped = task if isinstance(task, Equipped) else Equipped(task)
+    equipped.require()
+    task, tools, reader = get_task(equipped.task), equipped.tools, equipped.reader
     offered = list(task.tools)
     connections: dict[str, Connection] = {}
     asked: dict[str, Texts] = {}
@@ -72,22 +68,6 @@ def connect(
     }
     texts = (*asked.values(), *([] if read_by is None else [read_by]))
     return Connected(tuple(offered), connections, texts, read_by, settings)
-
-
-def require_tools(task: Task, tools: Tools, reader: GeneratorConfig | None) -> None:
-    """Check that there is all that a task needs.
-
-    Raises:
-        ConfigError: names what is missing.
-    """
-    for tool in task.tools:
-        if isinstance(tool, Declared) and tool.name not in tools:
-            tool.run("")
-    if task.reads and reader is None:
-        raise ConfigError(
-            f"the task {task.name!r} reads tool results with a model: name it in the recipe's key reader (in Python: "
-            "reader=)"
-        )
 
 
 def _connection(config: ToolConfig, engines: Mapping[str, Texts]) -> Connection:

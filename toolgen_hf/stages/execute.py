@@ -19,22 +19,21 @@ a call could not be run.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from datasets import DatasetDict
 
 from toolgen_hf import schemas
-from toolgen_hf.ask import Ask
+from toolgen_hf.ask import Ask, RowRun
 from toolgen_hf.errors import ToolError
-from toolgen_hf.models.config import GeneratorConfig
-from toolgen_hf.runtime.door import replay
+from toolgen_hf.runtime.door import Generating, replay
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Row, Stage, require_columns
-from toolgen_hf.stages.connect import Tools, connect
-from toolgen_hf.tasks import get_task
+from toolgen_hf.stages.connect import connect
+from toolgen_hf.tasks import Equipped, TaskLike, get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.responses import Response, read_response
 from toolgen_hf.tools import ToolCall, find_calls, has_call
@@ -96,6 +95,42 @@ def execute_response(text: str | None, task: Task, is_cut: bool = False) -> Exec
     """
     [done] = replay([execute_text(text, task, Ask(), is_cut=is_cut)])
     return done
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A text to execute. ``is_cut``: it was cut at the token limit."""
+
+    text: str | None
+    question: str = ""
+    is_cut: bool = False
+
+
+def execute_texts(
+    asked: Sequence[Asked], task: TaskLike, workspace: Workspace | None = None
+) -> list[Execution]:
+    """Execute texts that are not in a dataset. What is asked for them is recorded in the store.
+
+    Args:
+        workspace: needed only for a task whose tools are services; default one in the cache folder.
+
+    Raises:
+        ConfigError: the task needs a reader, or a tool.
+        GenerationError: the reader or a tool failed.
+    """
+    grader = get_task(task)
+    if not isinstance(task, Equipped) or not (task.tools or task.reader):
+        return replay([execute_text(one.text, grader, Ask(), one.question, one.is_cut) for one in asked])
+    with nullcontext(workspace) if workspace else Workspace(progress=False) as workspace:
+        connected = connect(task, workspace, STAGE.name)
+
+        def runs() -> Iterator[RowRun[Execution]]:
+            for one in asked:
+                yield execute_text(one.text, grader, connected.ask(), one.question, one.is_cut)
+
+        if connected.texts:
+            Generating((("", run) for run in runs()), connected.texts, STAGE.name, len(asked)).run()
+        return replay(list(runs()))
 
 
 def calls_tool(text: str | None, task: Task) -> bool:
@@ -191,16 +226,10 @@ def _finish_reason(reason: str | None, response: Response | None) -> str | None:
 def execute(
     responses: DatasetDict,
     workspace: Workspace,
-    task: str | Task = "math",
+    task: TaskLike = "math",
     label: str | None = None,
-    reader: GeneratorConfig | None = None,
-    tools: Tools = MappingProxyType({}),
 ) -> DatasetDict:
     """Execute every response (columns ``schemas.RESPONSES`` -> ``EXECUTED``).
-
-    Args:
-        reader: the model that reads tool results, for a task that needs one.
-        tools: what answers the calls of tools that are services, by name.
 
     Raises:
         DataError: a column is missing.
@@ -209,7 +238,7 @@ def execute(
     """
     require_columns(responses, schemas.RESPONSES, "execute")
     grader = get_task(task)
-    connected = connect(grader, tools, reader, workspace, label or STAGE.name)
+    connected = connect(task, workspace, label or STAGE.name)
 
     async def function(row: Row) -> Row:
         return await execute_row(row, connected.ask(), grader)
@@ -219,4 +248,4 @@ def execute(
 
 def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
     """Run the stage with the settings of a `toolgen_hf.Recipe`."""
-    return execute(rows, workspace, recipe.task, reader=recipe.reader, tools=recipe.tools)
+    return execute(rows, workspace, recipe.equipped)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, TypedDict
 
 from datasets import DatasetDict
@@ -22,15 +21,15 @@ from datasets import DatasetDict
 from toolgen_hf import schemas
 from toolgen_hf.ask import Ask, Generation, Wanted
 from toolgen_hf.models import build
-from toolgen_hf.models.config import AnnotationsConfig, FileConfig, GeneratorConfig, TeacherConfig, unique
+from toolgen_hf.models.config import AnnotationsConfig, FileConfig, TeacherConfig, unique
 from toolgen_hf.models.file import FileGenerator
 from toolgen_hf.runtime.texts import Texts
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.answer import unusable_answer
 from toolgen_hf.stages.base import Row, Stage, require_columns
-from toolgen_hf.stages.connect import Tools, connect
+from toolgen_hf.stages.connect import connect
 from toolgen_hf.stages.execute import execute_text
-from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks import TaskLike, get_task
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.math.compose import VERSION as ANNOTATIONS_VERSION
 from toolgen_hf.tasks.prompts import PromptSet, load_prompts, tool_api_prompt
@@ -214,11 +213,9 @@ def tool_api(
     answered: DatasetDict,
     teachers: Sequence[TeacherConfig],
     workspace: Workspace,
-    task: str | Task = "math",
+    task: TaskLike = "math",
     max_attempts: int = 2,
     example_seed: int | None = None,
-    reader: GeneratorConfig | None = None,
-    tools: Tools = MappingProxyType({}),
     causal: bool = True,
 ) -> DatasetDict:
     """Get a verified tool call for every wrong row (columns ``schemas.ANSWERED`` -> ``CALLED``).
@@ -226,8 +223,6 @@ def tool_api(
     Args:
         teachers: asked in this order; ``annotations`` and a file once, a model up to ``max_attempts`` times.
         example_seed: shuffles the examples of the teachers' prompt; None leaves them in the published order.
-        reader: the model that reads tool results, for a task that needs one.
-        tools: what answers the calls of tools that are services, by name.
         causal: where a model reads the results, accept a call only if this model is wrong without them.
 
     Raises:
@@ -243,7 +238,7 @@ def tool_api(
         _teacher(config, name, prompts, grader, max_attempts, workspace)
         for config, name in zip(teachers, names, strict=True)
     ]
-    connected = connect(grader, tools, reader, workspace, STAGE.name)
+    connected = connect(task, workspace, STAGE.name)
     settings = {
         **connected.settings,
         "prompts": prompts.settings(),
@@ -263,10 +258,8 @@ def tool_api(
 def run(rows: DatasetDict, recipe: Any, workspace: Workspace, name: str | None = None) -> DatasetDict:
     """Run the stage with the settings of a `toolgen_hf.Recipe`."""
     config = recipe.tool_api
-    return tool_api(
-        rows, config.teachers, workspace, recipe.task, config.max_attempts, config.example_seed, recipe.reader,
-        recipe.tools, config.causal,
-    )  # fmt: skip
+    settings = (config.max_attempts, config.example_seed, config.causal)
+    return tool_api(rows, config.teachers, workspace, recipe.equipped, *settings)
 
 
 def _teacher(

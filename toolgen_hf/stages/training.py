@@ -33,7 +33,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from datasets import DatasetDict
@@ -41,13 +40,12 @@ from datasets import DatasetDict
 from toolgen_hf import schemas
 from toolgen_hf.ask import Ask
 from toolgen_hf.errors import ConfigError, DataError
-from toolgen_hf.models.config import GeneratorConfig
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.stages.base import Batch, Row, Stage, require_columns
 from toolgen_hf.stages.chat_template import require_calls
-from toolgen_hf.stages.connect import Tools, connect
+from toolgen_hf.stages.connect import connect
 from toolgen_hf.stages.execute import execute_text
-from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks import TaskLike, get_task
 from toolgen_hf.tasks.base import Task
 
 SFT = Stage("sft", version=1, features=schemas.SFT)
@@ -123,11 +121,9 @@ def sft(stage1_rows: DatasetDict, workspace: Workspace) -> DatasetDict:
 def tool_calling(
     stage1_rows: DatasetDict,
     workspace: Workspace,
-    task: str | Task = "math",
+    task: TaskLike = "math",
     tokenizer: str | Any | None = None,
     revision: str | None = None,
-    reader: GeneratorConfig | None = None,
-    tools: Tools = MappingProxyType({}),
 ) -> DatasetDict:
     """Tool use for TRL's SFTTrainer (columns ``schemas.STAGE1`` -> ``TOOL_CALLING``).
 
@@ -140,8 +136,6 @@ def tool_calling(
         tokenizer: a model (a folder, a Hub id, ``pip:NAME``) or its tokenizer. Its chat template must render each call,
             its result and the answer, which is checked on real rows. SmolLM2's, Llama 3's and Phi-3's leave calls out.
         revision: the revision of a model on the Hub.
-        reader: the model that reads tool results, for a task that needs one.
-        tools: what answers the calls of tools that are services, by name.
 
     Raises:
         ConfigError: the chat template leaves out some of it, or the task needs a reader or a tool.
@@ -149,7 +143,7 @@ def tool_calling(
     """
     require_columns(stage1_rows, schemas.STAGE1, "tool_calling")
     grader = get_task(task)
-    connected = connect(grader, tools, reader, workspace, TOOL_CALLING.name)
+    connected = connect(task, workspace, TOOL_CALLING.name)
 
     async def function(row: Row) -> Row:
         return await tool_calling_row(row, connected.ask(), grader)

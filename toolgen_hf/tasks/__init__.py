@@ -6,9 +6,11 @@ A task that ships is a folder and a line here. Others come from outside, each as
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias, cast
 
 from toolgen_hf.errors import ConfigError
+from toolgen_hf.models.config import GeneratorConfig
 from toolgen_hf.plugins import Registry, check_members, is_path, source_of
 from toolgen_hf.tasks.base import Annotation, Task
 from toolgen_hf.tasks.lama import LAMA
@@ -16,15 +18,19 @@ from toolgen_hf.tasks.math import MATH
 from toolgen_hf.tasks.mlqa import MLQA
 from toolgen_hf.tasks.qa import QA
 from toolgen_hf.tools import check_tool
-from toolgen_hf.tools.base import Tool
+from toolgen_hf.tools.base import Declared, Tool
+from toolgen_hf.tools.config import ToolConfig
 
 __all__ = [
     "TASKS",
     "Annotation",
+    "Equipped",
     "Task",
+    "TaskLike",
     "check_task",
     "get_task",
     "identity",
+    "is_service",
     "task_named",
     "task_reference",
 ]
@@ -41,7 +47,45 @@ METHODS: Final = (
 PROMPTS: Final = ("answer", "tool_api", "respond")
 
 
-def get_task(task: str | Task) -> Task:
+@dataclass(frozen=True)
+class Equipped:
+    """A task with what answers the calls of its tools, and the model that reads their results.
+
+    Equipped("qa", {"WikiSearch": SearchConfig(corpus="pages.jsonl")}, OpenAIConfig(engine="gpt-6-luna"))
+    """
+
+    task: str | Task
+    tools: Mapping[str, ToolConfig] = field(default_factory=dict)
+    """By the tool's name. A tool that the task does not know is offered beside its own."""
+    reader: GeneratorConfig | None = None
+
+    def require(self) -> None:
+        """Check that there is all that the task needs.
+
+        Raises:
+            ConfigError: names what is missing.
+        """
+        task = get_task(self.task)
+        for tool in task.tools:
+            if isinstance(tool, Declared) and tool.name not in self.tools:
+                tool.run("")
+        if task.reads and self.reader is None:
+            raise ConfigError(
+                f"the task {task.name!r} reads tool results with a model: name it in the recipe's key reader (in "
+                "Python: Equipped(task, tools, reader))"
+            )
+
+
+def is_service(task: Task) -> bool:
+    """Whether a task's calls need more than this process: a service, or a model that reads their results."""
+    return task.reads or any(isinstance(tool, Declared) for tool in task.tools)
+
+
+TaskLike: TypeAlias = str | Task | Equipped
+"""A task, by name or itself; a task whose tools are services needs what answers them."""
+
+
+def get_task(task: TaskLike) -> Task:
     """The task with a name in any case, the task in a file (which is run), or the task itself.
 
         get_task("math")
@@ -52,6 +96,7 @@ def get_task(task: str | Task) -> Task:
     Raises:
         ConfigError: there is none (the message names the known ones), it cannot be loaded, or it is not a task.
     """
+    task = task.task if isinstance(task, Equipped) else task
     return REGISTRY.find(task) if isinstance(task, str) else _check_task(task, "task")
 
 
