@@ -83,6 +83,16 @@ class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
         """The rows of one file, each with its place."""
         return read_rows(path, ids=self.only)
 
+    def _rows(self, split: str) -> Iterator[tuple[str, Row]]:
+        """The rows of a split's files. Raises `DataError` if a file has none."""
+        for path in self.inputs[split]:
+            is_empty = True
+            for placed in self._read(path, split):
+                is_empty = False
+                yield placed
+            if is_empty and not self.may_be_empty:
+                raise fault(str(path), "holds no rows")
+
     def _row(self, row: Row, where: str, new_id: str) -> Row:
         """One row of the dataset. A row without an id gets ``new_id``."""
         raise NotImplementedError
@@ -113,14 +123,8 @@ class RowsBuilder(GeneratorBasedBuilder):  # type: ignore[misc]
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, Row]]:
         seen: dict[str, str] = {}
-        number = 0
-        for path in self.inputs[split]:
-            first = number
-            for where, raw in self._read(path, split):
-                row = self._row(raw, where, f"{self.config.dataset}-{split}-{number}")
-                if self.ids_are_unique:
-                    check_new_id(row["id"], where, seen)
-                yield number, row
-                number += 1
-            if number == first and not self.may_be_empty:
-                raise fault(str(path), "holds no rows")
+        for number, (where, raw) in enumerate(self._rows(split)):
+            row = self._row(raw, where, f"{self.config.dataset}-{split}-{number}")
+            if self.ids_are_unique:
+                check_new_id(row["id"], where, seen)
+            yield number, row

@@ -114,16 +114,21 @@ def _only(value: object, column: str, where: str) -> object:
     return value
 
 
-def answers(row: Row, column: str, where: str) -> list[str]:
-    """Every accepted answer: the one value, or the items of a list and of lists in it.
+def answers(row: Row, column: str, where: str, may_lack: bool = False) -> list[str]:
+    """Every accepted answer, once: the one value, or the items of a list and of lists in it.
+
+    Args:
+        may_lack: leave out null and blank ones; then the list may be empty.
 
     Raises:
         DataError: there is none, or one is null, blank, or neither text nor a number.
     """
     values = _flat(pick(row, column, where))
-    if not values:
+    if may_lack:
+        values = [item for item in values if item is not None and str(item).strip()]
+    elif not values:
         raise fault(where, f"{column!r} is an empty list: give at least one answer")
-    return [_filled(item, column, where) for item in values]
+    return list(dict.fromkeys(_filled(item, column, where) for item in values))
 
 
 def _flat(value: object) -> list[object]:

@@ -74,15 +74,17 @@ class DatasetConfig(Config):
     """
 
     builder: Literal["gsm8k", "qa", "produced"] = "gsm8k"
-    """``gsm8k``: GSM8K, which ships with the library. ``qa``: your own files, or SVAMP. ``produced``: the output of an
-    earlier run."""
+    """``gsm8k``: GSM8K, which ships with the library. ``qa``: your own files, SVAMP, or a set on the Hub. ``produced``:
+    the output of an earlier run."""
     config: str | None = None
-    """A named configuration of the builder, such as ``svamp`` for ``qa``."""
+    """For ``qa``, a set that is known by name: ``svamp`` ships; from the Hub come ``asdiv``, ``mgsm``,
+    ``web_questions``, ``nq_open``, ``trivia_qa``, ``lama``, ``mlqa`` and ``xquad``, the last with languages too:
+    ``mlqa.en.de``, ``xquad.de``, ``mgsm.de``."""
     source: Annotated[str | None, Reach.SET] = None
     """For ``gsm8k`` without files: ``bundled``, or ``hub`` (at ``revision``). For a produced set:
     ``hub:user/repo@v1.1.0#raw`` or ``outputs/quickstart#raw``; ``#stage1`` in place of ``#raw`` starts from stage 1."""
     revision: str | None = None
-    """For ``gsm8k`` from the Hub: a commit, branch or tag."""
+    """For ``gsm8k`` or a config of ``qa`` from the Hub: a commit, branch or tag."""
     data_dir: Annotated[str | None, Reach.FILE] = None
     """A folder with one file for each split."""
     data_files: Annotated[str | dict[str, str] | None, Reach.FILE] = None
@@ -126,7 +128,7 @@ class DatasetConfig(Config):
     def _fits_the_builder(self) -> Self:
         alien = {
             "gsm8k": ("columns",),
-            "qa": ("source", "revision"),
+            "qa": ("source",),
             "produced": ("config", "revision", "data_dir", "data_files", "columns"),
         }[self.builder]
         if given := [key for key in alien if getattr(self, key) is not None]:
