@@ -22,9 +22,9 @@ repository with a loading script (`datasets` runs no such script any more). This
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from toolgen_hf.builders.base import RowsConfig
 from toolgen_hf.builders.columns import optional_text, pick, text
@@ -339,18 +339,16 @@ _MGSM = QAConfig(
 )
 
 
-def _in(whole: QAConfig, languages: Iterable[tuple[str, ...]], folder: str) -> list[QAConfig]:
+def _in(whole: QAConfig, languages: Iterable[tuple[str, ...]], folder: str) -> Iterator[QAConfig]:
     """A config for each language, or for each pair of the context's and the question's."""
-    return [
-        replace(
-            whole,
-            name=f"{whole.name}.{'.'.join(some)}",
-            dataset=f"{whole.dataset}-{'-'.join(some)}",
-            language=some[0] if len(set(some)) == 1 else "",
-            folders=(folder + ".".join(some),),
-        )
-        for some in languages
-    ]
+    for some in languages:
+        one: dict[str, Any] = {
+            "name": f"{whole.name}.{'.'.join(some)}",
+            "dataset": f"{whole.dataset}-{'-'.join(some)}",
+            "language": some[0] if len(set(some)) == 1 else "",
+            "folders": (folder + ".".join(some),),
+        }
+        yield replace(whole, **one)
 
 
 CONFIGS: Final = (
