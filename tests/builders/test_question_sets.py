@@ -10,9 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub import DatasetCard
 
 from tests.builders.conftest import Write
 from tests.support.hub import LocalHub
+from tests.support.recipes import BASE
+from toolgen_hf import Recipe, Workspace, run
 from toolgen_hf.builders import QA, load
 from toolgen_hf.builders.question_sets import CONFIGS, CONVERTED
 from toolgen_hf.errors import ConfigError, DataError, HubError
@@ -409,6 +412,20 @@ def test_a_recipe_names_a_set(hub_here: LocalHub) -> None:
     assert (origin.name, origin.license) == ("WebQuestions", "unknown")
     assert origin.homepage.endswith("stanfordnlp/web_questions")
     assert "berant2013webquestions" in origin.citation
+
+
+def test_the_card_names_the_set_and_its_terms(
+    hub_here: LocalHub, tmp_path: Path, scripted_models: None
+) -> None:
+    rows = [{"question": f"What is {n} plus 1?", "answer_number": n + 1} for n in range(3)]
+    files = {f"en/{split}-00000-of-00001.parquet": parquet(MGSM, rows) for split in ("train", "test")}
+    put(hub_here, "mgsm.en", files)
+    data = {**BASE, "name": "sums", "dataset": {"builder": "qa", "config": "mgsm.en"}}
+    done = run(Recipe.parse(data), tmp_path / "out", Workspace(tmp_path / "cache", progress=False))
+    card = DatasetCard.load(done.directory / "README.md")
+    assert (card.data.license, card.data.language) == ("cc-by-sa-4.0", "en")
+    assert "[MGSM-en](https://github.com/google-research/url-nlp) is under CC-BY-SA-4.0" in card.text
+    assert "@inproceedings{shi2023multilingual" in card.text
 
 
 def test_what_the_hub_lacks(hub_here: LocalHub, cache: Path, write: Write) -> None:

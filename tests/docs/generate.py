@@ -27,6 +27,7 @@ from pydantic.fields import FieldInfo
 from tests.docs.pages import ROOT
 from toolgen_hf import cli, errors, schemas, stages
 from toolgen_hf.builders.columns import ALIASES
+from toolgen_hf.builders.question_sets import CONFIGS as QUESTION_SETS
 from toolgen_hf.cli import parser
 from toolgen_hf.data import export
 from toolgen_hf.data.tables import OPTIONAL
@@ -340,6 +341,27 @@ def tool_errors() -> str:
     return table(["begins with", "class", "means"], rows)
 
 
+def question_sets() -> str:
+    """The sets of ``QA`` on the Hub. Those of several languages have one row, with one of their languages."""
+    rows = []
+    for config in QUESTION_SETS:
+        if not config.repo or "." in config.name:
+            continue
+        names = [config.name]
+        if len(config.folders) > 1:
+            names.append(f"{config.name}.{config.folders[1].removeprefix(config.name + '.')}")
+        rows.append(
+            [
+                ", ".join(f"`{name}`" for name in names),
+                f"[{config.repo}](https://huggingface.co/datasets/{config.repo})",
+                ", ".join(f"`{split}`" for split in config.splits),
+                f"`{config.task}`",
+                config.license,
+            ]
+        )
+    return table(["config", "on the Hub", "splits", "task", "licence"], rows)
+
+
 # The pages.
 
 PARTS = {
@@ -356,6 +378,7 @@ PARTS = {
     "errors": error_tree,
     "exit codes": exit_codes,
     "tool errors": tool_errors,
+    "question sets": question_sets,
 }
 _PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -221,7 +221,7 @@ def _shown(prompt: Prompt, examples: int = 0, seed: int | None = None) -> dict[s
 
 
 def _language(dataset: DatasetConfig) -> str | None:
-    """The language of the questions if they ship with the library; for other files it is unknown."""
+    """The language of a set that is known by name, if it has one; for other files it is unknown."""
     if dataset.builder not in BUILDERS or dataset.data_dir or dataset.data_files:
         return None
     builder: Any = BUILDERS[dataset.builder]

@@ -77,9 +77,9 @@ class DatasetConfig(Config):
     """``gsm8k``: GSM8K, which ships with the library. ``qa``: your own files, SVAMP, or a set on the Hub. ``produced``:
     the output of an earlier run."""
     config: str | None = None
-    """For ``qa``, a set that is known by name: ``svamp`` ships; from the Hub come ``asdiv``, ``mgsm``,
-    ``web_questions``, ``nq_open``, ``trivia_qa``, ``lama``, ``mlqa`` and ``xquad``, the last with languages too:
-    ``mlqa.en.de``, ``xquad.de``, ``mgsm.de``."""
+    """For ``qa``, a set that is known by name: ``svamp`` ships; ``asdiv``, ``web_questions``, ``nq_open``,
+    ``trivia_qa``, ``lama``, ``mlqa``, ``xquad`` and ``mgsm`` come from the Hub. The last three also have configs by
+    language: ``mlqa.en.de``, ``xquad.de``, ``mgsm.de``."""
     source: Annotated[str | None, Reach.SET] = None
     """For ``gsm8k`` without files: ``bundled``, or ``hub`` (at ``revision``). For a produced set:
     ``hub:user/repo@v1.1.0#raw`` or ``outputs/quickstart#raw``; ``#stage1`` in place of ``#raw`` starts from stage 1."""
