@@ -76,12 +76,12 @@ def _mgsm(row: Row, where: str) -> Row:
 
 
 def _lama(row: Row, where: str) -> Row:
-    """``"[X] was born in [Y] ." -> "Dante was born in [MASK] ."``; without a template, the sentence as it is."""
+    """``"[X] was born in [Y] ." -> "Dante was born in [MASK]."``; without a template, the sentence as it is."""
     template = optional_text(row, "template", where)
     if template is None:
         return {**row, "question": pick(row, "masked_sentence", where)}
-    question = template.replace("[Y]", "[MASK]").replace("[X]", text(row, "sub_label", where))
-    return {**row, "question": question}
+    masked = _SPACE_BEFORE_STOP.sub(".", template.replace("[Y]", "[MASK]"))
+    return {**row, "question": masked.replace("[X]", text(row, "sub_label", where))}
 
 
 def _reading(row: Row, where: str) -> Row:
@@ -90,6 +90,7 @@ def _reading(row: Row, where: str) -> Row:
 
 
 _UNIT = re.compile(r"\s*\((?![\d\s.,/+*-]*\))[^()]*\)")
+_SPACE_BEFORE_STOP = re.compile(r"\s+\.\s*$")
 _LABEL = re.compile(r"^[^\s:：]+\s?[:：]\s*")
 
 _DEFAULT = QAConfig(name="default", version=VERSION, description="Questions with known answers.")

@@ -282,8 +282,8 @@ SETS: dict[str, tuple[dict[str, bytes], Made]] = {
         },
         {
             "train": [
-                ("LAMA-train-0", "Dante was born in [MASK] .", ["Florence"], None),
-                ("LAMA-train-1", "Spain shares border with [MASK] .", ["France", "Portugal"], None),
+                ("LAMA-train-0", "Dante was born in [MASK].", ["Florence"], None),
+                ("LAMA-train-1", "Spain shares border with [MASK].", ["France", "Portugal"], None),
                 ("LAMA-train-2", "[MASK] is its capital.", ["Madrid"], None),
             ]
         },
