@@ -177,13 +177,13 @@ def test_a_dry_run_sends_and_writes_nothing(tmp_path: Path, capsys: pytest.Captu
         ("generate_tool_api.py", "--input none.json --output out.json", "there is no such file"),
         (
             "generate_tool_api.py",
-            "--input Q_wrong.json --output out.json --dataset_name T-REx",
-            "of the task 'LAMA'",
+            "--input Q_wrong.json --output out.json --dataset_name T-REx --engine annotations",
+            "tools.QA",
         ),
         (
             "generate_response_gpt.py",
-            "--input Q_wrong.json --output o.json --task LAMA",
-            "unknown task 'LAMA'",
+            "--input Q_wrong.json --output o.json --task WEB",
+            "unknown task 'WEB'",
         ),
         ("generate_response_gpt.py", "--input Q_wrong.json --output o.json --max_tokens 0", "--max_tokens: "),
         (

@@ -141,14 +141,19 @@ def task(options: argparse.Namespace) -> TaskLike:
     """The task that ``--task`` or ``--dataset_name`` names, with what answers its tools.
 
     Raises:
-        ConfigError: there is no such task, or the file is not one of tools.
+        ConfigError: there is no such task, the file is not one of tools, or the task needs more than it names.
     """
     from toolgen_hf.published.ask import task_of
     from toolgen_hf.recipe import tools_of
     from toolgen_hf.tasks import Equipped
 
     name = options.task if "task" in options else task_of(options.dataset_name)
-    return name if options.tools is None else Equipped(name, *tools_of(options.tools))
+    equipped = Equipped(name) if options.tools is None else Equipped(name, *tools_of(options.tools))
+    try:
+        equipped.require()
+    except ConfigError as error:
+        raise ConfigError(f"{error}; here in the file of --tools") from error
+    return equipped
 
 
 def add_mode(parser: Parser, default: str = "a") -> None:

@@ -16,7 +16,7 @@ from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.tasks import Equipped, TaskLike, get_task, identity
 from toolgen_hf.tasks.responses import read_response
 from toolgen_hf.tools.base import Tool
-from toolgen_hf.tools.config import QAConfig, ToolConfig, TranslatorConfig
+from toolgen_hf.tools.config import QAModelConfig, ToolConfig, TranslatorConfig
 from toolgen_hf.tools.service import recorded
 
 QA_PROMPT = "Answer the question in a few words."
@@ -72,7 +72,7 @@ def connect(task: TaskLike, workspace: Workspace, label: str) -> Connected:
 
 def _connection(config: ToolConfig, engines: Mapping[str, Texts]) -> Connection:
     match config:
-        case QAConfig():
+        case QAModelConfig():
             return _qa(engines.get("search"), engines["reader"])
         case TranslatorConfig():
             return _model(engines["generator"], TRANSLATOR_PROMPT.format(language=config.language))

@@ -82,7 +82,7 @@ class WikipediaConfig(EngineConfig):
     """How many pages a call gives, each with its first paragraph."""
 
 
-class QAConfig(Config):
+class QAModelConfig(Config):
     """Answers a question with a model that reads what a search finds; without a search from what it knows."""
 
     kind: Literal["qa"] = "qa"
@@ -122,7 +122,7 @@ _Kinds = (
     Annotated[SearchConfig, Tag("search")]
     | Annotated[SearchServerConfig, Tag("search_server")]
     | Annotated[WikipediaConfig, Tag("wikipedia")]
-    | Annotated[QAConfig, Tag("qa")]
+    | Annotated[QAModelConfig, Tag("qa")]
     | Annotated[TranslatorConfig, Tag("translator")]
 )
 ToolConfig = Annotated[_Kinds, Discriminator(_kind)]
