@@ -325,7 +325,8 @@ INERT = {
     "corpus_name", "count", "description",
     "device", "dtype", "duplicates", "engine", "example_seed", "extra", "fewshot_overlap", "finish_reasons",
     "instruction", "kind", "language", "name", "near_duplicates", "order", "pairs", "prompt",
-    "quantization", "revision", "rows", "splits", "stop", "strategy", "target_modules", "weight",
+    "prefix", "quantization", "revision", "rows", "source_language", "splits", "stop", "strategy", "target_language",
+    "target_modules", "weight",
 }  # fmt: skip
 """Text fields that reach nothing outside of the recipe: names, choices, and text that is sent to a model."""
 

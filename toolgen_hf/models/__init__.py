@@ -17,6 +17,7 @@ GENERATORS = {
     "local": "toolgen_hf.models.local:LocalGenerator",
     "openai": "toolgen_hf.models.openai.engine:OpenAIGenerator",
     "search": "toolgen_hf.tools.search:Search",
+    "seq2seq": "toolgen_hf.models.seq2seq:Seq2SeqGenerator",
     "search_server": "toolgen_hf.tools.search:Search",
     "vllm": "toolgen_hf.models.vllm:VllmGenerator",
     "wikipedia": "toolgen_hf.tools.search:Search",

@@ -139,6 +139,41 @@ class VllmConfig(LocalConfig):
         return self
 
 
+class Seq2SeqConfig(Config):
+    """An encoder-decoder model on this machine, such as a translator. It gets the text without an instruction."""
+
+    kind: Literal["seq2seq"] = "seq2seq"
+    """The kind of generator."""
+    model: Annotated[str, Reach.MODEL]
+    """A folder with safetensors, or a Hub id."""
+    revision: str | None = None
+    """Commit, branch or tag on the Hub; a commit pins the model."""
+    source_language: str | None = None
+    """The model's name of the language of the text, if it knows several: ``deu_Latn`` (NLLB), ``de`` (M2M100)."""
+    target_language: str | None = None
+    """The token that names the language of the result, if the model knows several: ``eng_Latn``, ``__en__``."""
+    prefix: str = ""
+    """What comes before every text, such as ``translate German to English: `` for T5."""
+    max_new_tokens: int = Field(default=256, ge=1)
+    """The most tokens in a text; a longer text is cut."""
+    num_beams: int = Field(default=4, ge=1)
+    """Number of beams; 1 is greedy."""
+    batch_size: int = Field(default=16, ge=1)
+    """Texts translated together. It changes the speed, and no text."""
+    device: str = Field(default="auto", pattern=DEVICE)
+    """``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``; ``auto`` takes a GPU if there is one."""
+
+    @property
+    def name(self) -> str:
+        """The short name of the model."""
+        return self.model.rstrip("/").rpartition("/")[2]
+
+    @property
+    def trained_adapter(self) -> None:
+        """None: it has no adapter."""
+        return None
+
+
 class AnnotationsConfig(Config):
     """Makes one tool call from the dataset's worked solution; needs no model."""
 
@@ -341,10 +376,12 @@ def _kind(value: Any) -> Any:
 _Local = Annotated[LocalConfig, Tag("local")]
 _Vllm = Annotated[VllmConfig, Tag("vllm")]
 _OpenAI = Annotated[OpenAIConfig, Tag("openai")]
+_Seq2Seq = Annotated[Seq2SeqConfig, Tag("seq2seq")]
 _Annotations = Annotated[AnnotationsConfig, Tag("annotations")]
 _File = Annotated[FileConfig, Tag("file")]
 
 GeneratorConfig = Annotated[_Local | _OpenAI | _File | _Vllm, Discriminator(_kind)]
+TranslatorModel = Annotated[_Local | _OpenAI | _File | _Vllm | _Seq2Seq, Discriminator(_kind)]
 TeacherConfig = Annotated[_Annotations | _File | _Local | _OpenAI | _Vllm, Discriminator(_kind)]
 KINDS = ("annotations", "file", "local", "openai", "vllm")
 

@@ -81,6 +81,7 @@ MODEL = Kind(
         "merges.txt",
         "chat_template*",
         "*.model",
+        "*.spm",
     ),
     pickles="pytorch_model*.bin",
 )

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from toolgen_hf.models.config import Config, GeneratorConfig, Reach, endpoint
+from toolgen_hf.models.config import Config, GeneratorConfig, Reach, TranslatorModel, endpoint
 
 FACTBOOK = "factbook"
 """The corpus of the builder ``factbook``."""
@@ -103,7 +103,7 @@ class TranslatorConfig(Config):
 
     kind: Literal["translator"] = "translator"
     """The kind of tool."""
-    generator: GeneratorConfig
+    generator: TranslatorModel
     """A chat model, a translation model (``kind: seq2seq``), or ``kind: file`` with ``question`` and ``response``."""
     language: str = "English"
     """The language of the result."""
