@@ -185,7 +185,7 @@ def source_of(part: object) -> Source | None:
     for made, source in _MADE.values():
         if made is part:
             return source
-    return _module_source(type(part).__module__)
+    return _module_source(part.__module__)
 
 
 def check_members(

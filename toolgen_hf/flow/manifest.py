@@ -31,6 +31,8 @@ from toolgen_hf.tasks.prompts import (
     respond_prompt,
     tool_api_prompt,
 )
+from toolgen_hf.tools import get_tool
+from toolgen_hf.tools.config import FunctionConfig
 
 _LIBRARIES = ("datasets", "huggingface_hub", "transformers", "peft", "torch", "openai", "pyarrow")
 _TRAINED = ("template", "max_steps", "batch_size", "learning_rate", "lora_r", "lora_alpha", "seed")
@@ -146,6 +148,9 @@ def _outside(recipe: Recipe) -> dict[str, Any]:
     """The version of a task or tool from outside of this library, and the digest of its file."""
     task = get_task(recipe.task)
     parts: list[tuple[str, Any]] = [("task", task), *(("tool", tool) for tool in task.tools)]
+    for name, config in recipe.tools.items():
+        if isinstance(config, FunctionConfig):
+            parts.append((f"tool {name}", get_tool(config.path)))
     found = {
         what: {"name": part.name, "version": part.version, **source.facts()}
         for what, part in parts

@@ -30,7 +30,7 @@ class Seq2SeqGenerator:
 
     def __init__(self, config: Seq2SeqConfig) -> None:
         self.config = config
-        self._loaded: Any = None
+        self._loaded: tuple[Any, Any, dict[str, Any]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_loaded": None}

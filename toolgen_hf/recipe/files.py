@@ -219,12 +219,18 @@ def _key_in(target: Any, key: str) -> str | int:
 
 
 def _anchor(draft: Draft, recipe: Any, at: Keys) -> None:
-    """Make paths of the task, and of data files that are not in the current folder, relative to the recipe's folder."""
+    """Make paths of code, and of data files that are not in the current folder, relative to the recipe's folder."""
     if not isinstance(recipe, dict):
         return
-    task, origin = recipe.get("task"), draft.origin((*at, "task"))
-    if isinstance(task, str) and is_path(task) and origin is not None and not origin.came_with_data:
-        recipe["task"] = str(origin.folder / expanded(task))
+    places: list[tuple[Any, Keys]] = [(recipe, ("task",))]
+    tools = recipe.get("tools")
+    for name, tool in tools.items() if isinstance(tools, dict) else ():
+        if isinstance(tool, dict) and tool.get("kind") == "function":
+            places.append((tool, ("tools", name, "path")))
+    for holder, keys in places:
+        code, origin = holder.get(keys[-1]), draft.origin((*at, *keys))
+        if isinstance(code, str) and is_path(code) and origin is not None and not origin.came_with_data:
+            holder[keys[-1]] = str(origin.folder / expanded(code))
     dataset = recipe.get("dataset")
     if not isinstance(dataset, dict):
         return

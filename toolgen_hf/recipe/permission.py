@@ -88,8 +88,9 @@ def _refusal(reached: _Reached, origin: RecipeFile) -> str | None:
     value, place = reached.value, None
     match reached.reach:
         case Reach.RUNS:
+            what = "a tool" if reached.field == "path" else "its task"
             return (
-                f"the file {value!r} as its task, which would be run: a data set is data"
+                f"the file {value!r} as {what}, which would be run: a data set is data"
                 if is_path(value)
                 else None
             )

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolgen_hf.ask import Ask, Connection, Prompt, ToolResult
+from toolgen_hf.errors import ConfigError
 from toolgen_hf.models import build
 from toolgen_hf.runtime.texts import Texts
 from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.tasks import Equipped, TaskLike, get_task, identity
 from toolgen_hf.tasks.responses import read_response
+from toolgen_hf.tools import get_tool
 from toolgen_hf.tools.base import Tool
-from toolgen_hf.tools.config import QAModelConfig, ToolConfig, TranslatorConfig
+from toolgen_hf.tools.config import FunctionConfig, QAModelConfig, ToolConfig, TranslatorConfig
 from toolgen_hf.tools.service import recorded
 
 QA_PROMPT = "Answer the question in a few words."
@@ -53,6 +55,14 @@ def connect(task: TaskLike, workspace: Workspace, label: str) -> Connected:
     connections: dict[str, Connection] = {}
     asked: dict[str, Texts] = {}
     for name, config in tools.items():
+        if isinstance(config, FunctionConfig):
+            own = get_tool(config.path)
+            if own.name != name:
+                raise ConfigError(
+                    f"tools.{name}: {config.path!r} is called {own.name!r}: use this name as the key"
+                )
+            offered = [*(tool for tool in offered if tool.name != name), own]
+            continue
         engines = {
             key: workspace.texts(build(engine), f"{label} {'.'.join(filter(None, (name, key)))}", None)
             for key, engine in config.engines.items()

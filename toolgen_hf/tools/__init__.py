@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from inspect import isfunction
 from pathlib import Path
 from typing import Final, cast
 
 from toolgen_hf.plugins import Registry, check_members
 from toolgen_hf.tools.base import Tool, ToolCall, find_calls, has_call
 from toolgen_hf.tools.calculator import CALCULATOR
+from toolgen_hf.tools.function import FunctionTool, tool
 
-__all__ = ["TOOLS", "Tool", "ToolCall", "check_tool", "find_calls", "get_tool", "has_call"]
+__all__ = ["TOOLS", "Tool", "ToolCall", "check_tool", "find_calls", "get_tool", "has_call", "tool"]
 
 TOOLS: Final[dict[str, Tool]] = {
     "calculator": CALCULATOR,
@@ -35,12 +37,13 @@ def get_tool(name: str | Tool, beside: str | Path | None = None) -> Tool:
 
 
 def check_tool(tool: object, where: str) -> Tool:
-    """``tool`` if it has all that a tool has; ``where`` begins the message if not.
+    """``tool`` if it has all that a tool has, a function as a tool; ``where`` begins the message if not.
 
     Raises:
         ConfigError: names all that it lacks.
     """
-    return cast(Tool, check_members(tool, where, TEXTS, METHODS, capitals=True))
+    found = FunctionTool(tool) if isfunction(tool) else tool
+    return cast(Tool, check_members(found, where, TEXTS, METHODS, capitals=True))
 
 
 REGISTRY: Final = Registry("tool", "toolgen_hf.tools", TOOLS, check_tool)

@@ -123,7 +123,8 @@ class Tool(Protocol):
             written = text[inner : inner + 200].partition("\n")[0] if close is None else text[inner:close]
             after = len(text) if close is None else close + 1
             argument = self.bare(written)
-            if not _stands_alone(text, start, after) and not self.is_argument(argument):
+            is_apart = self.takes_text and text[inner - 2].isspace()  # "the search (which is slow)"
+            if (is_apart or not self.is_argument(argument)) and not _stands_alone(text, start, after):
                 continue
             if close is None:
                 raise CallSyntaxError(f"the call never closes: {shorten(text[start : inner + 80])}")

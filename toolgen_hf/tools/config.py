@@ -114,6 +114,20 @@ class TranslatorConfig(Config):
         return {"generator": self.generator}
 
 
+class FunctionConfig(Config):
+    """A typed Python function with a docstring, or a tool object, in a file."""
+
+    kind: Literal["function"] = "function"
+    """The kind of tool."""
+    path: Annotated[str, Reach.RUNS]
+    """``./tools.py:weather``, relative to the recipe's folder. The file is run."""
+
+    @property
+    def engines(self) -> Mapping[str, Any]:
+        """None: it runs in this process."""
+        return {}
+
+
 def _kind(value: Any) -> Any:
     return value.get("kind", "search") if isinstance(value, Mapping) else getattr(value, "kind", None)
 
@@ -124,5 +138,6 @@ _Kinds = (
     | Annotated[WikipediaConfig, Tag("wikipedia")]
     | Annotated[QAModelConfig, Tag("qa")]
     | Annotated[TranslatorConfig, Tag("translator")]
+    | Annotated[FunctionConfig, Tag("function")]
 )
 ToolConfig = Annotated[_Kinds, Discriminator(_kind)]

@@ -55,7 +55,9 @@ class Corpus:
     def digest(self) -> str:
         """SHA-256 of what the passages are made from. Files are read once for it."""
         if self.source == FACTBOOK:
-            return _factbook().digest()
+            from toolgen_hf.builders.factbook_pages import factbook_digest
+
+            return factbook_digest()
         return digest([file_sha256(path) for path in self.files()])
 
     def passages(self) -> Iterator[Passage]:
@@ -65,8 +67,9 @@ class Corpus:
             DataError: a row is not a passage; names the file and line.
         """
         if self.source == FACTBOOK:
-            for row in _factbook().passages():
-                yield Passage(row["id"], row["title"], row["contents"])
+            from toolgen_hf.builders.factbook_pages import factbook_passages
+
+            yield from (Passage(**row) for row in factbook_passages())
             return
         number = 0
         for path in self.files():
@@ -94,12 +97,6 @@ class Corpus:
                 "CSV), hub:user/repo, pip:PACKAGE/FILE or factbook"
             )
         return found
-
-
-def _factbook() -> Any:
-    from toolgen_hf.builders import factbook_pages  # reads 256 files
-
-    return factbook_pages
 
 
 def _in_folder(folder: Path) -> list[Path]:
