@@ -6,6 +6,7 @@ import re
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from filelock import FileLock
 
 from toolgen_hf._utils import library_version, replacing_directory
@@ -31,11 +32,11 @@ class Bm25Index(Fts5Index):
         if not words:
             return []
         scores = self._ranking.get_scores(words)
-        best = sorted(
-            (at for at in scores.argsort()[::-1][: 4 * k] if scores[at] > 0), key=lambda at: (-scores[at], at)
-        )
+        least = np.partition(scores, -k)[-k] if k < len(scores) else 0.0
+        [there] = np.nonzero(scores >= max(least, np.finfo(scores.dtype).tiny))
+        best = sorted(there.tolist(), key=lambda at: (-scores[at], at))
         found = (
-            self._run("SELECT id, title, contents FROM passages WHERE rowid = ?", (int(at) + 1,))
+            self._run("SELECT id, title, contents FROM passages WHERE rowid = ?", (at + 1,))
             for at in best[:k]
         )
         return [Passage(*row) for [row] in found]
