@@ -87,6 +87,9 @@ ACTS: list[tuple[dict[str, Any], str]] = [
     ({"reader": {"kind": "file", "path": "../read.jsonl"}}, "which lies outside of its folder"),
     ({"tools": {"WikiSearch": {"corpus": "../pages.jsonl"}}}, r"tools\.WikiSearch\.corpus"),
     ({"tools": {"QA": {"kind": "qa", "search": {"corpus": "/srv/p"}, "reader": {"model": "o/m"}}}}, "outside of its"),
+    ({"tools": {"w": {"kind": "mcp", "command": ["sh", "x"], "tools": ["a"]}}}, "the program 'sh', which would"),
+    ({"tools": {"w": {"kind": "mcp", "url": "https://e.e/mcp", "tools": ["a"]}}}, "the server 'https://e.e/mcp'"),
+    ({"tools": {"w": {"kind": "function", "path": "task.py:w"}}}, r"the file 'task\.py:w' as a tool"),
     ({"tools": {"S": {"kind": "search_server", "url": "https://e.e/retrieve"}}}, "the server 'https://e.e/retrieve'"),
     ({"answer.generator": {"kind": "local", "model": "/srv/model"}}, "'/srv/model', which lies outside of its folder"),
     ({"answer.generator": {"kind": "local", "model": "a/../../model"}}, "which lies outside of its folder"),
@@ -322,11 +325,11 @@ def test_no_command_runs_it(command: list[str], capsys: pytest.CaptureFixture[st
 
 INERT = {
     "accept", "adapter_revision", "api", "builder", "checkpoint", "columns", "compute_dtype", "config", "contact",
-    "corpus_name", "count", "description",
+    "corpus_name", "count", "description", "env",
     "device", "dtype", "duplicates", "engine", "example_seed", "extra", "fewshot_overlap", "finish_reasons",
-    "instruction", "kind", "language", "name", "near_duplicates", "order", "pairs", "prompt",
+    "instruction", "kind", "language", "name", "near_duplicates", "order", "pairs", "pass_env", "prompt",
     "prefix", "quantization", "revision", "rows", "source_language", "splits", "stop", "strategy", "target_language",
-    "target_modules", "weight",
+    "target_modules", "tools", "weight",
 }  # fmt: skip
 """Text fields that reach nothing outside of the recipe: names, choices, and text that is sent to a model."""
 
@@ -347,6 +350,6 @@ def test_every_field_with_text_says_what_it_reaches_or_is_known_to_reach_nothing
                 inert.add(name)
     assert inert - INERT == set(), "mark the field with what it reaches (Reach), or list it as inert"
     assert reaching == {
-        "adapter", "address", "allow_http", "base_url", "corpus", "data_dir", "data_files", "folder", "keys_file",
-        "model", "output", "path", "source", "task", "template", "tokenizer", "url",
+        "adapter", "address", "allow_http", "base_url", "command", "corpus", "data_dir", "data_files", "folder",
+        "keys_file", "model", "output", "path", "source", "task", "template", "tokenizer", "url",
     }  # fmt: skip

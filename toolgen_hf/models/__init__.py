@@ -15,6 +15,7 @@ GENERATORS = {
     "absent": "toolgen_hf.models.absent:AbsentGenerator",  # only in plans
     "file": "toolgen_hf.models.file:FileGenerator",
     "local": "toolgen_hf.models.local:LocalGenerator",
+    "mcp_tool": "toolgen_hf.tools.mcp:McpService",
     "openai": "toolgen_hf.models.openai.engine:OpenAIGenerator",
     "search": "toolgen_hf.tools.search:Search",
     "seq2seq": "toolgen_hf.models.seq2seq:Seq2SeqGenerator",

@@ -262,7 +262,8 @@ def _is_host(parts: SplitResult) -> bool:
     return ip_address(host).version == 6 if "[" in parts.netloc else _HOST.fullmatch(host) is not None
 
 
-def _scanner() -> Scanner:
+def scanner() -> Scanner:
+    """What finds secrets."""
     from toolgen_hf.secrets import Scanner  # slow to import, and rarely needed
 
     return Scanner.here()
@@ -333,7 +334,7 @@ class OpenAIConfig(Config):
     @field_validator("extra")
     @classmethod
     def _has_no_secret_and_no_setting(cls, extra: dict[str, Any]) -> dict[str, Any]:
-        if extra and (place := _scanner().place(extra)):
+        if extra and (place := scanner().place(extra)):
             raise ValueError(
                 f"{place!r} would be saved with the result: keys go into keys_file, headers nowhere"
             )
@@ -348,7 +349,7 @@ class OpenAIConfig(Config):
     @field_validator("keys_file")
     @classmethod
     def _is_no_key(cls, path: str | None) -> str | None:
-        if path and next(_scanner().secrets(path), None) is not None:
+        if path and next(scanner().secrets(path), None) is not None:
             raise ValueError("give the path of a file that holds the key, not the key")
         return path
 

@@ -88,6 +88,8 @@ def _refusal(reached: _Reached, origin: RecipeFile) -> str | None:
     value, place = reached.value, None
     match reached.reach:
         case Reach.RUNS:
+            if reached.field == "command":
+                return f"the program {value!r}, which would be started: a data set is data"
             what = "a tool" if reached.field == "path" else "its task"
             return (
                 f"the file {value!r} as {what}, which would be run: a data set is data"

@@ -18,7 +18,7 @@ from datasets import Dataset, DatasetDict, NamedSplit, ReadInstruction, concaten
 
 from toolgen_hf import schemas
 from toolgen_hf._utils import column, expanded
-from toolgen_hf.builders import GSM8K, QA, Produced, load
+from toolgen_hf.builders import GSM8K, QA, Factbook, Produced, load
 from toolgen_hf.data.manifest import MANIFEST
 from toolgen_hf.errors import DataError
 from toolgen_hf.hub.fetch import Found, find, published_starts
@@ -26,7 +26,7 @@ from toolgen_hf.hub.repo import HUB, split_source
 from toolgen_hf.recipe.recipe import NAME, DatasetConfig
 from toolgen_hf.stages.near_duplicates import find as find_near
 
-BUILDERS = {"gsm8k": GSM8K, "qa": QA}
+BUILDERS = {"gsm8k": GSM8K, "qa": QA, "factbook": Factbook}
 
 
 @dataclass(frozen=True)

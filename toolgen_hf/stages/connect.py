@@ -18,7 +18,7 @@ from toolgen_hf.tasks import Equipped, TaskLike, get_task, identity
 from toolgen_hf.tasks.responses import read_response
 from toolgen_hf.tools import get_tool
 from toolgen_hf.tools.base import Tool
-from toolgen_hf.tools.config import FunctionConfig, QAModelConfig, ToolConfig, TranslatorConfig
+from toolgen_hf.tools.config import FunctionConfig, McpConfig, QAModelConfig, ToolConfig, TranslatorConfig
 from toolgen_hf.tools.service import recorded
 
 QA_PROMPT = "Answer the question in a few words."
@@ -67,8 +67,14 @@ def connect(task: TaskLike, workspace: Workspace, label: str) -> Connected:
             key: workspace.texts(build(engine), f"{label} {'.'.join(filter(None, (name, key)))}", None)
             for key, engine in config.engines.items()
         }
+        if isinstance(config, McpConfig):
+            for texts in engines.values():
+                service: Any = texts.generator
+                offered = [*(tool for tool in offered if tool.name != service.tool.name), service.tool]
+                connections[service.tool.name] = recorded(texts)
+        else:
+            connections[name] = _connection(config, engines)
         asked |= {f"{name}.{key}": texts for key, texts in engines.items()}
-        connections[name] = _connection(config, engines)
     read_by = None if reader is None else workspace.texts(build(reader), f"{label} reader", None)
     settings = {
         "task": identity(task),
@@ -76,8 +82,8 @@ def connect(task: TaskLike, workspace: Workspace, label: str) -> Connected:
         "tools": {name: texts.settings for name, texts in asked.items()},
         "reader": read_by and read_by.settings,
     }
-    texts = (*asked.values(), *([] if read_by is None else [read_by]))
-    return Connected(tuple(offered), connections, texts, read_by, settings)
+    every = (*asked.values(), *([] if read_by is None else [read_by]))
+    return Connected(tuple(offered), connections, every, read_by, settings)
 
 
 def _connection(config: ToolConfig, engines: Mapping[str, Texts]) -> Connection:

@@ -44,13 +44,10 @@ class Text(Task):
     version = 1
 
     def extract(self, text: str) -> str | None:
-        """The answer that is stated, or else the response's first words."""
-        return self.stated_answer(text) or self._first_words(text)
-
-    def stated_answer(self, text: str) -> str | None:
-        """What follows "the answer is" or "Answer:", the last time that it is written."""
+        """What follows the last "the answer is" or "Answer:", or else the response's first words."""
         stated = list(_STATED.finditer(text))
-        return self._first_words(_SENTENCE_END.split(stated[-1]["answer"])[0]) if stated else None
+        answer = _SENTENCE_END.split(stated[-1]["answer"])[0] if stated else ""
+        return self._first_words(answer) or self._first_words(text)
 
     def normalize(self, value: str) -> str | None:
         """As SQuAD compares it."""

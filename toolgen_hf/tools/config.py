@@ -9,11 +9,11 @@ tools:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from toolgen_hf.models.config import Config, GeneratorConfig, Reach, TranslatorModel, endpoint
+from toolgen_hf.models.config import Config, GeneratorConfig, Reach, TranslatorModel, endpoint, scanner
 
 FACTBOOK = "factbook"
 """The corpus of the builder ``factbook``."""
@@ -128,6 +128,58 @@ class FunctionConfig(Config):
         return {}
 
 
+class McpConfig(Config):
+    """Tools of an MCP server: a program that is started, or a URL. The key is the server's name, not a tool's."""
+
+    kind: Literal["mcp"] = "mcp"
+    """The kind of tool."""
+    command: Annotated[tuple[str, ...], Reach.RUNS] = ()
+    """The program and its arguments, started in the current folder: ``[python, weather_server.py]``."""
+    url: Annotated[str | None, Reach.SERVER] = None
+    """In place of a program, the URL of a server (streamable HTTP): ``http://localhost:8000/mcp``."""
+    tools: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")], ...] = Field(min_length=1)
+    """The tools to offer. Others of the server are never called."""
+    timeout: float = Field(default=30.0, gt=0)
+    """Seconds that a call may take."""
+    start_timeout: float = Field(default=60.0, gt=0)
+    """Seconds that the start may take."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Environment variables of the program, besides ``PATH``, ``HOME`` and the like. No secrets: they are saved."""
+    pass_env: tuple[str, ...] = ()
+    """Names of variables whose values the program gets from the environment; for keys."""
+
+    @field_validator("url")
+    @classmethod
+    def _holds_no_secret(cls, url: str | None) -> str | None:
+        return None if url is None else endpoint(url)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if bool(self.command) == (self.url is not None):
+            raise ValueError("give either a command to start, or the url of a server")
+        if self.env and (place := scanner().place(self.env)):
+            raise ValueError(f"env.{place} would be saved with the result: name the variable in pass_env")
+        return self
+
+    @property
+    def engines(self) -> Mapping[str, Any]:
+        """What is asked, by its key below the server's own."""
+        return {tool: McpToolConfig(server=self, tool=tool) for tool in self.tools}
+
+
+class McpToolConfig(EngineConfig):
+    """One tool of a server. It is made of a `McpConfig`."""
+
+    kind: Literal["mcp_tool"] = "mcp_tool"
+    server: McpConfig
+    tool: str
+
+    @property
+    def name(self) -> str:
+        """The name in messages."""
+        return self.tool
+
+
 def _kind(value: Any) -> Any:
     return value.get("kind", "search") if isinstance(value, Mapping) else getattr(value, "kind", None)
 
@@ -139,5 +191,6 @@ _Kinds = (
     | Annotated[QAModelConfig, Tag("qa")]
     | Annotated[TranslatorConfig, Tag("translator")]
     | Annotated[FunctionConfig, Tag("function")]
+    | Annotated[McpConfig, Tag("mcp")]
 )
 ToolConfig = Annotated[_Kinds, Discriminator(_kind)]

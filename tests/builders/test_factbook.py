@@ -1,0 +1,128 @@
+"""Questions and passages of The World Factbook, from the pages of a real package."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolgen_hf.builders import Factbook, factbook_pages, load
+from toolgen_hf.builders.factbook import WITH_TWO_CALLS, questions
+from toolgen_hf.errors import ConfigError
+from toolgen_hf.tasks import get_task
+from toolgen_hf.tasks.text import normal_form
+from toolgen_hf.tools import find_calls
+from toolgen_hf.tools.search.fts5 import Fts5Index
+
+ROWS = {split: questions(split) for split in WITH_TWO_CALLS}
+ALL = [row for rows in ROWS.values() for row in rows]
+TASK = get_task("qa")
+
+
+def about(term: str) -> dict[str, Any]:
+    return next(row for row in ALL if row["solution"].startswith(f"WikiSearch({term}) says"))
+
+
+@pytest.mark.parametrize(
+    ("term", "answer"),
+    [
+        ("capital of France", "Paris"),
+        ("capital of Japan", "Tokyo"),
+        ("capital of Norway", "Oslo"),
+        ("capital of Australia", "Canberra"),
+        ("capital of Colombia", "Bogota"),
+        ("highest point of Slovenia", "Triglav"),
+        ("highest point of Tanzania", "Kilimanjaro"),
+        ("highest point of Japan", "Mount Fuji"),
+        ("currency of Switzerland", "Swiss francs"),
+        ("currency of Italy", "euros"),
+        ("currency of Japan", "yen"),
+        ("internet country code of Switzerland", ".ch"),
+        ("internet country code of Germany", ".de"),
+        ("internet country code of Croatia", ".hr"),
+        ("independence of India", "1947"),
+        ("independence of Chad", "1960"),
+        ("independence of Botswana", "1966"),
+        ("national anthem of the Netherlands", "Het Wilhelmus"),
+        ("national anthem of Singapore", "Majulah Singapura"),
+        ("lowest point of Denmark", "Lammefjord"),
+    ],
+)
+def test_known_facts(term: str, answer: str) -> None:
+    assert answer in about(term)["answer"]
+
+
+def test_every_question_is_there_once_and_does_not_hold_its_answer() -> None:
+    asked = [row["question"] for row in ALL]
+    assert len(asked) == len(set(asked)) > 1900
+    for row in ALL:
+        assert row["answer"]
+        if not row["question"].startswith("Which has"):
+            assert not any(answer.casefold() in row["question"].casefold() for answer in row["answer"]), row
+
+
+def test_no_country_of_test_is_in_train() -> None:
+    terms = {
+        split: {
+            call.argument.partition(" of ")[2]
+            for row in rows
+            for call in find_calls(TASK.tools, row["solution"])
+        }
+        for split, rows in ROWS.items()
+    }
+    assert terms["train"] & terms["test"] == {""}
+
+
+def test_calls_do_not_hold_the_answer_but_where_two_countries_are_compared() -> None:
+    for row in ALL:
+        calls = " ".join(map(str, find_calls(TASK.tools, row["solution"])))
+        assert calls == TASK.annotate(row["question"], row["solution"], row["answer"]).call
+        assert not TASK.leaks(row["question"], calls, row["answer"]), row
+
+
+def test_comparisons_agree_with_the_pages() -> None:
+    compared = [row for row in ALL if row["question"].startswith("Which has")]
+    assert len(compared) == sum(WITH_TWO_CALLS.values())
+    for row in compared:
+        found = re.search(r"has .*?, (?P<one>.+) or (?P<other>.+)\?", row["question"])
+        sizes = re.search(r"say: (?P<one>[\d,.]+) and (?P<other>[\d,.]+)\.", row["solution"])
+        assert found
+        assert sizes
+        one, other = (float(sizes[name].replace(",", "")) for name in ("one", "other"))
+        larger = found["one"] if one > other else found["other"]
+        assert larger.removeprefix("the ") in row["answer"]
+        assert max(one, other) >= 1.2 * min(one, other)
+
+
+def test_the_corpus_holds_the_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of questions with one call, the two best passages for the call have an accepted answer in 9 of 10 cases."""
+    monkeypatch.setenv("TOOLGEN_HF_HOME", str(tmp_path))
+    index = Fts5Index("factbook")
+    asked = hit = 0
+    for row in ROWS["test"]:
+        calls = find_calls(TASK.tools, row["solution"])
+        if len(calls) == 1:
+            text = f" {normal_form(' '.join(map(str, index.search(calls[0].argument, 2))))} "
+            asked += 1
+            hit += any(f" {normal_form(answer)} " in text for answer in row["answer"])
+    assert asked > 200
+    assert hit >= 0.9 * asked
+    assert max(len(one.contents.split()) for one in index.corpus.passages()) <= factbook_pages.PASSAGE_WORDS
+
+
+def test_the_builder(tmp_path: Path) -> None:
+    loaded = load(Factbook(cache_dir=tmp_path))
+    assert {split: len(rows) for split, rows in loaded.items()} == {
+        split: len(rows) for split, rows in ROWS.items()
+    }
+    assert loaded["train"][0]["id"] == "Factbook-train-0"
+    assert loaded["train"][0]["question"] == ROWS["train"][0]["question"]
+    assert "Public domain" in Factbook(cache_dir=tmp_path).info.license
+
+
+def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(factbook_pages, "PACKAGE", "no-such-package")
+    with pytest.raises(ConfigError, match="pip install no-such-package"):
+        Factbook()

@@ -1,0 +1,64 @@
+"""An MCP server for the tests: ``python mcp_server.py [LOG]`` on stdio, or with ``--port N`` on HTTP.
+
+Each call is a line in the file LOG.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from mcp.server import MCPServer
+from mcp.types import ImageContent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("log", type=Path, nargs="?")
+    parser.add_argument("--port", type=int)
+    args = parser.parse_args()
+    server = MCPServer("weather", version="1.2")
+
+    def note(call: str) -> None:
+        if args.log:
+            with args.log.open("a") as file:
+                file.write(f"{call}\n")
+
+    @server.tool()
+    def forecast(city: str, days: int = 1) -> str:
+        """The weather of the next days."""
+        note(f"forecast {city} {days}")
+        if days > 7:
+            raise ValueError("at most 7 days")
+        return f"{city}: rain for {days} days"
+
+    @server.tool()
+    def history(year: int) -> str:
+        """The rain of a year in mm."""
+        note(f"history {year}")
+        return str(year % 100 * 10)
+
+    @server.tool()
+    def act(what: str) -> str | list[ImageContent]:
+        """Misbehave."""
+        note(f"act {what}")
+        if what == "hang":
+            time.sleep(60)
+        if what == "crash":
+            print("a last word", file=sys.stderr, flush=True)
+            os._exit(3)
+        if what == "image":
+            return [ImageContent(type="image", data="aGk=", mime_type="image/png")]
+        return "x" * 300_000 if what == "huge" else os.environ.get(what, "not set")
+
+    if args.port:
+        server.run("streamable-http", port=args.port)
+    else:
+        server.run()
+
+
+if __name__ == "__main__":
+    main()
