@@ -8,8 +8,9 @@ becomes
      "solution": "WikiSearch(capital of France) says: Paris."}
 
 A question is made only where a field has one short value. Comparisons of two countries need two searches, and so do
-questions in two steps (about "the country whose highest point is Triglav"). The countries of the test split are in no
-question of train.
+questions in two steps (about "the country whose highest point is Triglav"). They ask for a number or a name that is not
+in the question, so that no guess between two is right by chance. The countries of the test split are in no question of
+train.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ WITH_TWO_CALLS: Final = {"train": 240, "test": 60}
 """How many comparisons a split has, and at most as many questions that name a country by what it has."""
 
 _PLACE = r"[^\d;:,()]+"
-_NUMBER = re.compile(r"(\d[\d,.]*)( million)?")
+_NUMBER = re.compile(r"\d[\d,.]*")
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,9 @@ _KINDS: Final = (
     ),
     _Kind(
         ("Economy", "Exchange rates", "Currency"),
-        r"(?P<a>[^\d;:,()]+?) \((?P<b>[A-Z]{3})\) per US dollar\b.*",
+        r"(?P<a>(?P<b>[^\d;:,()]+?)s?) \([A-Z]{3}\) per US dollar\b.*",
         ("What is the currency of {}?", "Which currency is used in {}?", "What money is used in {}?"),
         "currency of {}",
-    ),
-    _Kind(
-        ("Communications", "Internet country code"),
-        r"(?P<a>\.[a-z]{2})",
-        ("What is the internet country code of {}?", "Which internet domain belongs to {}?"),
-        "internet country code of {}",
     ),
     _Kind(
         ("Government", "Independence"),
@@ -109,9 +104,9 @@ def _coastline(page: Page) -> float | None:
 
 
 _COMPARED: Final[tuple[tuple[Callable[[Page], float | None], str, str], ...]] = (
-    (_area, "Which has the larger area, {} or {}?", "total area of {}"),
-    (_population, "Which has more inhabitants, {} or {}?", "population of {}"),
-    (_coastline, "Which has the longer coastline, {} or {}?", "coastline of {}"),
+    (_area, "What is the total area of the larger of {} and {}, in sq km?", "total area of {}"),
+    (_population, "What is the population of the more populous of {} and {}?", "population of {}"),
+    (_coastline, "How long is the longer of the coastlines of {} and {}, in km?", "coastline of {}"),
 )
 
 
@@ -189,7 +184,7 @@ def _values(page: Page, kind: _Kind) -> list[str]:
 
 def _in_two_steps(pages: Sequence[Page], count: int) -> Iterator[Row]:
     """A country is named by its capital or its highest point, and asked for something else."""
-    capital, highest, _, currency, code, independence, anthem = _KINDS
+    capital, highest, _, currency, independence, anthem = _KINDS
     known_by = (
         (capital, "the country whose capital is {}"),
         (highest, "the country whose highest point is {}"),
@@ -205,7 +200,7 @@ def _in_two_steps(pages: Sequence[Page], count: int) -> Iterator[Row]:
                 or any(name in place for name in page.names)
             ):
                 continue
-            for wanted in (capital, currency, code, independence, anthem):
+            for wanted in (capital, currency, independence, anthem):
                 values = _values(page, wanted)
                 asked = wanted.asked[0].format(country.format(place))
                 first = kind.term.format(place).replace(" of ", " ", 1)
@@ -222,13 +217,9 @@ def _comparing(pages: Sequence[Page], count: int) -> Iterator[Row]:
         clear = [pair for pair in pairs if max(a for _, a in pair) >= 1.2 * min(a for _, a in pair)]
         for pair in Random(term).sample(clear, min(count // len(_COMPARED), len(clear))):
             (one, size), (other, other_size) = Random(f"{pair[0][0].code} {pair[1][0].code}").sample(pair, 2)
-            larger = one if size > other_size else other
             calls = " ".join(f"{TOOL}({term.format(page.called)})" for page in (one, other))
-            yield {
-                "question": asked.format(one.called, other.called),
-                "answer": [name for name in larger.names if not name.isupper()],
-                "solution": f"{calls} say: {size:,.12g} and {other_size:,.12g}. The answer is {larger.name}.",
-            }
+            told = [f"{number:,.12g}" for number in (size, other_size)]
+            yield _row(asked.format(one.called, other.called), [told[size < other_size]], calls, told)
 
 
 def _row(asked: str, values: Sequence[str], calls: str, told: Sequence[str]) -> Row:
@@ -236,7 +227,7 @@ def _row(asked: str, values: Sequence[str], calls: str, told: Sequence[str]) -> 
     return {
         "question": asked,
         "answer": list(spellings(*values)),
-        "solution": f"{calls} {says}: {', '.join(told)}.",
+        "solution": f"{calls} {says}: {'; '.join(told)}.",
     }
 
 
@@ -253,7 +244,6 @@ def _split(page: Page) -> str:
 def _number(text: str, unit: str) -> float | None:
     """The number that a text begins with; None if another word follows than its unit."""
     found = _NUMBER.match(text)
-    if found is None or not text[found.end() :].startswith(unit):
+    if found is None or not text[found.end() :].startswith(unit) or " million" in text[: found.end() + 9]:
         return None
-    value = float(found[1].rstrip(".,").replace(",", "")) * (1_000_000 if found[2] else 1)
-    return value or None
+    return float(found[0].rstrip(".,").replace(",", "")) or None

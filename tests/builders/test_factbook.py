@@ -39,9 +39,9 @@ def about(term: str) -> dict[str, Any]:
         ("currency of Switzerland", "Swiss francs"),
         ("currency of Italy", "euros"),
         ("currency of Japan", "yen"),
-        ("internet country code of Switzerland", ".ch"),
-        ("internet country code of Germany", ".de"),
-        ("internet country code of Croatia", ".hr"),
+        ("currency of Italy", "euro"),
+        ("lowest point of Norway", "Norwegian Sea"),
+        ("highest point of India", "Kanchenjunga"),
         ("independence of India", "1947"),
         ("independence of Chad", "1960"),
         ("independence of Botswana", "1966"),
@@ -56,11 +56,10 @@ def test_known_facts(term: str, answer: str) -> None:
 
 def test_every_question_is_there_once_and_does_not_hold_its_answer() -> None:
     asked = [row["question"] for row in ALL]
-    assert len(asked) == len(set(asked)) > 1900
+    assert len(asked) == len(set(asked)) > 1600
     for row in ALL:
         assert row["answer"]
-        if not row["question"].startswith("Which has"):
-            assert not any(answer.casefold() in row["question"].casefold() for answer in row["answer"]), row
+        assert not any(answer.casefold() in row["question"].casefold() for answer in row["answer"]), row
 
 
 def test_no_country_of_test_is_in_train() -> None:
@@ -75,7 +74,7 @@ def test_no_country_of_test_is_in_train() -> None:
     assert terms["train"] & terms["test"] == {""}
 
 
-def test_calls_do_not_hold_the_answer_but_where_two_countries_are_compared() -> None:
+def test_calls_do_not_hold_the_answer() -> None:
     for row in ALL:
         calls = " ".join(map(str, find_calls(TASK.tools, row["solution"])))
         assert calls == TASK.annotate(row["question"], row["solution"], row["answer"]).call
@@ -83,17 +82,15 @@ def test_calls_do_not_hold_the_answer_but_where_two_countries_are_compared() -> 
 
 
 def test_comparisons_agree_with_the_pages() -> None:
-    compared = [row for row in ALL if row["question"].startswith("Which has")]
+    texts = " ".join(str(passage) for passage in factbook_pages.factbook_passages())
+    compared = [row for row in ALL if re.search("larger of|more populous of|longer of", row["question"])]
     assert len(compared) == sum(WITH_TWO_CALLS.values())
     for row in compared:
-        found = re.search(r"has .*?, (?P<one>.+) or (?P<other>.+)\?", row["question"])
-        sizes = re.search(r"say: (?P<one>[\d,.]+) and (?P<other>[\d,.]+)\.", row["solution"])
-        assert found
-        assert sizes
-        one, other = (float(sizes[name].replace(",", "")) for name in ("one", "other"))
-        larger = found["one"] if one > other else found["other"]
-        assert larger.removeprefix("the ") in row["answer"]
+        told = row["solution"].rpartition(" say: ")[2].rstrip(".").split("; ")
+        one, other = (float(number.replace(",", "")) for number in told)
+        assert row["answer"] == [told[one < other]]
         assert max(one, other) >= 1.2 * min(one, other)
+        assert row["answer"][0] in texts
 
 
 def test_the_corpus_holds_the_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +104,7 @@ def test_the_corpus_holds_the_answers(tmp_path: Path, monkeypatch: pytest.Monkey
             text = f" {normal_form(' '.join(map(str, index.search(calls[0].argument, 2))))} "
             asked += 1
             hit += any(f" {normal_form(answer)} " in text for answer in row["answer"])
-    assert asked > 200
+    assert asked > 180
     assert hit >= 0.9 * asked
     assert max(len(one.contents.split()) for one in index.corpus.passages()) <= factbook_pages.PASSAGE_WORDS
 

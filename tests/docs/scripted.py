@@ -35,6 +35,8 @@ def engine(request: ApiRequest) -> str:
 
 def reply(prompt: str, user: str, model: str) -> str:
     """The text of one model for a prompt."""
+    if "capital of" in user:  # docs/how-to/tools.md
+        return capital(prompt, user.rpartition("capital of ")[2].partition("?")[0])
     question = re.split(r"Question: |Input: ", user)[-1]
     question = re.split(r"\n(?:Golden answers|Output)", question)[0].strip()
     answer, formula = solve(question)
@@ -44,6 +46,14 @@ def reply(prompt: str, user: str, model: str) -> str:
     if "step by step" in prompt:
         return f"The answer is {answer if number % 4 == 0 else '7'}."
     return f"calculator({formula})" if number % 2 else f"The answer is {answer}."
+
+
+def capital(prompt: str, country: str) -> str:
+    """A student knows nothing, a source searches, and a reader finds the capital in the passage."""
+    if "Given a passage" in prompt:
+        found = re.search(rf"{country} lies in .*?Its capital is (\w+)", prompt)
+        return found[1] if found else "I do not know."
+    return f"WikiSearch({country})" if "WikiSearch" in prompt else "I do not know."
 
 
 @cache

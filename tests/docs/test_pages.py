@@ -39,6 +39,7 @@ NOT_RUN = {
         "a file for Docker",
         "needs Docker",
     ],
+    "docs/how-to/tools.md": ["asks a real model"],
 }
 """Every block that no test runs, with its reason."""
 

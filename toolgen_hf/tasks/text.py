@@ -64,7 +64,7 @@ class Text(Task):
         found = self.normalize(text)
         return found and " ".join(found.split()[:WORDS])
 
-    async def _read(self, ask: Ask, prompt: Prompt) -> str | None:
+    async def read(self, ask: Ask, prompt: Prompt) -> str | None:
         """What the reader answers."""
         made = await ask.read(prompt)
         return self.extract(read_response(made.text, made.finish_reason == "length").text)

@@ -43,11 +43,11 @@ class Translated(Text):
 
     async def conclude(self, question: str, call: ToolCall, results: Sequence[str], ask: Ask) -> str | None:
         """What the reader finds in the context with the last translation."""
-        return await self._read(ask, Prompt(READ, f"{self._split(question)[0]}{_QUESTION}{results[-1]}"))
+        return await self.read(ask, Prompt(READ, f"{self._split(question)[0]}{_QUESTION}{results[-1]}"))
 
     async def answer_without(self, question: str, ask: Ask) -> str | None:
         """What the reader finds with the question in its own language."""
-        return await self._read(ask, Prompt(READ, question))
+        return await self.read(ask, Prompt(READ, question))
 
     def annotate(self, question: str, solution: str | None, answer: Sequence[str]) -> Annotation:
         """The question without its context."""

@@ -44,11 +44,11 @@ class Search(Text):
     async def conclude(self, question: str, call: ToolCall, results: Sequence[str], ask: Ask) -> str | None:
         """What the reader finds in the passages of all searches so far."""
         passage = " ".join("\n".join(results).split(" ")[:PASSAGE_WORDS])
-        return await self._read(ask, Prompt(READ, f"{passage}. {question}"))
+        return await self.read(ask, Prompt(READ, f"{passage}. {question}"))
 
     async def answer_without(self, question: str, ask: Ask) -> str | None:
         """What the reader answers from memory."""
-        return await self._read(ask, Prompt(READ, question))
+        return await self.read(ask, Prompt(READ, question))
 
     def annotate(self, question: str, solution: str | None, answer: Sequence[str]) -> Annotation:
         """The searches in the solution, or else one for the question itself."""
