@@ -60,4 +60,4 @@ def sums_recipe(folder: Path, **changes: Any) -> Recipe:
 
 def few_rows(name: str) -> list[str]:
     """``--set`` arguments that make a shipped recipe read few rows, so that it is quick to check."""
-    return [] if name == "math-mix" else ["--set", "dataset.rows={train: 60, test: 20}"]
+    return [] if name in ("math-mix", "two-tasks") else ["--set", "dataset.rows={train: 60, test: 20}"]

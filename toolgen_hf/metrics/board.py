@@ -14,12 +14,12 @@ from typing import Any
 
 from toolgen_hf.builders.columns import known, nearest
 from toolgen_hf.data.produced import task_of
-from toolgen_hf.errors import DataError
+from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.metrics.compute import figures, judge
 from toolgen_hf.metrics.reading import Reference, Response, is_produced, read_references, read_responses
 from toolgen_hf.runtime.workspace import Workspace
-from toolgen_hf.stages.execute import Asked, calls_tool, execute_texts
-from toolgen_hf.tasks import TaskLike, get_task
+from toolgen_hf.stages.execute import Asked, Execution, calls_tool, execute_texts
+from toolgen_hf.tasks import Equipped, TaskLike, get_task, is_service
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.graders import Graders
 
@@ -151,8 +151,7 @@ def _evaluate(
         by_task.setdefault(graders.of(row.task), []).append(row)
     judged = []
     for grader, part in by_task.items():
-        asked = [Asked(row.text, row.question or "", row.is_cut) for row in part]
-        ran = execute_texts(asked, task if task and grader is graders.asked else grader, workspace)
+        ran = _executed(part, task if task and grader is graders.asked else grader, workspace)
         judged += [
             (row, judge(done, row.answer or [], row.needs_tool, grader))
             for row, done in zip(part, ran, strict=True)
@@ -167,6 +166,23 @@ def _evaluate(
 
     overall = figures([outcome for _, outcome in judged])
     return {"overall": overall, "splits": by("split"), "datasets": by("dataset")}
+
+
+def _executed(rows: Sequence[Response], task: TaskLike, workspace: Workspace | None) -> list[Execution]:
+    """The responses, executed; those of a run whose tools are services as the run recorded them.
+
+    Raises:
+        ConfigError: the task needs tools or a reader, and there is neither a recipe nor a record.
+    """
+    recorded = [row.recorded for row in rows if row.recorded is not None]
+    if not isinstance(task, Equipped) and is_service(get_task(task)):
+        if len(recorded) == len(rows):
+            return recorded
+        try:
+            Equipped(task).require()
+        except ConfigError as error:
+            raise ConfigError(f"{error}; evaluate takes them from a recipe, with --recipe") from error
+    return execute_texts([Asked(row.text, row.question or "", row.is_cut) for row in rows], task, workspace)
 
 
 def _missing(rows: Sequence[Response], by_id: Mapping[str, Reference]) -> list[str]:

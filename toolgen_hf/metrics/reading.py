@@ -22,7 +22,7 @@ from toolgen_hf.builders.produced import RESPONSES
 from toolgen_hf.builders.rows import Row, fault, read_rows, shorten
 from toolgen_hf.data.produced import read_manifest
 from toolgen_hf.errors import DataError
-from toolgen_hf.stages.execute import calls_tool, execute_response
+from toolgen_hf.stages.execute import Execution, calls_tool, execute_response
 from toolgen_hf.tasks import is_service
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.graders import Graders
@@ -53,12 +53,14 @@ class Reference:
 class Response(Reference):
     """A response, and what its own row says about its question.
 
-    ``is_cut``: it reached the token limit, so it has no answer, whatever number it ends on.
+    ``is_cut``: it reached the token limit, so it has no answer, whatever number it ends on. ``recorded``: what came of
+    it in the run that made it.
     """
 
     source: str
     text: str | None
     is_cut: bool = False
+    recorded: Execution | None = None
 
 
 def is_produced(path: Path) -> bool:
@@ -191,6 +193,7 @@ def _executed(target: Path, configs: Iterable[str]) -> list[Response]:
             question=row["question"],
             answer=row["answer"],
             is_cut=row.get("finish_reason") == "length",
+            recorded=Execution(row["uses_tool"], prediction=row["prediction"], error=row["error"]),
         )
         for config in configs
         for split, rows in load(Produced(config, data_dir=target)).items()

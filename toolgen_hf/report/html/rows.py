@@ -18,6 +18,7 @@ from typing import Any
 
 from toolgen_hf.ask import run_tool
 from toolgen_hf.errors import ToolError
+from toolgen_hf.tasks import is_service
 from toolgen_hf.tasks.base import Task
 from toolgen_hf.tasks.graders import Graders
 from toolgen_hf.tools import find_calls
@@ -66,7 +67,8 @@ def response(source: str, text: str | None, answer: str | None, gold: Sequence[s
         return {**made, "tool": True, "error": f"{error.code}: {error}"}
     if calls:
         made |= {"tool": True, "call": [_units(made["text"][:at]) for at in (calls[0].start, calls[0].end)]}
-        errors = () if answer else (run_tool(task.tool, call.argument).error for call in calls)
+        tools = {} if answer or is_service(task) else {tool.name: tool for tool in task.tools}
+        errors = (run_tool(tools[call.tool], call.argument).error for call in calls if call.tool in tools)
         if (error_text := next(filter(None, errors), None)) is not None:
             made["error"] = error_text
     return made
