@@ -98,7 +98,7 @@ def test_all_steps(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     made = [outputs[row["question"]] for row in questions]
     assert made == [CALL[task].format("Norway"), CALL[task].format("Peru"), "Nairobi"]
     assert [row["pred"] for row in rows(gold)] == ["nairobi", "oslo", "lima"]
-    scored = {row["query"].partition("\n")[2]: row["score"] for row in rows(stage2 / f"{name}.json")}
+    scored = {row["query"].partition("\n")[2]: row["scores"] for row in rows(stage2 / f"{name}.json")}
     assert [scored[row["question"]] for row in questions] == [[20, 20], [20, 20], [20, 15]]
 
 
