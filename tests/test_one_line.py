@@ -48,7 +48,7 @@ def test_a_task_and_its_tool(
     assert tools.get_tool("Reverse") is code["tool"]
     assert tasks.get_task("backwards") is code["task"]
     assert tasks.identity(code["task"]) == ["backwards", 1]
-    with pytest.raises(ConfigError, match="known tasks: math, backwards"):
+    with pytest.raises(ConfigError, match=r"known tasks: math, .*, backwards \("):
         tasks.get_task("chess")
 
     (tmp_path / "words.jsonl").write_text("".join(json.dumps(row) + "\n" for row in WORDS))

@@ -175,7 +175,7 @@ def test_a_file_that_is_no_tool_says_what_is_missing(tmp_path: Path, source: str
             "nowhere/dates.py:Dates",
             r"task 'nowhere/dates.py': no such file.*relative to the recipe's own folder",
         ),
-        ("mth", r"unknown task 'mth'; known tasks: math; did you mean 'math'\?.*path/to/file.py:NAME"),
+        ("mth", r"unknown task 'mth'; known tasks: math, .*; did you mean 'math'\?.*path/to/file.py:NAME"),
     ],
 )
 def test_a_reference_that_leads_nowhere(reference: str, message: str) -> None:
@@ -392,7 +392,7 @@ def test_an_installed_package_gives_a_task_a_name(site: Path, tmp_path: Path) ->
     install(site, "dated_a", points, written("dated_a"))
     get_task("math")
     assert "dated_a" not in sys.modules  # nothing is imported before it is asked for
-    with pytest.raises(ConfigError, match="known tasks: math, dates"):
+    with pytest.raises(ConfigError, match=r"known tasks: math, .*, dates \("):
         get_task("chess")
     assert "dated_a" not in sys.modules
     task = get_task("Dates")

@@ -97,7 +97,7 @@ def test_what_is_neither(repository: Repository, tmp_path: Path) -> None:
 
 
 @given(ROWS, ROWS, st.integers(1, 12))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_same_rows_are_found(
     tmp_path: Path, old: list[dict[str, Any]], new: list[dict[str, Any]], size: int
 ) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
+from toolgen_hf.errors import ToolError
 from toolgen_hf.tasks import get_task
 from toolgen_hf.tasks.prompts import load_prompts, respond_prompt, tool_api_prompt
 from toolgen_hf.tools import find_calls
@@ -82,3 +85,10 @@ def test_a_call_that_holds_the_answer(question: str, call: str, leaks: bool) -> 
 )
 def test_calls_of_a_search_are_found(text: str, arguments: list[str]) -> None:
     assert [call.argument for call in find_calls(get_task("qa").tools, text)] == arguments
+
+
+@pytest.mark.parametrize("text", ["WikiSearch (", "WikiSearch(s) (", 'WikiSearch ("', "(WikiSearch ) "])
+def test_the_time_to_find_calls_is_bounded(text: str) -> None:
+    """Of a long text without a call, or with one that never closes."""
+    with suppress(ToolError):
+        assert find_calls(get_task("qa").tools, text * 20_000 + ")" * 20_000) is not None

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolgen_hf.errors import CallSyntaxError, ConfigError, LimitError, ToolError, UndefinedError
@@ -98,6 +98,7 @@ def test_arguments_that_do_not_fit(text: str, error: type[Exception], message: s
 
 
 @given(st.text(max_size=300))
+@settings(deadline=None)
 def test_any_text_gives_arguments_or_an_error_of_the_call(text: str) -> None:
     with suppress(ToolError):
         assert set(parse(text, SCHEMA)) <= {"city", "days", "exact"}
@@ -108,6 +109,7 @@ def test_any_text_gives_arguments_or_an_error_of_the_call(text: str) -> None:
         {"city": st.text(max_size=40)}, optional={"days": st.integers(-9, 9), "exact": st.booleans()}
     )
 )
+@settings(deadline=None)
 def test_arguments_are_read_as_they_are_written(arguments: dict[str, Any]) -> None:
     assert parse(render(arguments), SCHEMA) == arguments
     assert forecast.arguments(forecast.written(arguments)) == arguments

@@ -26,7 +26,11 @@ _BRACKET = re.compile(r"[()（）]")
 _LINE = 1000
 """Characters in which the end of a call is looked for whose brackets do not match."""
 _CLOSING = re.compile("[)）]")
-_QUOTED_ARGUMENT = re.compile(r"""\s*(?:(["'`])(?:(?!\1)[^\n]){0,1000}\1|“[^”\n]{0,1000}”)\s*[)）]""")
+_LONGEST = 10_000
+"""Characters in which the end of a call with texts in quotes is looked for."""
+_STRING = re.compile(
+    r'"(?:\\.|[^"\\]){0,5000}"|\'(?:\\.|[^\'\\]){0,5000}\'|`[^`]{0,5000}`|“[^”]{0,5000}”', re.DOTALL
+)
 _BEFORE = re.compile(r"\n[ \t`*_>#\"'.-]*(?:\w{1,20}(?: \w{1,20})?:)?[ \t`*_\"']*\Z")
 _AFTER = re.compile(r"[ \t`*_.;\"']{0,20}(?:\n|\Z)")
 _NAMED = re.compile(
@@ -112,14 +116,14 @@ class Tool(Protocol):
     def _calls(self, text: str) -> Iterator[ToolCall]:
         closing: dict[int, int] | None = None
         end = 0
-        for opening in _opening(self.name).finditer(text):
+        for number, opening in enumerate(_opening(self.name).finditer(text)):
             start, inner = opening.span()
             if start < end:  # within the argument of the call before
                 continue
             closing = _pairs(text) if closing is None else closing
             close = closing.get(inner - 1)
-            if self.takes_text:
-                close = _after_quotes(text, inner) or close or _last_bracket(text, inner)
+            if self.takes_text and number < 2 * MAX_CALLS:  # so that the time is linear
+                close = _after_literals(text, inner) or close or _last_bracket(text, inner)
             written = text[inner : inner + 200].partition("\n")[0] if close is None else text[inner:close]
             after = len(text) if close is None else close + 1
             argument = self.bare(written)
@@ -242,10 +246,20 @@ def _pairs(text: str) -> dict[int, int]:
     return closing
 
 
-def _after_quotes(text: str, inner: int) -> int | None:
-    """The place of the bracket that closes a call whose argument is in quotes, whatever brackets are in these."""
-    found = _QUOTED_ARGUMENT.match(text, inner)
-    return found.end() - 1 if found else None
+def _after_literals(text: str, inner: int) -> int | None:
+    """The place of the bracket that closes a call, whatever brackets are in its texts in quotes; None if none does."""
+    depth, at, before = 1, inner, "("
+    while at < min(len(text), inner + _LONGEST):
+        sign = text[at]
+        if before in "([{,=:" and (string := _STRING.match(text, at)):
+            at, before = string.end(), '"'
+            continue
+        depth += (sign in "(（") - (sign in ")）")
+        if not depth:
+            return at
+        before = before if sign.isspace() else sign
+        at += 1
+    return None
 
 
 def _last_bracket(text: str, inner: int) -> int | None:

@@ -58,7 +58,7 @@ def test_words_are_found_by_their_stem_and_without_accents(corpus: str) -> None:
     query=st.text(max_size=60)
     | st.sampled_from(['" OR NEAR(', "a* -b", "title: x", "x AND", "^", "{a b}: c", "\0"])
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 def test_a_query_is_never_syntax(corpus: str, query: str) -> None:
     for index in (Fts5Index(corpus), Bm25Index(corpus)):
         assert len(index.search(query, 3)) <= 3
