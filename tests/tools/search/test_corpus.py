@@ -8,8 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub import HfApi
 
-from toolgen_hf.errors import ConfigError, DataError
+from tests.support.hub import LocalHub
+from toolgen_hf.errors import ConfigError, DataError, HubError
 from toolgen_hf.tools.search.corpus import Corpus, Passage
 
 OSLO = Passage("0", "Oslo", "Oslo is the capital of Norway.")
@@ -56,6 +58,9 @@ def test_a_file_in_a_package() -> None:
         Corpus("pip:no-such-package/a.json").files()
     with pytest.raises(ConfigError, match=r"has no file 'a/b\.json'"):
         Corpus("pip:pydantic/a/b.json").files()
+    for unnamed in ("pip:", "pip:/a.json", "pip:pydantic", "pip:pydantic/"):
+        with pytest.raises(ConfigError, match="write pip:PACKAGE/FILE"):
+            Corpus(unnamed).files()
     assert Corpus("pip:pydantic/pydantic/main.py").files()[0].is_file()
 
 
@@ -67,7 +72,46 @@ def test_a_row_that_is_no_passage(tmp_path: Path, row: str) -> None:
         list(Corpus(str(path)).passages())
 
 
-@pytest.mark.parametrize("source", ["nowhere.jsonl", "", "nowhere/"])
+def test_half_of_a_character_is_replaced(tmp_path: Path) -> None:
+    """JSON can spell half of a surrogate pair, which neither SQLite nor Parquet can hold."""
+    path = tmp_path / "pages.jsonl"
+    path.write_text('{"id": "\\ud800", "title": "a\\udc00", "contents": "b\\ud800c"}\n')
+    assert list(Corpus(str(path)).passages()) == [Passage("\ufffd", "a\ufffd", "b\ufffdc")]
+
+
+def test_a_json_file_that_is_nested_too_deeply(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text('{"a":' + "[" * 200_000)
+    with pytest.raises(DataError, match=r"deep\.json:1"):
+        list(Corpus(str(path)).passages())
+
+
+def test_a_repository_of_the_hub(hub_here: LocalHub) -> None:
+    """A revision is pinned; what describes the repository is not data."""
+    api = HfApi()
+    api.create_repo("ann/pages", repo_type="dataset")
+    files = {
+        "README.md": "# Pages",
+        "dataset_infos.json": '{"default": {"features": {}}}',
+        "data/pages.jsonl": '{"title": "Oslo", "contents": "Oslo is the capital of Norway."}\n',
+    }
+    for name, content in files.items():
+        first = api.upload_file(
+            path_or_fileobj=content.encode(), path_in_repo=name, repo_id="ann/pages", repo_type="dataset"
+        )
+    api.upload_file(
+        path_or_fileobj=b'{"contents": "another"}\n',
+        path_in_repo="data/pages.jsonl",
+        repo_id="ann/pages",
+        repo_type="dataset",
+    )
+    assert list(Corpus(f"hub:ann/pages@{first.oid}").passages()) == [OSLO]
+    assert [one.contents for one in Corpus("hub:ann/pages").passages()] == ["another"]
+    with pytest.raises(HubError, match="hub:ann/none"):
+        Corpus("hub:ann/none").files()
+
+
+@pytest.mark.parametrize("source", ["nowhere.jsonl", "nothing", "nowhere/", "x" * 5000, "a\0b"])
 def test_what_is_not_there(source: str) -> None:
     with pytest.raises(ConfigError, match="there is no corpus at"):
-        Corpus(source or "nothing").files()
+        Corpus(source).files()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import unicodedata
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -12,14 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from toolgen_hf.errors import ConfigError
+from toolgen_hf.tools.search import bm25
 from toolgen_hf.tools.search.bm25 import Bm25Index
-from toolgen_hf.tools.search.fts5 import Fts5Index
+from toolgen_hf.tools.search.fts5 import Fts5Index, query_words
 
 PAGES = {
     "Norway": "Norway lies in the north of Europe. Its capital is Oslo.",
     "Peru": "Peru lies in South America. Its capital is Lima.",
     "Oslo": "Oslo is a city with 700,000 inhabitants.",
     "Potosí": "A mining town in Bolivia.",
+    "भारत": "भारत की राजधानी नई दिल्ली है।",
+    "snake_case": "A way to write names.",
     "Twin A": "the same words",
     "Twin B": "the same words",
 }
@@ -64,6 +68,28 @@ def test_a_query_is_never_syntax(corpus: str, query: str) -> None:
         assert len(index.search(query, 3)) <= 3
 
 
+@pytest.mark.parametrize("engine", [Fts5Index, Bm25Index])
+@pytest.mark.parametrize(
+    ("query", "title"),
+    [
+        ("Potosí", "Potosí"),
+        (unicodedata.normalize("NFD", "Potosí"), "Potosí"),
+        ("राजधानी", "भारत"),
+        ("snake", "snake_case"),
+        ("snake_case", "snake_case"),
+    ],
+)
+def test_words_of_other_scripts_and_spellings(
+    corpus: str, engine: type[Fts5Index], query: str, title: str
+) -> None:
+    assert [one.title for one in engine(corpus).search(query, 3)] == [title]
+
+
+def test_a_part_of_a_word_is_not_the_word(corpus: str) -> None:
+    assert query_words("राजधानी?") == ["राजधानी"]
+    assert Bm25Index(corpus).search("राज", 3) == Fts5Index(corpus).search("राजन", 3) == []
+
+
 def _search(corpus: str) -> str:
     return Fts5Index(corpus).search("capital of Peru", 1)[0].title
 
@@ -92,3 +118,22 @@ def test_an_empty_corpus(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(ConfigError, match="has no passage"):
         Fts5Index(str(path)).search("a", 1)
     assert list((cache / "indexes").glob("*.sqlite")) == []
+
+
+def test_a_corpus_without_words(tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "marks.jsonl"
+    path.write_text('{"contents": "?!"}\n')
+    assert Fts5Index(str(path)).search("a", 1) == []
+    with pytest.raises(ConfigError, match="has no word"):
+        Bm25Index(str(path)).search("a", 1)
+    assert [path for path in (cache / "indexes").glob("bm25s-*") if path.is_dir()] == []
+
+
+def test_an_index_is_of_one_version_of_bm25s(
+    corpus: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version may store or rank otherwise."""
+    Bm25Index(corpus).search("Peru", 1)
+    monkeypatch.setattr(bm25, "library_version", lambda package: "9.9")
+    Bm25Index(corpus).search("Peru", 1)
+    assert len([path for path in (cache / "indexes").glob("bm25s-*") if path.is_dir()]) == 2

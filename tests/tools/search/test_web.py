@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -26,6 +27,7 @@ class Server:
     def __init__(self) -> None:
         self.answers: list[Answer] = []
         self.asked: list[dict[str, Any]] = []
+        self.piece, self.pause = 2**20, 0.0
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -41,7 +43,9 @@ class Server:
                 for name, value in {**headers, "Content-Length": str(len(sent))}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(sent)
+                for start in range(0, len(sent), server.piece):
+                    time.sleep(server.pause)
+                    self.wfile.write(sent[start : start + server.piece])
 
             do_GET = do_POST = _answer  # noqa: N815 - the server calls these names
 
@@ -96,6 +100,7 @@ def test_a_failure_is_asked_again(server: Server, status: int) -> None:
         ((200, [1], {}), 1),
         ((200, {"error": "no index"}, {}), 1),
         ((200, b"[" * 100_000, {}), 6),
+        ((200, b"no gzip", {"Content-Encoding": "gzip"}), 6),
     ],
 )
 def test_a_server_that_stays_down_is_an_error_of_the_run(server: Server, answer: Answer, count: int) -> None:
@@ -110,6 +115,38 @@ def test_a_huge_answer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.answers = [(200, {"result": [["x" * 5000]]}, {})]
     with pytest.raises(GenerationError, match="more than 1,000 bytes"):
         search(server)
+
+
+def test_a_slow_answer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time limit is for the whole answer, which may come in pieces."""
+    monkeypatch.setattr(web, "_TRIES", 1)
+    server.answers, server.piece, server.pause = [(200, FOUND, {})], 10, 0.1
+    with pytest.raises(GenerationError, match=r"took more than 0\.5 seconds"):
+        search(server, timeout=0.5)
+
+
+def test_a_query_without_words_is_not_asked(server: Server) -> None:
+    server.answers = [(500, {}, {})]
+    for query in ("", " ", "?!", "\ud800"):
+        assert web.SearchServer(SearchServerConfig(url=server.url)).search(query, 2) == []
+        assert web.Wikipedia(WikipediaConfig(contact="ann@example.org"), server.url).search(query, 2) == []
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        ("Who wrote the U.S. anthem?", "who wrote the u.s. anthem"),
+        ("-Oslo OR insource:/a(/", "oslo or insource /a(/"),
+        ('"C++" Norway\'s \ud800', "c++ norway's \ufffd"),
+        ("भारत की राजधानी", "भारत की राजधानी"),
+        ("word " * 100, ("word " * 60)[:300]),
+    ],
+)
+def test_a_query_is_no_syntax_of_wikipedia(server: Server, query: str, sent: str) -> None:
+    server.answers = [(200, {}, {})]
+    web.Wikipedia(WikipediaConfig(contact="ann@example.org"), server.url).search(query, 2)
+    assert server.asked[0]["query"]["gsrsearch"] == sent
 
 
 def test_nobody_listens(server: Server) -> None:

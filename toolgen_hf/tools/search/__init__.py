@@ -35,7 +35,7 @@ class Engine(Protocol):
 class Search(Service):
     """The engine of a search tool. ``VERSION`` changes when the text of a result may change."""
 
-    VERSION = 1
+    VERSION = 2
 
     def __init__(self, config: SearchConfig | SearchServerConfig | WikipediaConfig) -> None:
         self.config = config

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from typing import Any
 
@@ -12,10 +11,9 @@ from filelock import FileLock
 from toolgen_hf._utils import library_version, replacing_directory
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.tools.search.corpus import Passage
-from toolgen_hf.tools.search.fts5 import Fts5Index, index_folder, query_words
+from toolgen_hf.tools.search.fts5 import Fts5Index, index_folder, query_words, words_of
 
-VERSION = 1
-_WORD = re.compile(r"\w+")
+VERSION = 2
 
 
 class Bm25Index(Fts5Index):
@@ -47,13 +45,16 @@ class Bm25Index(Fts5Index):
     @cached_property
     def _ranking(self) -> Any:
         bm25s = _bm25s()
-        folder = index_folder() / f"bm25s-{VERSION}-{self._digest[:32]}"
+        folder = index_folder() / f"bm25s-{VERSION}-{library_version('bm25s')}-{self._digest[:32]}"
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             if not folder.is_dir():
                 ranking = bm25s.BM25()
                 texts = self._run("SELECT title || ' ' || contents FROM passages ORDER BY rowid")
-                ranking.index([_WORD.findall(text.lower()) for (text,) in texts], show_progress=False)
+                words = [words_of(text) for (text,) in texts]
+                if not any(words):
+                    raise ConfigError(f"the corpus {self.corpus.source!r} has no word")
+                ranking.index(words, show_progress=False)
                 with replacing_directory(folder, "index") as new:
                     ranking.save(new, show_progress=False)
         return bm25s.BM25.load(folder, mmap=True, allow_pickle=False, show_progress=False)

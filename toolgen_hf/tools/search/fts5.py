@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import unicodedata
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,55 +17,25 @@ from toolgen_hf._utils import cache_home, replacing
 from toolgen_hf.errors import ConfigError
 from toolgen_hf.tools.search.corpus import Corpus, Passage
 
-VERSION = 1
+VERSION = 2
 """Changes when an index or a ranking may change."""
 _MAX_WORDS = 64
-_WORD = re.compile(r"\w+")
+_MARKS = "".join(chr(c) for c in range(0x300, 0x10000) if unicodedata.category(chr(c)) in ("Mn", "Mc"))
+_WORD = re.compile(rf"[^\W_]+(?:[{_MARKS}]+[^\W_]*)*")  # vowel signs, as in Hindi, are part of a word
 _COMMON = frozenset(
-    (
-        *(
-            "a",
-            "an",
-            "and",
-            "are",
-            "as",
-            "at",
-            "be",
-            "by",
-            "did",
-            "do",
-            "does",
-            "for",
-            "from",
-            "had",
-            "has",
-            "have",
-        ),
-        *(
-            "how",
-            "in",
-            "is",
-            "it",
-            "its",
-            "many",
-            "much",
-            "of",
-            "on",
-            "or",
-            "that",
-            "the",
-            "there",
-            "this",
-            "to",
-        ),
-        *("was", "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will", "with"),
-    )
+    "a an and are as at be by did do does for from had has have how in is it its many much of on or that the "  # noqa: SIM905
+    "there this to was were what when where which who whom whose why will with".split()
 )
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in small letters. A letter with an accent is the same in both of Unicode's spellings."""
+    return _WORD.findall(unicodedata.normalize("NFC", text).lower())
 
 
 def query_words(query: str) -> list[str]:
     """The words of a query, each once; the common ones only if there are no others. Marks of a syntax are not words."""
-    found = list(dict.fromkeys(_WORD.findall(query.lower())))
+    found = list(dict.fromkeys(words_of(query)))
     return ([word for word in found if word not in _COMMON] or found)[:_MAX_WORDS]
 
 

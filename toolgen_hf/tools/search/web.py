@@ -17,15 +17,18 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from toolgen_hf._utils import backoff, library_version, seconds_asked
+from toolgen_hf._utils import backoff, library_version, seconds_asked, well_formed
 from toolgen_hf.errors import GenerationError
 from toolgen_hf.tools.config import SearchServerConfig, WikipediaConfig
 from toolgen_hf.tools.search.corpus import Passage, passage_of
+from toolgen_hf.tools.search.fts5 import words_of
 
 _TRIES = 6
 _MAX_BYTES = 8 * 2**20
 _LONGEST_WAIT = 120.0
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
+_SYNTAX = str.maketrans(dict.fromkeys('!"*:?\\|~-', " "))
+"""What Wikipedia's search reads as operators: ``-word``, ``insource:/.../``, ``"a phrase"``."""
 
 
 class _Client:
@@ -47,10 +50,10 @@ class _Client:
         if self._client is None:
             self._client = httpx2.Client(timeout=self.timeout, headers={"User-Agent": self.agent})
         for attempt in range(1, _TRIES + 1):
-            wait = backoff(attempt)
+            wait, until = backoff(attempt), time.monotonic() + self.timeout
             try:
                 with self._client.stream(method, url, **request) as response:
-                    body = self._read(response)
+                    body = self._read(response, until)
                     problem = f"HTTP {response.status_code}: {body[:200].decode(errors='replace')}"
                     if response.is_success and (found := _parsed(body)) is not None:
                         error = found.get("error") if isinstance(found, dict) else None
@@ -65,7 +68,7 @@ class _Client:
                         break
                     asked = seconds_asked(response.headers.get("Retry-After", ""))
                     wait = wait if asked is None else min(asked, _LONGEST_WAIT)
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 problem = f"{type(error).__name__}: {error}"
             if attempt < _TRIES:
                 time.sleep(wait)
@@ -73,9 +76,11 @@ class _Client:
             f"{self.name} did not answer: {problem}. Results that arrived are stored; run again when it does"
         )
 
-    def _read(self, response: httpx2.Response) -> bytes:
+    def _read(self, response: httpx2.Response, until: float) -> bytes:
         body = b""
         for chunk in response.iter_bytes():
+            if time.monotonic() > until:
+                raise httpx2.ReadTimeout(f"the answer took more than {self.timeout:g} seconds")
             body += chunk
             if len(body) > _MAX_BYTES:
                 raise GenerationError(f"{self.name}: the answer has more than {_MAX_BYTES:,} bytes")
@@ -107,10 +112,11 @@ class SearchServer:
         return {"engine": "server", "corpus": self.config.corpus_name}
 
     def search(self, query: str, k: int) -> list[Passage]:
-        """What the server finds."""
-        found = self._client.ask(
-            "POST", self.config.url, json={"queries": [query], "topk": k, "return_scores": True}
-        )
+        """What the server finds. It is not asked without a word."""
+        if not words_of(query):
+            return []
+        asked = {"queries": [well_formed(query)], "topk": k, "return_scores": True}
+        found = self._client.ask("POST", self.config.url, json=asked)
         try:
             [results] = found["result"]
             documents = [one.get("document", one) for one in results]
@@ -133,14 +139,17 @@ class Wikipedia:
         return {"engine": "wikipedia", "language": self.config.language}
 
     def search(self, query: str, k: int) -> list[Passage]:
-        """What Wikipedia finds."""
+        """What Wikipedia finds for the query as plain words, without its search's syntax (``OR`` is a word, too)."""
+        if not words_of(query):
+            return []
+        plain = " ".join(well_formed(query).translate(_SYNTAX).lower().split())
         wanted = {
             "action": "query",
             "format": "json",
             "formatversion": 2,
             "maxlag": 5,
             "generator": "search",
-            "gsrsearch": query[:300],
+            "gsrsearch": plain[:300],
             "gsrlimit": k,
             "prop": "extracts",
             "exintro": 1,
