@@ -123,6 +123,51 @@ def test_a_translator_that_is_a_file(tmp_path: Path) -> None:
     assert calling["messages"][2]["content"] == "Who wrote Dracula?"
 
 
+def test_a_tool_that_the_task_does_not_know_is_offered_beside_its_own(tmp_path: Path) -> None:
+    """The wrong tool is called, and its result is no answer."""
+    (tmp_path / "pages.jsonl").write_text('{"title": "Sums", "contents": "4 and 9 are numbers."}\n')
+    row = {"question": "What is 4 times 9?", "answer": "36", "solution": "4*9=<<4*9=36>>36"}
+
+    def speak(request: ApiRequest) -> str:
+        return 'Encyclopedia(4 times 9) and then convert(amount=3, unit="mi")'
+
+    (tmp_path / "units.py").write_text(
+        "def convert(amount: float, unit: str) -> str:\n"
+        '    """Convert.\n\n    Args:\n        amount: How much.\n        unit: mi or lb.\n    """\n'
+        "    return f'{amount * 1.609:.2f}'\n"
+    )
+    with ApiServer(speak) as server, Workspace(tmp_path / "work", progress=False) as workspace:
+        made = recipe(
+            server,
+            tmp_path,
+            "math",
+            [row],
+            dataset={
+                "builder": "qa",
+                "data_files": {"train": str(tmp_path / "questions.jsonl")},
+                "columns": {"solution": "solution"},
+            },
+            tools={
+                "Encyclopedia": {"kind": "search", "corpus": str(tmp_path / "pages.jsonl")},
+                "convert": {"kind": "function", "path": f"{tmp_path / 'units.py'}:convert"},
+            },
+        )
+        result = run(made, tmp_path / "out", workspace)
+    [other] = result.configs["responses-other"]["train"]
+    assert [call["result"] for call in other["calls"]] == ["Sums: 4 and 9 are numbers.", "4.83"]
+    assert (other["prediction"], other["correct"]) == ("4.83", False)
+    [calling] = result.configs["tool_calling"]["train"]
+    assert [tool["function"]["name"] for tool in calling["tools"]] == [
+        "calculator",
+        "Encyclopedia",
+        "convert",
+    ]
+    saved = (tmp_path / "out" / "recipe.yaml").read_text()
+    assert "path: units.py:convert" in saved
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["outside"]["tool convert"]["file"] == "units.py"
+
+
 def test_a_task_without_its_tool_says_which_key_is_missing(tmp_path: Path) -> None:
     rows = [{"question": "Who?", "answer": "Ann"}]
     with (

@@ -17,7 +17,7 @@ from toolgen_hf.runtime.workspace import Workspace
 from toolgen_hf.tasks import Equipped, TaskLike, get_task, identity
 from toolgen_hf.tasks.responses import read_response
 from toolgen_hf.tools import get_tool
-from toolgen_hf.tools.base import Tool
+from toolgen_hf.tools.base import Declared, Tool
 from toolgen_hf.tools.config import FunctionConfig, McpConfig, QAModelConfig, ToolConfig, TranslatorConfig
 from toolgen_hf.tools.service import recorded
 
@@ -74,6 +74,8 @@ def connect(task: TaskLike, workspace: Workspace, label: str) -> Connected:
                 connections[service.tool.name] = recorded(texts)
         else:
             connections[name] = _connection(config, engines)
+            if name not in {tool.name for tool in offered}:
+                offered.append(_declared(name, config))
         asked |= {f"{name}.{key}": texts for key, texts in engines.items()}
     read_by = None if reader is None else workspace.texts(build(reader), f"{label} reader", None)
     settings = {
@@ -84,6 +86,22 @@ def connect(task: TaskLike, workspace: Workspace, label: str) -> Connected:
     }
     every = (*asked.values(), *([] if read_by is None else [read_by]))
     return Connected(tuple(offered), connections, every, read_by, settings)
+
+
+def _declared(name: str, config: ToolConfig) -> Tool:
+    """How a tool is offered that the task does not know."""
+    match config:
+        case QAModelConfig():
+            told = ("Asks a question answering model.", "question", "A whole question.")
+        case TranslatorConfig():
+            told = (f"Translates a text into {config.language}.", "text", "The text in its own language.")
+        case _:
+            told = (
+                "Searches a collection of texts, and returns the passages that fit best.",
+                "term",
+                "What to look for.",
+            )
+    return Declared(name, *told)
 
 
 def _connection(config: ToolConfig, engines: Mapping[str, Texts]) -> Connection:

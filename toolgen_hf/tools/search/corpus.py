@@ -21,9 +21,10 @@ import httpx2
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError
 
-from toolgen_hf._utils import digest, expanded, file_sha256, well_formed
+from toolgen_hf._utils import digest, expanded, well_formed
 from toolgen_hf.builders.rows import fault, read_rows, shorten
 from toolgen_hf.errors import ConfigError, HubError
+from toolgen_hf.models.weights import file_digest
 from toolgen_hf.tools.config import FACTBOOK
 
 _TEXT = ("contents", "text", "extract", "summary", "passage")
@@ -54,12 +55,12 @@ class Corpus:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what the passages are made from. Files are read once for it."""
+        """SHA-256 of what the passages are made from. That of a large file is cached."""
         if self.source == FACTBOOK:
             from toolgen_hf.builders.factbook_pages import factbook_digest
 
             return factbook_digest()
-        return digest([file_sha256(path) for path in self.files()])
+        return digest([file_digest(path) for path in self.files()])
 
     def passages(self) -> Iterator[Passage]:
         """The passages, in order.
