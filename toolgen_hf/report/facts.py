@@ -219,7 +219,10 @@ def _calls(manifest: Mapping[str, Any], summary: Summary) -> dict[str, str]:
 
 
 def _soundness(summary: Summary) -> str:
+    """Empty if the task judges no call."""
     kinds = [*SOUNDNESS, NOT_JUDGED]
+    if not set(SOUNDNESS) & {kind for counts in summary.calls.values() for kind in counts}:
+        return ""
     rows = [(code(by), *(n.get(kind, 0) for kind in kinds)) for by, n in summary.calls.items()]
     return table(["verified by", *kinds], rows)
 

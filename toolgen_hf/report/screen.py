@@ -16,7 +16,7 @@ from toolgen_hf.report.facts import asked_for, repeats
 from toolgen_hf.report.figures import score_counts, work
 from toolgen_hf.runtime.budget import dollars
 from toolgen_hf.runtime.plan import Plan
-from toolgen_hf.runtime.summary import Stage, Summary, share, soundness_counts
+from toolgen_hf.runtime.summary import NOT_JUDGED, Stage, Summary, share, soundness_counts
 from toolgen_hf.stages.near_duplicates import in_words
 from toolgen_hf.stages.score import SCORES
 
@@ -132,7 +132,7 @@ def _numbers(summary: Summary) -> Table:
     by = ", ".join(f"{count} by {teacher}" for teacher, count in summary.teachers.items())
     verified = f"{sum(summary.teachers.values())} of {summary.calls_needed} verified by running them"
     table.add_row("tool calls", verified + (f" ({by})" if by else ""))
-    if sound := soundness_counts(summary):
+    if (sound := soundness_counts(summary)) and set(sound) != {NOT_JUDGED}:
         table.add_row("in stage 1", ", ".join(f"{count} {name}" for name, count in sound.items()))
     reasons = "".join(f"\n  {count} × {reason}" for reason, count in summary.rejected.items())
     table.add_row("rejected", f"{sum(summary.rejected.values())}{reasons}")
