@@ -50,6 +50,16 @@ def test_a_recipe_reads_back_from_what_it_writes(tmp_path: Path) -> None:
             r"tool_api\.teachers\.0\.kind: 'oracle'.*'annotations'[^-]*$",
         ),
         ({"name": "../x"}, r"name: .*\(got '\.\./x'\)"),
+        ({"tools": {"S": {"corpus": "a", "k": 0}}}, r"- tools\.S\.k: give a number of at least 1"),
+        ({"tools": {"S": {"kind": "serch"}}}, r"tools\.S\.kind: 'serch' is not one of 'search'"),
+        ({"tools": {"S": {"corpu": "a"}}}, r"tools\.S\.corpu: unknown key; did you mean 'corpus'\?"),
+        ({"tools": {"a b": {"corpus": "a"}}}, r"use letters, digits, '_' and '-'"),
+        (
+            {"tools": {"Q": {"kind": "qa", "search": {"corpus": "a", "k": 0}, "reader": {"kind": "local"}}}},
+            r"- tools\.Q\.search\.k: give a number of at least 1(.|\n)*- tools\.Q\.reader\.model: this key is required",
+        ),
+        ({"tools": {"m": {"kind": "mcp", "tools": ["a"]}}}, r"- tools\.m: give either a command"),
+        ({"reader": {"max_new_tokens": 0, "model": "m"}}, r"- reader\.max_new_tokens: give a number"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

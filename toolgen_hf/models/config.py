@@ -384,7 +384,7 @@ _File = Annotated[FileConfig, Tag("file")]
 GeneratorConfig = Annotated[_Local | _OpenAI | _File | _Vllm, Discriminator(_kind)]
 TranslatorModel = Annotated[_Local | _OpenAI | _File | _Vllm | _Seq2Seq, Discriminator(_kind)]
 TeacherConfig = Annotated[_Annotations | _File | _Local | _OpenAI | _Vllm, Discriminator(_kind)]
-KINDS = ("annotations", "file", "local", "openai", "vllm")
+KINDS = ("annotations", "file", "local", "openai", "seq2seq", "vllm")
 
 
 def unique(names: Sequence[str]) -> list[str]:

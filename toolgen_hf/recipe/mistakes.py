@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from toolgen_hf.errors import ConfigError, did_you_mean
 from toolgen_hf.models.config import DEVICE, KINDS
 from toolgen_hf.secrets import redact
+from toolgen_hf.tools.config import TOOL_KINDS, TOOL_NAME
 
 _GENERATOR = "give a mapping of keys, such as {generator: ...}"
 _MESSAGES = {
@@ -34,7 +35,10 @@ _CHOICE = re.compile(r"(str|int|float|bool|(dict|tuple|list|literal)\[.*\]|const
 _BOUNDS = {"gt": "above", "ge": "of at least", "lt": "below", "le": "of at most"}
 _UNSHOWN = {"base_url", "extra", "keys_file", "url"}
 """Values of these keys are not shown, because they may hold a password or an API key."""
-_PATTERNS = {DEVICE: "give auto, cpu, mps, cuda or cuda:N"}
+_PATTERNS = {
+    DEVICE: "give auto, cpu, mps, cuda or cuda:N",
+    TOOL_NAME: "use letters, digits, '_' and '-', the first a letter or '_'",
+}
 _NAME = "use letters, digits, '.', '_' and '-', the first a letter or a digit"
 
 M = TypeVar("M", bound=BaseModel)
@@ -95,8 +99,12 @@ def _message(problem: Mapping[str, Any]) -> str:
 
 
 def _is_kind(loc: Sequence[Any], at: int) -> bool:
-    """Whether a part of a location is a generator's kind, which pydantic adds, and not a key."""
-    return at > 0 and loc[at] in KINDS and (loc[at - 1] == "generator" or isinstance(loc[at - 1], int))
+    """Whether a part of a location is the kind of a generator or a tool, which pydantic adds, and not a key."""
+    if at == 0 or loc[at] not in (*KINDS, *TOOL_KINDS):
+        return False
+    before = loc[at - 1]
+    is_tool = at > 1 and loc[at - 2] == "tools"
+    return before in ("generator", "reader", "search") or isinstance(before, int) or is_tool
 
 
 def _known_keys(model: type[BaseModel], loc: Sequence[Any]) -> list[str]:

@@ -49,7 +49,7 @@ from toolgen_hf.stages.draw import MixConfig, NearDuplicates, Take
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.stages.score import Strategy
 from toolgen_hf.tasks import Equipped, get_task, task_reference
-from toolgen_hf.tools.config import FunctionConfig, ToolConfig
+from toolgen_hf.tools.config import TOOL_NAME, FunctionConfig, ToolConfig
 
 SKIPPED = ("answer", "tool_api")
 """The keys of the stages that do not run when a recipe starts from a stage 1."""
@@ -57,8 +57,6 @@ MIX_KEYS = ("name", "description", "mix", "output", "runner")
 """The keys of a mix. Every other key belongs to the recipe of a part."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """Names become parts of file names, so they must not contain a path."""
-TOOL = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
-"""The name of a tool, as APIs take it."""
 RESERVED = {
     "gold": "stage 1's output and always there",
     "student": "who answers first",
@@ -266,7 +264,7 @@ class Recipe(Config):
     reader: GeneratorConfig | None = None
     """The model that reads tool results, for a task whose results are not the answer themselves, such as the passages
     that a search finds. Other tasks ask no reader."""
-    tools: dict[Annotated[str, Field(pattern=TOOL)], ToolConfig] = Field(default_factory=dict)
+    tools: dict[Annotated[str, Field(pattern=TOOL_NAME)], ToolConfig] = Field(default_factory=dict)
     """What answers the calls of tools that are services, by the tool's name. A task says which tools it needs."""
     finetune: dict[Annotated[str, Field(pattern=NAME)], FinetuneConfig] = Field(default_factory=dict)
     """The adapters to train on stage 1, by name."""
@@ -451,7 +449,7 @@ class Recipe(Config):
 
 
 class _ToolsFile(Config):
-    tools: dict[Annotated[str, Field(pattern=TOOL)], ToolConfig] = Field(default_factory=dict)
+    tools: dict[Annotated[str, Field(pattern=TOOL_NAME)], ToolConfig] = Field(default_factory=dict)
     reader: GeneratorConfig | None = None
 
 

@@ -15,6 +15,8 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from toolgen_hf.models.config import Config, GeneratorConfig, Reach, TranslatorModel, endpoint, scanner
 
+TOOL_NAME = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
+"""As APIs take it."""
 FACTBOOK = "factbook"
 """The corpus of the builder ``factbook``."""
 
@@ -82,12 +84,23 @@ class WikipediaConfig(EngineConfig):
     """How many pages a call gives, each with its first paragraph."""
 
 
+def _kind(value: Any) -> Any:
+    return value.get("kind", "search") if isinstance(value, Mapping) else getattr(value, "kind", None)
+
+
+_Search = (
+    Annotated[SearchConfig, Tag("search")]
+    | Annotated[SearchServerConfig, Tag("search_server")]
+    | Annotated[WikipediaConfig, Tag("wikipedia")]
+)
+
+
 class QAModelConfig(Config):
     """Answers a question with a model that reads what a search finds; without a search from what it knows."""
 
     kind: Literal["qa"] = "qa"
     """The kind of tool."""
-    search: SearchConfig | SearchServerConfig | WikipediaConfig | None = None
+    search: Annotated[_Search, Discriminator(_kind)] | None = None
     """The search."""
     reader: GeneratorConfig
     """The model."""
@@ -137,7 +150,7 @@ class McpConfig(Config):
     """The program and its arguments, started in the current folder: ``[python, weather_server.py]``."""
     url: Annotated[str | None, Reach.SERVER] = None
     """In place of a program, the URL of a server (streamable HTTP): ``http://localhost:8000/mcp``."""
-    tools: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")], ...] = Field(min_length=1)
+    tools: tuple[Annotated[str, Field(pattern=TOOL_NAME)], ...] = Field(min_length=1)
     """The tools to offer. Others of the server are never called."""
     timeout: float = Field(default=30.0, gt=0)
     """Seconds that a call may take."""
@@ -180,17 +193,12 @@ class McpToolConfig(EngineConfig):
         return self.tool
 
 
-def _kind(value: Any) -> Any:
-    return value.get("kind", "search") if isinstance(value, Mapping) else getattr(value, "kind", None)
-
-
 _Kinds = (
-    Annotated[SearchConfig, Tag("search")]
-    | Annotated[SearchServerConfig, Tag("search_server")]
-    | Annotated[WikipediaConfig, Tag("wikipedia")]
+    _Search
     | Annotated[QAModelConfig, Tag("qa")]
     | Annotated[TranslatorConfig, Tag("translator")]
     | Annotated[FunctionConfig, Tag("function")]
     | Annotated[McpConfig, Tag("mcp")]
 )
 ToolConfig = Annotated[_Kinds, Discriminator(_kind)]
+TOOL_KINDS = ("search", "search_server", "wikipedia", "qa", "translator", "function", "mcp")
