@@ -146,7 +146,7 @@ def _read(text: str, names: list[str], required: list[str]) -> dict[str, Any]:
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
         problem = problem or error
     alone = required[0] if len(required) == 1 else names[0] if len(names) == 1 else None
-    if alone is not None and not _KEYWORD.match(text):
+    if alone is not None and not _KEYWORD.match(text) and not text.lstrip().startswith("{"):
         return {alone: text.strip()}
     raise CallSyntaxError(
         f"the arguments {text[:80]!r} cannot be read ({getattr(problem, 'msg', problem)}): write name=value, text in "
@@ -166,9 +166,10 @@ def _literals(text: str, names: list[str]) -> dict[str, Any]:
     found = {name: _value(node) for name, node in zip(names, call.args, strict=False)}
     for keyword in call.keywords:
         if keyword.arg is None or keyword.arg in found:
-            raise ValueError(f"{keyword.arg or '**'} cannot be given here")
+            raise ValueError(f"{keyword.arg} is given twice" if keyword.arg else "** cannot be used")
         found[keyword.arg] = _value(keyword.value)
-    return found
+    alone = found.get(names[0]) if len(found) == len(call.args) == 1 else None
+    return alone if isinstance(alone, dict) and alone and set(alone) <= set(names) else found
 
 
 def _value(node: ast.expr) -> Any:

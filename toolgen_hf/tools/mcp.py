@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import shlex
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -88,7 +89,7 @@ class _Server:
 
     def __init__(self, config: McpConfig) -> None:
         self.config = config
-        self.where = f"the MCP server {config.command[0] if config.command else config.url!r}"
+        self.where = f"the MCP server {(config.url or shlex.join(config.command))[:200]!r}"
         self._lock = RLock()
         self._listed: tuple[tuple[str, str], dict[str, McpTool]] | None = None
         self._portal: Any = None
@@ -238,7 +239,7 @@ class _Server:
             self._errors.seek(max(0, os.fstat(self._errors.fileno()).st_size - 300))
             said = self._errors.read().decode(errors="replace").strip()
         told = f"; it wrote: {said}" if said else ""
-        text = redact(f"{str(why)[:500]}{told}", _passed(self.config).values())
+        text = redact(f"{' '.join(str(why).split())[:500]}{told}", _passed(self.config).values())
         return GenerationError(f"{self.where}: {text}. Results that arrived are stored; run again")
 
 
@@ -268,7 +269,11 @@ def _word(text: object) -> str:
 
 def _fault(description: str, schema: Mapping[str, Any]) -> str | None:
     """Why a tool cannot be offered as it is listed."""
-    if len(description) > _MAX_DESCRIPTION or len(json.dumps(schema)) > _MAX_SCHEMA:
+    try:
+        size = len(json.dumps(schema, allow_nan=False))
+    except ValueError as error:
+        return f"its schema is no JSON: {error}"
+    if len(description) > _MAX_DESCRIPTION or size > _MAX_SCHEMA:
         return f"it has more than {_MAX_DESCRIPTION:,} characters of description or {_MAX_SCHEMA:,} of schema"
     properties, required = schema.get("properties", {}), schema.get("required", [])
     if schema.get("type", "object") != "object" or not isinstance(properties, Mapping):
@@ -302,8 +307,6 @@ def _server(config: McpConfig) -> _Server:
 
 @atexit.register
 def close_servers() -> None:
-    """End the servers of this process."""
-    for (process, _), server in list(_SERVERS.items()):
-        if process == os.getpid():
-            server.close()
-    _SERVERS.clear()
+    """End the servers of this process. Those of the process that it was forked from are left alone."""
+    for key in [key for key in _SERVERS if key[0] == os.getpid()]:
+        _SERVERS.pop(key).close()
