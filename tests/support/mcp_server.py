@@ -11,8 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+from mcp import MCPError
 from mcp.server import MCPServer
-from mcp.types import ImageContent
+from mcp.types import INVALID_PARAMS, CallToolResult, ImageContent
 
 
 def main() -> None:
@@ -20,6 +21,7 @@ def main() -> None:
     parser.add_argument("log", type=Path, nargs="?")
     parser.add_argument("--port", type=int)
     args = parser.parse_args()
+    time.sleep(60 if "HANG" in os.environ else 0)
     server = MCPServer("weather", version="1.2")
 
     def note(call: str) -> None:
@@ -42,6 +44,12 @@ def main() -> None:
         return str(year % 100 * 10)
 
     @server.tool()
+    def facts(names: list[str], unit: str | None = None) -> CallToolResult:
+        """Structured content without a text."""
+        note(f"facts {names} {unit}")
+        return CallToolResult(content=[], structured_content={unit or "names": names})
+
+    @server.tool()
     def act(what: str) -> str | list[ImageContent]:
         """Misbehave."""
         note(f"act {what}")
@@ -52,6 +60,19 @@ def main() -> None:
             os._exit(3)
         if what == "image":
             return [ImageContent(type="image", data="aGk=", mime_type="image/png")]
+        if what == "refuse":
+            raise MCPError(code=INVALID_PARAMS, message="what: give a kind word")
+        if what == "broken":
+            raise MCPError(code=-32603, message="no disk")
+        if what == "fail":
+            raise ValueError(f"the key is {os.environ['WEATHER_KEY']}")
+        if what == "die":
+            print(f"the key is {os.environ['WEATHER_KEY']}", file=sys.stderr, flush=True)
+            os._exit(3)
+        if what == "pid":
+            return str(os.getpid())
+        if what.startswith("length of "):
+            return str(len(os.environ.get(what.removeprefix("length of "), "")))
         return "x" * 300_000 if what == "huge" else os.environ.get(what, "not set")
 
     if args.port:

@@ -49,7 +49,7 @@ from toolgen_hf.stages.draw import MixConfig, NearDuplicates, Take
 from toolgen_hf.stages.respond import SourceConfig
 from toolgen_hf.stages.score import Strategy
 from toolgen_hf.tasks import Equipped, get_task, task_reference
-from toolgen_hf.tools.config import TOOL_NAME, FunctionConfig, ToolConfig
+from toolgen_hf.tools.config import TOOL_NAME, FunctionConfig, McpConfig, ToolConfig
 
 SKIPPED = ("answer", "tool_api")
 """The keys of the stages that do not run when a recipe starts from a stage 1."""
@@ -426,7 +426,7 @@ class Recipe(Config):
     def to_yaml(self) -> str:
         """The recipe with every default filled in, and with the parts' recipes in full.
 
-        A task from a file is saved by its name, and a tool without its folder, because a path means nothing elsewhere;
+        A task from a file is saved by its name, and a tool without its folders, because a path means nothing elsewhere;
         the manifest has their digests.
         """
         return yaml.safe_dump(self._plain(), sort_keys=False, allow_unicode=True, width=100)
@@ -438,6 +438,11 @@ class Recipe(Config):
             for name, tool in self.tools.items():
                 if isinstance(tool, FunctionConfig):
                     made["tools"][name]["path"] = Path(tool.path).name
+                if isinstance(tool, McpConfig):
+                    parts = tool.command
+                    made["tools"][name]["command"] = [
+                        Path(part).name if Path(part).is_absolute() else part for part in parts
+                    ]
             return made
         data = self.model_dump(mode="json", include=set(MIX_KEYS) - {"runner"})
         parts = data["mix"]["parts"]

@@ -70,8 +70,9 @@ def connect(task: TaskLike, workspace: Workspace, label: str) -> Connected:
         if isinstance(config, McpConfig):
             for texts in engines.values():
                 service: Any = texts.generator
-                offered = [*(tool for tool in offered if tool.name != service.tool.name), service.tool]
-                connections[service.tool.name] = recorded(texts)
+                listed: Tool = service.tool
+                offered = [*(tool for tool in offered if tool.name.lower() != listed.name.lower()), listed]
+                connections[listed.name] = recorded(texts)
         else:
             connections[name] = _connection(config, engines)
             if name not in {tool.name for tool in offered}:

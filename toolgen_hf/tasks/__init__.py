@@ -19,7 +19,7 @@ from toolgen_hf.tasks.mlqa import MLQA
 from toolgen_hf.tasks.qa import QA
 from toolgen_hf.tools import check_tool
 from toolgen_hf.tools.base import Declared, Tool
-from toolgen_hf.tools.config import ToolConfig
+from toolgen_hf.tools.config import McpConfig, ToolConfig
 
 __all__ = [
     "TASKS",
@@ -66,8 +66,13 @@ class Equipped:
             ConfigError: names what is missing.
         """
         task = get_task(self.task)
+        offered: dict[str, str] = {}  # tool -> key
+        for key, config in self.tools.items():
+            for name in config.tools if isinstance(config, McpConfig) else (key,):
+                if (other := offered.setdefault(name.lower(), key)) != key:
+                    raise ConfigError(f"tools.{key}: {name!r} is offered by tools.{other} too: offer it once")
         for tool in task.tools:
-            if isinstance(tool, Declared) and tool.name not in self.tools:
+            if isinstance(tool, Declared) and tool.name.lower() not in offered:
                 tool.run("")
         if task.reads and self.reader is None:
             raise ConfigError(

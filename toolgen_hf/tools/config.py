@@ -170,8 +170,11 @@ class McpConfig(Config):
     def _one_way(self) -> Self:
         if bool(self.command) == (self.url is not None):
             raise ValueError("give either a command to start, or the url of a server")
-        if self.env and (place := scanner().place(self.env)):
-            raise ValueError(f"env.{place} would be saved with the result: name the variable in pass_env")
+        saved = {"command": list(self.command), "env": self.env}
+        if any(saved.values()) and (place := scanner().place(saved)):
+            raise ValueError(f"{place} would be saved with the result: name the variable in pass_env")
+        if len({tool.lower() for tool in self.tools}) < len(self.tools):
+            raise ValueError("tools: a tool is named twice; calls are read in any case")
         return self
 
     @property

@@ -18,36 +18,28 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from toolgen_hf.errors import ConfigError, ToolError, UndefinedError
-from toolgen_hf.tools.arguments import check, parse, render
-from toolgen_hf.tools.base import Tool
+from toolgen_hf.tools.arguments import SchemaTool
 
 _OF_THE_CALL = (ValueError, TypeError, LookupError, ArithmeticError)
 """Errors of a function that a call's arguments caused. Any other one ends the run."""
 
 
-class FunctionTool(Tool):
+class FunctionTool(SchemaTool):
     """A function as a tool. ``version`` is 1; a change of its file is a change of its identity.
 
     Raises:
         ConfigError: an argument has no type or no description, or the function has no docstring.
     """
 
-    takes_text = True
-    version = 1
-
     def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
         self.function = function
         self.__module__ = function.__module__  # whose file is the tool's
         schema = _schema(function)
-        self.name, self.description = name or function.__name__, schema["description"]
-        self.parameters: Mapping[str, Any] = schema["parameters"]
-        properties = self.parameters.get("properties") or {}
-        self.parameter = next(iter(properties), "")
-        self.parameter_description = str((properties.get(self.parameter) or {}).get("description", ""))
+        super().__init__(name or function.__name__, schema["description"], schema["parameters"])
 
     def run(self, argument: str) -> str:
         """The function's value; JSON if it is no text.
@@ -64,31 +56,6 @@ class FunctionTool(Tool):
         except _OF_THE_CALL as error:
             raise UndefinedError(f"{type(error).__name__}: {error}") from error
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-    def bare(self, argument: str) -> str:
-        """As it was written: quotes and names tell the arguments apart."""
-        return argument
-
-    def is_argument(self, argument: str) -> bool:
-        """Whether the text in brackets can be read as arguments."""
-        try:
-            self.arguments(argument)
-        except ToolError:
-            return super().is_argument(argument) and any(sign in argument for sign in "=\"',")
-        return super().is_argument(argument)
-
-    def arguments(self, argument: str) -> dict[str, Any]:
-        """The arguments by name. Raises CallSyntaxError where they do not fit."""
-        return parse(argument, self.parameters)
-
-    def written(self, arguments: Mapping[str, Any]) -> str:
-        """The arguments as text."""
-        return render(check(arguments, self.parameters))
-
-    def schema(self) -> dict[str, Any]:
-        """The function's JSON schema."""
-        function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
-        return {"type": "function", "function": function}
 
 
 def tool(function: Callable[..., Any]) -> FunctionTool:

@@ -13,62 +13,37 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import shlex
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
-from functools import partial
+from threading import RLock
 from typing import Any, TypeVar
 
-from toolgen_hf.errors import ConfigError, GenerationError, UndefinedError
-from toolgen_hf.secrets import redact
-from toolgen_hf.tools.arguments import check, parse, render
-from toolgen_hf.tools.base import Tool
+from toolgen_hf.errors import ConfigError, GenerationError, ToolgenError, UndefinedError
+from toolgen_hf.secrets import redact, without_keys
+from toolgen_hf.tools.arguments import SchemaTool
 from toolgen_hf.tools.config import McpConfig, McpToolConfig
 from toolgen_hf.tools.service import Service
 
 MAX_OUTPUT = 100_000
 """Characters of a result."""
-_MAX_DESCRIPTION, _MAX_SCHEMA = 10_000, 50_000
-_BAD_ARGUMENTS = -32602
-"""JSON-RPC's code for arguments that a method cannot use."""
+_MAX_ERROR = 2000
+_MAX_DESCRIPTION, _MAX_SCHEMA, _MAX_TOOLS = 10_000, 50_000, 1000
+_TYPES = {"string", "integer", "number", "boolean", "array", "object", "null"}
 
 T = TypeVar("T")
 
 
-class McpTool(Tool):
+class McpTool(SchemaTool):
     """A tool as a server lists it."""
-
-    takes_text = True
-    version = 1
-
-    def __init__(self, name: str, description: str, parameters: Mapping[str, Any]) -> None:
-        self.name, self.description, self.parameters = name, description, parameters
-        properties = parameters.get("properties") or {}
-        self.parameter = next(iter(properties), "")
-        self.parameter_description = str((properties.get(self.parameter) or {}).get("description", ""))
 
     def run(self, argument: str) -> str:
         """Raises: ConfigError: always; the server is asked in place of this."""
         raise ConfigError(
             f"{self.name} is a tool of an MCP server: name the server in the recipe's key tools"
         )
-
-    def bare(self, argument: str) -> str:
-        """As it was written: quotes and names tell the arguments apart."""
-        return argument
-
-    def arguments(self, argument: str) -> dict[str, Any]:
-        """The arguments by name. Raises CallSyntaxError where they do not fit."""
-        return parse(argument, self.parameters)
-
-    def written(self, arguments: Mapping[str, Any]) -> str:
-        """The arguments as text."""
-        return render(check(arguments, self.parameters))
-
-    def schema(self) -> dict[str, Any]:
-        """The JSON schema that the server lists."""
-        function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
-        return {"type": "function", "function": function}
 
 
 class McpService(Service):
@@ -84,163 +59,173 @@ class McpService(Service):
 
     def identity(self) -> dict[str, Any]:
         """The server by its own name and version, and the tool by its schema."""
-        return {"kind": "mcp", "server": list(_server(self.config.server).name), "tool": self.tool.schema()}
+        name = _server(self.config.server).listing()[0]
+        return {"kind": "mcp", "server": list(name), "tool": self.tool.schema()}
 
     def check(self) -> None:
         """Start the server and find the tool. Raises ConfigError or GenerationError where that cannot be."""
         self.identity()
 
     def describe(self) -> str:
-        name, version = _server(self.config.server).name
+        name, version = _server(self.config.server).listing()[0]
         return f"`{self.config.tool}` of the MCP server `{name}` {version}".rstrip()
 
     def result(self, argument: str) -> str:
         """The text that the server gives; its structured content as JSON if there is no text."""
         found = _server(self.config.server).call(self.config.tool, self.tool.arguments(argument))
         texts = [part.text for part in found.content if part.type == "text"]
-        text = (
-            "\n".join(texts)
-            if texts or not found.structured_content
-            else json.dumps(found.structured_content)
-        )
-        if len(text) > MAX_OUTPUT:
-            text = f"{text[:MAX_OUTPUT]} ... (cut: {len(text):,} characters)"
+        if not texts and found.structured_content is not None:
+            texts = [json.dumps(found.structured_content, ensure_ascii=False)]
+        text = without_keys("\n".join(texts), _passed(self.config.server).values())
         if found.is_error:
-            raise UndefinedError(text or "the tool failed and gave no reason")
-        if not text and found.content:
+            raise UndefinedError(text[:_MAX_ERROR] or "the tool failed and gave no reason")
+        if not texts and found.content:
             raise UndefinedError(f"the result is no text but {found.content[0].type}")
-        return text
+        return text if len(text) <= MAX_OUTPUT else f"{text[:MAX_OUTPUT]} ... (cut: {len(text):,} characters)"
 
 
 class _Server:
-    """A running server, in a thread with an event loop of its own."""
+    """A server that is started when it is first asked. Its session has a thread with an event loop of its own."""
 
     def __init__(self, config: McpConfig) -> None:
         self.config = config
-        self.where = f"the MCP server {config.command[0] if config.command else config.url!r}"
+        self.where = f"the MCP server {(config.url or shlex.join(config.command))[:200]!r}"
+        self._lock = RLock()
+        self._listed: tuple[tuple[str, str], dict[str, McpTool]] | None = None
         self._portal: Any = None
         self._client: Any = None
         self._closing: Callable[[], None] = lambda: None
         self._errors: Any = None
-        self.name, self._tools = self._listing()
+
+    def listing(self) -> tuple[tuple[str, str], dict[str, McpTool]]:
+        """The server's name and version, and the tools of the config."""
+        with self._lock:
+            if self._listed is None:
+                self._listed = self._list()
+            return self._listed
 
     def tool(self, name: str) -> McpTool:
-        if name not in self._tools:
-            known = ", ".join(sorted(self._tools)) or "none"
+        tools = self.listing()[1]
+        if name not in tools:
+            known = ", ".join(sorted(tools)) or "none of those that the recipe names"
             raise ConfigError(f"{self.where} has no tool {name!r}; it has {known}")
-        return self._tools[name]
+        return tools[name]
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
         """The server's answer to a call. A server that breaks off is started again, once."""
         from mcp import MCPError
+        from mcp.types import INVALID_PARAMS
 
         try:
-            return self._ask(lambda client: client.call_tool(name, dict(arguments)), self.config.timeout)
+            return self._ask(
+                lambda client: client.call_tool(name, dict(arguments)), self.config.timeout, "timeout"
+            )
         except MCPError as error:
-            if error.code == _BAD_ARGUMENTS:
-                raise UndefinedError(str(error)[:2000]) from error
+            if error.code == INVALID_PARAMS:
+                raise UndefinedError(
+                    without_keys(str(error), _passed(self.config).values())[:_MAX_ERROR]
+                ) from error
             raise self._failed(error) from error
 
-    def _listing(self) -> tuple[tuple[str, str], dict[str, McpTool]]:
+    def _list(self) -> tuple[tuple[str, str], dict[str, McpTool]]:
+        _import()
+        from mcp import MCPError
+
         async def everything(client: Any) -> tuple[Any, list[Any]]:
             listed = await client.list_tools()
             tools = list(listed.tools)
-            while listed.next_cursor and len(tools) < 1000:
+            while listed.next_cursor and len(tools) < _MAX_TOOLS:
                 listed = await client.list_tools(cursor=listed.next_cursor)
                 tools += listed.tools
             return client.server_info, tools
 
-        from mcp import MCPError
-
         try:
-            info, listed = self._ask(everything, self.config.start_timeout)
+            info, listed = self._ask(everything, self.config.start_timeout, "start_timeout")
         except MCPError as error:
             raise self._failed(error) from error
         tools: dict[str, McpTool] = {}
         for one in listed:
             if one.name not in self.config.tools:
                 continue
-            schema, description = one.input_schema, one.description or ""
-            size = len(json.dumps(schema))
-            is_schema = isinstance(schema, dict) and isinstance(schema.get("properties", {}), dict)
-            if (
-                one.name in tools
-                or not is_schema
-                or size > _MAX_SCHEMA
-                or len(description) > _MAX_DESCRIPTION
-            ):
-                raise ConfigError(
-                    f"{self.where} lists the tool {one.name!r} twice, without a schema of named arguments, or with "
-                    f"more than {_MAX_DESCRIPTION:,} characters of description or {_MAX_SCHEMA:,} of schema"
-                )
-            tools[one.name] = McpTool(one.name, description, schema)
-        name = (str(info.name), str(info.version or "")) if info is not None else ("?", "")
-        return name, tools
+            description = one.description or ""
+            if fault := "it is listed twice" if one.name in tools else _fault(description, one.input_schema):
+                raise ConfigError(f"{self.where}: its tool {one.name!r} cannot be offered: {fault}")
+            tools[one.name] = McpTool(one.name, description, one.input_schema)
+        return (_word(info and info.name) or "?", _word(info and info.version)), tools
 
-    def _ask(self, question: Callable[[Any], Awaitable[T]], timeout: float) -> T:
+    def _ask(self, question: Callable[[Any], Awaitable[T]], seconds: float, setting: str) -> T:
+        """Raises: MCPError: the server's own error."""
         import anyio
         from mcp import MCPError
+        from mcp.types import CONNECTION_CLOSED
 
-        async def within(client: Any) -> T:
-            with anyio.fail_after(timeout):
-                return await question(client)
+        async def within() -> T:
+            with anyio.fail_after(seconds):
+                return await question(self._client)
 
-        for attempt in (1, 2):
-            try:
-                if self._portal is None:
-                    self._start()
-                made: T = self._portal.call(partial(within, self._client))
-                return made
-            except TimeoutError as error:
-                self.close()
-                raise self._failed(f"no answer in {timeout:g} seconds (timeout)") from error
-            except MCPError as error:
-                if "closed" not in str(error).lower():
+        with self._lock:
+            for is_last in (False, True):
+                try:
+                    if self._client is None:
+                        self._start()
+                    made: T = self._portal.call(within)
+                    return made
+                except ToolgenError:
                     raise
-                self.close()
-                if attempt == 2:
-                    raise self._failed(error) from error
-            except (OSError, RuntimeError, ExceptionGroup, anyio.ClosedResourceError) as error:
-                self.close()
-                if attempt == 2:
-                    raise self._failed(error) from error
+                except TimeoutError as error:
+                    self.close()
+                    raise self._failed(f"no answer in {seconds:g} seconds ({setting})") from error
+                except (ValueError, RuntimeError) as error:
+                    self.close()
+                    raise self._failed(f"its answer is not valid: {error}") from error
+                except Exception as error:  # the client's transports have exceptions of their own
+                    if isinstance(error, MCPError) and error.code != CONNECTION_CLOSED:
+                        raise
+                    self.close()
+                    if is_last:
+                        raise self._failed(_first(error)) from error
         raise AssertionError("unreachable")
 
     def _start(self) -> None:
-        try:
-            from anyio.from_thread import start_blocking_portal
-            from mcp import Client, StdioServerParameters
-            from mcp.client.stdio import get_default_environment, stdio_client
-        except ImportError as error:
-            raise ConfigError("tools of kind: mcp need a package: pip install 'toolgen_hf[mcp]'") from error
+        import anyio
+        from anyio.from_thread import start_blocking_portal
+        from mcp import Client, StdioServerParameters
+        from mcp.client.stdio import stdio_client
+
         config = self.config
         server: Any = config.url
         if config.command:
-            passed = {name: os.environ[name] for name in config.pass_env if name in os.environ}
-            environment = {**get_default_environment(), **config.env, **passed}
-            self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed in close()
-            started = StdioServerParameters(
-                command=config.command[0], args=list(config.command[1:]), env=environment
-            )
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - read when the server fails
+            program, *arguments = config.command
+            environment = {**config.env, **_passed(config)}  # besides PATH, HOME and the like
+            started = StdioServerParameters(command=program, args=arguments, env=environment)
             server = stdio_client(started, errlog=self._errors)
-        portal_manager = start_blocking_portal()
-        portal = portal_manager.__enter__()
-        try:
-            client_manager = portal.wrap_async_context_manager(
-                Client(server, read_timeout_seconds=max(config.timeout, config.start_timeout) + 5)
-            )
-            self._client = client_manager.__enter__()
-        except BaseException:
-            portal_manager.__exit__(None, None, None)
-            raise
+        manager = start_blocking_portal()
+        portal = manager.__enter__()
+        stop = portal.call(anyio.Event)
+        ready: Future[Any] = Future()
+
+        async def session() -> None:
+            async with Client(server) as client:
+                ready.set_result(client)
+                await stop.wait()
 
         def closing() -> None:
             try:
-                client_manager.__exit__(None, None, None)
+                portal.call(stop.set)
             finally:
-                portal_manager.__exit__(None, None, None)
+                manager.__exit__(None, None, None)
 
-        self._portal, self._closing = portal, closing
+        running = portal.start_task_soon(session)
+        wait((ready, running), config.start_timeout, FIRST_COMPLETED)
+        if ready.done():
+            self._portal, self._client, self._closing = portal, ready.result(), closing
+            return
+        is_late = running.cancel()
+        manager.__exit__(None, None, None)
+        if is_late:
+            raise self._failed(f"it did not start in {config.start_timeout:g} seconds (start_timeout)")
+        running.result()
 
     def close(self) -> None:
         """End the server that runs, if one does."""
@@ -251,33 +236,77 @@ class _Server:
     def _failed(self, why: object) -> GenerationError:
         said = ""
         if self._errors is not None:
-            self._errors.seek(0)
-            said = self._redacted(self._errors.read()[-300:].strip())
+            self._errors.seek(max(0, os.fstat(self._errors.fileno()).st_size - 300))
+            said = self._errors.read().decode(errors="replace").strip()
         told = f"; it wrote: {said}" if said else ""
-        return GenerationError(
-            f"{self.where}: {self._redacted(str(why))[:500]}{told}. Results that arrived are stored; run again"
-        )
+        text = redact(f"{' '.join(str(why).split())[:500]}{told}", _passed(self.config).values())
+        return GenerationError(f"{self.where}: {text}. Results that arrived are stored; run again")
 
-    def _redacted(self, text: str) -> str:
-        keys = [os.environ[name] for name in self.config.pass_env if os.environ.get(name)]
-        return redact(text, keys)
+
+def _import() -> None:
+    try:
+        import mcp  # noqa: F401
+    except ImportError as error:
+        raise ConfigError("tools of kind: mcp need a package: pip install 'toolgen_hf[mcp]'") from error
+
+
+def _passed(config: McpConfig) -> dict[str, str]:
+    """The variables that a program gets from the environment."""
+    return {name: os.environ[name] for name in config.pass_env if name in os.environ}
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first error of a group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _word(text: object) -> str:
+    """A server's name or version, as it can stand in a card."""
+    return " ".join(str(text or "").replace("`", "'").split())[:100]
+
+
+def _fault(description: str, schema: Mapping[str, Any]) -> str | None:
+    """Why a tool cannot be offered as it is listed."""
+    try:
+        size = len(json.dumps(schema, allow_nan=False))
+    except ValueError as error:
+        return f"its schema is no JSON: {error}"
+    if len(description) > _MAX_DESCRIPTION or size > _MAX_SCHEMA:
+        return f"it has more than {_MAX_DESCRIPTION:,} characters of description or {_MAX_SCHEMA:,} of schema"
+    properties, required = schema.get("properties", {}), schema.get("required", [])
+    if schema.get("type", "object") != "object" or not isinstance(properties, Mapping):
+        return "its schema has no named arguments"
+    if not isinstance(required, list) or not all(name in properties for name in map(str, required)):
+        return f"its schema requires {required!r}, which it does not describe"
+    return next(
+        (f"the schema of {name!r} is not valid" for name in properties if not _is_schema(properties[name])),
+        None,
+    )
+
+
+def _is_schema(one: object) -> bool:
+    """Whether the schema of one argument has types and choices as JSON Schema writes them."""
+    if not isinstance(one, Mapping):
+        return isinstance(one, bool)
+    types, options = one.get("type", []), one.get("anyOf", [])
+    types = [types] if isinstance(types, str) else types
+    are_types = isinstance(types, list) and all(isinstance(kind, str) and kind in _TYPES for kind in types)
+    are_options = isinstance(options, list) and all(map(_is_schema, options))
+    return are_types and are_options and isinstance(one.get("enum", []), list)
 
 
 _SERVERS: dict[tuple[int, str], _Server] = {}
-"""The running servers, by process and config."""
+"""The servers, by process and config: a forked process starts its own."""
 
 
 def _server(config: McpConfig) -> _Server:
-    key = (os.getpid(), config.model_dump_json())
-    if key not in _SERVERS:
-        _SERVERS[key] = _Server(config)
-    return _SERVERS[key]
+    return _SERVERS.setdefault((os.getpid(), config.model_dump_json()), _Server(config))
 
 
 @atexit.register
 def close_servers() -> None:
-    """End the servers of this process."""
-    for (process, _), server in list(_SERVERS.items()):
-        if process == os.getpid():
-            server.close()
-    _SERVERS.clear()
+    """End the servers of this process. Those of the process that it was forked from are left alone."""
+    for key in [key for key in _SERVERS if key[0] == os.getpid()]:
+        _SERVERS.pop(key).close()
