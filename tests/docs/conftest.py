@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +69,7 @@ def site(
         monkeypatch.setenv("TOOLGEN_HF_HOME", str(home))
         monkeypatch.setattr("toolgen_hf.models.openai.engine.OPENAI_URL", openai.base_url)
         monkeypatch.setenv("OPENAI_API_KEY", "sk-any")
+        monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")  # python
         urls = {"http://localhost:8000/v1": own.base_url, "https://api.openai.com/v1": openai.base_url}
         yield Site(folder, monkeypatch, urls)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mcp import MCPError
 from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import INVALID_PARAMS, CallToolResult, ImageContent
 
 
@@ -65,7 +66,7 @@ def main() -> None:
         if what == "broken":
             raise MCPError(code=-32603, message="no disk")
         if what == "fail":
-            raise ValueError(f"the key is {os.environ['WEATHER_KEY']}")
+            raise ToolError(f"the key is {os.environ['WEATHER_KEY']}")
         if what == "die":
             print(f"the key is {os.environ['WEATHER_KEY']}", file=sys.stderr, flush=True)
             os._exit(3)

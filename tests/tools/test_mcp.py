@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +105,10 @@ def test_a_server_gets_only_what_is_passed(monkeypatch: pytest.MonkeyPatch) -> N
     assert [act.result(name) for name in ("OTHER_KEY", "UNITS")] == ["not set", "mm"]
     assert KEY not in json.dumps(act.identity()) + act.config.model_dump_json()
     assert act.result("WEATHER_KEY") == "…efgh"  # results are recorded
-    for what in ("fail", "die"):
-        with pytest.raises((UndefinedError, GenerationError)) as caught:
-            act.result(what)
-        assert KEY not in str(caught.value)
+    with pytest.raises(UndefinedError, match="the key is …efgh"):
+        act.result("fail")
+    with pytest.raises(GenerationError, match="it wrote: the key is …efgh"):
+        act.result("die")
 
 
 def test_what_cannot_be_started() -> None:
@@ -252,52 +253,62 @@ class Weather(Math):
 """
 
 
+SOURCES = {
+    "right": 'forecast("Oslo", 2) history(year=1998)',
+    "refused": 'forecast("Oslo", 9)',
+    "wrong-arguments": 'forecast(town="Oslo")',
+}
+
+
+def weather(folder: Path, url: str, sources: Mapping[str, str], **server: Any) -> Recipe:
+    """A recipe with a task in a file, whose models are the scripted server's."""
+    (folder / "weather.py").write_text(TASK)
+    question = "How much did it rain in 1998, in mm?"
+    (folder / "questions.jsonl").write_text(json.dumps({"question": question, "answer": "980"}) + "\n")
+
+    def model(name: str) -> dict[str, Any]:
+        price = {"input": 0, "output": 0}
+        return {"generator": {"kind": "openai", "engine": name, "base_url": url, "price": price}}
+
+    command = [sys.executable, str(SERVER), str(folder / "log")]
+    recipe = {
+        "name": "weather",
+        "task": "weather.py:Weather",
+        "dataset": {"builder": "qa", "data_files": {"train": str(folder / "questions.jsonl")}},
+        "answer": model("student"),
+        "tool_api": {"teachers": [model("student")["generator"]]},
+        "tools": {"server": {"kind": "mcp", "command": command, "tools": ["forecast", "history"], **server}},
+        "sources": {name: model(name) for name in sources},
+    }
+    (folder / "weather.yaml").write_text(yaml.safe_dump(recipe))
+    return Recipe.load(folder / "weather.yaml")
+
+
+def speaking(sources: Mapping[str, str]) -> ApiServer:
+    def speak(request: ApiRequest) -> str:
+        is_teacher = "Golden" in request.prompt
+        return "history(1998)" if is_teacher else sources.get(request.body["model"], "I do not know.")
+
+    return ApiServer(speak)
+
+
 def test_a_run_whose_sources_call_two_tools_of_a_server(tmp_path: Path) -> None:
     """Results are recorded: the second run asks the server for the listing alone."""
     log = tmp_path / "log"
-    (tmp_path / "weather.py").write_text(TASK)
-    question = "How much did it rain in 1998, in mm?"
-    (tmp_path / "questions.jsonl").write_text(json.dumps({"question": question, "answer": "980"}) + "\n")
-
-    def speak(request: ApiRequest) -> str:
-        if "Golden" in request.prompt:
-            return "history(1998)"
-        return {"gpt-4o": 'forecast("Oslo", 2) history(year=1998)'}.get(
-            request.body["model"], "I do not know."
-        )
-
-    with ApiServer(speak) as server:
-        student, source = (
-            {"kind": "openai", "engine": engine, "base_url": server.base_url}
-            for engine in ("gpt-4o-mini", "gpt-4o")
-        )
-        recipe = {
-            "name": "weather",
-            "task": "weather.py:Weather",
-            "dataset": {"builder": "qa", "data_files": {"train": str(tmp_path / "questions.jsonl")}},
-            "answer": {"generator": student},
-            "tool_api": {"teachers": [student]},
-            "tools": {
-                "server": {
-                    "kind": "mcp",
-                    "command": [sys.executable, str(SERVER), str(log)],
-                    "tools": ["forecast", "history"],
-                }
-            },
-            "sources": {"other": {"generator": source}},
-        }
-        (tmp_path / "weather.yaml").write_text(yaml.safe_dump(recipe))
-        made = Recipe.load(tmp_path / "weather.yaml")
-        with Workspace(tmp_path / "work", progress=False) as workspace:
-            result = run(made, tmp_path / "out", workspace)
-            calls = log.read_text().splitlines()
-            run(made, tmp_path / "again", workspace)
-    assert sorted(calls) == ["forecast Oslo 2", "history 1998", "history 1998"]  # written in two ways
+    with speaking(SOURCES) as api, Workspace(tmp_path / "work", progress=False) as workspace:
+        made = weather(tmp_path, api.base_url, SOURCES)
+        result = run(made, tmp_path / "out", workspace)
+        calls = log.read_text().splitlines()
+        shutil.rmtree(tmp_path / "work/stages")
+        run(made, tmp_path / "again", workspace)
+    assert sorted(calls) == ["forecast Oslo 2", "forecast Oslo 9", "history 1998"]  # and none twice
     assert log.read_text().splitlines() == calls
     assert result.configs["stage1"]["train"]["output"] == ["history(1998)"]
-    [other] = result.configs["responses-other"]["train"]
-    assert [call["result"] for call in other["calls"]] == ["Oslo: rain for 2 days", "980"]
-    assert other["correct"]
+    [right], [refused], [wrong] = (result.configs[f"responses-{name}"]["train"] for name in SOURCES)
+    assert [call["result"] for call in right["calls"]] == ["Oslo: rain for 2 days", "980"]
+    assert right["correct"]
+    assert refused["calls"][0]["error"] == "undefined: Error executing tool forecast"
+    assert "there is no argument 'town'" in wrong["calls"][0]["error"]
     [calling] = result.configs["tool_calling"]["train"]
     assert [tool["function"]["name"] for tool in calling["tools"]] == ["calculator", "forecast", "history"]
     [call] = calling["messages"][1]["tool_calls"]
@@ -309,6 +320,18 @@ def test_a_run_whose_sources_call_two_tools_of_a_server(tmp_path: Path) -> None:
     saved = yaml.safe_load(written)["tools"]["server"]["command"]
     assert saved == [Path(sys.executable).name, "mcp_server.py", "log"]
     assert str(SERVER) not in written + json.dumps(manifest)
+
+
+@pytest.mark.parametrize(
+    ("what", "message"), [("crash", "it wrote: a last word"), ("hang", "no answer in 1")]
+)
+def test_a_server_that_fails_ends_the_run(tmp_path: Path, what: str, message: str) -> None:
+    sources = {"one": f"act({what})"}
+    with speaking(sources) as api, Workspace(tmp_path / "work", progress=False) as workspace:
+        made = weather(tmp_path, api.base_url, sources, tools=["history", "act"], timeout=1)
+        with pytest.raises(GenerationError, match=message):
+            run(made, tmp_path / "out", workspace)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_tool_is_offered_once() -> None:

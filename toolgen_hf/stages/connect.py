@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolgen_hf.ask import Ask, Connection, Prompt, ToolResult
-from toolgen_hf.errors import ConfigError
+from toolgen_hf.errors import ConfigError, ToolError
 from toolgen_hf.models import build
 from toolgen_hf.runtime.texts import Texts
 from toolgen_hf.runtime.workspace import Workspace
@@ -72,7 +72,7 @@ def connect(task: TaskLike, workspace: Workspace, label: str) -> Connected:
                 service: Any = texts.generator
                 listed: Tool = service.tool
                 offered = [*(tool for tool in offered if tool.name.lower() != listed.name.lower()), listed]
-                connections[listed.name] = recorded(texts)
+                connections[listed.name] = _of_server(texts, listed)
         else:
             connections[name] = _connection(config, engines)
             if name not in {tool.name for tool in offered}:
@@ -103,6 +103,21 @@ def _declared(name: str, config: ToolConfig) -> Tool:
                 "What to look for.",
             )
     return Declared(name, *told)
+
+
+def _of_server(texts: Texts, tool: Tool) -> Connection:
+    """Calls that are recorded in one form, however they are written. Arguments that do not fit are not sent."""
+    send = recorded(texts)
+
+    async def call(argument: str, ask: Ask) -> ToolResult:
+        try:
+            written = tool.written(tool.arguments(argument))
+            tool.arguments(written)  # it may be longer
+        except ToolError as error:
+            return ToolResult(error=f"{error.code}: {error}")
+        return await send(written, ask)
+
+    return call
 
 
 def _connection(config: ToolConfig, engines: Mapping[str, Texts]) -> Connection:

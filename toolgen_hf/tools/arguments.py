@@ -106,7 +106,7 @@ def parse(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The same arguments, if they fit the schema. Raises CallSyntaxError as `parse`."""
+    """The same arguments in the schema's order, if they fit it. Raises CallSyntaxError as `parse`."""
     properties: Mapping[str, Any] = schema.get("properties") or {}
     known = ", ".join(map(repr, properties)) or "none"
     if unknown := [name for name in arguments if name not in properties]:
@@ -120,7 +120,7 @@ def check(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, 
         kinds = _kinds(wanted)
         if kinds and not any(_is(value, kind) for kind in kinds):
             raise CallSyntaxError(f"{name}={value!r}: give {' or '.join(kinds)}")
-    return dict(arguments)
+    return {name: arguments[name] for name in properties if name in arguments}
 
 
 def render(arguments: Mapping[str, Any]) -> str:
