@@ -193,12 +193,19 @@ def _executed(target: Path, configs: Iterable[str]) -> list[Response]:
             question=row["question"],
             answer=row["answer"],
             is_cut=row.get("finish_reason") == "length",
-            recorded=Execution(row["uses_tool"], prediction=row["prediction"], error=row["error"]),
+            recorded=_recorded(row),
         )
         for config in configs
         for split, rows in load(Produced(config, data_dir=target)).items()
         for row in rows
     ]
+
+
+def _recorded(row: Row) -> Execution | None:
+    """What came of a response in its run; None for the published files, which do not say it."""
+    if "uses_tool" not in row:
+        return None
+    return Execution(row["uses_tool"], prediction=row["prediction"], error=row["error"])
 
 
 def _unfold(row: Mapping[str, Any], task: Task, place: Mapping[str, Any]) -> Iterator[Response]:
