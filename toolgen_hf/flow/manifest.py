@@ -32,7 +32,7 @@ from toolgen_hf.tasks.prompts import (
     tool_api_prompt,
 )
 from toolgen_hf.tools import get_tool
-from toolgen_hf.tools.config import FunctionConfig
+from toolgen_hf.tools.config import FunctionConfig, engines_of
 
 _LIBRARIES = ("datasets", "huggingface_hub", "transformers", "peft", "torch", "openai", "pyarrow")
 _TRAINED = ("template", "max_steps", "batch_size", "learning_rate", "lora_r", "lora_alpha", "seed")
@@ -166,10 +166,7 @@ def _models(recipe: Recipe, sources: Mapping[str, SourceConfig]) -> dict[str, An
         models["student"] = recipe.answer.generator
         named = zip(_teacher_names(recipe), recipe.tool_api.teachers, strict=True)
         models |= {f"teacher {name}": t for name, t in named if not isinstance(t, AnnotationsConfig)}
-    for tool, config in recipe.tools.items():
-        models |= {
-            f"tool {'.'.join(filter(None, (tool, key)))}": each for key, each in config.engines.items()
-        }
+    models |= {f"tool {key}": engine for key, engine in engines_of(recipe.tools).items()}
     if recipe.reader is not None:
         models["reader"] = recipe.reader
     return models | {name: config.generator for name, config in sources.items()}

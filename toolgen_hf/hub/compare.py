@@ -14,7 +14,7 @@ from typing import Any
 from toolgen_hf.errors import ConfigError, DataError
 from toolgen_hf.hub.fetch import Found, find
 from toolgen_hf.hub.repo import HUB, RepoRef
-from toolgen_hf.hub.row_changes import moved, row_changes
+from toolgen_hf.hub.row_changes import moved, row_changes, shifts
 from toolgen_hf.safe_yaml import read_yaml
 
 _Shift = dict[str, Any]
@@ -57,9 +57,9 @@ def diff(old: str | Path, new: str | Path, token: str | None = None) -> Diff:
         old=_label(old, sets[0]),
         new=_label(new, sets[1]),
         rows={config: _rows(before, after, config) for config in _keys(one["configs"], other["configs"])},
-        student=_shifts(_student(one), _student(other)),
+        student=shifts(_student(one), _student(other)),
         sources={
-            name: _shifts(_source(one["sources"].get(name)), _source(other["sources"].get(name)))
+            name: shifts(_source(one["sources"].get(name)), _source(other["sources"].get(name)))
             for name in _keys(one["sources"], other["sources"])
         },
         rejected=moved(one["rejected"], other["rejected"]),
@@ -137,10 +137,6 @@ def _flat(value: Any, key: str = "") -> list[tuple[str, Any]]:
     return [
         pair for name, item in inside.items() for pair in _flat(item, f"{key}.{name}" if key else str(name))
     ]
-
-
-def _shifts(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, _Shift]:
-    return {key: {"from": old.get(key), "to": new.get(key)} for key in _keys(old, new)}
 
 
 def _keys(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> list[Any]:

@@ -49,10 +49,14 @@ def row_changes(old: Sequence[Path], new: Sequence[Path]) -> dict[str, Any]:
     return _counts(len(one), len(other), len(one) - len(unequal[0]), changes)
 
 
+def shifts(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every value on both sides: ``{"scores": {"from": [20, 15], "to": None}}``; None on the side that lacks it."""
+    return {key: {"from": old.get(key), "to": new.get(key)} for key in {**old, **new}}
+
+
 def moved(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The values that differ: ``{"scores": {"from": [20, 15], "to": None}}``; None on the side that lacks it."""
-    shifts = {key: {"from": old.get(key), "to": new.get(key)} for key in {**old, **new}}
-    return {key: shift for key, shift in shifts.items() if shift["from"] != shift["to"]}
+    """Those of the `shifts` whose values differ."""
+    return {key: shift for key, shift in shifts(old, new).items() if shift["from"] != shift["to"]}
 
 
 def _counts(
@@ -69,10 +73,10 @@ def _counts(
         for kind in ("removed", "added"):
             examples[kind] += [key] if sizes[kind] and len(examples[kind]) < _EXAMPLES else []
         for pair in pairs:
-            shifts = moved(*pair)
-            columns.update(list(shifts))
+            changed = moved(*pair)
+            columns.update(list(changed))
             if len(examples["changed"]) < _EXAMPLES:
-                examples["changed"].append({"id": key, "columns": shifts})
+                examples["changed"].append({"id": key, "columns": changed})
     return {
         "rows": {"from": old, "to": new},
         **counts,

@@ -70,7 +70,8 @@ class Seq2SeqGenerator:
         texts = [self.config.prefix + request.prompt.user for request in requests]
         longest_first = sorted(range(len(texts)), key=lambda at: -len(texts[at]))
         try:
-            for batch in _batches(longest_first, self.config.batch_size):
+            for start in range(0, len(texts), self.config.batch_size):
+                batch = longest_first[start : start + self.config.batch_size]
                 made = self._translate([texts[at] for at in batch])
                 yield list(zip(batch, made, strict=True))
         except RuntimeError as error:  # torch's own, out of memory included
@@ -141,7 +142,3 @@ class Seq2SeqGenerator:
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
         return 0.0
-
-
-def _batches(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    return (numbers[at : at + size] for at in range(0, len(numbers), size))

@@ -24,7 +24,7 @@ from toolgen_hf.models.config import (
 from toolgen_hf.recipe.recipe import Recipe
 from toolgen_hf.runtime.budget import Meter
 from toolgen_hf.runtime.plan import Plan, Planned
-from toolgen_hf.tools.config import EngineConfig
+from toolgen_hf.tools.config import EngineConfig, engines_of
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +57,8 @@ def roles_of(recipe: Recipe) -> list[Role]:
         teachers, rounds = recipe.tool_api.teachers, recipe.tool_api.max_attempts
         for at, name in enumerate(unique([teacher.name for teacher in teachers])):
             roles.append(Role(f"teacher {name}", f"tool_api.teachers.{at}", teachers[at], "tool_api", rounds))
-    for tool, answers in recipe.tools.items():
-        for key, engine in answers.engines.items():
-            part = ".".join(filter(None, (tool, key)))
-            roles.append(Role(f"tool {part}", f"tools.{part}", engine, "tool_api", rounds))
+    for key, engine in engines_of(recipe.tools).items():
+        roles.append(Role(f"tool {key}", f"tools.{key}", engine, "tool_api", rounds))
     if recipe.reader is not None:
         roles.append(Role("reader", "reader", recipe.reader, "tool_api", rounds))
     for name in recipe.trained:

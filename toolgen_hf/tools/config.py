@@ -205,3 +205,12 @@ _Kinds = (
 )
 ToolConfig = Annotated[_Kinds, Discriminator(_kind)]
 TOOL_KINDS = ("search", "search_server", "wikipedia", "qa", "translator", "function", "mcp")
+
+
+def engines_of(tools: Mapping[str, ToolConfig]) -> dict[str, Any]:
+    """Everything that tools ask, by its key in a recipe's ``tools``: ``WikiSearch``, ``QA.reader``."""
+    return {
+        f"{tool}.{key}" if key else tool: engine
+        for tool, config in tools.items()
+        for key, engine in config.engines.items()
+    }
