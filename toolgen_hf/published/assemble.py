@@ -384,7 +384,7 @@ def release(
                 sources.setdefault(source, []).append(str(path))
     if not sources:
         raise DataError(f"{str(data / 'stage2' / dataset)!r} holds no responses of a source besides gold")
-    equipped = task if isinstance(task, Equipped) else Equipped(task)
+    equipped = Equipped.of(task)
     recipe = Recipe.parse(
         {
             "name": dataset,

@@ -48,7 +48,7 @@ def connect(task: TaskLike, workspace: Workspace, label: str) -> Connected:
     Raises:
         ConfigError: a tool of the task is a service that nothing answers, or the task needs a reader.
     """
-    equipped = task if isinstance(task, Equipped) else Equipped(task)
+    equipped = Equipped.of(task)
     equipped.require()
     task, tools, reader = get_task(equipped.task), equipped.tools, equipped.reader
     offered = list(task.tools)

@@ -59,6 +59,11 @@ class Equipped:
     """By the tool's name. A tool that the task does not know is offered beside its own."""
     reader: GeneratorConfig | None = None
 
+    @classmethod
+    def of(cls, task: TaskLike) -> Equipped:
+        """The same, or a task with its own tools alone."""
+        return task if isinstance(task, Equipped) else cls(task)
+
     def require(self) -> None:
         """Check that there is all that the task needs.
 
